@@ -1,0 +1,136 @@
+"""Checkpoints: a run that is killed at any moment goes on where it was, to the same bytes."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from condensery import atomic
+from condensery.errors import InputError
+from condensery.networks import Network, Point
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["Interrupted", "Keeper", "State", "environment"]
+
+log = logging.getLogger("condensery")
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands: `step` steps are done and `point` is the next one to match at."""
+
+    step: int
+    point: Point
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the bytes of a result depend on beside recipe and data."""
+    return {"torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads()}
+
+
+class Keeper:
+    """Keeps the last state of a run in one safetensors file (no pickle).
+
+    Arguments:
+        path: the file.
+        identity: what the run is (recipe, data, ...), as JSON; a checkpoint of another run is refused.
+        every: seconds between two checkpoints.
+        stop: asked before every step; when true the state is written and `Interrupted` raised.
+    """
+
+    def __init__(
+        self, path: Path, identity: dict[str, Any], every: float = 30.0, stop: Callable[[], bool] = lambda: False
+    ):
+        self.path, self.identity, self.every, self.stop = path, identity, every, stop
+        self._last = time.monotonic()
+
+    def offer(self, step: int, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, point: Point) -> None:
+        """Write the state before step `step + 1` if it is time to.
+
+        Raises:
+            Interrupted: after writing, where the run was asked to stop.
+        """
+        stop = self.stop()
+        if not stop and time.monotonic() - self._last < self.every:
+            return
+        tensors = {f"synthetic.{k}": v for k, v in synthetic.state_dict().items()}
+        tensors |= {f"params.{k}": v for k, v in point.params.items()}
+        tensors |= {f"buffers.{k}": v for k, v in point.buffers.items()}
+        groups = optimizer.state_dict()
+        for i, entries in groups["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        head = {
+            "step": step,
+            "point": {"key": point.key, "outer": point.outer, "inner": point.inner},
+            "param_groups": groups["param_groups"],
+            "identity": self.identity,
+            "environment": environment(synthetic.bases.device),
+        }
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        atomic.write(self.path, save(tensors, {"condensery": json.dumps(head)}))
+        self._last = time.monotonic()
+        if stop:
+            raise Interrupted(f"stopped after step {step}")
+
+    def resume(
+        self, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, network: Network
+    ) -> State | None:
+        """Put the last state back into `synthetic` and `optimizer`; None where there is no checkpoint.
+
+        Raises:
+            InputError: the checkpoint is unreadable or belongs to another run.
+        """
+        if not self.path.exists():
+            return None
+        device = synthetic.bases.device
+        try:
+            with safe_open(self.path, "pt") as file:
+                head = json.loads(file.metadata()["condensery"])
+                # cloned: memory of the library's own, aligned as any other, so that sums come out the same
+                tensors = {k: file.get_tensor(k).clone().to(device) for k in file.keys()}
+        except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+            raise InputError(f"{self.path}: not a readable checkpoint ({error}); remove it to start over") from error
+        if head["identity"] != self.identity:
+            raise InputError(
+                f"{self.path.parent} holds another run ({_difference(head['identity'], self.identity)}); "
+                "choose another --out, or repeat that run's command to resume it"
+            )
+        if head["environment"] != (now := environment(device)):
+            log.warning(
+                f"resuming on another set-up ({_difference(head['environment'], now)}): the result will not be "
+                "byte-identical to an uninterrupted run's"
+            )
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        synthetic.load_state_dict(part("synthetic."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            i, _, entry = name.partition(".")
+            state.setdefault(int(i), {})[entry] = tensor
+        optimizer.load_state_dict({"state": state, "param_groups": head["param_groups"]})
+        return State(head["step"], Point(network, part("params."), part("buffers."), **head["point"]))
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
+    """The first entry in which two nested dictionaries differ, in words."""
+    for key in sorted(before.keys() | now.keys()):
+        a, b = before.get(key), now.get(key)
+        if isinstance(a, dict) and isinstance(b, dict) and a != b:
+            return _difference(a, b, f"{prefix}{key}.")
+        if a != b:
+            return f"{prefix}{key} is {a} there, {b} here"
+    return "no difference"

@@ -1,0 +1,87 @@
+"""The verb: one loop that every method shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from condensery.checkpoint import Keeper
+from condensery.data import RealSet
+from condensery.errors import RunError
+from condensery.objectives import Objective
+from condensery.randomness import rng
+from condensery.samplers import Sampler
+from condensery.schedules import Schedule, walk
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["Step", "condense"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an observer is told after every step."""
+
+    done: int
+    total: int
+    loss: float
+    """Sum over classes."""
+    synthetic: SyntheticSet
+
+
+def condense(
+    real: RealSet,
+    synthetic: SyntheticSet,
+    schedule: Schedule,
+    sampler: Sampler,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    seed: int,
+    classes_per_pass: int | None = None,
+    keeper: Keeper | None = None,
+    observe: Callable[[Step], None] = lambda step: None,
+) -> SyntheticSet:
+    """Learn `synthetic` so that it does at the schedule's points what `real` does.
+
+    Arguments:
+        real: the real training set.
+        synthetic: the set to learn; changed in place and returned.
+        schedule: which points see the data; its outer x inner points are the steps.
+        sampler: which real rows a step sees.
+        objective: what is matched.
+        optimizer: over `synthetic.parameters()`.
+        seed: of the real rows drawn.
+        classes_per_pass: classes whose graph is alive at once; 1 on a CPU, all on a GPU by default. Any value gives
+            the same step up to rounding.
+        keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
+        observe: called after every step.
+
+    Raises:
+        RunError: the loss is not finite.
+
+    References:
+        DC algorithm 1. The program's order: the losses of all classes are summed and S is updated once a step.
+    """
+    state = keeper.resume(synthetic, optimizer, schedule.network) if keeper else None
+    step = state.step if state else 0
+    total = schedule.outer * schedule.inner
+    per_pass = classes_per_pass or (1 if real.device.type == "cpu" else real.classes)
+    learned = list(synthetic.parameters())
+    for point in walk(schedule, synthetic, real, state.point if state else None):
+        if keeper:
+            keeper.offer(step, synthetic, optimizer, point)
+        draw = partial(rng, seed, "real", point.outer, point.inner)
+        optimizer.zero_grad()
+        loss = torch.zeros((), dtype=real.dtype, device=real.device)
+        for start in range(0, real.classes, per_pass):
+            classes = range(start, min(start + per_pass, real.classes))
+            target = objective.target(point, sampler.rows(point, real, classes, draw))
+            part = objective.loss(point, synthetic(classes), target).sum()
+            part.backward(inputs=learned)
+            loss += part.detach()
+        if not torch.isfinite(loss):
+            raise RunError(f"step {step + 1} of {total}: the loss is {loss.item()}; a lower --lr may help")
+        optimizer.step()
+        step += 1
+        observe(Step(step, total, loss.item(), synthetic))
+    return synthetic

@@ -1,0 +1,114 @@
+"""Coresets: rows chosen from the real set, as the baselines of every condensation paper.
+
+Each function takes a real set and returns a synthetic set of real rows (base = image), so that artifact and
+evaluation are the same for a chosen set and for a learned one.
+"""
+
+import torch
+from torch import Tensor
+
+from condensery.data import RealSet
+from condensery.networks import Point
+from condensery.synthetic import SyntheticSet, check_ipc, random_real
+from condensery.training import SGD, fit
+
+__all__ = ["forgetting", "herding", "k_center", "random"]
+
+
+def random(real: RealSet, ipc: int, seed: int) -> SyntheticSet:
+    """`ipc` different random rows of every class.
+
+    Raises:
+        InputError: a class with fewer than `ipc` rows (so do all functions here).
+    """
+    return SyntheticSet.from_rows(random_real(real, ipc, seed), real.space)
+
+
+def herding(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
+    """Rows whose running mean in feature space follows the class mean.
+
+    Row i + 1 is the one closest to (i + 1) · mean - sum of the i rows chosen, each row at most once.
+
+    Arguments:
+        features: a trained point; its embedding is the feature space.
+
+    References:
+        Welling 2009; DC section 3.1. The order follows the authors' description of their baseline: greedy on the
+        residual of the mean.
+    """
+    return _choose(real, ipc, features, _herd)
+
+
+def k_center(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
+    """Farthest-first traversal in feature space, from the row nearest to the class mean.
+
+    References:
+        Wolf 2011, Sener & Savarese 2018; DC appendix C says where it starts.
+    """
+    return _choose(real, ipc, features, _spread)
+
+
+def forgetting(real: RealSet, ipc: int, start: Point, how: SGD, steps: int, seed: int) -> SyntheticSet:
+    """The rows that training forgets most often: classified rightly at one visit and wrongly at the next.
+
+    Rows never classified rightly count as forgotten at every visit; ties go to the earlier row.
+
+    Arguments:
+        start: fresh weights; they are trained on `real` with `how` for `steps` steps while forgetting is counted.
+
+    References:
+        Toneva et al. 2019, algorithm 1.
+    """
+    check_ipc(real, ipc)
+    right = torch.zeros(len(real), dtype=torch.bool)
+    ever, forgotten, visits = torch.zeros_like(right), torch.zeros(len(real)), torch.zeros(len(real))
+
+    def observe(index: Tensor, logits: Tensor, y: Tensor) -> None:
+        now = (logits.argmax(1) == y).cpu()
+        forgotten[index] += (right[index] & ~now).float()
+        right[index] = now
+        ever[index] |= now
+        visits[index] += 1
+
+    fit(start, real, how, steps, seed, ("forgetting",), observe=observe)
+    counts = torch.where(ever, forgotten, visits)
+    picks = [
+        counts[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start
+        for c in range(real.classes)
+    ]
+    return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
+
+
+def _choose(real, ipc, features, rule) -> SyntheticSet:  # type: ignore[no-untyped-def]
+    check_ipc(real, ipc)
+    network = features.placed().eval()
+    with torch.no_grad():
+        embedded: dict[int, list[Tensor]] = {c: [] for c in range(real.classes)}
+        for batch in real.chunks(256):
+            embedded[int(batch.y[0, 0])].append(network.embed(batch.x[0]))
+    picks = [rule(torch.cat(embedded[c]), ipc) + real.rows(c).start for c in range(real.classes)]
+    return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
+
+
+def _herd(x: Tensor, ipc: int) -> Tensor:
+    """Indices (ipc,) into rows `x` (n, d)."""
+    mean, chosen, total = x.mean(0), [], torch.zeros_like(x[0])
+    free = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for i in range(ipc):
+        gap = torch.linalg.vector_norm(mean * (i + 1) - total - x, dim=1)
+        pick = int(torch.where(free, gap, torch.inf).argmin())
+        free[pick] = False
+        chosen.append(pick)
+        total = total + x[pick]
+    return torch.tensor(chosen)
+
+
+def _spread(x: Tensor, ipc: int) -> Tensor:
+    """Indices (ipc,) into rows `x` (n, d)."""
+    chosen = [int(torch.linalg.vector_norm(x - x.mean(0), dim=1).argmin())]
+    nearest = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    for _ in range(ipc - 1):
+        nearest = torch.minimum(nearest, torch.linalg.vector_norm(x - x[chosen[-1]], dim=1))
+        nearest[chosen] = -1  # chosen rows stay out even where others coincide with them
+        chosen.append(int(nearest.argmax()))
+    return torch.tensor(chosen)

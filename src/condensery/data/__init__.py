@@ -1,0 +1,21 @@
+"""Real data: the nouns (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
+
+from condensery.data.files import fashion_mnist, mnist, usps
+from condensery.data.folder import image_folder
+from condensery.data.memory import digits, from_arrays, from_dataset, npz
+from condensery.data.sets import Batch, Data, RealSet, TestSet
+
+__all__ = [
+    "Batch",
+    "Data",
+    "RealSet",
+    "TestSet",
+    "digits",
+    "fashion_mnist",
+    "from_arrays",
+    "from_dataset",
+    "image_folder",
+    "mnist",
+    "npz",
+    "usps",
+]

@@ -1,0 +1,122 @@
+"""Readers of the MNIST family in its standard layout on disk (that of torchvision). Nothing is downloaded."""
+
+import gzip
+import hashlib
+import logging
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.data.memory import from_arrays
+from condensery.data.sets import Data
+from condensery.errors import InputError
+
+__all__ = ["fashion_mnist", "mnist", "usps"]
+
+log = logging.getLogger("condensery")
+
+# MD5 of the *unpacked* files whose archives carry the published sums, so that packed and unpacked copies are
+# both checked. Order: train images, train labels, test images, test labels.
+_IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_MNIST = (
+    "6bbc9ace898e44ae57da46a324031adb",
+    "a25bea736e30d166cdddb491f175f624",
+    "2646ac647ad5339dbf082846283269ea",
+    "27ae3e4e09519cfbb04c329615203637",
+)
+_FASHION = (
+    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "9018921c3c673c538a1fc5bad174d6f9",
+    "8181f5470baa50b63fa0f6fddb340f0a",
+    "15d484375f8d13e6eb1aabb0c3f46965",
+)
+_USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")  # of the .bz2 files
+
+
+def mnist(data_dir: str | Path | None = None) -> Data:
+    """MNIST (60,000 + 10,000 grey images of 28 x 28) from `<data_dir>/MNIST/raw`, packed (.gz) or not.
+
+    Arguments:
+        data_dir: the folder that holds `MNIST/`; the environment variable CONDENSERY_DATA by default.
+
+    Raises:
+        InputError: no folder given, a missing file, a file that is not in idx format.
+    """
+    return _idx_family("MNIST", _MNIST, tuple("0123456789"), data_dir)
+
+
+def fashion_mnist(data_dir: str | Path | None = None) -> Data:
+    """FashionMNIST (60,000 + 10,000 grey images of 28 x 28) from `<data_dir>/FashionMNIST/raw`; see `mnist`."""
+    names = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    return _idx_family("FashionMNIST", _FASHION, names, data_dir)
+
+
+def usps(data_dir: str | Path | None = None) -> Data:
+    """USPS (7,291 + 2,007 grey images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text)."""
+    from sklearn.datasets import load_svmlight_file
+
+    folder = _folder("USPS", data_dir)
+    parts: list[np.ndarray] = []
+    for name, md5 in zip(("usps.bz2", "usps.t.bz2"), _USPS, strict=True):
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; put the USPS files of the libsvm collection there")
+        _check(path, path.read_bytes(), md5)
+        try:
+            sparse, labels = load_svmlight_file(str(path), n_features=256)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: not libsvm text packed with bzip2 ({error})") from error
+        pixels = (sparse.toarray().reshape(-1, 16, 16) + 1) / 2  # stored in [-1, 1]
+        parts += [pixels.clip(0, 1), labels.astype(np.int64) - 1]  # stored as 1..10
+    return from_arrays("USPS", *parts, class_names=tuple("0123456789"), source=folder)
+
+
+def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], data_dir: str | Path | None) -> Data:
+    folder = _folder(name, data_dir)
+    raw = folder / "raw" if (folder / "raw").is_dir() else folder
+    parts = [_idx(raw / stem, digest) for stem, digest in zip(_IDX, md5, strict=True)]
+    return from_arrays(name, *parts, class_names=class_names, source=folder)
+
+
+def _folder(name: str, data_dir: str | Path | None) -> Path:
+    root = data_dir or os.environ.get("CONDENSERY_DATA")
+    if not root:
+        raise InputError(f"{name}: say where it lies with --data-dir DIR or CONDENSERY_DATA=DIR (DIR/{name}/...)")
+    if not Path(root).is_dir():
+        raise InputError(f"{root}: no such folder (--data-dir or CONDENSERY_DATA)")
+    folder = Path(root) / name
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {name}'s files are looked for there")
+    return folder
+
+
+def _idx(path: Path, md5: str) -> Tensor:
+    """An idx file of bytes, `path` or `path`.gz: magic 0x0000 08 rank, big-endian sizes, values."""
+    packed = path.with_name(path.name + ".gz")
+    try:
+        if path.is_file():
+            content = path.read_bytes()
+        elif packed.is_file():
+            content = gzip.decompress(packed.read_bytes())
+        else:
+            raise InputError(f"{packed}: no such file (nor unpacked); put the data set's four idx files there")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{packed}: cannot be unpacked ({error}); fetch it again") from error
+    _check(path, content, md5)
+    rank = content[3] if len(content) > 4 else 0
+    header = 4 + 4 * rank
+    if content[:3] != b"\x00\x00\x08" or rank not in (1, 3) or len(content) < header:
+        raise InputError(f"{path}: not an idx file of bytes; fetch it again")
+    shape = tuple(np.frombuffer(content, ">u4", rank, 4).tolist())
+    if len(content) != header + int(np.prod(shape)):
+        raise InputError(f"{path}: cut short or too long for its header {shape}; fetch it again")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+
+
+def _check(path: Path, content: bytes, md5: str) -> None:
+    if hashlib.md5(content).hexdigest() != md5:
+        log.warning(f"{path}: not the canonical file (its MD5 differs); figures may not compare with published ones")

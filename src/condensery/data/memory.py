@@ -1,0 +1,196 @@
+"""Readers of data that already is arrays: the embedded digits, `.npz` files, any torch `Dataset`."""
+
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.data.sets import Data, RealSet, TestSet, stratified
+from condensery.errors import InputError
+from condensery.pixels import PixelSpace
+
+__all__ = ["digits", "from_arrays", "from_dataset", "npz"]
+
+log = logging.getLogger("condensery")
+
+
+def digits() -> Data:
+    """Scikit-learn's embedded handwritten digits: 1797 grey images of 8 x 8 pixels, 10 classes.
+
+    The split is fixed and stratified: a fifth of every class is the test part. Works offline.
+
+    References:
+        UCI ML hand-written digits, test part, https://archive.ics.uci.edu/dataset/80
+    """
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    images = torch.from_numpy(raw.images).float()[:, None] / 16
+    return _assemble("digits", images, torch.from_numpy(raw.target), None, None, tuple("0123456789"))
+
+
+def from_arrays(
+    name: str,
+    x_train: Any,
+    y_train: Any,
+    x_test: Any = None,
+    y_test: Any = None,
+    class_names: tuple[str, ...] | None = None,
+    source: Path | None = None,
+) -> Data:
+    """Data from arrays.
+
+    Arguments:
+        name: what tables call it.
+        x_train, x_test: images, uint8 or floats in [0, 1]; shape (N, height, width), (N, height, width, channels)
+            or (N, channels, height, width) with 1 or 3 channels.
+        y_train, y_test: integer labels, shape (N,); any integers, they become class ids in increasing order.
+        class_names: one name a class; the labels themselves by default.
+        source: the file or folder, for messages.
+
+    Without a test part a fifth of every class is held out (seeded, stratified, said aloud).
+
+    Raises:
+        InputError: NaN, values outside [0, 1], mismatched lengths, a test label that no training row has.
+    """
+    where = str(source or name)
+    images, labels = _images(x_train, f"{where}: x_train"), _labels(y_train, len(x_train), f"{where}: y_train")
+    values = labels.unique()
+    if class_names is None:
+        class_names = tuple(str(v) for v in values.tolist())
+    elif len(class_names) != len(values):
+        raise InputError(f"{where}: {len(class_names)} class names for {len(values)} classes in the training labels")
+    ids = torch.searchsorted(values, labels)
+    if x_test is None or y_test is None:
+        return _assemble(name, images, ids, None, None, class_names, source)
+    test, test_labels = _images(x_test, f"{where}: x_test"), _labels(y_test, len(x_test), f"{where}: y_test")
+    unknown = test_labels[~torch.isin(test_labels, values)]
+    if len(unknown):
+        raise InputError(
+            f"{where}: test label {unknown[0].item()} is beyond the classes of the training part "
+            f"({values[0].item()} to {values[-1].item()}, {len(values)} classes); give training images of it "
+            "or remove those test rows"
+        )
+    if test.shape[1:] != images.shape[1:]:
+        raise InputError(
+            f"{where}: test images are {_size(test)}, training images {_size(images)}; make them the same size"
+        )
+    return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), class_names, source)
+
+
+def npz(path: str | Path) -> Data:
+    """Data from a NumPy archive with `x_train`, `y_train` and, if there is a test part, `x_test`, `y_test`.
+
+    Shapes and ranges as in `from_arrays`. Nothing in the file is executed (`allow_pickle=False`).
+
+    Raises:
+        InputError: no such file, not an archive, missing arrays, and all that `from_arrays` refuses.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [k for k in ("x_train", "y_train") if k not in archive.files]
+            if missing:
+                raise InputError(
+                    f"{path}: no array named {missing[0]} (it holds {', '.join(archive.files) or 'nothing'}); "
+                    "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
+                )
+            if ("x_test" in archive.files) != ("y_test" in archive.files):
+                raise InputError(f"{path}: x_test and y_test come together; one of them is missing")
+            arrays = [archive[k] if k in archive.files else None for k in ("x_train", "y_train", "x_test", "y_test")]
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a readable .npz archive of plain arrays ({error}); save it again") from error
+    return from_arrays(path.stem, *arrays, source=path)
+
+
+def from_dataset(name: str, train: Any, test: Any = None, class_names: tuple[str, ...] | None = None) -> Data:
+    """Data from any map-style torch `Dataset` of (image, label) pairs, such as torchvision's.
+
+    Arguments:
+        train, test: `len` and indexing; an image is a PIL picture, or an array or tensor as in `from_arrays`
+            without the first axis. Read once into memory.
+        class_names: one name a class; `train.classes` where it has them.
+    """
+
+    def gather(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [dataset[i] for i in range(len(dataset))]
+        if not pairs:
+            raise InputError(f"{name}: the dataset is empty")
+        images = [np.asarray(image) for image, _ in pairs]
+        if len({image.shape for image in images}) > 1:
+            raise InputError(f"{name}: images differ in size; resize them in the dataset's transform")
+        return np.stack(images), np.asarray([int(label) for _, label in pairs])
+
+    parts = gather(train) + (gather(test) if test is not None else (None, None))
+    names = class_names or (tuple(map(str, train.classes)) if hasattr(train, "classes") else None)
+    return from_arrays(name, *parts, class_names=names)
+
+
+def _assemble(
+    name: str,
+    images: Tensor,
+    ids: Tensor,
+    test: Tensor | None,
+    test_ids: Tensor | None,
+    class_names: tuple[str, ...],
+    source: Path | None = None,
+) -> Data:
+    if test is None or test_ids is None:
+        held = stratified(ids, 0.2, seed=0)
+        log.info(f"{name}: no test part; {int(held.sum())} of {len(ids)} images, a fifth of every class, held out")
+        images, ids, test, test_ids = images[~held], ids[~held], images[held], ids[held]
+    train = RealSet.measured(images, ids, len(class_names))
+    space: PixelSpace = train.space
+    return Data(name, train, TestSet(test, test_ids, space, train.dtype, train.device), class_names, source)
+
+
+def _size(images: Tensor) -> str:
+    channels, height, width = images.shape[1:]
+    return f"{channels}x{height}x{width}"
+
+
+def _images(x: Any, where: str) -> Tensor:
+    """(N, channels, height, width), uint8 or float32 in [0, 1]."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not len(array):
+        raise InputError(
+            f"{where}: images must be numbers of shape (N, height, width[, channels]), "
+            f"got {array.dtype} {array.shape}"
+        )
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.shape[-1] in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    elif array.shape[1] not in (1, 3):
+        raise InputError(f"{where}: shape {array.shape} has neither 1 nor 3 channels, first or last")
+    if array.dtype == np.uint8:
+        return torch.from_numpy(np.array(array))
+    values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise InputError(f"{where}: image {row} holds NaN or infinity; remove or repair it")
+    if values.min() < 0 or values.max() > 1:
+        raise InputError(
+            f"{where}: values run from {values.min():g} to {values.max():g}; "
+            "give uint8 (0 to 255) or floats between 0 and 1"
+        )
+    return torch.from_numpy(np.array(values))
+
+
+def _labels(y: Any, rows: int, where: str) -> Tensor:
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or array.dtype.kind not in "ui":
+        raise InputError(f"{where}: labels must be integers of shape (N,), got {array.dtype} {array.shape}")
+    if len(array) != rows:
+        raise InputError(f"{where}: {len(array)} labels for {rows} images")
+    return torch.from_numpy(array.astype(np.int64))

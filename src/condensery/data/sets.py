@@ -1,0 +1,249 @@
+"""The nouns of real data: `Batch`, `RealSet`, `TestSet`, `Data`."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from condensery.errors import InputError
+from condensery.pixels import PixelSpace
+from condensery.randomness import PerClass, rng
+
+__all__ = ["Batch", "Data", "RealSet", "TestSet"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of C classes side by side.
+
+    Arguments:
+        x: normalised rows, shape (C, n, channels, height, width).
+        y: class ids, shape (C, n), int64.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def prefix(self, rows: int) -> "Batch":
+        """The first `rows` rows of every class."""
+        return Batch(self.x[:, :rows], self.y[:, :rows])
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> "Batch":
+        """`f` applied to the rows; labels stay."""
+        return Batch(f(self.x), self.y)
+
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """Rows (C * n, channels, height, width) and labels (C * n,), class after class."""
+        return self.x.flatten(0, 1), self.y.flatten(0, 1)
+
+
+class _Rows:
+    """Images, kept as they came (uint8, or floats in [0, 1]) and normalised when read."""
+
+    def __init__(self, images: Tensor, labels: Tensor, space: PixelSpace, dtype: torch.dtype, device: torch.device):
+        self.images = images.to(device)
+        self.labels = labels.to(device)
+        self.space = space
+        self.dtype = dtype
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one row."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def read(self, index: Tensor | slice) -> Tensor:
+        """Normalised rows at `index`, shape (*index.shape, channels, height, width)."""
+        rows = self.images[index.to(self.device) if isinstance(index, Tensor) else index]
+        unit = rows.to(self.dtype) / 255 if rows.dtype == torch.uint8 else rows.to(self.dtype)
+        return self.space.normalise(unit)
+
+    def slices(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All rows once, in order: normalised rows (m, ...) and labels (m,), m at most `size`."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield self.read(part), self.labels[part]
+
+
+class TestSet(_Rows):
+    """Rows to measure accuracy on, and nothing else: it cannot be sampled by class or trained on."""
+
+    __test__ = False  # not a pytest class
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "TestSet":
+        """The same rows, read as `dtype` on `device`."""
+        return TestSet(
+            self.images, self.labels, self.space, dtype or self.dtype, torch.device(device or self.device)
+        )
+
+
+class RealSet(_Rows):
+    """The real training set T: rows sorted by class, in memory.
+
+    Arguments:
+        images: uint8, or floats in [0, 1]; shape (N, channels, height, width); any order.
+        labels: class ids 0..classes-1, shape (N,). Every class has at least one row.
+        classes: the number of classes C.
+        space: the pixel space; `RealSet.measured` makes it from the rows themselves.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        classes: int,
+        space: PixelSpace,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ):
+        order = torch.argsort(labels, stable=True)
+        super().__init__(images[order], labels[order].long(), space, dtype, torch.device(device))
+        self.classes = classes
+        self.sizes: list[int] = torch.bincount(labels.long(), minlength=classes).tolist()
+        if min(self.sizes) == 0:
+            raise InputError(f"class {self.sizes.index(0)} has no training image; remove the class or add images")
+        self._starts = [sum(self.sizes[:c]) for c in range(classes)]
+
+    @classmethod
+    def measured(cls, images: Tensor, labels: Tensor, classes: int) -> "RealSet":
+        """A real set whose pixel space has the per-channel mean and std of `images`."""
+        total = torch.zeros(images.shape[1], dtype=torch.float64)
+        squares, count = torch.zeros_like(total), 0
+        for part in images.split(4096):  # float64 sums over parts: exact enough, no copy of the whole set
+            unit = part.double() / 255 if part.dtype == torch.uint8 else part.double()
+            total = total + unit.sum((0, 2, 3))
+            squares = squares + unit.square().sum((0, 2, 3))
+            count += unit[:, 0].numel()
+        mean = total / count
+        std = (squares / count - mean.square()).clamp_min(0).sqrt()
+        std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel carries nothing: leave its scale
+        return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())))
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
+        """The same rows, read as `dtype` on `device`."""
+        return RealSet(
+            self.images, self.labels, self.classes, self.space, dtype or self.dtype, device or self.device
+        )
+
+    def rows(self, c: int) -> slice:
+        """Where class `c` lies among the rows."""
+        return slice(self._starts[c], self._starts[c] + self.sizes[c])
+
+    def subset(self, index: Tensor) -> "RealSet":
+        """The rows at `index` (N',), with this set's pixel space."""
+        return RealSet(self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device)
+
+    def at(self, index: Tensor) -> Batch:
+        """The rows at `index` (C, n) of the classes they belong to."""
+        return Batch(self.read(index), self.labels[index.to(self.device)])
+
+    def sample(self, n: int, classes: Sequence[int], draw: PerClass) -> Batch:
+        """`n` random rows of each class, without repetition inside a class.
+
+        A class with fewer than `n` rows is gone through in fresh permutations until `n` are drawn.
+
+        Arguments:
+            n: rows a class.
+            classes: class ids, any order.
+            draw: one generator a class; a class's rows depend on its own generator only.
+        """
+        picks = []
+        for c in classes:
+            generator = draw(c)
+            size = self.sizes[c]
+            rounds = [torch.randperm(size, generator=generator) for _ in range(-(-n // size))]
+            picks.append(torch.cat(rounds)[:n] + self._starts[c])
+        return self.at(torch.stack(picks))
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All rows once in random order: rows (m, ...), labels (m,), indices (m,), m at most `size`."""
+        for index in torch.randperm(len(self), generator=generator).split(size):
+            yield self.read(index), self.labels[index.to(self.device)], index
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """All rows once, class by class: batches of shape (1, m, ...), m at most `size`."""
+        for c in range(self.classes):
+            part = self.rows(c)
+            for start in range(part.start, part.stop, size):
+                index = slice(start, min(start + size, part.stop))
+                yield Batch(self.read(index)[None], self.labels[index][None])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of rows, labels and shape: two sets with the same one hold the same data."""
+        digest = hashlib.blake2b(repr(tuple(self.images.shape)).encode(), digest_size=16)
+        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        digest.update(self.labels.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: rows to condense, rows to measure on, and what they are.
+
+    Arguments:
+        name: what tables call it.
+        train: the real set. Condensing takes this alone, so test rows are out of reach by type.
+        test: the rows that accuracy is measured on.
+        class_names: one name a class, in the order of the class ids.
+        source: the file or folder it was read from; None where it is embedded.
+    """
+
+    name: str
+    train: RealSet
+    test: TestSet
+    class_names: tuple[str, ...]
+    source: Path | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one row."""
+        return self.train.shape
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Per-channel mean of the training rows, in [0, 1]."""
+        return self.train.space.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per-channel standard deviation of the training rows."""
+        return self.train.space.std
+
+    def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "Data":
+        """The same data, read as `dtype` on `device`."""
+        return replace(self, train=self.train.to(dtype, device), test=self.test.to(dtype, device))
+
+    def validation(self, fraction: float = 0.1, seed: int = 0) -> "Data":
+        """Data whose train and test parts both come out of `train` (choices are made on this, never on test).
+
+        Arguments:
+            fraction: share of every class that becomes the test part, in (0, 1); at least one row stays in train.
+            seed: which rows.
+        """
+        held = stratified(self.train.labels, fraction, seed)
+        test = TestSet(
+            self.train.images[held], self.train.labels[held], self.train.space, self.train.dtype, self.train.device
+        )
+        return replace(self, name=f"{self.name}-validation", train=self.train.subset(~held), test=test)
+
+
+def stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
+    """A mask (N,) that holds out `fraction` of every class: at least 1 row, and never its only row."""
+    if not 0 < fraction < 1:
+        raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
+    held = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    for c in labels.unique().tolist():
+        index = (labels == c).nonzero().flatten()
+        count = min(max(1, round(fraction * len(index))), len(index) - 1)
+        order = torch.randperm(len(index), generator=rng(seed, "split", c))
+        held[index[order[:count]]] = True
+    return held

@@ -1,0 +1,168 @@
+"""How good is a condensed set: networks trained from scratch on it, measured on the test part."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+import numpy as np
+
+from condensery.data import Data, RealSet
+from condensery.errors import InputError
+from condensery.net import Net
+from condensery.networks import initial
+from condensery.protocols import Named, dc2021, whole
+from condensery.randomness import rng
+from condensery.synthetic import SyntheticSet
+from condensery.training import Rows, TensorRows, accuracy, fit
+
+__all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracies of networks trained from scratch, each read once after the last epoch.
+
+    Arguments:
+        runs: one accuracy a network, in [0, 1]; set after set.
+        protocol: how they were trained.
+        net: which network.
+        seconds: wall time of it all.
+    """
+
+    runs: tuple[float, ...]
+    protocol: str
+    net: Net
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """The mean over networks (and sets)."""
+        return float(np.mean(self.runs))
+
+    @property
+    def std(self) -> float:
+        """The standard deviation over networks and sets together, as the field computes it (divided by n)."""
+        return float(np.std(self.runs))
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f}"
+
+
+def evaluate(
+    sets: SyntheticSet | Sequence[SyntheticSet],
+    data: Data,
+    net: Net = Net(),
+    protocol: Named = dc2021,
+    repeats: int = 5,
+    seed: int = 0,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Accuracy:
+    """Train `repeats` networks from scratch on each set and measure them on `data.test`.
+
+    Arguments:
+        sets: one condensed set, or several of one method (seeds); mean and std are over all networks.
+        data: its test part is read once a network, after the last epoch; its train part is not used.
+        net: the architecture, which need not be the one condensed with.
+        protocol: `dc2021`, `fixed_steps` or `whole`.
+        repeats: networks a set.
+        seed: of weights, row order and augmentation.
+        observe: called with (networks done, networks in all).
+
+    Raises:
+        InputError: the set's classes or shape differ from the data's.
+    """
+    sets = [sets] if isinstance(sets, SyntheticSet) else sets
+    for synthetic in sets:
+        if synthetic.classes != data.train.classes:
+            raise InputError(
+                f"the condensed set has {synthetic.classes} classes, {data.name} has {data.train.classes}; "
+                "labels would be beyond the classes: evaluate it on the data it was made from"
+            )
+        if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
+            raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
+    return _measure([TensorRows(s()) for s in sets], data, net, protocol, repeats, seed, observe)
+
+
+def evaluate_whole(
+    data: Data, net: Net = Net(), protocol: Named = whole, repeats: int = 5, seed: int = 0
+) -> Accuracy:
+    """The reference: networks trained on all of `data.train`. See `evaluate`."""
+    return _measure([data.train], data, net, protocol, repeats, seed, lambda done, total: None)
+
+
+def _measure(
+    sets: Sequence[Rows],
+    data: Data,
+    net: Net,
+    protocol: Named,
+    repeats: int,
+    seed: int,
+    observe: Callable[[int, int], None],
+) -> Accuracy:
+    if repeats < 1:
+        raise InputError(f"--repeats must be at least 1, got {repeats}")
+    start = time.perf_counter()
+    rules = protocol(data)
+    network = net.build(data.shape, data.train.classes).to(data.train.device, data.train.dtype)
+    runs = []
+    for s, rows in enumerate(sets):
+        for r in range(repeats):
+            key = ("evaluation", s, r)
+            point = initial(network, rng(seed, "weights", *key))
+            point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment)
+            runs.append(accuracy(point, data.test))
+            observe(len(runs), repeats * len(sets))
+    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)
+
+
+class Method(Interface):
+    """What can be compared: a recipe."""
+
+    @property
+    def label(self) -> str: ...
+
+    def condense(self, real: RealSet) -> SyntheticSet: ...
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of a table: what a method stores, what it reaches, what it cost."""
+
+    method: str
+    accuracy: Accuracy
+    floats: int
+    seconds: float
+    """Making the set; the evaluation's own time is in `accuracy`."""
+
+
+def compare(
+    methods: Sequence[Method],
+    data: Data,
+    net: Net = Net(),
+    protocol: Named = dc2021,
+    repeats: int = 5,
+    seed: int = 0,
+    reference: bool = True,
+    observe: Callable[[Comparison], None] = lambda row: None,
+) -> list[Comparison]:
+    """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
+
+    Arguments:
+        methods: recipes, condensed here, in the order of the table.
+        reference: whether to train on the whole set too.
+        observe: called with every finished row.
+    """
+    rows = []
+    for method in methods:
+        start = time.perf_counter()
+        synthetic = method.condense(data.train)
+        seconds = time.perf_counter() - start
+        reached = evaluate(synthetic, data, net, protocol, repeats, seed)
+        rows.append(Comparison(method.label, reached, synthetic.floats, seconds))
+        observe(rows[-1])
+    if reference:
+        reached = evaluate_whole(data, net, repeats=repeats, seed=seed)
+        rows.append(Comparison(reached.protocol, reached, len(data.train) * int(np.prod(data.shape)), 0.0))
+        observe(rows[-1])
+    return rows

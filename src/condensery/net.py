@@ -1,0 +1,48 @@
+"""The torch-free description of a network, so that recipes and the command line can carry one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from condensery.errors import InputError
+
+if TYPE_CHECKING:
+    from condensery.networks import Network
+
+__all__ = ["Activation", "Family", "Net", "Norm", "Pooling"]
+
+Family = Literal["convnet", "mlp"]
+Norm = Literal["instance", "batch", "layer", "group", "none"]
+Activation = Literal["relu", "leaky_relu", "sigmoid", "swish"]
+Pooling = Literal["avg", "max", "none"]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network before the data's shape is known. The defaults are the papers' ConvNet."""
+
+    family: Family = "convnet"
+    """Which architecture."""
+    width: int = 128
+    """Filters of a convolution, or units of a hidden layer."""
+    depth: int | None = None
+    """ConvNet's blocks; None: by image size (8 px 2, 28 and 32 px 3, 64 px 4, 128 px 5)."""
+    norm: Norm = "instance"
+    """ConvNet's normalisation."""
+    activation: Activation = "relu"
+    """ConvNet's nonlinearity."""
+    pooling: Pooling = "avg"
+    """ConvNet's pooling, which halves the sides."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or (self.norm == "group" and self.width % 4):
+            raise InputError(f"net.width must be at least 1, and a multiple of 4 with group norm; got {self.width}")
+        if self.depth is not None and self.depth < 1:
+            raise InputError(f"net.depth must be at least 1, got {self.depth}")
+
+    def build(self, shape: tuple[int, int, int], classes: int) -> "Network":
+        """The network for rows of `shape` (channels, height, width)."""
+        from condensery.networks import MLP, ConvNet
+
+        if self.family == "mlp":
+            return MLP(shape, classes, self.width)
+        return ConvNet(shape, classes, self.width, self.depth, self.norm, self.activation, self.pooling)

@@ -1,0 +1,108 @@
+"""What every network offers, and a network at a place in weight space."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from condensery.randomness import global_rng
+
+__all__ = ["Network", "Point", "initial"]
+
+State = dict[str, Tensor]
+
+
+class Network(nn.Module):
+    """A classifier in two parts: stages that make features, a head that makes logits.
+
+    Subclasses set `stages` (each maps (n, ...) to (n, ...)) and `head` (maps flattened features to (n, classes)).
+    Rows must not see each other in a stage, but for batch norm, whose statistics a `Point` freezes.
+    """
+
+    stages: nn.ModuleList
+    head: nn.Module
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of every stage for normalised rows `x` (n, channels, height, width)."""
+        outputs = []
+        for stage in self.stages:
+            x = stage(x)
+            outputs.append(x)
+        return outputs
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The flattened output of the last stage, shape (n, d): the embedding of coresets and matching."""
+        return self.features(x)[-1].flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes)."""
+        return self.head(self.embed(x))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place in weight space.
+
+    Arguments:
+        network: the architecture; its own weights are never read.
+        params: the weights, by name.
+        buffers: batch norm's running statistics, by name (empty for other norms).
+        key: identity of the weights, for caches and messages.
+        outer, inner: where in its schedule the point lies.
+    """
+
+    network: Network
+    params: State
+    buffers: State
+    key: str = ""
+    outer: int = 0
+    inner: int = 0
+
+    def logits(self, x: Tensor, params: State | None = None) -> Tensor:
+        """Logits (n, classes) of normalised rows `x`, at this point or at other weights of the same network."""
+        self.network.eval()  # batch norm reads the frozen statistics, so that any chunking of rows is exact
+        return functional_call(self.network, {**(params or self.params), **self.buffers}, (x,))
+
+    def placed(self) -> Network:
+        """The network itself with this point's weights written into it (in place; for training and embedding)."""
+        with torch.no_grad():
+            self.network.load_state_dict({**self.params, **self.buffers})
+        return self.network
+
+    def with_statistics_of(self, rows: Tensor) -> "Point":
+        """This point with batch norm's running statistics set to those of `rows` (n, ...); a copy of itself
+        where the network has none.
+
+        References:
+            DC appendix A: the statistics are estimated on real rows, then frozen, before matching.
+        """
+        if not self.buffers:
+            return self
+        network = self.placed()
+        norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        momenta = [m.momentum for m in norms]
+        for m in norms:
+            m.reset_running_stats()
+            m.momentum = None  # a plain mean over forwards: here, of one
+        with torch.no_grad():
+            network.train()(rows)
+        for m, momentum in zip(norms, momenta, strict=True):
+            m.momentum = momentum
+        return replace(self, buffers={k: v.detach().clone() for k, v in network.named_buffers()})
+
+
+def initial(network: Network, generator: torch.Generator, key: str = "", outer: int = 0) -> Point:
+    """A point with freshly drawn weights (every layer's own `reset_parameters`: PyTorch's defaults).
+
+    Departs: DC's text says Kaiming initialisation; its program, and so its figures, use PyTorch's defaults.
+    """
+    device = next(network.parameters()).device
+    with global_rng(generator):
+        for module in network.cpu().modules():  # drawn on the CPU: the same weights on every device
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+    network.to(device)
+    params = {k: v.detach().clone() for k, v in network.named_parameters()}
+    buffers = {k: v.detach().clone() for k, v in network.named_buffers()}
+    return Point(network, params, buffers, key, outer)

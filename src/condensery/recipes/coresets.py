@@ -1,0 +1,161 @@
+"""The baselines that choose real images instead of learning new ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from condensery.net import Net
+from condensery.recipes.fields import at_least
+
+if TYPE_CHECKING:
+    from condensery.checkpoint import Keeper
+    from condensery.condensing import Step
+    from condensery.data import RealSet
+    from condensery.networks import Point
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["Forgetting", "Herding", "KCenter", "Random"]
+
+Observe = Callable[["Step"], Any]
+
+
+@dataclass(frozen=True)
+class Random:
+    """Random real images of every class."""
+
+    name: ClassVar[str] = "random"
+
+    ipc: int = 10
+    """Stored images a class."""
+    seed: int = 0
+    """Which images."""
+    net: Net = Net()
+    """The network to evaluate with."""
+
+    def __post_init__(self) -> None:
+        at_least(1, ipc=self.ipc)
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.name
+
+    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+        """See `coresets.random`."""
+        from condensery import coresets
+
+        return coresets.random(real, self.ipc, self.seed)
+
+
+@dataclass(frozen=True)
+class Herding:
+    """Images whose running mean follows the class mean in the features of a network trained on all images."""
+
+    name: ClassVar[str] = "herding"
+
+    ipc: int = 10
+    """Stored images a class."""
+    seed: int = 0
+    """Of the feature network."""
+    feature_epochs: int = 10
+    """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
+    net: Net = Net()
+    """The feature network."""
+
+    def __post_init__(self) -> None:
+        at_least(1, ipc=self.ipc)
+        at_least(0, feature_epochs=self.feature_epochs)
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.name
+
+    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+        """See `coresets.herding`."""
+        from condensery import coresets
+        from condensery.synthetic import check_ipc
+
+        check_ipc(real, self.ipc)
+        return coresets.herding(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed))
+
+
+@dataclass(frozen=True)
+class KCenter:
+    """Images that cover their class: farthest-first in the features of a network trained on all images."""
+
+    name: ClassVar[str] = "k-center"
+
+    ipc: int = 10
+    """Stored images a class."""
+    seed: int = 0
+    """Of the feature network."""
+    feature_epochs: int = 10
+    """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
+    net: Net = Net()
+    """The feature network."""
+
+    def __post_init__(self) -> None:
+        at_least(1, ipc=self.ipc)
+        at_least(0, feature_epochs=self.feature_epochs)
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.name
+
+    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+        """See `coresets.k_center`."""
+        from condensery import coresets
+        from condensery.synthetic import check_ipc
+
+        check_ipc(real, self.ipc)
+        return coresets.k_center(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed))
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """The images that a network in training forgets most often."""
+
+    name: ClassVar[str] = "forgetting"
+
+    ipc: int = 10
+    """Stored images a class."""
+    seed: int = 0
+    """Of the network and its row order."""
+    epochs: int = 10
+    """Epochs over which forgetting is counted (the protocol `whole`)."""
+    net: Net = Net()
+    """The network in training."""
+
+    def __post_init__(self) -> None:
+        at_least(1, ipc=self.ipc, epochs=self.epochs)
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.name
+
+    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+        """See `coresets.forgetting`."""
+        from condensery import coresets
+        from condensery.networks import initial
+        from condensery.protocols import WHOLE
+        from condensery.randomness import rng
+
+        network = self.net.build(real.shape, real.classes).to(real.device, real.dtype)
+        start = initial(network, rng(self.seed, "weights", "forgetting"))
+        steps = self.epochs * -(-len(real) // WHOLE.batch_size)
+        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed)
+
+
+def _trained(real: "RealSet", net: Net, epochs: int, seed: int) -> "Point":
+    """A network trained on all of `real`, whose embedding is the feature space."""
+    from condensery.networks import initial
+    from condensery.protocols import WHOLE
+    from condensery.randomness import rng
+    from condensery.training import fit
+
+    network = net.build(real.shape, real.classes).to(real.device, real.dtype)
+    start = initial(network, rng(seed, "weights", "features"))
+    return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",))

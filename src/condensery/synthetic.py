@@ -1,0 +1,99 @@
+"""The synthetic set S, and what it starts from."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from condensery.data import Batch, RealSet
+from condensery.decoders import Decoder, Pixels
+from condensery.errors import InputError
+from condensery.pixels import PixelSpace
+from condensery.randomness import rng
+
+__all__ = ["SyntheticSet", "noise", "random_real"]
+
+
+class SyntheticSet(nn.Module):
+    """Stored bases and the decoder that turns them into rows; its parameters are what is learned and stored.
+
+    Arguments:
+        bases: shape (C, ipc, *base_shape), in the stored pixel space.
+        decoder: base to rows; `Pixels` where an image is stored as it is.
+        space: the stored pixel space and the statistics that normalise it.
+    """
+
+    def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None):
+        super().__init__()
+        self.bases = nn.Parameter(bases)
+        self.decoder = decoder or Pixels()
+        self.space = space
+
+    @classmethod
+    def from_rows(cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None) -> "SyntheticSet":
+        """The set whose bases are those of normalised `rows` (C, ipc, channels, height, width)."""
+        decoder = decoder or Pixels()
+        bases = decoder.encode(space.encode(rows).flatten(0, 1))
+        return cls(bases.unflatten(0, rows.shape[:2]), space, decoder)
+
+    def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
+        """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
+
+        Returns:
+            x (C', images * k, channels, height, width) and y (C', images * k), base after base.
+        """
+        ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
+        bases = self.bases[ids, :images]
+        rows = self.space.decode(self.decoder(bases.flatten(0, 1)))  # (C' * images, k, ...)
+        x = rows.flatten(0, 1).unflatten(0, (len(ids), -1))
+        return Batch(x, ids[:, None].expand(x.shape[:2]))
+
+    @property
+    def classes(self) -> int:
+        """The number of classes C."""
+        return len(self.bases)
+
+    @property
+    def ipc(self) -> int:
+        """Stored images (bases) a class."""
+        return self.bases.shape[1]
+
+    @property
+    def floats(self) -> int:
+        """Everything stored, decoder included: the budget is counted, not claimed."""
+        return self.bases.numel() + self.decoder.floats
+
+    @property
+    def bytes(self) -> int:
+        """The size of what is stored, in its own precision."""
+        return sum(p.numel() * p.element_size() for p in self.parameters())
+
+
+def noise(real: RealSet, ipc: int, seed: int) -> Tensor:
+    """Standard normal rows in normalised space, shape (C, ipc, channels, height, width) (DC's initial values)."""
+    rows = [torch.randn(ipc, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
+    return torch.stack(rows).to(real.device, real.dtype)
+
+
+def random_real(real: RealSet, ipc: int, seed: int) -> Tensor:
+    """Different random real rows of each class, normalised, shape (C, ipc, channels, height, width).
+
+    Raises:
+        InputError: a class with fewer than `ipc` rows.
+    """
+    check_ipc(real, ipc)
+    return real.sample(ipc, range(real.classes), lambda c: rng(seed, "random real", c)).x
+
+
+def check_ipc(real: RealSet, ipc: int) -> None:
+    """Refuse to take more real rows of a class than it has.
+
+    Raises:
+        InputError: a class with fewer than `ipc` rows.
+    """
+    smallest = min(real.sizes)
+    if ipc > smallest:
+        raise InputError(
+            f"ipc {ipc} is above the training images of class {real.sizes.index(smallest)}, {smallest} after the "
+            f"split; give at most --ipc {smallest}, or initial values that need no real images (--init noise)"
+        )

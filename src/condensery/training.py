@@ -1,0 +1,124 @@
+"""Training a network on rows, and measuring it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from condensery.augment import OneOfCropScaleRotate
+from condensery.data import Batch, TestSet
+from condensery.networks import Point
+from condensery.randomness import rng
+
+__all__ = ["Rows", "SGD", "TensorRows", "accuracy", "fit"]
+
+
+class Rows(Interface):
+    """What a network can be trained on: a `RealSet`, or `TensorRows` of a synthetic set."""
+
+    def __len__(self) -> int: ...
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterable[tuple[Tensor, Tensor, Tensor]]: ...
+
+
+class TensorRows:
+    """Decoded rows in memory: those of a synthetic set."""
+
+    def __init__(self, batch: Batch):
+        self.x, self.y = (part.detach() for part in batch.flat())
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All rows once in random order; see `RealSet.minibatches`."""
+        for index in torch.randperm(len(self.x), generator=generator).to(self.x.device).split(size):
+            yield self.x[index], self.y[index], index
+
+
+@dataclass(frozen=True)
+class SGD:
+    """How weights are updated.
+
+    Arguments:
+        lr: the learning rate, times `schedule(progress)`.
+        momentum, weight_decay: as in `torch.optim.SGD`.
+        batch_size: rows a step; all of them where there are fewer.
+        schedule: progress in [0, 1) to a factor on the learning rate.
+        restart_at: progress values at which momentum is forgotten (the optimizer is made anew).
+    """
+
+    lr: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 256
+    schedule: Callable[[float], float] = lambda progress: 1.0
+    restart_at: tuple[float, ...] = ()
+
+
+def fit(
+    point: Point,
+    rows: Rows,
+    how: SGD,
+    steps: int,
+    seed: int,
+    key: tuple[str | int, ...],
+    augment: OneOfCropScaleRotate | None = None,
+    observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
+) -> Point:
+    """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
+
+    Arguments:
+        point: where training starts; left as it is.
+        rows: gone through in fresh random order until the steps are done.
+        how: the optimiser.
+        steps: optimiser steps.
+        seed, key: which random numbers (row order and augmentation).
+        augment: applied to every row with its own draw.
+        observe: called with (indices, logits, labels) of every minibatch, before its update.
+    """
+    network = point.placed().train()
+    step, epoch = 0, 0
+    optimizer = _optimizer(network, how)
+    restarts = sorted(how.restart_at, reverse=True)
+    while step < steps:
+        for x, y, index in rows.minibatches(how.batch_size, rng(seed, "order", *key, epoch)):
+            if step == steps:
+                break
+            if restarts and step / steps >= restarts[-1]:
+                restarts.pop()
+                optimizer = _optimizer(network, how)
+            for group in optimizer.param_groups:
+                group["lr"] = how.lr * how.schedule(step / steps)
+            if augment is not None:
+                x = augment(x, augment.draw(len(x), x.shape[-1], rng(seed, "augment", *key, step)))
+            logits = network(x)
+            if observe is not None:
+                observe(index, logits.detach(), y)
+            optimizer.zero_grad()
+            F.cross_entropy(logits, y).backward()
+            optimizer.step()
+            step += 1
+        epoch += 1
+    return replace(
+        point,
+        params={k: v.detach().clone() for k, v in network.named_parameters()},
+        buffers={k: v.detach().clone() for k, v in network.named_buffers()},
+    )
+
+
+def _optimizer(network: torch.nn.Module, how: SGD) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay
+    )
+
+
+@torch.no_grad()
+def accuracy(point: Point, test: TestSet, chunk: int = 256) -> float:
+    """The share of test rows whose largest logit is their label's, in [0, 1]."""
+    network = point.placed().eval()
+    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(chunk))
+    return hits / len(test)
