@@ -1,6 +1,5 @@
 """Checkpoints: a run that is killed at any moment goes on where it was, to the same bytes."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -9,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from condensery import atomic
 from condensery.errors import InputError
 from condensery.networks import Network, Point
+from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Interrupted", "Keeper", "State", "environment"]
+__all__ = ["Interrupted", "Keeper", "State", "difference", "environment"]
 
 log = logging.getLogger("condensery")
 
@@ -78,15 +75,12 @@ class Keeper:
             "identity": self.identity,
             "environment": environment(synthetic.bases.device),
         }
-        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        atomic.write(self.path, save(tensors, {"condensery": json.dumps(head)}))
+        write_tensors(self.path, tensors, head)
         self._last = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {step}")
 
-    def resume(
-        self, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, network: Network
-    ) -> State | None:
+    def resume(self, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, network: Network) -> State | None:
         """Put the last state back into `synthetic` and `optimizer`; None where there is no checkpoint.
 
         Raises:
@@ -95,26 +89,20 @@ class Keeper:
         if not self.path.exists():
             return None
         device = synthetic.bases.device
-        try:
-            with safe_open(self.path, "pt") as file:
-                head = json.loads(file.metadata()["condensery"])
-                # cloned: memory of the library's own, aligned as any other, so that sums come out the same
-                tensors = {k: file.get_tensor(k).clone().to(device) for k in file.keys()}
-        except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
-            raise InputError(f"{self.path}: not a readable checkpoint ({error}); remove it to start over") from error
+        head, tensors = read_tensors(self.path)
         if head["identity"] != self.identity:
             raise InputError(
-                f"{self.path.parent} holds another run ({_difference(head['identity'], self.identity)}); "
+                f"{self.path.parent} holds another run ({difference(head['identity'], self.identity)}); "
                 "choose another --out, or repeat that run's command to resume it"
             )
         if head["environment"] != (now := environment(device)):
             log.warning(
-                f"resuming on another set-up ({_difference(head['environment'], now)}): the result will not be "
+                f"resuming on another set-up ({difference(head['environment'], now)}): the result will not be "
                 "byte-identical to an uninterrupted run's"
             )
 
         def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            return {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
 
         synthetic.load_state_dict(part("synthetic."))
         state: dict[int, dict[str, Tensor]] = {}
@@ -125,12 +113,12 @@ class Keeper:
         return State(head["step"], Point(network, part("params."), part("buffers."), **head["point"]))
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
+def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
     """The first entry in which two nested dictionaries differ, in words."""
     for key in sorted(before.keys() | now.keys()):
         a, b = before.get(key), now.get(key)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:
-            return _difference(a, b, f"{prefix}{key}.")
+            return difference(a, b, f"{prefix}{key}.")
         if a != b:
             return f"{prefix}{key} is {a} there, {b} here"
     return "no difference"

@@ -3,9 +3,9 @@
 __all__ = ["InputError", "RunError"]
 
 
-class InputError(ValueError):
+class InputError(Exception):
     """The command or its input is wrong: one line that says what, where and what to do (exit status 2)."""
 
 
-class RunError(RuntimeError):
+class RunError(Exception):
     """A run that was asked for correctly failed on its way (exit status 1)."""

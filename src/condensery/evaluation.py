@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol as Interface
 
 import numpy as np
@@ -84,9 +85,7 @@ def evaluate(
     return _measure([TensorRows(s()) for s in sets], data, net, protocol, repeats, seed, observe)
 
 
-def evaluate_whole(
-    data: Data, net: Net = Net(), protocol: Named = whole, repeats: int = 5, seed: int = 0
-) -> Accuracy:
+def evaluate_whole(data: Data, net: Net = Net(), protocol: Named = whole, repeats: int = 5, seed: int = 0) -> Accuracy:
     """The reference: networks trained on all of `data.train`. See `evaluate`."""
     return _measure([data.train], data, net, protocol, repeats, seed, lambda done, total: None)
 
@@ -136,6 +135,12 @@ class Comparison:
     """Making the set; the evaluation's own time is in `accuracy`."""
 
 
+def timed(method: Method, real: RealSet) -> tuple[SyntheticSet, float]:
+    """A method's set, and the seconds that it took."""
+    start = time.perf_counter()
+    return method.condense(real), time.perf_counter() - start
+
+
 def compare(
     methods: Sequence[Method],
     data: Data,
@@ -143,26 +148,23 @@ def compare(
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,
-    reference: bool = True,
+    make: Callable[[Method, RealSet], tuple[SyntheticSet, float]] = timed,
     observe: Callable[[Comparison], None] = lambda row: None,
 ) -> list[Comparison]:
     """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
 
     Arguments:
-        methods: recipes, condensed here, in the order of the table.
-        reference: whether to train on the whole set too.
+        methods: recipes, in the order of the table.
+        make: condenses, and says how long it took; in memory by default.
         observe: called with every finished row.
     """
     rows = []
     for method in methods:
-        start = time.perf_counter()
-        synthetic = method.condense(data.train)
-        seconds = time.perf_counter() - start
+        synthetic, seconds = make(method, data.train)
         reached = evaluate(synthetic, data, net, protocol, repeats, seed)
         rows.append(Comparison(method.label, reached, synthetic.floats, seconds))
         observe(rows[-1])
-    if reference:
-        reached = evaluate_whole(data, net, repeats=repeats, seed=seed)
-        rows.append(Comparison(reached.protocol, reached, len(data.train) * int(np.prod(data.shape)), 0.0))
-        observe(rows[-1])
+    reached = evaluate_whole(data, net, repeats=repeats, seed=seed)
+    rows.append(Comparison(reached.protocol, reached, len(data.train) * prod(data.shape), 0.0))
+    observe(rows[-1])
     return rows

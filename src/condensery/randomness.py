@@ -6,8 +6,8 @@ the same rows in whatever order or grouping the classes are visited.
 """
 
 import hashlib
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 

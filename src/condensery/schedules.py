@@ -57,7 +57,7 @@ class Fresh:
         seed: of the weights.
     """
 
-    inner = 1
+    inner: int = 1
 
     def __init__(self, network: Network, outer: int, seed: int):
         self.network, self.outer, self.seed = network, outer, seed
@@ -87,7 +87,7 @@ class TrainedOnSynthetic(Fresh):
 
     def __init__(self, network: Network, outer: int, inner: int, epochs: int, how: SGD, seed: int):
         super().__init__(network, outer, seed)
-        self.inner, self.epochs, self.how = inner, epochs, how  # type: ignore[misc]
+        self.inner, self.epochs, self.how = inner, epochs, how
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         rows = TensorRows(synthetic())

@@ -13,7 +13,7 @@ from condensery.data import Batch, TestSet
 from condensery.networks import Point
 from condensery.randomness import rng
 
-__all__ = ["Rows", "SGD", "TensorRows", "accuracy", "fit"]
+__all__ = ["SGD", "Rows", "TensorRows", "accuracy", "fit"]
 
 
 class Rows(Interface):
@@ -111,9 +111,7 @@ def fit(
 
 
 def _optimizer(network: torch.nn.Module, how: SGD) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay
-    )
+    return torch.optim.SGD(network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay)
 
 
 @torch.no_grad()

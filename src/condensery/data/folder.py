@@ -71,7 +71,9 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     labels: list[int] = []
     for folder in sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith(".")):
         if folder.name not in names:
-            raise InputError(f"{folder}: this class has no folder in the training part; its label is beyond the classes")
+            raise InputError(
+                f"{folder}: this class has no folder in the training part; its label is beyond the classes"
+            )
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
         if not found:
             raise InputError(f"{folder}: no picture in this class; add some or remove the folder")
@@ -83,12 +85,10 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
 def _open(file: Path, size: int | None) -> np.ndarray:
     """(height, width) uint8 for a grey picture, (height, width, 3) otherwise."""
     try:
-        with Image.open(file) as picture:
-            if picture.mode in _DEEP:
-                raise InputError(f"{file}: more than 8 bits a channel ({picture.mode}); convert it to 8 bits first")
-            picture = picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    except InputError:
-        raise
+        with Image.open(file) as opened:
+            if opened.mode in _DEEP:
+                raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
+            picture = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{file}: not a readable picture ({type(error).__name__}); replace or remove it") from error
     if size is not None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from condensery.data.sets import Data, RealSet, TestSet, stratified
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace
 
 __all__ = ["digits", "from_arrays", "from_dataset", "npz"]
 
@@ -29,8 +28,9 @@ def digits() -> Data:
     from sklearn.datasets import load_digits
 
     raw = load_digits()
-    images = torch.from_numpy(raw.images).float()[:, None] / 16
-    return _assemble("digits", images, torch.from_numpy(raw.target), None, None, tuple("0123456789"))
+    images, labels = torch.from_numpy(raw.images).float()[:, None] / 16, torch.from_numpy(raw.target)
+    held = stratified(labels, 0.2, seed=0)
+    return _assemble("digits", images[~held], labels[~held], images[held], labels[held], tuple("0123456789"))
 
 
 def from_arrays(
@@ -39,6 +39,7 @@ def from_arrays(
     y_train: Any,
     x_test: Any = None,
     y_test: Any = None,
+    *,
     class_names: tuple[str, ...] | None = None,
     source: Path | None = None,
 ) -> Data:
@@ -66,7 +67,9 @@ def from_arrays(
         raise InputError(f"{where}: {len(class_names)} class names for {len(values)} classes in the training labels")
     ids = torch.searchsorted(values, labels)
     if x_test is None or y_test is None:
-        return _assemble(name, images, ids, None, None, class_names, source)
+        held = stratified(ids, 0.2, seed=0)
+        log.info(f"{where}: no test part; {int(held.sum())} of {len(ids)} images, a fifth of every class, are held out")
+        return _assemble(name, images[~held], ids[~held], images[held], ids[held], class_names, source)
     test, test_labels = _images(x_test, f"{where}: x_test"), _labels(y_test, len(x_test), f"{where}: y_test")
     unknown = test_labels[~torch.isin(test_labels, values)]
     if len(unknown):
@@ -104,8 +107,6 @@ def npz(path: str | Path) -> Data:
             if ("x_test" in archive.files) != ("y_test" in archive.files):
                 raise InputError(f"{path}: x_test and y_test come together; one of them is missing")
             arrays = [archive[k] if k in archive.files else None for k in ("x_train", "y_train", "x_test", "y_test")]
-    except InputError:
-        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable .npz archive of plain arrays ({error}); save it again") from error
     return from_arrays(path.stem, *arrays, source=path)
@@ -138,18 +139,13 @@ def _assemble(
     name: str,
     images: Tensor,
     ids: Tensor,
-    test: Tensor | None,
-    test_ids: Tensor | None,
+    test: Tensor,
+    test_ids: Tensor,
     class_names: tuple[str, ...],
     source: Path | None = None,
 ) -> Data:
-    if test is None or test_ids is None:
-        held = stratified(ids, 0.2, seed=0)
-        log.info(f"{name}: no test part; {int(held.sum())} of {len(ids)} images, a fifth of every class, held out")
-        images, ids, test, test_ids = images[~held], ids[~held], images[held], ids[held]
     train = RealSet.measured(images, ids, len(class_names))
-    space: PixelSpace = train.space
-    return Data(name, train, TestSet(test, test_ids, space, train.dtype, train.device), class_names, source)
+    return Data(name, train, TestSet(test, test_ids, train.space, train.dtype, train.device), class_names, source)
 
 
 def _size(images: Tensor) -> str:
@@ -162,8 +158,7 @@ def _images(x: Any, where: str) -> Tensor:
     array = np.asarray(x)
     if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not len(array):
         raise InputError(
-            f"{where}: images must be numbers of shape (N, height, width[, channels]), "
-            f"got {array.dtype} {array.shape}"
+            f"{where}: images must be numbers of shape (N, height, width[, channels]), got {array.dtype} {array.shape}"
         )
     if array.ndim == 3:
         array = array[:, None]

@@ -80,9 +80,7 @@ class TestSet(_Rows):
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "TestSet":
         """The same rows, read as `dtype` on `device`."""
-        return TestSet(
-            self.images, self.labels, self.space, dtype or self.dtype, torch.device(device or self.device)
-        )
+        return TestSet(self.images, self.labels, self.space, dtype or self.dtype, torch.device(device or self.device))
 
 
 class RealSet(_Rows):
@@ -129,9 +127,7 @@ class RealSet(_Rows):
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
         """The same rows, read as `dtype` on `device`."""
-        return RealSet(
-            self.images, self.labels, self.classes, self.space, dtype or self.dtype, device or self.device
-        )
+        return RealSet(self.images, self.labels, self.classes, self.space, dtype or self.dtype, device or self.device)
 
     def rows(self, c: int) -> slice:
         """Where class `c` lies among the rows."""

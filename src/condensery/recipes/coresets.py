@@ -24,6 +24,7 @@ class Random:
     """Random real images of every class."""
 
     name: ClassVar[str] = "random"
+    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -40,7 +41,9 @@ class Random:
         """What tables call it."""
         return self.name
 
-    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+    def condense(
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
+    ) -> "SyntheticSet":
         """See `coresets.random`."""
         from condensery import coresets
 
@@ -52,6 +55,7 @@ class Herding:
     """Images whose running mean follows the class mean in the features of a network trained on all images."""
 
     name: ClassVar[str] = "herding"
+    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -71,7 +75,9 @@ class Herding:
         """What tables call it."""
         return self.name
 
-    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+    def condense(
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
+    ) -> "SyntheticSet":
         """See `coresets.herding`."""
         from condensery import coresets
         from condensery.synthetic import check_ipc
@@ -85,6 +91,7 @@ class KCenter:
     """Images that cover their class: farthest-first in the features of a network trained on all images."""
 
     name: ClassVar[str] = "k-center"
+    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -104,7 +111,9 @@ class KCenter:
         """What tables call it."""
         return self.name
 
-    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+    def condense(
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
+    ) -> "SyntheticSet":
         """See `coresets.k_center`."""
         from condensery import coresets
         from condensery.synthetic import check_ipc
@@ -118,6 +127,7 @@ class Forgetting:
     """The images that a network in training forgets most often."""
 
     name: ClassVar[str] = "forgetting"
+    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -136,7 +146,9 @@ class Forgetting:
         """What tables call it."""
         return self.name
 
-    def condense(self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None) -> "SyntheticSet":
+    def condense(
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
+    ) -> "SyntheticSet":
         """See `coresets.forgetting`."""
         from condensery import coresets
         from condensery.networks import initial

@@ -56,9 +56,7 @@ class DC:
     """The network to match in."""
 
     def __post_init__(self) -> None:
-        at_least(
-            1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows
-        )
+        at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 
     @classmethod
@@ -112,9 +110,7 @@ class DC:
         schedule = TrainedOnSynthetic(
             network, self.outer_steps, self._inner_steps, self._network_epochs, SGD(self.network_lr), self.seed
         )
-        objective = objectives.GradientMatching(
-            getattr(distances, self.distance), getattr(objectives, self.match)
-        )
+        objective = objectives.GradientMatching(getattr(distances, self.distance), getattr(objectives, self.match))
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         sampler = Uniform(self.real_rows)
         return condense(

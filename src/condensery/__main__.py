@@ -1,0 +1,5 @@
+import sys
+
+from condensery.cli import main
+
+sys.exit(main())

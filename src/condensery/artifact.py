@@ -1,0 +1,168 @@
+"""The artifact: one safetensors file that holds a condensed set and everything needed to use it.
+
+Tensors are the synthetic set's parameters; one metadata key holds JSON. No date, duration or device is in it, so
+that the same recipe, seed and data give the same bytes. Nothing in it is executed (no pickle).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from condensery import __version__
+from condensery.decoders import Decoder, Pixels
+from condensery.errors import InputError
+from condensery.net import Net
+from condensery.pixels import PixelSpace
+from condensery.storage import read_tensors, write_tensors
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
+
+FORMAT = 1
+NAME = "condensed.safetensors"
+"""What a run calls its artifact."""
+_DECODERS: dict[str, type[Decoder]] = {"pixels": Pixels}
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A condensed set and where it comes from.
+
+    Arguments:
+        synthetic: the learned (or chosen) set.
+        class_names: one name a class.
+        recipe: the recipe's name and fields; `{"name": "dc", "ipc": 1, ...}`.
+        steps: updates done.
+        data: name, fingerprint and number of rows of the real training set.
+        version: of the library that made it.
+    """
+
+    synthetic: SyntheticSet
+    class_names: tuple[str, ...]
+    recipe: dict[str, Any]
+    steps: int
+    data: dict[str, Any]
+    version: str = __version__
+
+    @property
+    def ipc(self) -> int:
+        """Stored images a class."""
+        return self.synthetic.ipc
+
+    @property
+    def floats(self) -> int:
+        """Stored floats, all counted."""
+        return self.synthetic.floats
+
+    @property
+    def space(self) -> PixelSpace:
+        """Mean and std that networks' inputs are normalised with, and the space the images are stored in."""
+        return self.synthetic.space
+
+    @property
+    def net(self) -> Net:
+        """The network it was condensed with."""
+        return Net(**self.recipe.get("net", {}))
+
+    def subset(self, ipc: int) -> "Condensed":
+        """The condensed set of the first `ipc` stored images of every class.
+
+        Raises:
+            InputError: more images than are stored, or fewer than one.
+        """
+        if not 1 <= ipc <= self.ipc:
+            raise InputError(f"a subset of {ipc} images a class was asked for; this set has 1 to {self.ipc}")
+        kept = SyntheticSet(self.synthetic.bases.detach()[:, :ipc].clone(), self.space, self.synthetic.decoder)
+        return replace(self, synthetic=kept)
+
+    def tensors(
+        self, ipc: int | None = None, space: Literal["normalised", "unit", "uint8"] = "normalised"
+    ) -> tuple[Tensor, Tensor]:
+        """Decoded rows (N, channels, height, width) and labels (N,).
+
+        Arguments:
+            ipc: only the first stored images of every class.
+            space: `"normalised"` as networks were trained on, (x - mean) / std; `"unit"` in [0, 1], clamped;
+                `"uint8"` in 0 to 255.
+        """
+        chosen = self.synthetic if ipc is None else self.subset(ipc).synthetic
+        with torch.no_grad():
+            x, y = chosen().flat()
+        if space == "uint8":
+            x = self.space.uint8(x)
+        elif space == "unit":
+            x = self.space.unit(x).clamp(0, 1)
+        return x, y.clone()
+
+    def dataset(self, ipc: int | None = None) -> TensorDataset:
+        """A torch `Dataset` of (normalised row, label); wrap it in a `DataLoader` and train any network."""
+        return TensorDataset(*self.tensors(ipc))
+
+
+def save(path: str | Path, condensed: Condensed) -> Path:
+    """Write the artifact; an existing file is replaced in one step or left as it was.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    synthetic = condensed.synthetic
+    decoder = next(name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind)
+    head = {
+        "format": FORMAT,
+        "version": condensed.version,
+        "class_names": condensed.class_names,
+        "space": {"stored": synthetic.space.stored, "mean": synthetic.space.mean, "std": synthetic.space.std},
+        "decoder": {"name": decoder},
+        "shape": list(synthetic(range(1), 1).x.shape[2:]),
+        "recipe": condensed.recipe,
+        "steps": condensed.steps,
+        "floats": synthetic.floats,
+        "bytes": synthetic.bytes,
+        "data": condensed.data,
+    }
+    write_tensors(path := Path(path), synthetic.state_dict(), head)
+    return path
+
+
+def load(path: str | Path) -> Condensed:
+    """Read an artifact, from its file or from the folder of the run that wrote it.
+
+    Raises:
+        InputError: no such file, cut short, not an artifact, or of another format version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / NAME).is_file():
+            raise InputError(f"{path}: no {NAME} in it; the run has not ended, repeat its command to resume it")
+        path = path / NAME
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    head, tensors = read_tensors(path)
+    if "format" not in head:
+        raise InputError(f"{path}: a checkpoint, not a condensed set; repeat its run's command to end it")
+    if head["format"] != FORMAT:
+        raise InputError(
+            f"{path}: format {head['format']}, written by condensery {head.get('version')}; this is condensery "
+            f"{__version__}, which reads format {FORMAT}: install the version that wrote it"
+        )
+    try:
+        return _assembled(head, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+
+
+def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
+    space = PixelSpace(tuple(head["space"]["mean"]), tuple(head["space"]["std"]), head["space"]["stored"])
+    decoder = _DECODERS[head["decoder"]["name"]]()
+    bases = tensors["bases"]
+    if tuple(bases.shape[2:]) != decoder.base_shape(tuple(head["shape"])) or len(bases) != len(head["class_names"]):
+        raise ValueError(f"bases of shape {tuple(bases.shape)}")
+    synthetic = SyntheticSet(bases, space, decoder)
+    synthetic.load_state_dict(tensors)
+    return Condensed(
+        synthetic, tuple(head["class_names"]), head["recipe"], head["steps"], head["data"], head["version"]
+    )

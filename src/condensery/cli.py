@@ -1,0 +1,548 @@
+"""The command line: the only place where strings name things. It imports no torch until it must."""
+
+import contextlib
+import difflib
+import io
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+import tyro
+
+from condensery import __version__
+from condensery.errors import InputError, RunError
+from condensery.net import Net
+from condensery.recipes import DC, Forgetting, Herding, KCenter, Random
+
+if TYPE_CHECKING:
+    import torch
+
+    from condensery.condensing import Step
+    from condensery.data import Data
+    from condensery.evaluation import Comparison
+    from condensery.protocols import Named
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["main"]
+
+log = logging.getLogger("condensery")
+
+RECIPES = {
+    "dc": DC(),
+    "dc:quick": DC.quick(),
+    "random": Random(),
+    "herding": Herding(),
+    "k-center": KCenter(),
+    "forgetting": Forgetting(),
+}
+NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
+PROTOCOLS = ("dc2021", "fixed-steps", "whole")
+EMBEDDED = ("digits",)
+FILES = ("mnist", "fashionmnist", "usps")
+
+HELP = f"""usage: condensery COMMAND ...
+
+Dataset condensation: learn a tiny synthetic training set, prove how good it is, use it.
+
+commands:
+  run RECIPE --data D --ipc N --out DIR      condense; the same command again resumes
+  evaluate FILE|DIR --data D                 train networks on a condensed set and measure them
+  compare --data D --ipc N --methods A B ... one table of several methods and the whole set
+  show FILE|DIR                              what a condensed set is, and its picture
+
+recipes:   {", ".join(RECIPES)}
+data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
+           a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
+protocols: {", ".join(PROTOCOLS)}
+
+condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
+A first command: condensery compare --data digits --ipc 1 --methods random herding dc
+"""
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which data."""
+
+    data: str
+    """digits, mnist, fashionmnist, usps, a folder of pictures, or an .npz file."""
+    data_dir: str | None = None
+    """Folder that holds MNIST/, FashionMNIST/ or USPS/; CONDENSERY_DATA by default."""
+    size: int | None = None
+    """Resize a folder's pictures to squares of this many pixels."""
+    device: str = "auto"
+    """cpu, cuda, ...; auto takes a GPU where there is one."""
+
+
+@dataclass(frozen=True)
+class RunOptions(Generic[R]):
+    """Condense a data set. The same command again resumes, or says that it is done."""
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    out: str
+    """Folder for the condensed set and the run's records."""
+    recipe: Annotated[R, tyro.conf.arg(name="")]
+    checkpoint_seconds: float = 30.0
+    """Seconds between checkpoints: what a kill can lose."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How to measure."""
+
+    protocol: str = "dc2021"
+    """dc2021, fixed-steps or whole."""
+    repeats: int = 5
+    """Networks trained from scratch."""
+    seed: int = 0
+    """Of the networks' weights and row order (and of the methods, in compare)."""
+    json: str | None = None
+    """Also write the figures to this file."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Train networks from scratch on a condensed set and measure them on the test part."""
+
+    file: tyro.conf.Positional[str]
+    """The condensed set, or the folder of its run."""
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    networks: tuple[str, ...] = ()
+    """convnet, mlp (width 128); by default the network that the set was condensed with."""
+    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Several methods under one protocol, beside the whole set. A method's quick preset is taken where it has one;
+    write dc:paper for the paper's own settings."""
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    methods: tuple[str, ...]
+    """Recipes, in the order of the table."""
+    ipc: int = 1
+    """Stored images a class."""
+    out: str | None = None
+    """Folder to keep every method's run in (resumable); nothing is kept by default."""
+    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    net: Net = Net()
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """Say what a condensed set is."""
+
+    file: tyro.conf.Positional[str]
+    """The condensed set, or the folder of its run."""
+    png: str | None = None
+    """Write its picture here: a row for every class."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status (0 done, 1 the run failed, 2 the command or its input was wrong)."""
+    argv = sys.argv[1:] if argv is None else argv
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("condensery: %(message)s"))
+    log.handlers, log.level, log.propagate = [handler], logging.INFO, False
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": _run, "evaluate": _evaluate, "compare": _compare, "show": _show
+    }  # fmt: skip
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(HELP, end="")
+            return 0
+        if argv[0] == "--version":
+            print(__version__)
+            return 0
+        return _named(commands, argv[0], "command")(argv[1:])
+    except InputError as error:
+        return _fail(2, error)
+    except RunError as error:
+        return _fail(1, error)
+    except OSError as error:  # input is checked before work begins: this is a disk that filled up, say
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(1, f"{where}{error.strerror or error}; once that is mended, repeat the command to resume")
+    except KeyboardInterrupt as stopped:
+        return _fail(130, str(stopped) or "interrupted")
+
+
+def _fail(status: int, message: object) -> int:
+    print(f"condensery: {message}", file=sys.stderr)
+    return status
+
+
+T = TypeVar("T")
+
+
+def _named(table: Mapping[str, T], name: str, what: str) -> T:
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(table)}")
+
+
+def _parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
+    """Options from words, by tyro; its boxed complaint becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            given = {} if default is None else {"default": default}
+            return tyro.cli(options, args=argv, prog=f"condensery {prog}", **given)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        parts = re.split(r"─{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
+        words = [" ".join(part.split()) for part in parts]
+        complaint = "; ".join(w for w in words[1:] if w and not w.startswith(("For full", "Argument helptext")))
+        raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
+
+
+# ---- run
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0].startswith("-"):
+        if argv and argv[0] in ("-h", "--help"):
+            print(f"usage: condensery run RECIPE --data D --ipc N --out DIR [--FIELD V ...]\n\n"
+                  f"recipes: {', '.join(RECIPES)}\ncondensery run RECIPE --help lists a recipe's fields")  # fmt: skip
+            return 0
+        raise InputError(f"run what? condensery run RECIPE --data D --ipc N --out DIR; recipes: {', '.join(RECIPES)}")
+    name, *rest = argv
+    recipe = _named(RECIPES, name, "recipe")
+    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
+    options = _parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
+    _kept(options.recipe, options.out, _data(options.source), options.checkpoint_seconds)
+    out = Path(options.out)
+    print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    more = f" --data-dir {options.source.data_dir}" if options.source.data_dir else ""
+    print(f"next:    condensery evaluate {out} --data {options.source.data}{more}")
+    return 0
+
+
+def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+    """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
+    from condensery.checkpoint import Interrupted
+    from condensery.running import run
+
+    if not every >= 0:
+        raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
+    with _stoppable(recipe.steps > 0) as stop, _progress(recipe.label) as observe:
+        try:
+            return run(recipe, data, out, every, stop, observe).synthetic
+        except Interrupted as stopped:
+            raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None
+
+
+@contextlib.contextmanager
+def _stoppable(steps: bool) -> Iterator[Callable[[], bool]]:
+    """While a run with steps lasts, the first Ctrl-C asks it to stop after the step, the second stops it at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        log.info("stopping after this step (once more: at once)")
+
+    before = {}
+    if steps:
+        with contextlib.suppress(ValueError):  # only the main thread may
+            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> "Iterator[Callable[[Step], None]]":
+    """A bar with loss, speed and time left on a terminal; otherwise a plain line now and then."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        rest = (TextColumn("loss {task.fields[loss]:.4g}"), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
+        with Progress(*columns, *rest, console=Console(stderr=True)) as bar:
+            started = _Pace()
+            task = bar.add_task(label, total=None, loss=float("nan"), speed="", visible=False)
+
+            def show(step: "Step") -> None:
+                speed = started.speed(step.done)
+                bar.update(
+                    task, completed=step.done, total=step.total, loss=step.loss, speed=speed.lstrip(", "), visible=True
+                )
+
+            yield show
+        return
+
+    pace, last = _Pace(), 0.0
+
+    def say(step: "Step") -> None:
+        nonlocal last
+        speed = pace.speed(step.done)
+        if step.done == step.total or step.done == pace.first or time.monotonic() - last > 10:
+            last = time.monotonic()
+            left = pace.left(step.done, step.total)
+            log.info(f"{label}: step {step.done}/{step.total}, loss {step.loss:.4g}{speed}{left}")
+
+    yield say
+
+
+class _Pace:
+    """Speed and time left, counted from the first step seen."""
+
+    first: int | None = None
+
+    def speed(self, done: int) -> str:
+        if self.first is None:
+            self.first, self.start = done, time.monotonic()
+        each = self._each(done)
+        return "" if each is None else f", {each:.2f} s a step" if each >= 0.1 else f", {1 / each:.0f} steps a second"
+
+    def left(self, done: int, total: int) -> str:
+        each = self._each(done)
+        return "" if each is None else f", {each * (total - done):.0f} s left"
+
+    def _each(self, done: int) -> float | None:
+        if self.first is None or done <= self.first:
+            return None
+        return max(time.monotonic() - self.start, 1e-9) / (done - self.first)
+
+
+# ---- evaluate, compare
+
+
+def _evaluate(argv: list[str]) -> int:
+    options = _parse(EvaluateOptions, argv, "evaluate")
+    from condensery.artifact import load
+    from condensery.evaluation import evaluate
+
+    condensed = load(options.file)
+    nets = [_named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
+    protocol = _protocol(options.measuring)
+    data = _data(options.source)
+    synthetic = condensed.synthetic.to(data.train.device)
+    if condensed.data["fingerprint"] != data.train.fingerprint:
+        log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
+    table, records = [], []
+    for net in nets:
+        reached = evaluate(synthetic, data, net, protocol, options.measuring.repeats, options.measuring.seed)
+        table.append((_described(net), str(reached), str(reached.protocol), f"{reached.seconds:.0f}"))
+        records.append({"network": asdict(net), **_figures(reached), "floats": synthetic.floats})
+    _print_table(f"{condensed.recipe['name']}, {condensed.ipc} images a class, on {data.name}'s {len(data.test)} test "
+                 f"rows; mean ± std of {options.measuring.repeats} networks",
+                 ("network", "accuracy %", "protocol", "seconds"), table)  # fmt: skip
+    _write_json(options.measuring.json, data, {"recipe": condensed.recipe, "results": records})
+    return 0
+
+
+def _compare(argv: list[str]) -> int:
+    options = _parse(CompareOptions, argv, "compare")
+    if not options.methods:
+        raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
+    recipes = [
+        replace(_preset(name), ipc=options.ipc, seed=options.measuring.seed, net=options.net)
+        for name in options.methods
+    ]
+    protocol = _protocol(options.measuring)
+    from condensery.evaluation import compare, timed
+
+    data = _data(options.source)
+
+    def make(method: Any, real: Any) -> "tuple[SyntheticSet, float]":
+        if options.out is None:
+            with _progress(method.label) as observe:
+                return timed(_Observed(method, observe), real)
+        folder = Path(options.out) / method.name
+        synthetic = _kept(method, folder, data)
+        sessions = json.loads((folder / "run.json").read_text())["sessions"]
+        return synthetic, sum(session.get("seconds", 0.0) for session in sessions)
+
+    def say(row: "Comparison") -> None:
+        log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
+
+    measuring = options.measuring
+    rows = compare(recipes, data, options.net, protocol, measuring.repeats, measuring.seed, make, say)
+    _print_table(
+        f"{data.name}, {options.ipc} images a class, protocol {rows[0].accuracy.protocol}, {_described(options.net)}; "
+        f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
+        ("method", "accuracy %", "stored floats", "seconds"),
+        [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in rows],
+    )
+    records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in rows]
+    _write_json(measuring.json, data, {"recipes": [{"name": r.name, **asdict(r)} for r in recipes], "results": records})
+    if options.out is not None:
+        folders = [Path(options.out) / recipe.name for recipe in recipes]
+        print(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
+        print(f"next:    condensery show {folders[-1]} --png {Path(options.out) / 'condensed.png'}")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Observed:
+    """A method whose steps are shown."""
+
+    method: Any
+    observe: "Callable[[Step], None]"
+
+    @property
+    def label(self) -> str:
+        return str(self.method.label)
+
+    def condense(self, real: Any) -> "SyntheticSet":
+        return self.method.condense(real, observe=self.observe)
+
+
+def _preset(name: str) -> Any:
+    if name.endswith(":paper"):
+        return _named(RECIPES, name.removesuffix(":paper"), "recipe")
+    return _named(RECIPES, f"{name}:quick" if f"{name}:quick" in RECIPES else name, "recipe")
+
+
+def _protocol(measuring: Measuring) -> "Named":
+    if measuring.repeats < 1:
+        raise InputError(f"--repeats must be at least 1, got {measuring.repeats}")
+    _named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
+    if measuring.json is not None and not os.access(Path(measuring.json).absolute().parent, os.W_OK):
+        raise InputError(f"--json {measuring.json}: its folder does not exist or cannot be written")
+    from condensery import protocols
+
+    table = {"dc2021": protocols.dc2021, "fixed-steps": protocols.fixed_steps, "whole": protocols.whole}
+    return table[measuring.protocol]
+
+
+def _described(net: Net) -> str:
+    differing = [f"{k} {v}" for k, v in asdict(net).items() if k != "family" and v != getattr(Net(), k)]
+    return " ".join([net.family, *differing])
+
+
+def _figures(reached: Any) -> dict[str, Any]:
+    return {
+        "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": reached.runs,
+        "protocol": reached.protocol, "evaluation_seconds": reached.seconds,
+    }  # fmt: skip
+
+
+def _print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    print(f"\n{title}\n")
+    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
+    for line in [head, tuple("-" * width for width in widths), *rows]:
+        print(
+            "  ".join(f"{c:<{w}}" if i == 0 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        )
+    print()
+
+
+def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None:
+    if path is None:
+        return
+    from condensery import storage
+    from condensery.checkpoint import environment
+
+    head = {
+        "data": {"name": data.name, "source": str(data.source or "embedded"), "fingerprint": data.train.fingerprint},
+        "version": __version__,
+        "date": time.strftime("%Y-%m-%d"),
+        **environment(data.train.device),
+    }
+    storage.write(Path(path), (json.dumps({**head, **content}, indent=2) + "\n").encode())
+    print(f"written: {path}")
+
+
+# ---- show
+
+
+def _show(argv: list[str]) -> int:
+    options = _parse(ShowOptions, argv, "show")
+    from condensery.artifact import load
+    from condensery.picture import grid
+
+    condensed = load(options.file)
+    synthetic, space = condensed.synthetic, condensed.space
+    facts = {
+        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if not isinstance(v, dict)),
+        "network": _described(condensed.net),
+        "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
+        "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
+        "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic(range(1), 1).x.shape[2:]))}",
+        "steps": str(condensed.steps),
+        "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes",
+        "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}",
+        "written by": f"condensery {condensed.version}",
+    }
+    for name, value in facts.items():
+        print(f"{name:<12} {value}")
+    if options.png is not None:
+        from condensery import storage
+
+        try:
+            storage.write(Path(options.png), grid(synthetic))
+        except OSError as error:
+            raise InputError(f"--png {options.png} cannot be written ({error.strerror or error})") from error
+        print(f"written: {options.png}")
+    return 0
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{v:.4g}" for v in values)
+
+
+# ---- data
+
+
+def _data(source: Source) -> "Data":
+    from condensery import data as readers
+
+    named: dict[str, Callable[[], Data]] = {
+        "digits": readers.digits,
+        "mnist": lambda: readers.mnist(source.data_dir),
+        "fashionmnist": lambda: readers.fashion_mnist(source.data_dir),
+        "usps": lambda: readers.usps(source.data_dir),
+    }
+    path = Path(source.data)
+    if source.size is not None and not path.is_dir():
+        raise InputError(f"--size resizes the pictures of a folder; {source.data} is none")
+    if source.data.lower() in named:
+        data = named[source.data.lower()]()
+    elif path.is_dir():
+        data = readers.image_folder(path, source.size)
+    elif path.suffix == ".npz":
+        data = readers.npz(path)
+    else:
+        near = difflib.get_close_matches(source.data.lower(), named, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(
+            f"--data {source.data}: neither a name nor a path that exists; {hint}"
+            f"give one of {', '.join(named)}, a folder of pictures, or an .npz file"
+        )
+    return data.to(device=_device(source.device))
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name}: not to be had here ({str(error).splitlines()[0]}); try cpu") from error
+    return device
+
+
+if __name__ == "__main__":
+    sys.exit(main())
