@@ -110,7 +110,11 @@ class Keeper:
             i, _, entry = name.partition(".")
             state.setdefault(int(i), {})[entry] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": head["param_groups"]})
-        return State(head["step"], Point(network, part("params."), part("buffers."), **head["point"]))
+        # in the network's own order, not the file's: the order in which layers are summed is part of the result
+        kept = part("params.") | part("buffers.")
+        params = {name: kept[name] for name, _ in network.named_parameters()}
+        buffers = {name: kept[name] for name, _ in network.named_buffers()}
+        return State(head["step"], Point(network, params, buffers, **head["point"]))
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:

@@ -153,7 +153,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("condensery: %(message)s"))
-    log.handlers, log.level, log.propagate = [handler], logging.INFO, False
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": _run, "evaluate": _evaluate, "compare": _compare, "show": _show
     }  # fmt: skip

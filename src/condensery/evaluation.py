@@ -11,7 +11,7 @@ import numpy as np
 from condensery.data import Data, RealSet
 from condensery.errors import InputError
 from condensery.net import Net
-from condensery.networks import initial
+from condensery.networks import build, initial
 from condensery.protocols import Named, dc2021, whole
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
@@ -103,7 +103,7 @@ def _measure(
         raise InputError(f"--repeats must be at least 1, got {repeats}")
     start = time.perf_counter()
     rules = protocol(data)
-    network = net.build(data.shape, data.train.classes).to(data.train.device, data.train.dtype)
+    network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     runs = []
     for s, rows in enumerate(sets):
         for r in range(repeats):

@@ -1,12 +1,9 @@
-"""The torch-free description of a network, so that recipes and the command line can carry one."""
+"""The torch-free description of a network, for recipes and the command line; `networks.build` makes the network."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from condensery.errors import InputError
-
-if TYPE_CHECKING:
-    from condensery.networks import Network
 
 __all__ = ["Activation", "Family", "Net", "Norm", "Pooling"]
 
@@ -38,11 +35,3 @@ class Net:
             raise InputError(f"net.width must be at least 1, and a multiple of 4 with group norm; got {self.width}")
         if self.depth is not None and self.depth < 1:
             raise InputError(f"net.depth must be at least 1, got {self.depth}")
-
-    def build(self, shape: tuple[int, int, int], classes: int) -> "Network":
-        """The network for rows of `shape` (channels, height, width)."""
-        from condensery.networks import MLP, ConvNet
-
-        if self.family == "mlp":
-            return MLP(shape, classes, self.width)
-        return ConvNet(shape, classes, self.width, self.depth, self.norm, self.activation, self.pooling)

@@ -144,6 +144,8 @@ def _assemble(
     class_names: tuple[str, ...],
     source: Path | None = None,
 ) -> Data:
+    if not len(test):
+        raise InputError(f"{source or name}: no test rows, nor a class with two images to hold one out of; give some")
     train = RealSet.measured(images, ids, len(class_names))
     return Data(name, train, TestSet(test, test_ids, train.space, train.dtype, train.device), class_names, source)
 

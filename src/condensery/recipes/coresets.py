@@ -151,11 +151,11 @@ class Forgetting:
     ) -> "SyntheticSet":
         """See `coresets.forgetting`."""
         from condensery import coresets
-        from condensery.networks import initial
+        from condensery.networks import build, initial
         from condensery.protocols import WHOLE
         from condensery.randomness import rng
 
-        network = self.net.build(real.shape, real.classes).to(real.device, real.dtype)
+        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         start = initial(network, rng(self.seed, "weights", "forgetting"))
         steps = self.epochs * -(-len(real) // WHOLE.batch_size)
         return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed)
@@ -163,11 +163,11 @@ class Forgetting:
 
 def _trained(real: "RealSet", net: Net, epochs: int, seed: int) -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
-    from condensery.networks import initial
+    from condensery.networks import build, initial
     from condensery.protocols import WHOLE
     from condensery.randomness import rng
     from condensery.training import fit
 
-    network = net.build(real.shape, real.classes).to(real.device, real.dtype)
+    network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start = initial(network, rng(seed, "weights", "features"))
     return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",))

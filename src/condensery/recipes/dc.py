@@ -99,6 +99,7 @@ class DC:
 
         from condensery import distances, objectives
         from condensery.condensing import condense
+        from condensery.networks import build
         from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnSynthetic
         from condensery.synthetic import SyntheticSet, noise, random_real
@@ -106,7 +107,7 @@ class DC:
 
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
         synthetic = SyntheticSet.from_rows(images, real.space)
-        network = self.net.build(real.shape, real.classes).to(real.device, real.dtype)
+        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         schedule = TrainedOnSynthetic(
             network, self.outer_steps, self._inner_steps, self._network_epochs, SGD(self.network_lr), self.seed
         )

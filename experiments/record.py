@@ -1,0 +1,74 @@
+"""How an experiment leaves a figure: one JSON file a table in `results/`, with where every figure comes from."""
+
+import json
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from condensery import __version__, storage
+from condensery.checkpoint import environment
+from condensery.data import Data
+from condensery.evaluation import Accuracy
+
+ROOT = Path(__file__).parent.parent
+
+
+def commit() -> str:
+    """The commit that the code is at; refuses a tree whose code differs from it."""
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--", "src", "experiments"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if changed:
+        raise SystemExit(f"commit first, so that the figures name the code they come from:\n{changed}")
+    head = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+class Table:
+    """A results file; a cell that is in it already is not computed again.
+
+    Arguments:
+        name: `results/<name>.json`.
+        about: what the table is.
+    """
+
+    def __init__(self, name: str, about: str):
+        self.path, self.about, self.commit = ROOT / "results" / f"{name}.json", about, commit()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
+
+    def has(self, **cell: Any) -> bool:
+        return any(all(row.get(k) == v for k, v in cell.items()) for row in self.rows())
+
+    def add(self, data: Data, reached: Accuracy, recipe: dict[str, Any], condense_seconds: float, **cell: Any) -> None:
+        row = {
+            **cell,
+            "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
+            "protocol": reached.protocol, "network": asdict(reached.net), "recipe": recipe,
+            "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
+            "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
+            "commit": self.commit, "version": __version__, "date": time.strftime("%Y-%m-%d"),
+            **environment(data.train.device), "processor": processor(),
+        }  # fmt: skip
+        content = {"about": self.about, "rows": [*self.rows(), row]}
+        storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())
+        print(
+            f"{cell}: {reached} (condensed in {condense_seconds:.0f} s, measured in {reached.seconds:.0f} s)",
+            flush=True,
+        )
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from condensery.data import RealSet
+from condensery.pixels import PixelSpace
+
+torch.set_num_threads(1)  # the networks here are too small to share
+
+
+def blobs(shape=(1, 8, 8), sizes=(9, 5, 7), seed=0) -> RealSet:
+    """A toy real set in float64: every class is a random picture plus noise; classes are unbalanced."""
+    generator = torch.Generator().manual_seed(seed)
+    images, labels = [], []
+    for c, size in enumerate(sizes):
+        centre = torch.rand(1, *shape, generator=generator)
+        images.append((centre + 0.2 * torch.rand(size, *shape, generator=generator)).clamp(0, 1))
+        labels += [c] * size
+    mean, std = (0.4, 0.5, 0.6)[: shape[0]], (0.3, 0.2, 0.25)[: shape[0]]
+    return RealSet(torch.cat(images), torch.tensor(labels), len(sizes), PixelSpace(mean, std), torch.float64)
+
+
+@pytest.fixture
+def real() -> RealSet:
+    return blobs()

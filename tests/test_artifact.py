@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import blobs
+from lists import DECODERS, RECIPES, over
+from torch.utils.data import DataLoader
+
+from condensery.artifact import Condensed, load, save
+from condensery.errors import InputError
+from condensery.pixels import PixelSpace
+from condensery.running import provenance
+from condensery.synthetic import SyntheticSet
+
+
+def condensed(recipe, real):
+    record = provenance(recipe, real, "blobs")
+    return Condensed(recipe.condense(real), ("a", "b", "c"), record["recipe"], recipe.steps, record["data"])
+
+
+@over(RECIPES)
+def test_what_is_loaded_is_what_was_saved(part, tmp_path):
+    real = blobs()
+    ours = condensed(part, real)
+    theirs = load(save(tmp_path / "set.safetensors", ours))
+    assert torch.equal(theirs.synthetic.bases, ours.synthetic.bases)
+    assert theirs.synthetic.space == real.space
+    assert replace(theirs, synthetic=ours.synthetic) == ours
+    assert theirs.net == part.net
+
+
+def test_the_same_set_is_the_same_bytes_and_the_file_holds_no_time(tmp_path):
+    real, recipe = blobs(), RECIPES["dc 1"]
+    a, b = (save(tmp_path / name, condensed(recipe, real)).read_bytes() for name in ("a", "b"))
+    assert a == b
+    assert b"20" + b"26-" not in a
+
+
+@over(DECODERS)
+@pytest.mark.parametrize("stored", ["normalised", "unit"])
+def test_every_decoder_and_pixel_space_survives(part, stored, tmp_path):
+    space = PixelSpace((0.4,), (0.3,), stored)
+    synthetic = SyntheticSet.from_rows(torch.randn(3, 2, 1, 8, 8), space, part())
+    there = load(save(tmp_path / "s", Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, {"name": "blobs"})))
+    assert torch.equal(there.synthetic().x, synthetic().x)
+    assert there.floats == synthetic.floats
+
+
+def test_a_loaded_set_trains_anywhere(tmp_path):
+    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    x, y = next(iter(DataLoader(there.dataset(), batch_size=6)))
+    assert x.shape == (6, 1, 8, 8)
+    assert y.tolist() == [0, 0, 1, 1, 2, 2]
+    unit, _ = there.tensors(space="unit")
+    assert torch.allclose(unit, there.space.unit(x).clamp(0, 1))
+    assert torch.equal(there.tensors(space="uint8")[0], (unit * 255).round().to(torch.uint8))
+
+
+def test_a_subset_is_the_first_images(tmp_path):
+    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    assert torch.equal(there.subset(1).synthetic().x, there.synthetic().x[:, :1])
+    assert torch.equal(there.tensors(1)[0], there.subset(1).tensors()[0])
+    assert there.subset(1).floats * 2 == there.floats
+    for wrong in (0, 3):
+        with pytest.raises(InputError, match="1 to 2"):
+            there.subset(wrong)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = save(tmp_path / "s", condensed(RECIPES["dc 1"], blobs()))
+    good = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(path, condensed(RECIPES["random"], blobs()))
+    assert path.read_bytes() == good
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]

@@ -1,0 +1,598 @@
+"""Every bad input is one clear line on stderr and exit status 2 (1 where a run fails), and harms nothing that is there."""
+
+import json
+import logging
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from condensery.checkpoint import Interrupted
+from condensery.cli import main
+from condensery.data import digits
+from condensery.net import Net
+from condensery.recipes import DC
+from condensery.running import run
+
+SMALL = "--real-rows 4 --net.width 8"
+QUICK = f"--ipc 1 --outer-steps 2 {SMALL}"
+ARTIFACT = "condensed.safetensors"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logger_put_back():
+    log = logging.getLogger("condensery")
+    handlers, level, propagate = log.handlers, log.level, log.propagate
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A finished run."""
+    out = tmp_path_factory.mktemp("good") / "run"
+    assert main(f"run dc:quick --data digits {QUICK} --out {out}".split()) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    """The same run, stopped after its first step."""
+    out = tmp_path_factory.mktemp("unfinished") / "run"
+    recipe = DC(ipc=1, init="real", outer_steps=2, real_rows=4, net=Net(width=8))
+    with pytest.raises(Interrupted):
+        run(recipe, digits(), out, stop=iter([False, True]).__next__)
+    assert (out / "checkpoint.safetensors").exists()
+    return out
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def refuse(tmp_path, good, capsys):
+    """Run a command; it fails with one line that says `words`, and every file that was there stays as it was."""
+
+    def command(line: str, *words: str, status: int = 2) -> None:
+        before = contents(tmp_path) | contents(good)
+        reached = main(line.format(tmp=tmp_path, good=good).split())
+        lines = capsys.readouterr().err.splitlines()
+        assert reached == status, lines
+        assert [line for line in lines if not line.startswith("condensery: ")] == []
+        said = [word.format(tmp=tmp_path, good=good) for word in words]
+        assert [word for word in said if word not in lines[-1]] == [], lines[-1]
+        after = contents(tmp_path) | contents(good)
+        assert {path: after.get(path) == content for path, content in before.items()} == dict.fromkeys(before, True)
+        assert not [path for path in after.keys() - before.keys() if path.name.endswith((".part", ARTIFACT))]
+
+    return command
+
+
+# ---- data
+
+
+X = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+Y = np.repeat([0, 1], 10)
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("exploded"),)
+
+
+def arrays(save=np.savez, **changes):
+    def make(tmp):
+        content = {"x_train": X, "y_train": Y} | changes
+        save(tmp / "data.npz", **{name: array for name, array in content.items() if array is not None})
+
+    return make
+
+
+def changed(**at):
+    unit = X / 255
+    for row, value in at.items():
+        unit[int(row[1:]), 0, 0] = value
+    return unit
+
+
+def file(content):
+    return lambda tmp: (tmp / "data.npz").write_bytes(content)
+
+
+def bytes_of(make, damage):
+    def made(tmp):
+        make(tmp)
+        path = tmp / "data.npz"
+        path.write_bytes(damage(path.read_bytes()))
+
+    return made
+
+
+def npy(tmp):
+    with open(tmp / "data.npz", "wb") as file:
+        np.save(file, X)
+
+
+def picture(path, size=(8, 8), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, size[::-1], dtype=np.uint8)).save(path)
+
+
+def pictures(*parts, then=lambda folder: None):
+    def make(tmp):
+        for part in parts or (".",):
+            for name in ("cat", "dog"):
+                for i in range(5):
+                    picture(tmp / "data" / part / name / f"{i}.png", seed=i)
+        then(tmp / "data")
+
+    return make
+
+
+def cut(path, share=0.5):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def nothing(tmp):
+    pass
+
+
+BAD_ARRAYS = {
+    "NaN": (arrays(x_train=changed(_3=np.nan)), ["x_train", "image 3", "NaN"]),
+    "infinity": (arrays(x_train=changed(_5=np.inf)), ["x_train", "image 5", "infinity"]),
+    "NaN in the test part": (arrays(x_test=changed(_2=np.nan), y_test=Y), ["x_test", "image 2", "NaN"]),
+    "above 1": (arrays(x_train=changed(_3=1.5)), ["x_train", "0 to 1.5", "between 0 and 1"]),
+    "below 0": (arrays(x_train=changed(_3=-0.5)), ["x_train", "-0.5 to 1", "between 0 and 1"]),
+    "0 to 255 as integers": (arrays(x_train=X.astype(int)), ["x_train", "0 to 255", "uint8"]),
+    "a pickle": (file(pickle.dumps(Bomb())), ["not a readable .npz"]),
+    "an object array": (arrays(x_train=np.array([Bomb()] * 20)), ["not a readable .npz"]),
+    "object labels": (arrays(y_train=np.array([Bomb()] * 20)), ["not a readable .npz"]),
+    "no labels": (arrays(y_train=None), ["no array named y_train", "x_train"]),
+    "no images": (arrays(x_train=None), ["no array named x_train", "y_train"]),
+    "nothing in it": (arrays(x_train=None, y_train=None), ["no array named x_train", "nothing"]),
+    "test images without labels": (arrays(x_test=X), ["x_test and y_test"]),
+    "a cut archive": (bytes_of(arrays(), lambda content: content[:-40]), ["not a readable .npz"]),
+    "an empty file": (file(b""), ["not a readable .npz"]),
+    "text": (file(b"no archive\n"), ["not a readable .npz"]),
+    "a damaged array": (
+        bytes_of(arrays(np.savez_compressed), lambda content: content[:200] + b"\xff" * 50 + content[250:]),
+        ["not a readable .npz"],
+    ),
+    "an unknown compression": (
+        bytes_of(
+            arrays(), lambda content: content[: (at := content.index(b"PK\1\2") + 10)] + b"\x63" + content[at + 1 :]
+        ),
+        ["not a readable .npz"],
+    ),
+    "a single array": (npy, ["not a readable .npz"]),
+    "fractional labels": (arrays(y_train=Y + 0.5), ["y_train", "labels must be integers", "float64"]),
+    "labels as text": (arrays(y_train=Y.astype(str)), ["y_train", "labels must be integers"]),
+    "one-hot labels": (arrays(y_train=np.eye(2, dtype=int)[Y]), ["y_train", "labels must be integers", "(20, 2)"]),
+    "too few labels": (arrays(y_train=Y[:7]), ["y_train", "7 labels for 20 images"]),
+    "a flat image": (arrays(x_train=X.reshape(20, 64)), ["x_train", "(20, 64)"]),
+    "five channels": (arrays(x_train=np.zeros((20, 8, 8, 5), np.uint8)), ["x_train", "(20, 8, 8, 5)", "channels"]),
+    "no pixels": (arrays(x_train=np.zeros((20, 0, 8))), ["x_train", "(20, 0, 8)"]),
+    "no rows": (arrays(x_train=X[:0], y_train=Y[:0]), ["x_train", "(0, 8, 8)"]),
+    "no test rows": (arrays(x_test=X[:0], y_test=Y[:0]), ["x_test", "(0, 8, 8)"]),
+    "one row a class": (arrays(y_train=np.arange(20)), ["test"]),
+    "a test label beyond the classes": (
+        arrays(x_test=X, y_test=Y + 1),
+        ["test label 2", "beyond the classes", "0 to 1"],
+    ),
+    "a test label between the classes": (
+        arrays(y_train=2 * Y, x_test=X, y_test=Y),
+        ["test label 1", "beyond the classes"],
+    ),
+    "test images of another size": (arrays(x_test=X[:, :6], y_test=Y), ["1x6x8", "1x8x8"]),
+}
+
+BAD_FOLDERS = {
+    "a file in place of a folder": (
+        lambda tmp: (tmp / "data").write_text("text"),
+        ["{tmp}/data", "a folder of pictures", ".npz"],
+    ),
+    "no classes": (lambda tmp: picture(tmp / "data" / "0.png"), ["{tmp}/data", "no class folders"]),
+    "an empty class": (pictures(then=lambda folder: (folder / "emu").mkdir()), ["data/emu", "no picture"]),
+    "an empty test class": (
+        pictures("train", "test", then=lambda folder: [path.unlink() for path in folder.glob("test/dog/*")]),
+        ["data/test/dog", "no picture"],
+    ),
+    "text named .png": (
+        pictures(then=lambda folder: (folder / "cat" / "x.png").write_text("text")),
+        ["cat/x.png", "not a readable picture"],
+    ),
+    "an empty picture": (
+        pictures(then=lambda folder: (folder / "cat" / "x.png").touch()),
+        ["cat/x.png", "not a readable picture"],
+    ),
+    "a cut picture": (pictures(then=lambda folder: cut(folder / "dog" / "2.png")), ["dog/2.png", "not a readable"]),
+    "a 16-bit picture": (
+        pictures(then=lambda folder: Image.fromarray(np.zeros((8, 8), np.uint16)).save(folder / "cat" / "x.png")),
+        ["cat/x.png", "8 bits"],
+    ),
+    "mixed sizes": (
+        pictures(then=lambda folder: picture(folder / "dog" / "x.png", (9, 8))),
+        ["differ in size", "dog/x.png", "9x8", "8x8", "--size"],
+    ),
+    "a test part of another size": (
+        pictures("train", then=lambda folder: picture(folder / "test" / "cat" / "x.png", (9, 8))),
+        ["differ in size", "test/cat/x.png", "--size"],
+    ),
+    "a class in test/ alone": (
+        pictures("train", "test", then=lambda folder: picture(folder / "test" / "emu" / "0.png")),
+        ["data/test/emu", "training part", "beyond the classes"],
+    ),
+    "an empty test/": (pictures("train", then=lambda folder: (folder / "test").mkdir()), ["{tmp}/data/test"]),
+    "no train/": (pictures("test"), ["{tmp}/data", "no train/"]),
+    "one picture a class": (
+        lambda tmp: [picture(tmp / "data" / name / "0.png") for name in ("cat", "dog")],
+        ["{tmp}/data", "test"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "words"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_bad_arrays(make, words, tmp_path, good, refuse, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path)
+    shutil.copytree(good, tmp_path / "out")
+    refuse("run random --data {tmp}/data.npz --ipc 1 --out {tmp}/out", "{tmp}/data.npz", *words)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(("make", "words"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_bad_folders(make, words, tmp_path, good, refuse):
+    make(tmp_path)
+    shutil.copytree(good, tmp_path / "out")
+    refuse("run random --data {tmp}/data --ipc 1 --out {tmp}/out", *words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--data {tmp}/nowhere", ["--data {tmp}/nowhere", "neither a name nor a path that exists"]),
+        ("--data {tmp}/nowhere.npz", ["{tmp}/nowhere.npz", "no such file"]),
+        ("--data digts", ["--data digts", "did you mean digits?", "mnist"]),
+        ("--data minst", ["--data minst", "did you mean mnist?"]),
+        ("--data xyzzy", ["--data xyzzy", "digits, mnist"]),
+        ("--data mnist", ["MNIST", "--data-dir", "CONDENSERY_DATA"]),
+        ("--data mnist --data-dir {tmp}/nowhere", ["{tmp}/nowhere", "no such folder"]),
+        ("--data usps --data-dir {tmp}", ["{tmp}/USPS", "no such folder"]),
+        ("--data digits --size 8", ["--size", "digits"]),
+        ("--data {tmp}/data.npz --size 8", ["--size", "data.npz"]),
+        ("--data {tmp}/data --size 0", ["--size", "at least 1", "0"]),
+        ("--data {tmp}/data --size -4", ["--size", "at least 1", "-4"]),
+        ("--data digits --device nowhere", ["--device nowhere", "cpu"]),
+        ("--data digits --device meta", ["--device meta", "cpu"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["run random --ipc 1 --out {tmp}/out", "evaluate {good} --repeats 1", "compare --methods random"]
+)
+def test_data_that_is_not_to_be_had(command, options, words, tmp_path, refuse, monkeypatch):
+    monkeypatch.delenv("CONDENSERY_DATA", raising=False)
+    arrays()(tmp_path)
+    pictures()(tmp_path)
+    refuse(f"{command} {options}", *words)
+
+
+# ---- the words of a command
+
+
+RUN = "run dc:quick --data digits --out {tmp}/out"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("rnu dc:quick", ["unknown command 'rnu'", "did you mean run?"]),
+        ("condense", ["unknown command 'condense'", "run, evaluate, compare, show"]),
+        ("--verison", ["--verison"]),
+        ("run", ["RECIPE", "dc:quick"]),
+        ("run --data digits", ["RECIPE", "dc:quick"]),
+        ("run dc:quik --data digits --out {tmp}/out", ["unknown recipe 'dc:quik'", "did you mean dc:quick?"]),
+        ("run DC --data digits --out {tmp}/out", ["unknown recipe 'DC'", "random"]),
+        (f"{RUN} --outer-step 3", ["--outer-step", "--outer-steps INT"]),
+        (f"{RUN} --network-epoch 3", ["--network-epoch", "--network-epochs"]),
+        (f"{RUN} --xyzzy", ["--xyzzy"]),
+        (f"{RUN} surplus", ["surplus"]),
+        ("run dc:quick --out {tmp}/out", ["--data"]),
+        ("run dc:quick --data digits", ["--out"]),
+        ("run dc:quick --data digits --out", ["--out"]),
+        (f"{RUN} --ipc abc", ["--ipc", "abc"]),
+        (f"{RUN} --ipc 1.5", ["--ipc", "1.5"]),
+        (f"{RUN} --lr much", ["--lr", "much"]),
+        (f"{RUN} --init nose", ["--init", "nose", "noise"]),
+        (f"{RUN} --distance far", ["--distance", "far", "layerwise_cosine"]),
+        (f"{RUN} --net.family vgg", ["--net.family", "vgg", "convnet"]),
+        (f"{RUN} --ipc 0", ["--ipc", "at least 1", "got 0"]),
+        (f"{RUN} --ipc -1", ["--ipc", "at least 1", "got -1"]),
+        (f"{RUN} --outer-steps -3", ["--outer-steps", "at least 1", "got -3"]),
+        (f"{RUN} --outer-steps 0", ["--outer-steps", "at least 1", "got 0"]),
+        (f"{RUN} --inner-steps 0", ["--inner-steps", "at least 1", "got 0"]),
+        (f"{RUN} --network-epochs -1", ["--network-epochs", "at least 0", "got -1"]),
+        (f"{RUN} --real-rows 0", ["--real-rows", "at least 1", "got 0"]),
+        (f"{RUN} --lr -0.1", ["--lr", "at least 0", "got -0.1"]),
+        (f"{RUN} --lr nan", ["--lr", "nan"]),
+        (f"{RUN} --lr inf", ["--lr", "inf"]),
+        (f"{RUN} --checkpoint-seconds -1", ["--checkpoint-seconds", "at least 0", "got -1"]),
+        (f"{RUN} --net.width 0", ["net.width", "at least 1", "0"]),
+        (f"{RUN} --net.depth 0", ["net.depth", "at least 1", "0"]),
+        (f"{RUN} --net.depth 9", ["depth 9", "8x8", "at most"]),
+        ("run herding --data digits --out {tmp}/out --feature-epochs -1", ["--feature-epochs", "at least 0", "got -1"]),
+        ("run forgetting --data digits --out {tmp}/out --epochs 0", ["--epochs", "at least 1", "got 0"]),
+        ("evaluate --data digits", ["STR"]),
+        ("evaluate {good}", ["--data"]),
+        ("evaluate {good} --data digits --repeat 3", ["--repeat", "--repeats INT"]),
+        ("evaluate {good} --data digits --repeats 0", ["--repeats", "at least 1", "got 0"]),
+        ("evaluate {good} --data digits --repeats -1", ["--repeats", "at least 1", "got -1"]),
+        ("evaluate {good} --data digits --repeats few", ["--repeats", "few"]),
+        ("evaluate {good} --data digits --protocol dc2020", ["unknown protocol 'dc2020'", "did you mean dc2021?"]),
+        ("evaluate {good} --data digits --networks convnet vgg", ["unknown network 'vgg'", "convnet, mlp"]),
+        ("compare --data digits", ["--methods"]),
+        ("compare --data digits --methods", ["--methods", "random"]),
+        ("compare --data digits --methods random randm", ["'randm'", "did you mean random?"]),
+        ("compare --data digits --methods random:paper", []),
+        ("compare --data digits --methods random --ipc 0", ["--ipc", "at least 1", "got 0"]),
+        ("compare --data digits --methods random --repeats -1", ["--repeats", "at least 1", "got -1"]),
+        ("compare --data digits --methods random --protocol whole10", ["unknown protocol 'whole10'", "whole"]),
+        ("compare --data digits --methods random --net.width 0", ["net.width", "at least 1"]),
+        ("show", ["STR"]),
+        ("show {good} --pgn {tmp}/x.png", ["--pgn", "--png"]),
+    ],
+)
+def test_wrong_words(line, words, tmp_path, refuse):
+    if line == "compare --data digits --methods random:paper":
+        pytest.skip("means the same as random")
+    refuse(line, *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_wrong_word_is_one_line_in_every_encoding(encoding, refuse, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", open("/dev/null", "w", encoding=encoding))  # noqa: SIM115
+    with sys.stdout:
+        refuse(f"{RUN} --outer-step 3", "--outer-step", "--outer-steps")
+
+
+# ---- more images a class than there are
+
+
+@pytest.mark.parametrize("recipe", [f"dc:quick {SMALL}", "random", "herding", "k-center", "forgetting"])
+def test_more_real_images_than_a_class_has(recipe, tmp_path, refuse):
+    arrays(x_train=X[:14], y_train=Y[:14])(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("kept")
+    refuse(f"run {recipe} --data {{tmp}}/data.npz --ipc 4 --out {{tmp}}/out", "ipc 4", "class 1", "3", "split")
+
+
+@pytest.mark.parametrize("methods", ["random", "herding", "k-center", "forgetting"])
+def test_more_real_images_than_a_class_has_in_a_comparison(methods, refuse):
+    refuse(f"compare --data digits --ipc 1000 --methods {methods} --net.width 8", "ipc 1000", "class 8", "139")
+
+
+# ---- where results go
+
+
+OUT_OF_REACH = [
+    ("{tmp}/file/out", "Not a directory"),
+    ("{tmp}/file", ""),
+    pytest.param("/proc/nowhere", "", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux only")),
+]
+
+
+@pytest.mark.parametrize(("out", "reason"), OUT_OF_REACH)
+@pytest.mark.parametrize("command", [f"run dc:quick {QUICK}", "run random --ipc 1", "compare --methods random"])
+def test_an_out_that_cannot_be_written(command, out, reason, tmp_path, refuse):
+    (tmp_path / "file").write_text("kept")
+    refuse(f"{command} --data digits --out {out}", f"--out {out}", "cannot be written", reason, "another folder")
+
+
+@pytest.mark.parametrize("json", ["{tmp}/nowhere/x.json", "{tmp}/file/x.json", "{tmp}"])
+@pytest.mark.parametrize("command", ["evaluate {good}", "compare --methods random --net.width 8"])
+def test_a_json_that_cannot_be_written(command, json, tmp_path, refuse, capsys):
+    (tmp_path / "file").write_text("kept")
+    refuse(f"{command} --data digits --repeats 1 --json {json}", f"--json {json}")
+
+
+@pytest.mark.parametrize("png", ["{tmp}/nowhere/x.png", "{tmp}/file/x.png", "{tmp}"])
+def test_a_png_that_cannot_be_written(png, tmp_path, refuse):
+    (tmp_path / "file").write_text("kept")
+    refuse(f"show {{good}} --png {png}", f"--png {png}", "cannot be written")
+
+
+OTHERS = [
+    ("run dc:quick --data digits --ipc 2 --outer-steps 2", "ipc"),
+    (f"run dc:quick --data digits {QUICK} --lr 0.2", "lr"),
+    (f"run dc:quick --data digits {QUICK} --seed 1", "seed"),
+    (f"run dc:quick --data {{tmp}}/data.npz {QUICK}", "data"),
+    ("run random --data digits --ipc 1", ""),
+]
+
+
+@pytest.mark.parametrize(("line", "word"), OTHERS)
+def test_an_out_that_holds_another_finished_run(line, word, tmp_path, refuse):
+    arrays()(tmp_path)
+    refuse(f"{line} --out {{good}}", "{good} holds another", word, "another --out")
+
+
+@pytest.mark.parametrize(("line", "word"), OTHERS)
+def test_an_out_that_holds_another_unfinished_run(line, word, tmp_path, unfinished, refuse):
+    arrays()(tmp_path)
+    shutil.copytree(unfinished, tmp_path / "out")
+    refuse(f"{line} --out {{tmp}}/out", "{tmp}/out holds another run", word, "another --out")
+
+
+def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse):
+    shutil.copytree(unfinished, tmp_path / "out" / "dc")
+    refuse(
+        "compare --data digits --methods dc --net.width 8 --out {tmp}/out",
+        "{tmp}/out/dc holds another run",
+        "another --out",
+    )
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_cut_checkpoint(share, tmp_path, unfinished, refuse):
+    shutil.copytree(unfinished, tmp_path / "out")
+    cut(tmp_path / "out" / "checkpoint.safetensors", share)
+    refuse(f"{RUN} {QUICK}", "{tmp}/out/checkpoint.safetensors", "remove it to start over")
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_an_out_whose_artifact_is_cut(share, tmp_path, good, refuse):
+    shutil.copytree(good, tmp_path / "out")
+    cut(tmp_path / "out" / ARTIFACT, share)
+    refuse(f"{RUN} {QUICK}", f"{{tmp}}/out/{ARTIFACT}", "cut short")
+
+
+# ---- artifacts
+
+
+def metadata(**entries):
+    def damage(path):
+        tensors = load_file(path)
+        with safe_open(path, "numpy") as file:
+            head = json.loads(file.metadata()["condensery"])
+        for name, value in entries.items():
+            *above, last = name.split("__")
+            inner = head
+            for key in above:
+                inner = inner[key]
+            if value is None:
+                del inner[last]
+            else:
+                inner[last] = value
+        save_file(tensors, path, {"condensery": json.dumps(head)})
+
+    return damage
+
+
+def tensors(change, head=None):
+    def damage(path):
+        with safe_open(path, "numpy") as file:
+            kept = file.metadata()
+        save_file(change(load_file(path)), path, kept if head is None else head)
+
+    return damage
+
+
+BAD_ARTIFACTS = {
+    "missing": (Path.unlink, ["no such file"]),
+    **{
+        f"cut at {share}": (lambda path, share=share: cut(path, share), ["cut short"])
+        for share in (0, 0.001, 0.01, 0.2, 0.5, 0.9, 0.9999)
+    },
+    "text": (lambda path: path.write_text("no artifact\n" * 99), ["not a safetensors file"]),
+    "a pickle": (lambda path: torch.save({"bases": 1}, path), ["not a safetensors file"]),
+    "longer than it says": (lambda path: path.write_bytes(path.read_bytes() + b"x"), ["not a safetensors file"]),
+    "another program's": (tensors(dict, {}), ["not one that condensery wrote"]),
+    "another program's, with metadata": (tensors(dict, {"format": "pt"}), ["not one that condensery wrote"]),
+    "metadata that is no JSON": (tensors(dict, {"condensery": "{"}), ["make or copy it again"]),
+    "metadata that is no table": (tensors(dict, {"condensery": "[1]"}), ["not one that condensery wrote"]),
+    "almost no metadata": (tensors(dict, {"condensery": '{"format": 1}'}), ["do not fit together"]),
+    "a later format": (metadata(format=999), ["format 999", "format 1", "install"]),
+    **{
+        f"no {name}": (metadata(**{name: None}), ["do not fit together"])
+        for name in (
+            "class_names",
+            "space",
+            "space__mean",
+            "decoder",
+            "shape",
+            "recipe",
+            "recipe__name",
+            "steps",
+            "data",
+        )
+    },
+    "no fingerprint": (metadata(data__fingerprint=None), ["do not fit together"]),
+    "a recipe that is no table": (metadata(recipe=[1]), ["do not fit together"]),
+    "an unknown decoder": (metadata(decoder__name="xyzzy"), ["do not fit together"]),
+    "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), []),
+    "an unknown field of the network": (metadata(recipe__net={"xyzzy": 1}), []),
+    "one class name too few": (metadata(class_names=list("012345678")), ["do not fit together"]),
+    "another shape": (metadata(shape=[1, 8, 9]), ["do not fit together"]),
+    "a mean too many": (metadata(space__mean=[0.1, 0.2]), ["do not fit together"]),
+    "an unknown pixel space": (metadata(space__stored="xyzzy"), ["do not fit together"]),
+    "no images": (tensors(lambda parts: {"other": parts["bases"]}), ["do not fit together"]),
+    "no image of a class": (tensors(lambda parts: {"bases": parts["bases"][:, :0].copy()}), ["do not fit together"]),
+    "integers": (tensors(lambda parts: {"bases": parts["bases"].astype(int)}), ["do not fit together"]),
+    "NaN": (tensors(lambda parts: {"bases": parts["bases"] * np.nan}), ["NaN"]),
+    "a tensor too many": (tensors(lambda parts: {**parts, "other": np.zeros(1)}), ["do not fit together"]),
+}
+
+
+@pytest.mark.parametrize("command", ["show", "evaluate --data digits --protocol fixed-steps --repeats 1"])
+@pytest.mark.parametrize(("damage", "words"), BAD_ARTIFACTS.values(), ids=BAD_ARTIFACTS)
+def test_bad_artifacts(damage, words, command, tmp_path, good, refuse):
+    path = tmp_path / ARTIFACT
+    shutil.copy(good / ARTIFACT, path)
+    damage(path)
+    refuse(f"{command} {path}", str(path), *words)
+
+
+@pytest.mark.parametrize("command", ["show", "evaluate --data digits --repeats 1"])
+def test_a_folder_without_an_artifact(command, tmp_path, unfinished, refuse):
+    (tmp_path / "empty").mkdir()
+    refuse(f"{command} {tmp_path}/empty", "{tmp}/empty", f"no {ARTIFACT}")
+    refuse(f"{command} {unfinished}", str(unfinished), f"no {ARTIFACT}", "resume")
+    refuse(f"{command} {unfinished}/checkpoint.safetensors", str(unfinished), "condensed set")
+
+
+def test_a_set_of_other_classes_than_the_data_s(tmp_path, refuse):
+    arrays()(tmp_path)
+    refuse("evaluate {good} --data {tmp}/data.npz", "10 classes", "data has 2", "beyond the classes")
+
+
+def test_a_set_of_another_shape_than_the_data_s(tmp_path, refuse):
+    ten = np.arange(20) % 10
+    arrays(x_train=X[:, :6], y_train=ten)(tmp_path)
+    refuse("evaluate {good} --data {tmp}/data.npz", "(1, 8, 8)", "(1, 6, 8)")
+
+
+# ---- runs that fail
+
+
+@pytest.mark.parametrize(
+    "options", ["--lr 1e30 --outer-steps 5", "--lr 1e38 --outer-steps 1 --momentum 0", "--lr 1e300 --outer-steps 1"]
+)
+def test_a_loss_or_an_image_that_is_not_finite(options, tmp_path, refuse):
+    refuse(f"run dc:quick --data digits --ipc 1 {SMALL} {options} --out {{tmp}}/out", "--lr", status=1)
+
+
+LIMITED = """
+import resource, runpy, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+runpy.run_module("condensery", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
+@pytest.mark.parametrize("share", [0.1, 0.95])
+def test_a_full_disk_leaves_no_half_written_artifact_and_the_command_resumes(share, tmp_path, good, capfd):
+    limit = int(share * (good / ARTIFACT).stat().st_size)
+    command = f"run dc:quick --data digits {QUICK} --out {tmp_path}/out".split()
+    full = subprocess.run(
+        [sys.executable, "-B", "-c", LIMITED, str(limit), *command], capture_output=True, text=True, timeout=60
+    )
+    lines = full.stderr.splitlines()
+    assert full.returncode == 1, full.stderr
+    assert [line for line in lines if not line.startswith("condensery: ")] == []
+    assert "File too large" in lines[-1]
+    assert "repeat the command" in lines[-1]
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith((ARTIFACT, ".part"))]
+    assert main(command) == 0
+    assert (tmp_path / "out" / ARTIFACT).read_bytes() == (good / ARTIFACT).read_bytes()

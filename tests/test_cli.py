@@ -1,0 +1,106 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from condensery.artifact import load
+from condensery.cli import RECIPES, main
+
+TINY = ["--outer-steps", "2", "--net.width", "8", "--real-rows", "4"]
+
+
+def test_help_imports_no_torch():
+    for words in (["--help"], ["run", "--help"], ["run", "dc", "--help"], ["evaluate", "--help"], ["--version"]):
+        script = (
+            "import sys; from condensery.cli import main\n"
+            f"try: main({words!r})\n"
+            "except SystemExit as stop: assert not stop.code\n"
+            "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
+
+
+def test_help_names_every_recipe(capsys):
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in RECIPES)
+
+
+def test_run_evaluate_show(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", "dc:quick", "--data", "digits", "--ipc", "2", "--out", str(out), *TINY]) == 0
+    said = capsys.readouterr()
+    assert "step 4/4" in said.err
+    assert f"condensery evaluate {out} --data digits" in said.out
+    figures = tmp_path / "figures.json"
+    words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--json", str(figures)]
+    assert main(["evaluate", str(out), *words, "--networks", "mlp", "convnet"][:-1]) == 0
+    record = json.loads(figures.read_text())
+    assert record["recipe"]["name"] == "dc"
+    assert record["results"][0]["network"]["family"] == "mlp"
+    assert record["results"][0]["n"] == 2
+    assert 0 < record["results"][0]["accuracy"] < 1
+    assert "fixed-steps" in capsys.readouterr().out
+    assert main(["show", str(out / "condensed.safetensors"), "--png", str(tmp_path / "p.png")]) == 0
+    said = capsys.readouterr().out
+    assert "1,280 floats" in said
+    assert "normalised" in said
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.size == (2 * (4 * 8 + 2), 10 * (4 * 8 + 2))
+
+
+def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(out), "--net.width", "4"]) == 0
+    x = torch.rand(40, 8, 8).numpy()
+    import numpy as np
+
+    np.savez(tmp_path / "other.npz", x_train=x, y_train=np.arange(40) % 10)
+    words = ["--data", str(tmp_path / "other.npz"), "--repeats", "1", "--protocol", "fixed-steps"]
+    assert main(["evaluate", str(out), *words]) == 0
+    assert "other training rows (digits)" in capsys.readouterr().err
+
+
+def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
+    words = ["compare", "--data", "digits", "--ipc", "1", "--methods", "random", "k-center", "--repeats", "2"]
+    words += [
+        "--protocol",
+        "fixed-steps",
+        "--net.width",
+        "4",
+        "--out",
+        str(tmp_path),
+        "--json",
+        str(tmp_path / "t.json"),
+    ]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    table = [line.split()[0] for line in said.splitlines() if " ± " in line and "%" not in line.split()[0]][-3:]
+    assert table == ["random", "k-center", "whole"]
+    assert "next:" in said
+    assert load(tmp_path / "random").recipe["name"] == "random"
+    record = json.loads((tmp_path / "t.json").read_text())
+    assert [r["method"] for r in record["results"]] == ["random", "k-center", "whole (10 epochs)"]
+    assert main(words) == 0  # the runs are there; only the measuring is done again
+
+
+@pytest.mark.parametrize(("count", "ipc"), [((40, 7, 3), 2)])
+def test_a_small_unbalanced_folder_of_odd_sizes_condenses(tmp_path, capsys, count, ipc):
+    folder = tmp_path / "pictures"
+    for c, n in enumerate(count):
+        (folder / f"class{c}").mkdir(parents=True)
+        for i in range(n):
+            Image.new("RGB", (30 + i, 45 - i), (80 * c, 5 * i, 99)).save(folder / f"class{c}" / f"{i}.png")
+    words = ["run", "dc:quick", "--data", str(folder), "--ipc", str(ipc), "--out", str(tmp_path / "out"), *TINY]
+    assert main(words) == 2
+    assert "--size 32" in capsys.readouterr().err
+    assert main([*words, "--size", "32"]) == 0
+    assert "held out" in capsys.readouterr().err
+    condensed = load(tmp_path / "out")
+    assert condensed.synthetic.bases.shape == (3, 2, 3, 32, 32)
+    assert condensed.class_names == ("class0", "class1", "class2")

@@ -1,0 +1,612 @@
+"""Readers and the nouns they return, through `condensery.data`. Everything is made up in a temporary folder."""
+
+import bz2
+import gzip
+import logging
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch.utils.data import TensorDataset
+
+from condensery import InputError
+from condensery.data import (
+    Batch,
+    Data,
+    RealSet,
+    TestSet,
+    digits,
+    fashion_mnist,
+    from_arrays,
+    from_dataset,
+    image_folder,
+    mnist,
+    npz,
+    usps,
+)
+from condensery.pixels import PixelSpace
+from condensery.randomness import rng
+
+SIZES = (5, 1, 9)
+LABELS = torch.tensor([2, 0, 2, 1, 2, 0, 2, 0, 2, 2, 0, 2, 2, 0, 2])
+draw = partial(rng, 0, "rows")
+
+
+@pytest.fixture
+def heard(caplog, monkeypatch):
+    log = logging.getLogger("condensery")
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    monkeypatch.setattr(log, "propagate", False)
+    caplog.set_level(logging.INFO, "condensery")
+    return lambda: caplog.messages
+
+
+def numbered() -> RealSet:
+    """A real set whose every pixel is the row's number, after sorting by class, over 100."""
+    images = torch.empty(len(LABELS), 2, 3, 4)
+    images[torch.argsort(LABELS, stable=True)] = torch.arange(len(LABELS))[:, None, None, None] / 100
+    return RealSet(images, LABELS, 3, PixelSpace((0.0, 0.0), (1.0, 1.0)))
+
+
+def numbers(x: torch.Tensor) -> torch.Tensor:
+    assert (x == x[..., :1, :1, :1]).all()
+    return (x[..., 0, 0, 0] * 100).round().long()
+
+
+def made(sizes=SIZES, shape=(8, 6), dtype=np.uint8, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    images = generator.integers(0, 256, (len(labels), *shape), dtype=np.uint8)
+    return images if dtype == np.uint8 else (images / 255).astype(dtype), labels
+
+
+def same(a: Data, b: Data) -> bool:
+    tests = torch.equal(a.test.images, b.test.images) and torch.equal(a.test.labels, b.test.labels)
+    return a.train.fingerprint == b.train.fingerprint and tests and a.class_names == b.class_names
+
+
+def as_rows(images: torch.Tensor) -> list[bytes]:
+    return [image.numpy().tobytes() for image in images]
+
+
+# ---- digits
+
+
+def test_digits_are_all_there_in_two_disjoint_parts():
+    data, raw = digits(), load_digits()
+    train, test = as_rows(data.train.images), as_rows(data.test.images)
+    assert len(train) + len(test) == 1797
+    assert not set(train) & set(test)
+    assert sorted(train + test) == sorted(as_rows(torch.from_numpy(raw.images).float()[:, None] / 16))
+    assert data.shape == (1, 8, 8)
+    assert data.class_names == tuple("0123456789")
+    assert data.source is None
+
+
+def test_digits_are_split_the_same_way_every_time():
+    assert same(digits(), digits())
+
+
+def test_digits_hold_out_a_fifth_of_every_class():
+    data = digits()
+    train, test = (torch.bincount(part.labels, minlength=10) for part in (data.train, data.test))
+    assert torch.equal(test, ((train + test) * 0.2).round().long())
+
+
+def test_digits_lie_between_0_and_1():
+    for part in (digits().train, digits().test):
+        assert part.images.min() == 0
+        assert part.images.max() == 1
+
+
+# ---- Batch
+
+
+def test_batch_prefix_keeps_the_first_rows_of_every_class():
+    batch = Batch(torch.randn(3, 5, 1, 2, 2), torch.arange(3)[:, None].expand(3, 5))
+    assert torch.equal(batch.prefix(2).x, batch.x[:, :2])
+    assert torch.equal(batch.prefix(2).y, batch.y[:, :2])
+
+
+def test_batch_map_changes_rows_and_keeps_labels():
+    batch = Batch(torch.randn(3, 5, 1, 2, 2), torch.arange(3)[:, None].expand(3, 5))
+    mapped = batch.map(lambda x: 2 * x)
+    assert torch.equal(mapped.x, 2 * batch.x)
+    assert torch.equal(mapped.y, batch.y)
+
+
+def test_batch_flat_goes_class_after_class():
+    batch = Batch(torch.randn(3, 5, 1, 2, 2), torch.arange(3)[:, None].expand(3, 5))
+    x, y = batch.flat()
+    assert torch.equal(x, torch.cat(list(batch.x)))
+    assert y.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+
+
+# ---- RealSet
+
+
+def test_rows_are_sorted_by_class_and_otherwise_in_their_order():
+    real = numbered()
+    assert real.sizes == list(SIZES)
+    assert real.labels.tolist() == sorted(LABELS.tolist())
+    assert numbers(real.read(slice(None))).tolist() == list(range(len(real)))
+    assert [real.rows(c) for c in range(3)] == [slice(0, 5), slice(5, 6), slice(6, 15)]
+
+
+def test_a_class_without_rows_is_refused():
+    with pytest.raises(InputError, match="class 1 has no training image"):
+        RealSet(torch.zeros(2, 1, 2, 2), torch.tensor([0, 2]), 3, PixelSpace((0.0,), (1.0,)))
+
+
+@pytest.mark.parametrize("n", [1, 3, 9, 10, 23])
+def test_sample_goes_through_a_class_in_full_permutations(n):
+    real = numbered()
+    batch = real.sample(n, range(3), draw)
+    assert batch.x.shape == (3, n, 2, 3, 4)
+    assert torch.equal(batch.y, torch.arange(3)[:, None].expand(3, n))
+    for c, ids in enumerate(numbers(batch.x).tolist()):
+        everyone = list(range(real.rows(c).start, real.rows(c).stop))
+        for start in range(0, n, real.sizes[c]):
+            part = ids[start : start + real.sizes[c]]
+            assert len(set(part)) == len(part)
+            assert set(part) <= set(everyone)
+            assert len(part) < real.sizes[c] or sorted(part) == everyone
+
+
+def test_sample_repeats_a_small_class_in_fresh_permutations():
+    ids = numbers(numbered().sample(9 * 4, [2], draw).x[0]).view(4, 9).tolist()
+    assert len({tuple(permutation) for permutation in ids}) == 4
+
+
+@pytest.mark.parametrize("classes", [[0], [2], [2, 0], [0, 2], [1, 0, 2]])
+def test_a_class_s_sample_depends_on_its_own_generator_alone(classes):
+    real = numbered()
+    together = real.sample(7, range(3), draw)
+    assert torch.equal(real.sample(7, classes, draw).x, together.x[classes])
+    assert torch.equal(real.sample(7, classes, draw).y, together.y[classes])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 100])
+def test_chunks_visit_every_row_once_class_by_class(size):
+    real = numbered()
+    chunks = list(real.chunks(size))
+    assert [i for chunk in chunks for i in numbers(chunk.x)[0].tolist()] == list(range(len(real)))
+    assert torch.equal(torch.cat([chunk.y[0] for chunk in chunks]), real.labels)
+    for chunk in chunks:
+        assert chunk.x.shape[:2] == chunk.y.shape
+        assert chunk.y.unique().numel() == len(chunk.y) == 1
+        assert chunk.y.shape[1] <= size
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_minibatches_visit_every_row_once(size):
+    real = numbered()
+    seen = []
+    for x, y, index in real.minibatches(size, rng(0, "order")):
+        assert len(x) == len(y) == len(index) <= size
+        assert torch.equal(numbers(x), index)
+        assert torch.equal(y, real.labels[index])
+        seen += index.tolist()
+    assert sorted(seen) == list(range(len(real)))
+
+
+def test_minibatches_come_in_random_order():
+    orders = [torch.cat([i for *_, i in numbered().minibatches(4, rng(0, "order", e))]).tolist() for e in range(2)]
+    assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
+def test_normalised_rows_have_mean_0_and_std_1_in_every_channel(dtype, shape):
+    images, labels = made((2000, 3000), shape, dtype)
+    x = from_arrays("made", images, labels, images[:9], labels[:9]).train.to(torch.float64).read(slice(None))
+    assert x.mean((0, 2, 3)).abs().max() < 1e-9
+    assert (x.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-9
+
+
+def test_a_constant_channel_is_normalised_to_0():
+    images, labels = made(shape=(8, 6, 3))
+    images[..., 1] = 77
+    data = from_arrays("made", images, labels, images, labels).to(torch.float64)
+    assert data.train.read(slice(None))[:, 1].abs().max() < 1e-6
+    assert data.std[1] == 1
+
+
+def test_test_rows_are_normalised_by_the_training_rows_statistics():
+    images, labels = made()
+    data = from_arrays("made", images, labels, images // 2, labels).to(torch.float64)
+    expected = (torch.from_numpy(images // 2).double() / 255 - data.mean[0]) / data.std[0]
+    assert torch.allclose(data.test.read(slice(None))[:, 0], expected, atol=1e-12)
+
+
+def test_the_fingerprint_is_that_of_rows_and_labels():
+    images, labels = made((4, 4))
+    fingerprint = from_arrays("made", images, labels, images, labels).train.fingerprint
+    assert from_arrays("other", images.copy(), labels.copy(), images[:1], labels[:1]).train.fingerprint == fingerprint
+    pixel, label = images.copy(), labels.copy()
+    pixel[0, 0, 0] ^= 1
+    label[0] = 1 - label[0]
+    changed = [(pixel, labels), (images, label), (images.reshape(len(images), 6, 8), labels)]
+    prints = {from_arrays("made", *pair, *pair).train.fingerprint for pair in changed}
+    assert len(prints | {fingerprint}) == 4
+
+
+# ---- Data.validation
+
+
+def parts() -> Data:
+    real = numbered()
+    test = TestSet(torch.full((4, 2, 3, 4), 0.99), torch.tensor([0, 1, 2, 2]), real.space, real.dtype, real.device)
+    return Data("made", real, test, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
+def test_validation_splits_the_training_part_alone(fraction):
+    data = parts()
+    split = data.validation(fraction)
+    train, held = (numbers(part.read(slice(None))).tolist() for part in (split.train, split.test))
+    assert sorted(train + held) == list(range(len(data.train)))
+    assert split.train.space == split.test.space == data.train.space
+    assert split.class_names == data.class_names
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
+def test_validation_is_stratified_and_leaves_every_class_a_row(fraction):
+    split = parts().validation(fraction)
+    held = torch.bincount(split.test.labels, minlength=3).tolist()
+    assert split.train.sizes == [n - h for n, h in zip(SIZES, held, strict=True)]
+    assert held == [min(max(1, round(fraction * n)), n - 1) for n in SIZES]
+
+
+def test_validation_is_drawn_from_its_seed():
+    data = digits()
+    assert same(data.validation(seed=1), data.validation(seed=1))
+    assert not same(data.validation(seed=1), data.validation(seed=2))
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
+def test_validation_refuses_a_fraction_that_is_none(fraction):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        digits().validation(fraction)
+
+
+# ---- the MNIST family
+
+FAMILY = {"MNIST": mnist, "FashionMNIST": fashion_mnist}
+IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def write_idx(folder, packed, arrays):
+    folder.mkdir(parents=True)
+    for name, array in zip(IDX, arrays, strict=True):
+        content = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype("u1").tobytes()
+        if packed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+@pytest.fixture
+def family_arrays():
+    return *made([3] * 10, (28, 28)), *made([1] * 10, (28, 28), seed=1)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_packed_and_unpacked_idx_files_give_equal_data(tmp_path, family_arrays, name):
+    for packed in (True, False):
+        write_idx(tmp_path / str(packed) / name / "raw", packed, family_arrays)
+    packed, unpacked = (FAMILY[name](tmp_path / str(packed)) for packed in (True, False))
+    assert same(packed, unpacked)
+    assert same(unpacked, from_arrays(name, *family_arrays, class_names=unpacked.class_names))
+    assert unpacked.name == name
+    assert unpacked.source == tmp_path / "False" / name
+    assert unpacked.shape == (1, 28, 28)
+
+
+def test_idx_files_may_lie_without_a_raw_folder(tmp_path, family_arrays):
+    write_idx(tmp_path / "a" / "MNIST", False, family_arrays)
+    write_idx(tmp_path / "b" / "MNIST" / "raw", False, family_arrays)
+    assert same(mnist(tmp_path / "a"), mnist(tmp_path / "b"))
+
+
+def test_a_file_that_is_not_the_canonical_one_is_said_aloud(tmp_path, family_arrays, heard):
+    write_idx(tmp_path / "MNIST" / "raw", False, family_arrays)
+    mnist(tmp_path)
+    assert all(name in message and "MD5" in message for name, message in zip(IDX, heard(), strict=True))
+
+
+def test_condensery_data_says_where_files_lie_and_the_argument_wins(tmp_path, family_arrays, monkeypatch):
+    write_idx(tmp_path / "a" / "MNIST", False, family_arrays)
+    write_idx(tmp_path / "b" / "MNIST", False, (255 - family_arrays[0], *family_arrays[1:]))
+    monkeypatch.setenv("CONDENSERY_DATA", str(tmp_path / "a"))
+    assert mnist().source == tmp_path / "a" / "MNIST"
+    assert mnist(tmp_path / "b").source == tmp_path / "b" / "MNIST"
+
+
+@pytest.mark.parametrize("reader", [mnist, fashion_mnist, usps])
+def test_a_reader_without_its_files_says_where_it_looks(tmp_path, reader, monkeypatch):
+    monkeypatch.delenv("CONDENSERY_DATA", raising=False)
+    with pytest.raises(InputError, match="CONDENSERY_DATA"):
+        reader()
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        reader(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"no such folder; .*'s files are looked for there"):
+        reader(tmp_path)
+    for name in ("MNIST", "FashionMNIST", "USPS"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="no such file"):
+        reader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (f"{IDX[0]}.gz", lambda content: content[: len(content) // 2]),
+        (f"{IDX[1]}.gz", lambda content: b"no archive"),
+        (f"{IDX[1]}.gz", lambda content: content[:12] + b"\xff" * 8 + content[20:]),
+        (IDX[2], lambda content: content[:-1]),
+        (IDX[2], lambda content: content + b"\0"),
+        (IDX[2], lambda content: content[:9]),
+        (IDX[3], lambda content: b""),
+        (IDX[3], lambda content: b"\0\0\x0d" + content[3:]),
+    ],
+)
+def test_a_damaged_idx_file_is_named(tmp_path, family_arrays, name, damage):
+    folder = tmp_path / "MNIST" / "raw"
+    write_idx(folder, name.endswith(".gz"), family_arrays)
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    with pytest.raises(InputError, match=rf"{name.removesuffix('.gz')}.*: .*; fetch it again"):
+        mnist(tmp_path)
+
+
+def libsvm(values, labels) -> bytes:
+    lines = [
+        " ".join([str(label), *(f"{i + 1}:{value:.6f}" for i, value in enumerate(row))])
+        for row, label in zip(values, labels, strict=True)
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def test_usps_is_read_from_libsvm_text(tmp_path, heard):
+    folder = tmp_path / "USPS"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    values, labels = generator.uniform(-1, 1, (20, 256)), generator.permutation(np.repeat(np.arange(1, 11), 2))
+    values[0, :3] = -1, 0, 1
+    (folder / "usps.bz2").write_bytes(bz2.compress(libsvm(values, labels)))
+    (folder / "usps.t.bz2").write_bytes(bz2.compress(libsvm(values[:5], labels[:5])))
+    data = usps(tmp_path)
+    order = np.argsort(labels, kind="stable")
+    assert data.shape == (1, 16, 16)
+    assert data.class_names == tuple("0123456789")
+    assert data.train.labels.tolist() == (labels[order] - 1).tolist()
+    assert np.allclose(data.train.images.numpy().reshape(20, 256), (values[order] + 1) / 2, atol=1e-6)
+    assert np.allclose(data.test.images.numpy().reshape(5, 256), (values[:5] + 1) / 2, atol=1e-6)
+    assert data.train.images.min() >= 0
+    assert data.train.images.max() <= 1
+    assert [("usps.t.bz2" in message, "MD5" in message) for message in heard()] == [(False, True), (True, True)]
+
+
+@pytest.mark.parametrize("content", [b"no archive", bz2.compress(b"no numbers\n"), bz2.compress(b"1 1:0.5\n" * 9)[:-9]])
+def test_a_damaged_usps_file_is_named(tmp_path, content):
+    (tmp_path / "USPS").mkdir()
+    (tmp_path / "USPS" / "usps.bz2").write_bytes(content)
+    with pytest.raises(InputError, match=r"usps\.bz2: not libsvm text"):
+        usps(tmp_path)
+
+
+# ---- a folder of pictures
+
+
+def draw_picture(path, mode="L", size=(8, 6), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels).convert(mode)
+    picture.save(path)
+    return np.asarray(picture)
+
+
+def draw_folder(folder, classes=("cat", "dog"), count=5, **how):
+    for c, name in enumerate(classes):
+        for i in range(count):
+            draw_picture(folder / name / f"{i}.png", seed=100 * c + i, **how)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("1", 1), ("RGB", 3), ("RGBA", 3), ("P", 3), ("CMYK", 3)])
+def test_a_folder_is_grey_where_every_picture_is(tmp_path, mode, channels):
+    for name in ("cat", "dog"):
+        for i in range(2):
+            draw_picture(tmp_path / name / f"{i}.tif", mode)
+    assert image_folder(tmp_path).shape == (channels, 6, 8)
+
+
+def test_grey_pictures_among_coloured_ones_become_rgb(tmp_path):
+    draw_folder(tmp_path / "train", count=2)
+    draw_folder(tmp_path / "test", count=2)
+    grey = draw_picture(tmp_path / "train" / "cat" / "0.png", "L", seed=7)
+    coloured = draw_picture(tmp_path / "train" / "dog" / "1.png", "RGB", seed=8)
+    data = image_folder(tmp_path)
+    assert data.shape == (3, 6, 8)
+    assert data.test.shape == (3, 6, 8)
+    assert torch.equal(data.train.images[0], torch.from_numpy(grey.copy()).expand(3, 6, 8))
+    assert torch.equal(data.train.images[3], torch.from_numpy(coloured.copy()).permute(2, 0, 1))
+
+
+def test_a_picture_with_a_transparent_palette_is_read_without_a_warning(tmp_path):
+    draw_folder(tmp_path)
+    picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).convert("P")
+    picture.save(tmp_path / "cat" / "0.png", transparency=bytes(range(48)))
+    assert image_folder(tmp_path).shape == (3, 6, 8)
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_a_folder_s_own_test_part_is_taken(tmp_path, part, heard):
+    draw_folder(tmp_path / "train", ("cat", "dog", "emu"), 4)
+    for i in range(3):
+        draw_picture(tmp_path / part / "dog" / f"{i}.png", seed=900 + i)
+    last = draw_picture(tmp_path / part / "emu" / "x.PNG", seed=999)
+    data = image_folder(tmp_path)
+    assert data.class_names == ("cat", "dog", "emu")
+    assert data.train.sizes == [4, 4, 4]
+    assert data.test.labels.tolist() == [1, 1, 1, 2]
+    assert torch.equal(data.test.images[3, 0], torch.from_numpy(last.copy()))
+    assert data.name == tmp_path.name
+    assert data.source == tmp_path
+    assert not heard()
+
+
+def test_without_a_test_part_a_fifth_is_held_out_seeded_and_said(tmp_path, heard):
+    draw_folder(tmp_path, ("cat", "dog"), 10)
+    data = image_folder(tmp_path)
+    assert data.train.sizes == [8, 8]
+    assert data.test.labels.bincount().tolist() == [2, 2]
+    assert not set(as_rows(data.train.images)) & set(as_rows(data.test.images))
+    assert same(data, image_folder(tmp_path))
+    assert f"{tmp_path}: no test part; 4 of 20" in heard()[0]
+    assert "held out" in heard()[0]
+
+
+@pytest.mark.parametrize("size", [(8, 24), (24, 8), (9, 25), (16, 48), (5, 15)])
+def test_size_resizes_the_shorter_side_and_cuts_out_the_middle(tmp_path, size):
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    middle = slice(max(size) // 3 - 1, max(size) - max(size) // 3 + 1)
+    pixels[middle if size[1] > size[0] else slice(None), middle if size[0] > size[1] else slice(None)] = 255
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    data = image_folder(tmp_path, size=8)
+    assert data.shape == (1, 8, 8)
+    assert data.train.images[:, :, 1:-1, 1:-1].min() == 255
+
+
+def test_size_makes_odd_sizes_alike(tmp_path):
+    for i, size in enumerate([(8, 8), (7, 11), (33, 9), (64, 64), (1, 1)]):
+        draw_picture(tmp_path / "train" / "cat" / f"{i}.png", size=size)
+    draw_picture(tmp_path / "test" / "cat" / "0.png", size=(13, 17))
+    data = image_folder(tmp_path, size=8)
+    assert data.shape == data.test.shape == (1, 8, 8)
+    assert len(data.train) == 5
+    kept = np.asarray(Image.open(tmp_path / "train" / "cat" / "0.png"))
+    assert torch.equal(data.train.images[0, 0], torch.from_numpy(kept.copy()))
+
+
+def test_hidden_files_and_files_that_are_no_pictures_are_passed_over(tmp_path):
+    draw_folder(tmp_path / "train")
+    draw_folder(tmp_path / "test")
+    before = image_folder(tmp_path)
+    for part in ("train", "test"):
+        (tmp_path / part / ".DS_Store").write_text("")
+        (tmp_path / part / "notes.txt").write_text("notes")
+        (tmp_path / part / "cat" / "._0.png").write_text("no picture")
+        (tmp_path / part / "cat" / "notes.txt").write_text("notes")
+        draw_picture(tmp_path / part / ".hidden" / "0.png")
+    assert same(before, image_folder(tmp_path))
+
+
+# ---- .npz
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.float16])
+@pytest.mark.parametrize(
+    ("channels", "arrange"),
+    [
+        (1, lambda x: x[:, 0]),
+        (1, lambda x: x),
+        (1, lambda x: x.transpose(0, 2, 3, 1)),
+        (3, lambda x: x),
+        (3, lambda x: x.transpose(0, 2, 3, 1)),
+    ],
+    ids=["NHW", "N1HW", "NHW1", "N3HW", "NHW3"],
+)
+def test_npz_takes_grey_and_rgb_with_channels_first_or_last(tmp_path, dtype, channels, arrange):
+    images, labels = made(shape=(channels, 5, 7), dtype=dtype)
+    save = {"x_train": arrange(images), "y_train": labels, "x_test": arrange(images[:4]), "y_test": labels[:4]}
+    np.savez(tmp_path / "made.npz", **save)
+    data = npz(tmp_path / "made.npz")
+    expected = torch.from_numpy(images if dtype == np.uint8 else images.astype(np.float32))
+    assert data.name == "made"
+    assert data.shape == (channels, 5, 7)
+    assert torch.equal(data.train.images, expected[torch.argsort(torch.from_numpy(labels), stable=True)])
+    assert torch.equal(data.test.images, expected[:4])
+
+
+def test_bytes_and_floats_of_one_picture_are_the_same_rows():
+    (images, labels), (unit, _) = made(), made(dtype=np.float64)
+    a, b = (from_arrays("made", x, labels, x, labels).to(torch.float64) for x in (images, unit))
+    assert torch.allclose(a.train.read(slice(None)), b.train.read(slice(None)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"), [((3, 7, 100), np.int64), ((3, 7, 100), np.uint8), ((-1, 0, 1), np.int8), ((0, 1, 2), ">i4")]
+)
+def test_any_integer_labels_become_class_ids_in_increasing_order(tmp_path, values, dtype):
+    images, ids = made()
+    labels = np.array(values, dtype)[ids]
+    np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels[:, None])
+    data = npz(tmp_path / "made.npz")
+    assert data.class_names == tuple(map(str, values))
+    assert data.train.sizes == list(SIZES)
+    assert data.test.labels.tolist() == ids.tolist()
+
+
+def test_npz_without_a_test_part_is_split_and_said(tmp_path, heard):
+    images, labels = made((10, 20))
+    np.savez_compressed(tmp_path / "made.npz", x_train=images, y_train=labels)
+    data = npz(tmp_path / "made.npz")
+    assert data.train.sizes == [8, 16]
+    assert same(data, npz(tmp_path / "made.npz"))
+    assert "made.npz: no test part; 6 of 30" in heard()[0]
+
+
+def test_a_set_that_leaves_no_test_row_is_refused():
+    images, labels = made((1, 1, 1))
+    with pytest.raises(InputError, match="test"):
+        from_arrays("made", images, labels)
+
+
+# ---- any torch Dataset
+
+
+def test_a_tensor_dataset_is_read_as_its_tensors():
+    images, labels = made(shape=(3, 8, 6), dtype=np.float32)
+    train = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+    data = from_dataset("made", train, TensorDataset(*train[:4]))
+    assert data.class_names == ("0", "1", "2")
+    assert same(data, from_arrays("made", images, labels, images[:4], labels[:4]))
+
+
+class Pictures(list):
+    classes = ("cat", "dog", "emu")
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
+def test_a_dataset_of_pil_pictures_brings_its_class_names(shape, heard):
+    images, labels = made((5, 5, 5), shape)
+    data = from_dataset("made", Pictures((Image.fromarray(x), int(y)) for x, y in zip(images, labels, strict=True)))
+    assert data.class_names == ("cat", "dog", "emu")
+    assert data.shape == ((shape[2:] or (1,))[0], 8, 6)
+    assert same(data, from_arrays("made", images, labels, class_names=("cat", "dog", "emu")))
+    assert "no test part" in heard()[0]
+
+
+def test_given_class_names_win():
+    images, labels = made()
+    pictures = Pictures(zip(images, labels, strict=True))
+    assert from_dataset("made", pictures, pictures, ("x", "y", "z")).class_names == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([], "the dataset is empty"),
+        ([(np.zeros((8, 8), np.uint8), 0), (np.zeros((8, 9), np.uint8), 1)], "images differ in size"),
+        ([(np.full((8, 8), 2.0), 0)] * 4, "between 0 and 1"),
+    ],
+)
+def test_a_dataset_that_cannot_be_read_is_refused(pairs, words):
+    with pytest.raises(InputError, match=words):
+        from_dataset("made", pairs, pairs)

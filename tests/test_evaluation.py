@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+from lists import CHOSEN, LEARNED, TINY, over
+
+from condensery.data import Data, TestSet
+from condensery.errors import InputError
+from condensery.evaluation import compare, evaluate, evaluate_whole
+from condensery.net import Net
+from condensery.protocols import Protocol, dc2021, fixed_steps, whole
+from condensery.recipes import Random
+from condensery.synthetic import SyntheticSet
+from condensery.training import SGD
+
+PROTOCOLS = {"dc2021": dc2021, "fixed-steps": fixed_steps, "whole": whole}
+
+
+def data(name="blobs"):
+    real = blobs(sizes=(12, 10, 9))
+    test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
+    return Data(name, real, test, ("a", "b", "c"))
+
+
+def short(data):
+    return Protocol("short", SGD(0.05, 0.9, batch_size=8), epochs=30)
+
+
+@over(PROTOCOLS)
+def test_a_protocol_says_how_long_and_how(part):
+    rules = part(data())
+    assert rules.steps_for(10) >= 1
+    assert rules.how.batch_size in (64, 256)
+    assert 0 < rules.how.schedule(0.0) <= 1
+    assert rules.how.schedule(0.999) <= 0.1
+
+
+def test_dc2021_is_the_published_procedure():
+    plain, digits = dc2021(data()), dc2021(data("MNIST"))
+    assert (plain.steps_for(10), digits.steps_for(10)) == (301, 1001)
+    assert plain.steps_for(500) == 602
+    assert plain.augment is None
+    assert (digits.augment.crop, digits.augment.scale, digits.augment.rotate) == (4, 0.2, 45)
+    factors = [plain.how.schedule(e / 301) for e in range(301)]
+    assert factors == [1.0] * 152 + [0.1] * 149  # the epoch numbered 151 is the last at the full rate
+    assert plain.how.restart_at == (152 / 301,)
+    assert (plain.how.lr, plain.how.momentum, plain.how.weight_decay) == (0.01, 0.9, 5e-4)
+
+
+def test_fixed_steps_cost_the_same_at_every_size():
+    assert {fixed_steps(data()).steps_for(n) for n in (1, 10, 1000)} == {1000}
+
+
+def test_mean_and_std_are_over_sets_and_networks():
+    d = data()
+    sets = [Random(ipc=2, seed=s).condense(d.train) for s in (0, 1)]
+    reached = evaluate(sets, d, TINY, short, repeats=3)
+    assert len(reached.runs) == 6
+    assert reached.mean == pytest.approx(np.mean(reached.runs))
+    assert reached.std == pytest.approx(np.std(reached.runs))
+    assert reached.runs[:3] == evaluate(sets[0], d, TINY, short, repeats=3).runs
+    assert reached.mean > 0.5
+
+
+def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
+    d = data()
+    synthetic = Random(ipc=2).condense(d.train)
+    before = synthetic.bases.clone()
+    a, b, c = (evaluate(synthetic, d, TINY, fixed_steps, repeats=1, seed=s).runs for s in (0, 0, 1))
+    assert a == b
+    assert len(a) == len(c) == 1
+    assert torch.equal(before, synthetic.bases)
+
+
+def test_evaluation_never_trains_on_test_rows():
+    d = data()
+    poisoned = TestSet(d.test.images, (d.test.labels + 1) % 3, d.test.space, d.test.dtype, d.test.device)
+    synthetic = Random(ipc=2).condense(d.train)
+    honest = evaluate(synthetic, d, TINY, short, repeats=1).mean
+    fooled = evaluate(synthetic, Data("p", d.train, poisoned, d.class_names), TINY, short, repeats=1).mean
+    assert honest + fooled <= 1
+    assert honest > fooled
+
+
+def test_compare_has_a_row_a_method_and_the_whole_set():
+    d = data()
+    methods = [CHOSEN["random"], LEARNED["dc 2"]]
+    rows = compare(methods, d, TINY, short, repeats=2)
+    assert [r.method for r in rows] == ["random", "dc", "whole (10 epochs)"]
+    assert [r.floats for r in rows] == [2 * 3 * 64, 2 * 3 * 64, 31 * 64]
+    assert rows[0].accuracy.runs == evaluate(methods[0].condense(d.train), d, TINY, short, 2).runs
+    assert rows[2].accuracy.runs == evaluate_whole(d, TINY, repeats=2).runs
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1, 8, 8), (3, 1, 1, 9, 8), (3, 1, 3, 8, 8)])
+def test_a_set_of_other_classes_or_shape_is_refused(shape):
+    d = data()
+    with pytest.raises(InputError, match=r"classes|rows are"):
+        evaluate(SyntheticSet(torch.zeros(shape), d.train.space), d, Net(width=4))

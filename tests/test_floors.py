@@ -1,0 +1,84 @@
+"""The house: imports only go down, files stay one idea."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import condensery
+
+SOURCE = Path(condensery.__file__).parent
+
+FLOORS = [
+    ["errors", "randomness"],
+    ["net", "storage", "pixels", "distances", "decoders", "augment"],
+    ["data", "networks"],
+    ["synthetic", "training"],
+    ["samplers", "objectives", "schedules", "coresets", "checkpoint", "picture"],
+    ["condensing", "protocols", "evaluation"],
+    ["recipes", "artifact"],
+    ["running"],
+    ["cli", "__main__"],
+]
+FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+MODULES = sorted(p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py")
+
+
+def part(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, top_only: bool):
+    """Names that a module imports, but for those under `if TYPE_CHECKING`, which never run."""
+    tree = ast.parse(path.read_text())
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    for node in tree.body if top_only else ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "condensery"
+                else [node.module]
+            )
+            yield from names
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_only_go_down(path):
+    mine = FLOOR[part(path)]
+    for name in imports(path, top_only=False):
+        if name.startswith("condensery.") and name != "condensery.__version__":
+            other = name.split(".")[1]
+            assert FLOOR[other] <= mine, f"{name} is above"
+
+
+def test_parts_of_one_floor_do_not_go_round():
+    edges = {}
+    for path in MODULES:
+        for name in imports(path, top_only=False):
+            if name.startswith("condensery.") and name != "condensery.__version__" and name.split(".")[1] != part(path):
+                edges.setdefault(part(path), set()).add(name.split(".")[1])
+
+    def reach(name, seen):
+        for other in edges.get(name, ()):
+            assert other not in seen, f"{other} is imported in a circle"
+            reach(other, [*seen, other])
+
+    for name in edges:
+        reach(name, [name])
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "recipes").glob("*.py")), ids=lambda p: p.name)
+def test_recipes_load_without_torch(path):
+    assert not any(name.split(".")[0] in ("torch", "numpy") for name in imports(path, top_only=True))
+
+
+def test_no_pickle_and_no_network():
+    for path in MODULES:
+        banned = {"pickle", "urllib", "requests", "socket", "torchvision", "yaml"}
+        assert not banned & {name.split(".")[0] for name in imports(path, top_only=False)}, path
+        assert "torch.load" not in path.read_text()
+        assert "allow_pickle=True" not in path.read_text()

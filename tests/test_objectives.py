@@ -1,0 +1,109 @@
+import pytest
+import torch
+from conftest import blobs
+from lists import DISTANCES, MATCHES, NETS, SHAPES, over
+
+from condensery.data import Batch
+from condensery.networks import build, initial
+from condensery.objectives import GradientMatching
+from condensery.randomness import rng
+
+
+def place(net, real):
+    return initial(build(net, real.shape, real.classes).double(), rng(0)).with_statistics_of(real.read(slice(0, 9)))
+
+
+def rows(real, n, key="rows"):
+    return real.sample(n, range(real.classes), lambda c: rng(0, key, c))
+
+
+def literal(point, x, y, matched):
+    """The gradient of the mean cross-entropy, one row at a time."""
+    params = {k: v.detach().requires_grad_(k in matched) for k, v in point.params.items()}
+    total = 0
+    for i in range(len(x)):
+        total = total + torch.nn.functional.cross_entropy(point.logits(x[i : i + 1], params), y[i : i + 1])
+    return torch.autograd.grad(total / len(x), [params[k] for k in matched])
+
+
+@over(NETS)
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_real_rows_are_at_distance_zero_from_themselves(part, distance):
+    real = blobs()
+    point, batch = place(part, real), rows(real, 4)
+    objective = GradientMatching(distance)
+    target = objective.target(point, batch)
+    assert not any(t.requires_grad for t in target)
+    assert objective.loss(point, batch, target).abs().max() < 1e-9
+
+
+@over(NETS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_statistic_is_the_mean_gradient(part, shape):
+    real = blobs(shape)
+    point, batch = place(part, real), rows(real, 5)
+    for match in MATCHES.values():
+        matched = [k for k, v in point.params.items() if match(k, v)]
+        if not matched:
+            continue
+        statistic = GradientMatching(match=match).statistic(point, batch)
+        for c in range(3):
+            for ours, theirs in zip(statistic, literal(point, batch.x[c], batch.y[c], matched), strict=True):
+                assert torch.allclose(ours[c], theirs, atol=1e-9)
+
+
+@over(NETS)
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_another_chunking_is_the_same_loss_and_slope(part, distance):
+    real = blobs()
+    point, target_rows = place(part, real), rows(real, 7)
+    results = []
+    for chunk in (1, 3, 32):
+        objective = GradientMatching(distance, MATCHES["everything"], chunk)
+        x = rows(real, 4, "synthetic").x.clone().requires_grad_()
+        loss = objective.loss(point, Batch(x, target_rows.y[:, :4]), objective.target(point, target_rows))
+        loss.sum().backward()
+        results.append((loss.detach(), x.grad))
+    for loss, slope in results[1:]:
+        assert torch.allclose(loss, results[0][0], atol=1e-9)
+        assert torch.allclose(slope, results[0][1], atol=1e-9)
+
+
+def test_weights_are_parts_of_a_mean():
+    real = blobs()
+    point, batch = place(NETS["convnet instance"], real), rows(real, 5)
+    objective = GradientMatching()
+    first = torch.zeros(3, 5, dtype=torch.float64)
+    first[:, :2] = 0.5
+    for ours, theirs in zip(
+        objective.statistic(point, batch, first), objective.statistic(point, batch.prefix(2)), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-12)
+
+
+def test_the_slope_of_the_loss_is_the_finite_difference():
+    real = blobs(shape=(1, 8, 8), sizes=(4, 4))
+    point = place(NETS["convnet swish"], real)  # smooth: differences know no kinks
+    objective = GradientMatching()
+    target, y = objective.target(point, rows(real, 4)), torch.zeros(2, 1, dtype=torch.long)
+    y[1] = 1
+    x = rows(real, 1, "synthetic").x.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: objective.loss(point, Batch(x, y), target), x, atol=1e-5, rtol=1e-3)
+
+
+def test_matching_leaves_the_point_alone():
+    real = blobs()
+    point, batch = place(NETS["convnet batch"], real), rows(real, 4)
+    before = {k: v.clone() for k, v in (point.params | point.buffers).items()}
+    objective = GradientMatching()
+    x = batch.x.clone().requires_grad_()
+    objective.loss(point, Batch(x, batch.y), objective.target(point, rows(real, 4, "others"))).sum().backward()
+    assert all(torch.equal(v, before[k]) for k, v in (point.params | point.buffers).items())
+    assert all(p.grad is None for p in point.network.parameters())
+
+
+def test_the_papers_choice_of_parameters_is_the_default():
+    real = blobs()
+    point = place(NETS["convnet instance"], real)
+    shapes = [tuple(t.shape[1:]) for t in GradientMatching().statistic(point, rows(real, 2))]
+    assert shapes == [tuple(v.shape) for v in point.params.values() if v.ndim in (2, 4)]

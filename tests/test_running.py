@@ -1,0 +1,138 @@
+"""A run in a folder: killed at any moment and called again, it ends with the same bytes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import replace
+
+import pytest
+from lists import LEARNED, RECIPES, over
+
+from condensery.checkpoint import Interrupted
+from condensery.data import digits
+from condensery.errors import InputError
+from condensery.net import Net
+from condensery.running import run
+
+COMMAND = [
+    sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",
+    "--network-epochs", "3", "--real-rows", "16", "--net.width", "16", "--checkpoint-seconds", "0.1",
+]  # fmt: skip
+
+
+def command(out):
+    said = out.with_suffix(".log").open("a")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with said:
+        return subprocess.Popen([*COMMAND, "--out", str(out)], env=environment, stdout=said, stderr=said)
+
+
+def small(recipe):
+    return replace(recipe, net=Net(width=4, depth=2)) if recipe.net.family == "convnet" else recipe
+
+
+@over(RECIPES)
+def test_a_run_leaves_its_records_and_is_not_done_twice(part, tmp_path):
+    data, recipe = digits(), small(part)
+    done = run(recipe, data, tmp_path / "out")
+    out = tmp_path / "out"
+    files = {p.name for p in out.iterdir()}
+    assert {"condensed.safetensors", "recipe.toml", "run.json", "previews"} <= files
+    assert "checkpoint.safetensors" not in files
+    written = tomllib.loads((out / "recipe.toml").read_text())
+    assert (
+        type(recipe)(**{k: v for k, v in written.items() if k not in ("name", "net")}, net=Net(**written["net"]))
+        == recipe
+    )
+    record = json.loads((out / "run.json").read_text())
+    assert record["floats"] == done.floats
+    assert record["sessions"][-1]["status"] == "done"
+    if recipe.steps:
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == list(range(1, recipe.steps + 1))
+    for preview in (out / "previews").iterdir():
+        assert preview.read_bytes().startswith(b"\x89PNG")
+    before = (out / "condensed.safetensors").stat().st_mtime_ns
+    again = run(recipe, data, out)
+    assert again.recipe == done.recipe
+    assert (out / "condensed.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match=r"recipe\.seed is 0 there, 1 here"):
+        run(replace(recipe, seed=1), data, out)
+
+
+@over(LEARNED)
+def test_a_run_stopped_at_every_step_ends_with_the_same_bytes(part, tmp_path):
+    data, recipe = digits(), small(part)
+    run(recipe, data, tmp_path / "whole")
+    sessions = 0
+    while not (tmp_path / "parts" / "condensed.safetensors").exists():
+        asked = iter([False, True])  # one step a session
+        sessions += 1
+        try:
+            run(recipe, data, tmp_path / "parts", stop=lambda asked=asked: next(asked, True))
+        except Interrupted:
+            assert not (tmp_path / "parts" / "condensed.safetensors").exists()
+    assert sessions == recipe.steps
+    for name in ("condensed.safetensors", "recipe.toml"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, recipe.steps + 1))
+
+
+def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
+    data, recipe = digits(), LEARNED["dc 1"]
+    asked = iter([False, True])
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=lambda: next(asked))
+    kept = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match=r"recipe\.lr is 0\.1 there, 0\.2 here"):
+        run(replace(recipe, lr=0.2), data, tmp_path)
+    with pytest.raises(InputError, match="data"):
+        run(recipe, data.validation(0.5), tmp_path)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
+
+
+def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
+    whole = command(tmp_path / "whole")
+    started = time.monotonic()
+    assert whole.wait() == 0
+    length = time.monotonic() - started
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(10):  # from the import of torch to the last write; a run that ended stays ended
+        process = command(tmp_path / "killed")
+        time.sleep(moments.uniform(0.3, 0.6) * length)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        if (tmp_path / "killed" / "condensed.safetensors").exists():
+            (tmp_path / "killed").rename(tmp_path / f"ended {kills}")  # start over: ten kills are ten kills
+    assert kills >= 5
+    process = command(tmp_path / "killed")
+    assert process.wait() == 0, (tmp_path / "killed.log").read_text()
+    expected = (tmp_path / "whole" / "condensed.safetensors").read_bytes()
+    assert (tmp_path / "killed" / "condensed.safetensors").read_bytes() == expected
+    for ended in tmp_path.glob("ended *"):
+        assert (ended / "condensed.safetensors").read_bytes() == expected
+
+
+def test_ctrl_c_keeps_the_steps_done_and_the_same_command_resumes(tmp_path):
+    process = command(tmp_path / "out")
+    while not (tmp_path / "out" / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    said = (tmp_path / "out.log").read_text()
+    assert "the same command resumes" in said
+    assert "Traceback" not in said
+    done = len((tmp_path / "out" / "metrics.jsonl").read_text().splitlines())
+    process = command(tmp_path / "out")
+    assert process.wait() == 0
+    sessions = json.loads((tmp_path / "out" / "run.json").read_text())["sessions"]
+    assert [s["status"] for s in sessions] == ["interrupted", "done"]
+    assert sessions[1]["from_step"] == done + 1

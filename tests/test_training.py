@@ -1,0 +1,84 @@
+import torch
+from conftest import blobs
+from lists import NETS, TINY, over
+
+from condensery.data import TestSet
+from condensery.networks import build, initial
+from condensery.protocols import WHOLE
+from condensery.randomness import rng
+from condensery.training import SGD, TensorRows, accuracy, fit
+
+
+def start(net=TINY):
+    return initial(build(net, (1, 8, 8), 3).double(), rng(0))
+
+
+def same(a, b):
+    return all(torch.equal(a.params[k], b.params[k]) for k in a.params)
+
+
+@over(NETS)
+def test_training_learns_and_leaves_the_start_alone(part):
+    real, point = blobs(), start(part)
+    before = {k: v.clone() for k, v in point.params.items()}
+    trained = fit(point, real, SGD(0.05, 0.9, batch_size=7), 60, 0, ("t",))
+    test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
+    assert accuracy(trained, test) > max(accuracy(point, test), 0.5)
+    assert all(torch.equal(before[k], point.params[k]) for k in before)
+
+
+def test_training_is_a_function_of_seed_and_key():
+    real = blobs()
+    a, b, c = (fit(start(), real, SGD(0.1, batch_size=4), 9, 0, ("t", k)) for k in (1, 1, 2))
+    assert same(a, b)
+    assert not same(a, c)
+
+
+def test_a_step_is_sgds():
+    real, point = blobs(), start()
+    how = SGD(0.1, momentum=0.9, weight_decay=0.01, batch_size=100)
+    params = {k: v.clone().requires_grad_() for k, v in point.params.items()}
+    velocity = {k: torch.zeros_like(v) for k, v in params.items()}
+    for _ in range(3):
+        x, y = real.read(slice(0, 21)), real.labels
+        loss = torch.nn.functional.cross_entropy(point.logits(x, params), y)
+        slopes = torch.autograd.grad(loss, list(params.values()))
+        for (k, p), g in zip(params.items(), slopes, strict=True):
+            velocity[k] = 0.9 * velocity[k] + g + 0.01 * p.detach()
+            params[k] = (p.detach() - 0.1 * velocity[k]).requires_grad_()
+    trained = fit(point, real, how, 3, 0, ("t",))
+    assert all(torch.allclose(trained.params[k], p, atol=1e-12) for k, p in params.items())
+
+
+def test_forgotten_momentum_and_a_lower_rate_are_a_new_optimiser():
+    real, point = blobs(), start()
+    half = SGD(0.1, 0.9, batch_size=100, schedule=lambda p: 1.0 if p < 0.5 else 0.1, restart_at=(0.5,))
+    whole = fit(point, real, half, 8, 0, ("t",))
+    first = fit(point, real, SGD(0.1, 0.9, batch_size=100), 4, 0, ("t",))
+    second = fit(first, real, SGD(0.01, 0.9, batch_size=100), 4, 0, ("t",))
+    assert all(torch.allclose(whole.params[k], second.params[k], atol=1e-12) for k in whole.params)
+
+
+def test_one_cycle_climbs_then_falls_to_nothing():
+    factors = [WHOLE.schedule(i / 100) for i in range(100)]
+    peak = factors.index(max(factors))
+    assert max(factors) == 1
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert factors[-1] < 1e-3
+
+
+def test_decoded_rows_are_gone_through_once_an_epoch():
+    batch = blobs().sample(4, range(3), lambda c: rng(0, c))
+    rows = TensorRows(batch)
+    parts = list(rows.minibatches(5, rng(1)))
+    assert [len(x) for x, _, _ in parts] == [5, 5, 2]
+    assert sorted(torch.cat([i for _, _, i in parts]).tolist()) == list(range(12))
+    assert all(torch.equal(rows.x[i], x) for x, _, i in parts)
+
+
+def test_accuracy_counts_the_largest_logit():
+    real, point = blobs(), start()
+    test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
+    guesses = point.logits(real.read(slice(0, 21))).argmax(1)
+    assert accuracy(point, test, chunk=4) == (guesses == real.labels).double().mean().item()
