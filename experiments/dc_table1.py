@@ -1,6 +1,7 @@
 """DC's table 1 at CPU scale: random, herding and DC (`dc:quick`) on MNIST and FashionMNIST, protocol `dc2021`.
 
-    python experiments/dc_table1.py --data-dir DIR [--data FashionMNIST MNIST] [--ipc 1 10] [--methods random herding dc whole]
+    python experiments/dc_table1.py --data-dir DIR [--data FashionMNIST MNIST] [--ipc 1 10]
+                                    [--methods random herding dc whole]
 
 Cost on 2 cores: 1 image a class about 8 minutes a data set for DC, 6 for herding's feature network (3 epochs on the
 whole set), 2 to 5 for 5 networks measured; 10 images a class: 5 to 20 minutes to measure 5 networks, an hour to

@@ -1,6 +1,7 @@
 """A run in a folder: killed at any moment and called again, it ends with the same bytes."""
 
 import json
+import logging
 import os
 import random
 import signal
@@ -95,6 +96,20 @@ def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
     with pytest.raises(InputError, match="data"):
         run(recipe, data.validation(0.5), tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
+
+
+def test_resuming_on_another_set_up_is_said_aloud(tmp_path, monkeypatch):
+    data, recipe = digits(), LEARNED["dc 1"]
+    asked = iter([False, True])
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=lambda: next(asked))
+    log = logging.getLogger("condensery")
+    heard: list[str] = []
+    monkeypatch.setattr(log, "warning", heard.append)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 64)
+    run(recipe, data, tmp_path)
+    assert "threads is 1 there, 64 here" in heard[0]
+    assert "not be byte-identical" in heard[0]
 
 
 def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):

@@ -134,6 +134,8 @@ class CompareOptions:
     """Stored images a class."""
     out: str | None = None
     """Folder to keep every method's run in (resumable); nothing is kept by default."""
+    whole: bool = True
+    """A row for networks trained on the whole set (10 epochs); on a large one it costs more than all the rest."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
     net: Net = Net()
 
@@ -340,7 +342,11 @@ def _evaluate(argv: list[str]) -> int:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     table, records = [], []
     for net in nets:
-        reached = evaluate(synthetic, data, net, protocol, options.measuring.repeats, options.measuring.seed)
+        measuring = options.measuring
+        reached = evaluate(
+            synthetic, data, net, protocol, measuring.repeats, measuring.seed,
+            lambda done, total: log.info(f"{done} of {total} networks measured"),
+        )  # fmt: skip
         table.append((_described(net), str(reached), str(reached.protocol), f"{reached.seconds:.0f}"))
         records.append({"network": asdict(net), **_figures(reached), "floats": synthetic.floats})
     _print_table(f"{condensed.recipe['name']}, {condensed.ipc} images a class, on {data.name}'s {len(data.test)} test "
@@ -376,7 +382,7 @@ def _compare(argv: list[str]) -> int:
         log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
 
     measuring = options.measuring
-    rows = compare(recipes, data, options.net, protocol, measuring.repeats, measuring.seed, make, say)
+    rows = compare(recipes, data, options.net, protocol, measuring.repeats, measuring.seed, options.whole, make, say)
     _print_table(
         f"{data.name}, {options.ipc} images a class, protocol {rows[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",

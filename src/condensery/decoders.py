@@ -1,10 +1,7 @@
 """Decoders: what turns a stored base into training rows. Parameterizations differ only here.
 
-A decoder is a module with
-
-    base_shape(shape) -> shape of one stored base for rows of `shape`
-    encode(rows) -> bases, the initial bases for given rows: (m, *shape) to (m, *base_shape)
-    forward(bases) -> rows, (m, *base_shape) to (m, k, *shape): every base gives k rows
+A decoder is a module with `base_shape`, `encode` and `forward`; a set of m bases, each of shape b, becomes (m, k, ...)
+rows: every base gives k of them.
 
 Rows of one base depend on that base alone, so the first n bases decode to the same rows whatever follows them.
 """
@@ -23,9 +20,15 @@ class Decoder(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """The shape b of one stored base, for rows of `shape` (channels, height, width)."""
         raise NotImplementedError
 
     def encode(self, rows: Tensor) -> Tensor:
+        """Initial bases `(m, *b)` for rows `(m, channels, height, width)` in the stored pixel space."""
+        raise NotImplementedError
+
+    def forward(self, bases: Tensor) -> Tensor:
+        """Rows `(m, k, channels, height, width)` of bases `(m, *b)`, in the stored pixel space; differentiable."""
         raise NotImplementedError
 
 

@@ -1,6 +1,6 @@
 """Distances between two statistics, one number a class.
 
-A statistic is a sequence of tensors whose first axis is the class, (C, *). Every distance is differentiable in
+A statistic is a sequence of tensors whose first axis is the class, `(C, ...)`. Every distance is differentiable in
 its first argument, has shape (C,), and is 0 where both arguments are equal.
 """
 

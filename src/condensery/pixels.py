@@ -35,7 +35,7 @@ class PixelSpace:
         return mean, std
 
     def normalise(self, unit: Tensor) -> Tensor:
-        """Rows in [0, 1], shape (*, channels, height, width), to what networks see."""
+        """Rows in [0, 1], shape `(..., channels, height, width)`, to what networks see."""
         mean, std = self._statistics(unit)
         return (unit - mean) / std
 

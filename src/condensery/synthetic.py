@@ -18,7 +18,7 @@ class SyntheticSet(nn.Module):
     """Stored bases and the decoder that turns them into rows; its parameters are what is learned and stored.
 
     Arguments:
-        bases: shape (C, ipc, *base_shape), in the stored pixel space.
+        bases: shape `(C, ipc, *base_shape)`, in the stored pixel space.
         decoder: base to rows; `Pixels` where an image is stored as it is.
         space: the stored pixel space and the statistics that normalise it.
     """
@@ -40,7 +40,7 @@ class SyntheticSet(nn.Module):
         """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
 
         Returns:
-            x (C', images * k, channels, height, width) and y (C', images * k), base after base.
+            x (C', images · k, channels, height, width) and y (C', images · k), base after base.
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
         bases = self.bases[ids, :images]

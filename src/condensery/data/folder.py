@@ -88,9 +88,9 @@ def _open(file: Path, size: int | None) -> np.ndarray:
         with Image.open(file) as opened:
             if opened.mode in _DEEP:
                 raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
-            if "transparency" in opened.info:
-                opened = opened.convert("RGBA")
-            picture = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+            grey = opened.mode in ("1", "L") and "transparency" not in opened.info
+            whole = opened.convert("RGBA") if "transparency" in opened.info else opened
+            picture = whole.convert("L" if grey else "RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{file}: not a readable picture ({type(error).__name__}); replace or remove it") from error
     if size is not None:

@@ -61,7 +61,7 @@ class _Rows:
         return channels, height, width
 
     def read(self, index: Tensor | slice) -> Tensor:
-        """Normalised rows at `index`, shape (*index.shape, channels, height, width)."""
+        """Normalised rows at `index`, shape (..., channels, height, width)."""
         rows = self.images[index.to(self.device) if isinstance(index, Tensor) else index]
         unit = rows.to(self.dtype) / 255 if rows.dtype == torch.uint8 else rows.to(self.dtype)
         return self.space.normalise(unit)

@@ -49,7 +49,7 @@ class GradientMatching:
         self.distance, self.match, self.chunk = distance, match, chunk
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
-        """Each class's gradient at the point: a tensor (C, *parameter.shape) for every matched parameter.
+        """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.

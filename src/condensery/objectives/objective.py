@@ -15,7 +15,7 @@ class Objective(Interface):
     """What synthetic and real rows of a class should have in common at a point."""
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
-        """The statistic of real rows: tensors (C, *), without a graph."""
+        """The statistic of real rows: tensors `(C, ...)`, without a graph."""
         ...
 
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """The baselines that choose real images instead of learning new ones."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
+
+log = logging.getLogger("condensery")
 
 Observe = Callable[["Step"], Any]
 
@@ -170,4 +173,5 @@ def _trained(real: "RealSet", net: Net, epochs: int, seed: int) -> "Point":
 
     network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start = initial(network, rng(seed, "weights", "features"))
+    log.info(f"training the feature network: {epochs} epochs on {len(real)} images")
     return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",))

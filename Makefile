@@ -1,0 +1,48 @@
+# Each target makes the virtual environment if it is missing: uv where there is one, else venv and pip.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: demo test lint bench docs clean
+
+demo: $(VENV)/.core
+	$(BIN)/condensery compare --data digits --ipc 1 --methods random herding dc --out runs/demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/steps.py
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/tables.py --check
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf $(VENV) docs/_build dist runs
+
+define install
+	@echo "installing into $(VENV) (once)"
+	@if command -v uv >/dev/null; then \
+		test -d $(VENV) || uv venv -q --python $(PYTHON) $(VENV); \
+		uv pip install -q --python $(BIN)/python -c constraints.txt -e "$(1)"; \
+	else \
+		test -d $(VENV) || $(PYTHON) -m venv $(VENV); \
+		$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e "$(1)"; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(call install,.)
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(call install,.[dev])
+	@touch $(VENV)/.core

@@ -1,0 +1,84 @@
+"""Write the tables of docs/numbers.md and README.md from results/*.json; with --check, say whether they are current."""
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FILES = (ROOT / "docs" / "numbers.md", ROOT / "README.md")
+METHODS = ("random", "herding", "dc", "whole")
+
+
+def results(name: str) -> list[dict]:
+    path = ROOT / "results" / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
+def percent(row: dict) -> str:
+    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}"
+
+
+def gap(row: dict) -> str:
+    return f"{100 * row['accuracy'] - float(row['paper'].split()[0]):+.1f}"
+
+
+def images(row: dict) -> str:
+    return "all" if row["ipc"] is None else str(row["ipc"])
+
+
+def ordered(rows: list[dict]) -> list[dict]:
+    return sorted(rows, key=lambda r: (r["dataset"], r["ipc"] or 10**6, METHODS.index(r["method"])))
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
+
+
+def dc_table1() -> str:
+    head = ["data", "images a class", "method", "paper", "ours", "gap", "n", "protocol", "condensing", "commit"]
+    lines = [
+        [r["dataset"], images(r), r["method"], r["paper"], percent(r), gap(r), str(r["n"]), r["protocol"],
+         f"{r['condense_seconds']:.0f} s" if r["method"] == "dc" else "-", r["commit"][:7]]
+        for r in ordered(results("dc_table1"))
+    ]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
+def methods() -> str:
+    rows = {(r["dataset"], r["ipc"], r["method"]): r for r in results("dc_table1")}
+    files = {
+        "random": "[coresets.py](src/condensery/coresets.py)",
+        "herding": "[coresets.py](src/condensery/coresets.py)",
+        "dc": "[recipes/dc.py](src/condensery/recipes/dc.py)",
+    }
+    lines = []
+    for method, file in files.items():
+        for dataset in ("FashionMNIST", "MNIST"):
+            row = rows.get((dataset, 1, method))
+            if row:
+                lines.append([method, file, f"{dataset}, 1 image a class", row["paper"], percent(row)])
+    return table(["method", "file", "figure", "paper", "ours"], lines) if lines else "No figures yet."
+
+
+PARTS = {"dc_table1": dc_table1, "methods": methods}
+
+
+def written(text: str) -> str:
+    for name, make in PARTS.items():
+        start, end = f"<!-- {name} -->", f"<!-- end {name} -->"
+        if start in text:
+            before, rest = text.split(start)
+            text = f"{before}{start}\n{make()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+if __name__ == "__main__":
+    stale = []
+    for file in FILES:
+        text = file.read_text()
+        if written(text) != text:
+            stale.append(file.name)
+            if "--check" not in sys.argv:
+                file.write_text(written(text))
+    if stale and "--check" in sys.argv:
+        sys.exit(f"not what results/ says: {', '.join(stale)}; run python docs/tables.py")
