@@ -66,23 +66,24 @@ def test_a_run_leaves_its_records_and_is_not_done_twice(part, tmp_path):
         run(replace(recipe, seed=1), data, out)
 
 
-@over(LEARNED)
+@over({name: recipe for name, recipe in RECIPES.items() if name != "random"})
 def test_a_run_stopped_at_every_step_ends_with_the_same_bytes(part, tmp_path):
     data, recipe = digits(), small(part)
     run(recipe, data, tmp_path / "whole")
     sessions = 0
     while not (tmp_path / "parts" / "condensed.safetensors").exists():
-        asked = iter([False, True])  # one step a session
+        asked = iter([False] * (1 if recipe.steps else 7) + [True])  # a step a session, or seven of a feature network
         sessions += 1
         try:
             run(recipe, data, tmp_path / "parts", stop=lambda asked=asked: next(asked, True))
         except Interrupted:
             assert not (tmp_path / "parts" / "condensed.safetensors").exists()
-    assert sessions == recipe.steps
+    assert sessions >= 2
     for name in ("condensed.safetensors", "recipe.toml"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, recipe.steps + 1))
+    if recipe.steps:
+        lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == list(range(1, recipe.steps + 1))
 
 
 def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):

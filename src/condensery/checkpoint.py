@@ -2,18 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from condensery.errors import InputError
 from condensery.networks import Network, Point
 from condensery.storage import read_tensors, write_tensors
-from condensery.synthetic import SyntheticSet
 
 __all__ = ["Interrupted", "Keeper", "State", "difference", "environment"]
 
@@ -26,10 +26,10 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands: `step` steps are done and `point` is the next one to match at."""
+    """Where a run stands: `step` steps are done and `point`, where there is one, is the next to match at."""
 
     step: int
-    point: Point
+    point: Point | None = None
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -53,8 +53,22 @@ class Keeper:
         self.path, self.identity, self.every, self.stop = path, identity, every, stop
         self._last = time.monotonic()
 
-    def offer(self, step: int, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, point: Point) -> None:
+    def offer(
+        self,
+        step: int,
+        learned: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        point: Point | None = None,
+        more: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
         """Write the state before step `step + 1` if it is time to.
+
+        Arguments:
+            step: steps done.
+            learned: what the optimizer changes: a synthetic set, or a network in training.
+            optimizer: over `learned.parameters()`.
+            point: where the next step matches.
+            more: tensors that the steps change otherwise.
 
         Raises:
             Interrupted: after writing, where the run was asked to stop.
@@ -62,33 +76,42 @@ class Keeper:
         stop = self.stop()
         if not stop and time.monotonic() - self._last < self.every:
             return
-        tensors = {f"synthetic.{k}": v for k, v in synthetic.state_dict().items()}
-        tensors |= {f"params.{k}": v for k, v in point.params.items()}
-        tensors |= {f"buffers.{k}": v for k, v in point.buffers.items()}
-        groups = optimizer.state_dict()
-        for i, entries in groups["state"].items():
-            tensors |= {f"optimizer.{i}.{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
+        state = optimizer.state_dict()
+        parts: dict[str, Mapping[str, Tensor]] = {"learned": learned.state_dict(), "more": more}
+        parts |= {f"optimizer.{i}": tensors for i, tensors in state["state"].items()}
+        if point is not None:
+            parts |= {"params": point.params, "buffers": point.buffers}
         head = {
             "step": step,
-            "point": {"key": point.key, "outer": point.outer, "inner": point.inner},
-            "param_groups": groups["param_groups"],
+            "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
+            "param_groups": state["param_groups"],
             "identity": self.identity,
-            "environment": environment(synthetic.bases.device),
+            "environment": environment(next(learned.parameters()).device),
         }
+        tensors = {f"{part}.{k}": v for part, named in parts.items() for k, v in named.items() if v is not None}
         write_tensors(self.path, tensors, head)
         self._last = time.monotonic()
         if stop:
             raise Interrupted(f"stopped after step {step}")
 
-    def resume(self, synthetic: SyntheticSet, optimizer: torch.optim.Optimizer, network: Network) -> State | None:
-        """Put the last state back into `synthetic` and `optimizer`; None where there is no checkpoint.
+    def resume(
+        self,
+        learned: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        network: Network | None = None,
+        more: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> State | None:
+        """Put the last state back into `learned`, `optimizer` and `more`; None where there is no checkpoint.
+
+        Arguments:
+            network: the architecture of the point, where one was kept.
 
         Raises:
             InputError: the checkpoint is unreadable or belongs to another run.
         """
         if not self.path.exists():
             return None
-        device = synthetic.bases.device
+        device = next(learned.parameters()).device
         head, tensors = read_tensors(self.path)
         if head["identity"] != self.identity:
             raise InputError(
@@ -104,12 +127,16 @@ class Keeper:
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
 
-        synthetic.load_state_dict(part("synthetic."))
+        learned.load_state_dict(part("learned."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in part("optimizer.").items():
             i, _, entry = name.partition(".")
             state.setdefault(int(i), {})[entry] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": head["param_groups"]})
+        for name, tensor in part("more.").items():
+            more[name].copy_(tensor)
+        if network is None:
+            return State(head["step"])
         # in the network's own order, not the file's: the order in which layers are summed is part of the result
         kept = part("params.") | part("buffers.")
         params = {name: kept[name] for name, _ in network.named_parameters()}

@@ -240,7 +240,7 @@ def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "S
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with _stoppable(recipe.steps > 0) as stop, _progress(recipe.label) as observe:
+    with _stoppable() as stop, _progress(recipe.label) as observe:
         try:
             return run(recipe, data, out, every, stop, observe).synthetic
         except Interrupted as stopped:
@@ -248,8 +248,8 @@ def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "S
 
 
 @contextlib.contextmanager
-def _stoppable(steps: bool) -> Iterator[Callable[[], bool]]:
-    """While a run with steps lasts, the first Ctrl-C asks it to stop after the step, the second stops it at once."""
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """While a run lasts, the first Ctrl-C asks it to stop after the step, the second stops it at once."""
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
@@ -258,10 +258,7 @@ def _stoppable(steps: bool) -> Iterator[Callable[[], bool]]:
         asked.append(number)
         log.info("stopping after this step (once more: at once)")
 
-    before = {}
-    if steps:
-        with contextlib.suppress(ValueError):  # only the main thread may
-            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(asked)
     finally:

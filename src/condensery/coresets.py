@@ -4,9 +4,12 @@ Each function takes a real set and returns a synthetic set of real rows (base = 
 evaluation are the same for a chosen set and for a learned one.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from condensery.checkpoint import Keeper
 from condensery.data import RealSet
 from condensery.networks import Point
 from condensery.synthetic import SyntheticSet, check_ipc, random_real
@@ -48,20 +51,24 @@ def k_center(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
     return _choose(real, ipc, features, _spread)
 
 
-def forgetting(real: RealSet, ipc: int, start: Point, how: SGD, steps: int, seed: int) -> SyntheticSet:
+def forgetting(
+    real: RealSet, ipc: int, start: Point, how: SGD, steps: int, seed: int, keeper: Keeper | None = None
+) -> SyntheticSet:
     """The rows that training forgets most often: classified rightly at one visit and wrongly at the next.
 
     Rows never classified rightly count as forgotten at every visit; ties go to the earlier row.
 
     Arguments:
         start: fresh weights; they are trained on `real` with `how` for `steps` steps while forgetting is counted.
+        keeper: keeps checkpoints of that training.
 
     References:
         Toneva et al. 2019, algorithm 1.
     """
     check_ipc(real, ipc)
-    right = torch.zeros(len(real), dtype=torch.bool)
-    ever, forgotten, visits = torch.zeros_like(right), torch.zeros(len(real)), torch.zeros(len(real))
+    right, ever = torch.zeros(2, len(real), dtype=torch.bool)
+    forgotten, visits = torch.zeros(2, len(real))
+    counts = {"right": right, "ever": ever, "forgotten": forgotten, "visits": visits}
 
     def observe(index: Tensor, logits: Tensor, y: Tensor) -> None:
         now = (logits.argmax(1) == y).cpu()
@@ -70,16 +77,16 @@ def forgetting(real: RealSet, ipc: int, start: Point, how: SGD, steps: int, seed
         ever[index] |= now
         visits[index] += 1
 
-    fit(start, real, how, steps, seed, ("forgetting",), observe=observe)
-    counts = torch.where(ever, forgotten, visits)
+    fit(start, real, how, steps, seed, ("forgetting",), observe=observe, keeper=keeper, observed=counts)
+    score = torch.where(ever, forgotten, visits)
     picks = [
-        counts[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start
+        score[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start
         for c in range(real.classes)
     ]
     return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
 
 
-def _choose(real, ipc, features, rule) -> SyntheticSet:  # type: ignore[no-untyped-def]
+def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, int], Tensor]) -> SyntheticSet:
     check_ipc(real, ipc)
     network = features.placed().eval()
     with torch.no_grad():

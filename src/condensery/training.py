@@ -1,7 +1,9 @@
 """Training a network on rows, and measuring it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
+from types import MappingProxyType
 from typing import Protocol as Interface
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from condensery.augment import OneOfCropScaleRotate
+from condensery.checkpoint import Keeper
 from condensery.data import Batch, TestSet
 from condensery.networks import Point
 from condensery.randomness import rng
@@ -68,6 +71,8 @@ def fit(
     key: tuple[str | int, ...],
     augment: OneOfCropScaleRotate | None = None,
     observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
+    keeper: Keeper | None = None,
+    observed: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Point:
     """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
 
@@ -79,17 +84,21 @@ def fit(
         seed, key: which random numbers (row order and augmentation).
         augment: applied to every row with its own draw.
         observe: called with (indices, logits, labels) of every minibatch, before its update.
+        keeper: keeps checkpoints and picks up from the last one; None trains in memory only.
+        observed: tensors that `observe` changes in place, kept with the checkpoints.
     """
     network = point.placed().train()
-    step, epoch = 0, 0
     optimizer = _optimizer(network, how)
-    restarts = sorted(how.restart_at, reverse=True)
+    state = keeper.resume(network, optimizer, more=observed) if keeper else None
+    step = state.step if state else 0
+    per_epoch = -(-len(rows) // how.batch_size)
     while step < steps:
-        for x, y, index in rows.minibatches(how.batch_size, rng(seed, "order", *key, epoch)):
-            if step == steps:
-                break
-            if restarts and step / steps >= restarts[-1]:
-                restarts.pop()
+        epoch, begun = divmod(step, per_epoch)
+        order = rows.minibatches(how.batch_size, rng(seed, "order", *key, epoch))
+        for x, y, index in islice(order, begun, begun + steps - step):
+            if keeper:
+                keeper.offer(step, network, optimizer, more=observed)
+            if any((step - 1) / steps < at <= step / steps for at in how.restart_at):
                 optimizer = _optimizer(network, how)
             for group in optimizer.param_groups:
                 group["lr"] = how.lr * how.schedule(step / steps)
@@ -102,7 +111,6 @@ def fit(
             F.cross_entropy(logits, y).backward()
             optimizer.step()
             step += 1
-        epoch += 1
     return replace(
         point,
         params={k: v.detach().clone() for k, v in network.named_parameters()},

@@ -86,7 +86,7 @@ class Herding:
         from condensery.synthetic import check_ipc
 
         check_ipc(real, self.ipc)
-        return coresets.herding(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed))
+        return coresets.herding(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper))
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class KCenter:
         from condensery.synthetic import check_ipc
 
         check_ipc(real, self.ipc)
-        return coresets.k_center(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed))
+        return coresets.k_center(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper))
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ class Forgetting:
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         start = initial(network, rng(self.seed, "weights", "forgetting"))
         steps = self.epochs * -(-len(real) // WHOLE.batch_size)
-        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed)
+        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed, keeper)
 
 
-def _trained(real: "RealSet", net: Net, epochs: int, seed: int) -> "Point":
+def _trained(real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None") -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
     from condensery.networks import build, initial
     from condensery.protocols import WHOLE
@@ -174,4 +174,4 @@ def _trained(real: "RealSet", net: Net, epochs: int, seed: int) -> "Point":
     network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start = initial(network, rng(seed, "weights", "features"))
     log.info(f"training the feature network: {epochs} epochs on {len(real)} images")
-    return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",))
+    return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",), keeper=keeper)
