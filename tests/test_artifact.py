@@ -41,7 +41,12 @@ def test_the_same_set_is_the_same_bytes_and_the_file_holds_no_time(tmp_path):
 def test_every_decoder_and_pixel_space_survives(part, stored, tmp_path):
     space = PixelSpace((0.4,), (0.3,), stored)
     synthetic = SyntheticSet.from_rows(torch.randn(3, 2, 1, 8, 8), space, part())
-    there = load(save(tmp_path / "s", Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, {"name": "blobs"})))
+    there = load(
+        save(
+            tmp_path / "s",
+            Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, {"name": "blobs", "rows": 21, "fingerprint": "0"}),
+        )
+    )
     assert torch.equal(there.synthetic().x, synthetic().x)
     assert there.floats == synthetic.floats
 

@@ -436,10 +436,10 @@ def test_an_out_that_holds_another_unfinished_run(line, word, tmp_path, unfinish
 
 
 def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse):
-    shutil.copytree(unfinished, tmp_path / "out" / "dc")
+    shutil.copytree(unfinished, tmp_path / "out" / "dc-quick")
     refuse(
         "compare --data digits --methods dc --net.width 8 --out {tmp}/out",
-        "{tmp}/out/dc holds another run",
+        "{tmp}/out/dc-quick holds another run",
         "another --out",
     )
 

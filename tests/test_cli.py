@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,7 +87,22 @@ def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
     assert load(tmp_path / "random").recipe["name"] == "random"
     record = json.loads((tmp_path / "t.json").read_text())
     assert [r["method"] for r in record["results"]] == ["random", "k-center", "whole (10 epochs)"]
-    assert main(words) == 0  # the runs are there; only the measuring is done again
+    assert main([*words, "--no-whole"]) == 0  # the runs are there; only the measuring is done again
+    assert "whole" not in capsys.readouterr().out
+
+
+def test_compare_tells_presets_apart(capsys, monkeypatch):
+    monkeypatch.setitem(RECIPES, "dc:quick", replace(RECIPES["dc:quick"], outer_steps=1, real_rows=4))
+    monkeypatch.setitem(RECIPES, "dc", replace(RECIPES["dc"], outer_steps=2, real_rows=4))
+    words = ["compare", "--data", "digits", "--repeats", "1", "--no-whole", "--protocol", "fixed-steps"]
+    words += ["--net.width", "4", "--methods", "dc", "dc:paper"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert [line.split()[0] for line in said.out.splitlines() if " ± " in line][-2:] == ["dc:quick", "dc"]
+    assert "dc:quick: step 1/1" in said.err
+    assert "dc: step 2/2" in said.err
+    assert main([*words, "dc"]) == 2
+    assert "dc:quick is named twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("count", "ipc"), [((40, 7, 3), 2)])

@@ -151,7 +151,7 @@ def load(path: str | Path) -> Condensed:
         )
     try:
         return _assembled(head, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, InputError) as error:
         raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
 
 
@@ -159,6 +159,14 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
     space = PixelSpace(tuple(head["space"]["mean"]), tuple(head["space"]["std"]), head["space"]["stored"])
     decoder = _DECODERS[head["decoder"]["name"]]()
     bases = tensors["bases"]
+    if not torch.isfinite(bases).all():
+        raise ValueError("NaN or infinity among the images")
+    if not bases.shape[1] or not len(space.mean) == len(space.std) == head["shape"][0]:
+        raise ValueError(f"bases of shape {tuple(bases.shape)} with {len(space.mean)} means")
+    missing = {"name"} - head["recipe"].keys() | {"name", "rows", "fingerprint"} - head["data"].keys()
+    if missing:
+        raise KeyError(*missing)
+    Net(**head["recipe"].get("net", {}))
     if tuple(bases.shape[2:]) != decoder.base_shape(tuple(head["shape"])) or len(bases) != len(head["class_names"]):
         raise ValueError(f"bases of shape {tuple(bases.shape)}")
     synthetic = SyntheticSet(bases, space, decoder)

@@ -53,6 +53,29 @@ class Keeper:
         self.path, self.identity, self.every, self.stop = path, identity, every, stop
         self._last = time.monotonic()
 
+    def check(self) -> None:
+        """Refuse a checkpoint that is unreadable or another run's, before anything is written.
+
+        Raises:
+            InputError: the checkpoint is unreadable or belongs to another run.
+        """
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        try:
+            head, tensors = read_tensors(self.path)
+        except InputError as error:
+            raise InputError(f"{error}, or remove it to start over") from error
+        if "identity" not in head:
+            raise InputError(f"{self.path}: not a checkpoint; remove it to start over")
+        if head["identity"] != self.identity:
+            raise InputError(
+                f"{self.path.parent} holds another run ({difference(head['identity'], self.identity)}); "
+                "choose another --out, or repeat that run's command to resume it"
+            )
+        return head, tensors
+
     def offer(
         self,
         step: int,
@@ -112,12 +135,7 @@ class Keeper:
         if not self.path.exists():
             return None
         device = next(learned.parameters()).device
-        head, tensors = read_tensors(self.path)
-        if head["identity"] != self.identity:
-            raise InputError(
-                f"{self.path.parent} holds another run ({difference(head['identity'], self.identity)}); "
-                "choose another --out, or repeat that run's command to resume it"
-            )
+        head, tensors = self._read()
         if head["environment"] != (now := environment(device)):
             log.warning(
                 f"resuming on another set-up ({difference(head['environment'], now)}): the result will not be "

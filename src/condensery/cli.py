@@ -35,7 +35,7 @@ __all__ = ["main"]
 
 log = logging.getLogger("condensery")
 
-RECIPES = {
+RECIPES: dict[str, Any] = {
     "dc": DC(),
     "dc:quick": DC.quick(),
     "random": Random(),
@@ -205,7 +205,7 @@ def _parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any
     except SystemExit as stop:
         if not stop.code:
             raise
-        parts = re.split(r"─{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
+        parts = re.split(r"[─-]{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
         words = [" ".join(part.split()) for part in parts]
         complaint = "; ".join(w for w in words[1:] if w and not w.startswith(("For full", "Argument helptext")))
         raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
@@ -240,7 +240,7 @@ def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "S
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with _stoppable() as stop, _progress(recipe.label) as observe:
+    with _stoppable() as stop, _progress(recipe.name) as observe:
         try:
             return run(recipe, data, out, every, stop, observe).synthetic
         except Interrupted as stopped:
@@ -334,7 +334,7 @@ def _evaluate(argv: list[str]) -> int:
     nets = [_named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
     protocol = _protocol(options.measuring)
     data = _data(options.source)
-    synthetic = condensed.synthetic.to(data.train.device)
+    synthetic = condensed.synthetic.to(data.train.device, data.train.dtype)
     if condensed.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     table, records = [], []
@@ -357,21 +357,20 @@ def _compare(argv: list[str]) -> int:
     options = _parse(CompareOptions, argv, "compare")
     if not options.methods:
         raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
-    recipes = [
-        replace(_preset(name), ipc=options.ipc, seed=options.measuring.seed, net=options.net)
-        for name in options.methods
-    ]
+    rows = [_preset(name, ipc=options.ipc, seed=options.measuring.seed, net=options.net) for name in options.methods]
+    twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
+    if twice:
+        raise InputError(f"--methods: {twice[0]} is named twice")
     protocol = _protocol(options.measuring)
     from condensery.evaluation import compare, timed
 
     data = _data(options.source)
 
-    def make(method: Any, real: Any) -> "tuple[SyntheticSet, float]":
+    def make(row: Any, real: Any) -> "tuple[SyntheticSet, float]":
         if options.out is None:
-            with _progress(method.label) as observe:
-                return timed(_Observed(method, observe), real)
-        folder = Path(options.out) / method.name
-        synthetic = _kept(method, folder, data)
+            return timed(row, real)
+        folder = Path(options.out) / row.folder
+        synthetic = _kept(row.recipe, folder, data)
         sessions = json.loads((folder / "run.json").read_text())["sessions"]
         return synthetic, sum(session.get("seconds", 0.0) for session in sessions)
 
@@ -379,53 +378,64 @@ def _compare(argv: list[str]) -> int:
         log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
 
     measuring = options.measuring
-    rows = compare(recipes, data, options.net, protocol, measuring.repeats, measuring.seed, options.whole, make, say)
+    table = compare(rows, data, options.net, protocol, measuring.repeats, measuring.seed, options.whole, make, say)
     _print_table(
-        f"{data.name}, {options.ipc} images a class, protocol {rows[0].accuracy.protocol}, {_described(options.net)}; "
+        f"{data.name}, {options.ipc} images a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
         ("method", "accuracy %", "stored floats", "seconds"),
-        [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in rows],
+        [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
     )
-    records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in rows]
-    _write_json(measuring.json, data, {"recipes": [{"name": r.name, **asdict(r)} for r in recipes], "results": records})
+    records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in table]
+    _write_json(
+        measuring.json, data, {"recipes": [{"name": r.name, **asdict(r.recipe)} for r in rows], "results": records}
+    )
     if options.out is not None:
-        folders = [Path(options.out) / recipe.name for recipe in recipes]
+        folders = [Path(options.out) / row.folder for row in rows]
         print(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
         print(f"next:    condensery show {folders[-1]} --png {Path(options.out) / 'condensed.png'}")
     return 0
 
 
 @dataclass(frozen=True)
-class _Observed:
-    """A method whose steps are shown."""
+class _Row:
+    """A recipe under the name of its preset, its steps shown."""
 
-    method: Any
-    observe: "Callable[[Step], None]"
+    name: str
+    recipe: Any
 
     @property
-    def label(self) -> str:
-        return str(self.method.label)
+    def folder(self) -> str:
+        return self.name.replace(":", "-")
 
     def condense(self, real: Any) -> "SyntheticSet":
-        return self.method.condense(real, observe=self.observe)
+        with _progress(self.name) as observe:
+            synthetic: SyntheticSet = self.recipe.condense(real, observe=observe)
+        return synthetic
 
 
-def _preset(name: str) -> Any:
-    if name.endswith(":paper"):
-        return _named(RECIPES, name.removesuffix(":paper"), "recipe")
-    return _named(RECIPES, f"{name}:quick" if f"{name}:quick" in RECIPES else name, "recipe")
+def _preset(name: str, **fields: Any) -> _Row:
+    key = name.removesuffix(":paper") if name.endswith(":paper") else f"{name}:quick"
+    key = key if key in RECIPES else name
+    return _Row(key, replace(_named(RECIPES, key, "recipe"), **fields))
 
 
 def _protocol(measuring: Measuring) -> "Named":
     if measuring.repeats < 1:
         raise InputError(f"--repeats must be at least 1, got {measuring.repeats}")
     _named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
-    if measuring.json is not None and not os.access(Path(measuring.json).absolute().parent, os.W_OK):
-        raise InputError(f"--json {measuring.json}: its folder does not exist or cannot be written")
+    if measuring.json is not None:
+        _writable(Path(measuring.json), f"--json {measuring.json}")
     from condensery import protocols
 
     table = {"dc2021": protocols.dc2021, "fixed-steps": protocols.fixed_steps, "whole": protocols.whole}
     return table[measuring.protocol]
+
+
+def _writable(path: Path, option: str) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{option} cannot be written: a folder or device; name a file")
+    if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")
 
 
 def _described(net: Net) -> str:
@@ -492,10 +502,8 @@ def _show(argv: list[str]) -> int:
     if options.png is not None:
         from condensery import storage
 
-        try:
-            storage.write(Path(options.png), grid(synthetic))
-        except OSError as error:
-            raise InputError(f"--png {options.png} cannot be written ({error.strerror or error})") from error
+        _writable(Path(options.png), f"--png {options.png}")
+        storage.write(Path(options.png), grid(synthetic))
         print(f"written: {options.png}")
     return 0
 
@@ -542,7 +550,7 @@ def _device(name: str) -> "torch.device":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {name}: not to be had here ({str(error).splitlines()[0]}); try cpu") from error
     return device

@@ -81,7 +81,12 @@ def condense(
             loss += part.detach()
         if not torch.isfinite(loss):
             raise RunError(f"step {step + 1} of {total}: the loss is {loss.item()}; a lower --lr may help")
-        optimizer.step()
+        try:
+            optimizer.step()
+        except RuntimeError as error:
+            raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
         step += 1
         observe(Step(step, total, loss.item(), synthetic))
+    if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
+        raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic

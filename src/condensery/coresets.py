@@ -11,7 +11,7 @@ from torch import Tensor
 
 from condensery.checkpoint import Keeper
 from condensery.data import RealSet
-from condensery.networks import Point
+from condensery.networks import Point, rows_at_once
 from condensery.synthetic import SyntheticSet, check_ipc, random_real
 from condensery.training import SGD, fit
 
@@ -91,7 +91,7 @@ def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, in
     network = features.placed().eval()
     with torch.no_grad():
         embedded: dict[int, list[Tensor]] = {c: [] for c in range(real.classes)}
-        for batch in real.chunks(256):
+        for batch in real.chunks(rows_at_once(real.device)):
             embedded[int(batch.y[0, 0])].append(network.embed(batch.x[0]))
     picks = [rule(torch.cat(embedded[c]), ipc) + real.rows(c).start for c in range(real.classes)]
     return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)

@@ -119,7 +119,7 @@ class Method(Interface):
     """What can be compared: a recipe."""
 
     @property
-    def label(self) -> str: ...
+    def name(self) -> str: ...
 
     def condense(self, real: RealSet) -> SyntheticSet: ...
 
@@ -164,7 +164,7 @@ def compare(
     for method in methods:
         synthetic, seconds = make(method, data.train)
         reached = evaluate(synthetic, data, net, protocol, repeats, seed)
-        rows.append(Comparison(method.label, reached, synthetic.floats, seconds))
+        rows.append(Comparison(method.name, reached, synthetic.floats, seconds))
         observe(rows[-1])
     if reference:
         reached = evaluate_whole(data, net, repeats=repeats, seed=seed)

@@ -28,6 +28,10 @@ class PixelSpace:
     std: tuple[float, ...]
     stored: Literal["normalised", "unit"] = "normalised"
 
+    def __post_init__(self) -> None:
+        if self.stored not in ("normalised", "unit"):
+            raise ValueError(f"unknown pixel space {self.stored!r}")
+
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # (channels, 1, 1): broadcasts over any leading axes
         mean = torch.tensor(self.mean, dtype=x.dtype, device=x.device)[:, None, None]

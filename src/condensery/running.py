@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -82,6 +83,7 @@ def run(
         return done
     _prepare(out)
     keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
+    keeper.check()
     session = _Session(out, recipe, identity, data.train.device, observe)
     try:
         synthetic = recipe.condense(data.train, keeper, session.step)
@@ -111,8 +113,8 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
 def _prepare(out: Path) -> None:
     try:
         (out / "previews").mkdir(parents=True, exist_ok=True)
-        storage.write(out / ".probe", b"")
-        (out / ".probe").unlink()
+        with tempfile.TemporaryFile(dir=out):
+            pass
     except OSError as error:
         raise InputError(f"--out {out} cannot be written ({error.strerror or error}); choose another folder") from error
 

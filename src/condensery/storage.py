@@ -23,6 +23,7 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         OSError: the content could not be written.
     """
+    path = path.resolve()  # a link stays a link
     part = path.with_name(f".{path.name}.part")
     try:
         with open(part, "wb") as file:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from condensery.augment import OneOfCropScaleRotate
 from condensery.checkpoint import Keeper
 from condensery.data import Batch, TestSet
-from condensery.networks import Point
+from condensery.networks import Point, rows_at_once
 from condensery.randomness import rng
 
 __all__ = ["SGD", "Rows", "TensorRows", "accuracy", "fit"]
@@ -123,8 +123,12 @@ def _optimizer(network: torch.nn.Module, how: SGD) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def accuracy(point: Point, test: TestSet, chunk: int = 256) -> float:
-    """The share of test rows whose largest logit is their label's, in [0, 1]."""
+def accuracy(point: Point, test: TestSet, chunk: int | None = None) -> float:
+    """The share of test rows whose largest logit is their label's, in [0, 1].
+
+    Arguments:
+        chunk: rows that go through the network at once; by device where None.
+    """
     network = point.placed().eval()
-    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(chunk))
+    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(chunk or rows_at_once(test.device)))
     return hits / len(test)

@@ -58,6 +58,8 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
             f"{path}: pictures differ in size ({first} is {a[1]}x{a[0]}, {second} {b[1]}x{b[0]}); "
             "give one size, for example --size 32"
         )
+    if test_part is not None and not test_files:
+        raise InputError(f"{test_part}: no class folders in it; add test pictures or remove it")
     if any(picture.ndim == 3 for picture in pictures):
         pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
     stack = np.stack(pictures)
@@ -88,9 +90,9 @@ def _open(file: Path, size: int | None) -> np.ndarray:
         with Image.open(file) as opened:
             if opened.mode in _DEEP:
                 raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
-            grey = opened.mode in ("1", "L") and "transparency" not in opened.info
-            whole = opened.convert("RGBA") if "transparency" in opened.info else opened
-            picture = whole.convert("L" if grey else "RGB")
+            grey = opened.mode in ("1", "L", "LA")
+            palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
+            picture = palette.convert("L" if grey else "RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{file}: not a readable picture ({type(error).__name__}); replace or remove it") from error
     if size is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def npz(path: str | Path) -> Data:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [k for k in ("x_train", "y_train") if k not in archive.files]
             if missing:
                 raise InputError(
@@ -107,8 +108,10 @@ def npz(path: str | Path) -> Data:
             if ("x_test" in archive.files) != ("y_test" in archive.files):
                 raise InputError(f"{path}: x_test and y_test come together; one of them is missing")
             arrays = [archive[k] if k in archive.files else None for k in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a readable .npz archive of plain arrays ({error}); save it again") from error
+    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: not a readable .npz archive of number arrays; save it again with np.savez"
+        ) from error
     return from_arrays(path.stem, *arrays, source=path)
 
 
@@ -158,7 +161,7 @@ def _size(images: Tensor) -> str:
 def _images(x: Any, where: str) -> Tensor:
     """(N, channels, height, width), uint8 or float32 in [0, 1]."""
     array = np.asarray(x)
-    if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not len(array):
+    if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not array.size:
         raise InputError(
             f"{where}: images must be numbers of shape (N, height, width[, channels]), got {array.dtype} {array.shape}"
         )

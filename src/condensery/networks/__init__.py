@@ -3,6 +3,6 @@
 from condensery.networks.build import build
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
-from condensery.networks.network import Network, Point, initial
+from condensery.networks.network import Network, Point, initial, rows_at_once
 
-__all__ = ["MLP", "ConvNet", "Network", "Point", "build", "initial"]
+__all__ = ["MLP", "ConvNet", "Network", "Point", "build", "initial", "rows_at_once"]

@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from condensery.randomness import global_rng
 
-__all__ = ["Network", "Point", "initial"]
+__all__ = ["Network", "Point", "initial", "rows_at_once"]
 
 State = dict[str, Tensor]
 
@@ -106,3 +106,11 @@ def initial(network: Network, generator: torch.Generator, key: str = "", outer: 
     params = {k: v.detach().clone() for k, v in network.named_parameters()}
     buffers = {k: v.detach().clone() for k, v in network.named_buffers()}
     return Point(network, params, buffers, key, outer)
+
+
+def rows_at_once(device: torch.device) -> int:
+    """Rows that best go through a network together where rows do not see each other.
+
+    Few on a CPU, where touching fresh memory costs most (32 take 0.6 of the time of 256); many on a GPU.
+    """
+    return 32 if device.type == "cpu" else 4096

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from condensery.data import Batch
 from condensery.distances import Distance, layerwise_cosine
-from condensery.networks import Point
+from condensery.networks import Point, rows_at_once
 
 __all__ = ["GradientMatching", "convolutions", "everything", "weights"]
 
@@ -38,14 +38,14 @@ class GradientMatching:
     Arguments:
         distance: of two gradients; DC's layer-wise cosine by default.
         match: which parameters' gradients are compared, by name and value.
-        chunk: rows that go through the network at once. The gradient is a mean over rows, so that it is the sum of
-            its chunks' (up to rounding); small chunks are faster on a CPU, where fresh memory is what costs.
+        chunk: rows that go through the network at once; by device where None. The gradient is a mean over rows, so
+            that it is the sum of its chunks' (up to rounding).
 
     References:
         DC eq. 9 and 10, algorithm 1 lines 6 to 8.
     """
 
-    def __init__(self, distance: Distance = layerwise_cosine, match: Match = weights, chunk: int = 32):
+    def __init__(self, distance: Distance = layerwise_cosine, match: Match = weights, chunk: int | None = None):
         self.distance, self.match, self.chunk = distance, match, chunk
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
@@ -59,11 +59,11 @@ class GradientMatching:
         matched = [p for p in params.values() if p.requires_grad]
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        differentiable = batch.x.requires_grad
+        differentiable, chunk = batch.x.requires_grad, self.chunk or rows_at_once(batch.x.device)
         by_class = []
         for x, y, w in zip(batch.x, batch.y, weight, strict=True):
             total = [torch.zeros_like(p) for p in matched]
-            for rows, labels, part in zip(x.split(self.chunk), y.split(self.chunk), w.split(self.chunk), strict=True):
+            for rows, labels, part in zip(x.split(chunk), y.split(chunk), w.split(chunk), strict=True):
                 losses = F.cross_entropy(point.logits(rows, params), labels, reduction="none")
                 gradient = torch.autograd.grad((losses * part).sum(), matched, create_graph=differentiable)
                 total = [t + g for t, g in zip(total, gradient, strict=True)]

@@ -39,11 +39,6 @@ class Random:
     def __post_init__(self) -> None:
         at_least(1, ipc=self.ipc)
 
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return self.name
-
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
     ) -> "SyntheticSet":
@@ -72,11 +67,6 @@ class Herding:
     def __post_init__(self) -> None:
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
-
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return self.name
 
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
@@ -109,11 +99,6 @@ class KCenter:
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
 
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return self.name
-
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
     ) -> "SyntheticSet":
@@ -143,11 +128,6 @@ class Forgetting:
 
     def __post_init__(self) -> None:
         at_least(1, ipc=self.ipc, epochs=self.epochs)
-
-    @property
-    def label(self) -> str:
-        """What tables call it."""
-        return self.name
 
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None

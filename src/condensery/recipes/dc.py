@@ -65,11 +65,6 @@ class DC:
         return cls(ipc=1, init="real", outer_steps=100, real_rows=128)
 
     @property
-    def label(self) -> str:
-        """What tables call it."""
-        return self.name
-
-    @property
     def steps(self) -> int:
         """Updates of the synthetic images: K x T."""
         return self.outer_steps * self._inner_steps

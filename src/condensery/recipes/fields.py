@@ -1,5 +1,7 @@
 """Checks that recipes make of their fields, in the words of the command line."""
 
+from math import inf
+
 from condensery.errors import InputError
 
 __all__ = ["at_least", "option"]
@@ -17,5 +19,5 @@ def at_least(minimum: float, **fields: float | None) -> None:
         InputError: which field, what it must be, what it is.
     """
     for name, value in fields.items():
-        if value is not None and not value >= minimum:
-            raise InputError(f"{option(name)} must be at least {minimum:g}, got {value:g}")
+        if value is not None and not minimum <= value < inf:
+            raise InputError(f"{option(name)} must be at least {minimum:g} and finite, got {value:g}")
