@@ -61,8 +61,9 @@ class DC:
 
     @classmethod
     def quick(cls) -> "DC":
-        """Minutes on a CPU: real initial images, half the real rows, 100 restarts (chosen on validation rows)."""
-        return cls(ipc=1, init="real", outer_steps=100, real_rows=128)
+        """Minutes on a CPU for 1 image a class, and in proportion for more: real initial images, half the real rows,
+        100 restarts, 10 network epochs between matches (chosen on validation rows, at 1 image a class)."""
+        return cls(ipc=1, init="real", outer_steps=100, network_epochs=10, real_rows=128)
 
     @property
     def steps(self) -> int:
