@@ -17,7 +17,7 @@ FLOORS = [
     ["samplers", "objectives", "schedules", "coresets", "picture"],
     ["condensing", "protocols", "evaluation"],
     ["recipes", "artifact"],
-    ["running"],
+    ["running", "console"],
     ["cli", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -7,10 +7,9 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 import tyro
 
 from condensery import __version__
+from condensery.console import print_table, progress, stoppable
 from condensery.errors import InputError, RunError
 from condensery.net import Net
 from condensery.recipes import DC, Forgetting, Herding, KCenter, Random
@@ -25,7 +25,6 @@ from condensery.recipes import DC, Forgetting, Herding, KCenter, Random
 if TYPE_CHECKING:
     import torch
 
-    from condensery.condensing import Step
     from condensery.data import Data
     from condensery.evaluation import Comparison
     from condensery.protocols import Named
@@ -228,8 +227,8 @@ def _run(argv: list[str]) -> int:
     _kept(options.recipe, options.out, _data(options.source), options.checkpoint_seconds)
     out = Path(options.out)
     print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    more = f" --data-dir {options.source.data_dir}" if options.source.data_dir else ""
-    print(f"next:    condensery evaluate {out} --data {options.source.data}{more}")
+    source = [f"--{k.replace('_', '-')} {v}" for k, v in asdict(options.source).items() if v not in (None, "auto")]
+    print(f"next:    condensery evaluate {out} {' '.join(source)}")
     return 0
 
 
@@ -240,86 +239,11 @@ def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "S
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with _stoppable() as stop, _progress(recipe.name) as observe:
+    with stoppable() as stop, progress(recipe.name) as observe:
         try:
             return run(recipe, data, out, every, stop, observe).synthetic
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """While a run lasts, the first Ctrl-C asks it to stop after the step, the second stops it at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        log.info("stopping after this step (once more: at once)")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _progress(label: str) -> "Iterator[Callable[[Step], None]]":
-    """A bar with loss, speed and time left on a terminal; otherwise a plain line now and then."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        rest = (TextColumn("loss {task.fields[loss]:.4g}"), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
-        with Progress(*columns, *rest, console=Console(stderr=True)) as bar:
-            started = _Pace()
-            task = bar.add_task(label, total=None, loss=float("nan"), speed="", visible=False)
-
-            def show(step: "Step") -> None:
-                speed = started.speed(step.done)
-                bar.update(
-                    task, completed=step.done, total=step.total, loss=step.loss, speed=speed.lstrip(", "), visible=True
-                )
-
-            yield show
-        return
-
-    pace, last = _Pace(), 0.0
-
-    def say(step: "Step") -> None:
-        nonlocal last
-        speed = pace.speed(step.done)
-        if step.done == step.total or step.done == pace.first or time.monotonic() - last > 10:
-            last = time.monotonic()
-            left = pace.left(step.done, step.total)
-            log.info(f"{label}: step {step.done}/{step.total}, loss {step.loss:.4g}{speed}{left}")
-
-    yield say
-
-
-class _Pace:
-    """Speed and time left, counted from the first step seen."""
-
-    first: int | None = None
-
-    def speed(self, done: int) -> str:
-        if self.first is None:
-            self.first, self.start = done, time.monotonic()
-        each = self._each(done)
-        return "" if each is None else f", {each:.2f} s a step" if each >= 0.1 else f", {1 / each:.0f} steps a second"
-
-    def left(self, done: int, total: int) -> str:
-        each = self._each(done)
-        return "" if each is None else f", {each * (total - done):.0f} s left"
-
-    def _each(self, done: int) -> float | None:
-        if self.first is None or done <= self.first:
-            return None
-        return max(time.monotonic() - self.start, 1e-9) / (done - self.first)
 
 
 # ---- evaluate, compare
@@ -346,7 +270,7 @@ def _evaluate(argv: list[str]) -> int:
         )  # fmt: skip
         table.append((_described(net), str(reached), str(reached.protocol), f"{reached.seconds:.0f}"))
         records.append({"network": asdict(net), **_figures(reached), "floats": synthetic.floats})
-    _print_table(f"{condensed.recipe['name']}, {condensed.ipc} images a class, on {data.name}'s {len(data.test)} test "
+    print_table(f"{condensed.recipe['name']}, {condensed.ipc} images a class, on {data.name}'s {len(data.test)} test "
                  f"rows; mean ± std of {options.measuring.repeats} networks",
                  ("network", "accuracy %", "protocol", "seconds"), table)  # fmt: skip
     _write_json(options.measuring.json, data, {"recipe": condensed.recipe, "results": records})
@@ -379,7 +303,7 @@ def _compare(argv: list[str]) -> int:
 
     measuring = options.measuring
     table = compare(rows, data, options.net, protocol, measuring.repeats, measuring.seed, options.whole, make, say)
-    _print_table(
+    print_table(
         f"{data.name}, {options.ipc} images a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
         ("method", "accuracy %", "stored floats", "seconds"),
@@ -408,7 +332,7 @@ class _Row:
         return self.name.replace(":", "-")
 
     def condense(self, real: Any) -> "SyntheticSet":
-        with _progress(self.name) as observe:
+        with progress(self.name) as observe:
             synthetic: SyntheticSet = self.recipe.condense(real, observe=observe)
         return synthetic
 
@@ -448,16 +372,6 @@ def _figures(reached: Any) -> dict[str, Any]:
         "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": reached.runs,
         "protocol": reached.protocol, "evaluation_seconds": reached.seconds,
     }  # fmt: skip
-
-
-def _print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    print(f"\n{title}\n")
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    for line in [head, tuple("-" * width for width in widths), *rows]:
-        print(
-            "  ".join(f"{c:<{w}}" if i == 0 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        )
-    print()
 
 
 def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None:

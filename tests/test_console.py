@@ -1,0 +1,55 @@
+import logging
+import os
+import pty
+import subprocess
+import sys
+
+from condensery.console import print_table, progress
+
+COMMAND = "run dc:quick --data digits --ipc 1 --outer-steps 4 --real-rows 4 --net.width 4 --out"
+
+
+def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "condensery", *COMMAND.split(), str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL, stderr=theirs, env=environment,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:  # the terminal closed with its process
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    for word in (b"dc", b"4/4", b"loss", b"step", b"0:00:0"):
+        assert word in said
+
+
+def test_without_a_terminal_steps_are_plain_lines(caplog):
+    from condensery.condensing import Step
+
+    caplog.set_level("INFO", "condensery")
+    log = logging.getLogger("condensery")
+    log.addHandler(caplog.handler)
+    try:
+        with progress("dc") as observe:
+            for done in range(1, 6):
+                observe(Step(done, 5, 1.5, None))
+    finally:
+        log.removeHandler(caplog.handler)
+    lines = [record.message for record in caplog.records]
+    assert lines[0] == "dc: step 1/5, loss 1.5"
+    assert lines[-1].startswith("dc: step 5/5, loss 1.5")
+    assert "0 s left" in lines[-1]
+    assert len(lines) == 2
+
+
+def test_a_table_is_aligned(capsys):
+    print_table("title", ("method", "%"), [("a", "1.0"), ("longer", "10.0")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "title"
+    assert lines[3:] == ["method     %", "------  ----", "a        1.0", "longer  10.0", ""]
