@@ -4,6 +4,7 @@ import pty
 import subprocess
 import sys
 
+from condensery.condensing import Step
 from condensery.console import print_table, progress
 
 COMMAND = "run dc:quick --data digits --ipc 1 --outer-steps 4 --real-rows 4 --net.width 4 --out"
@@ -29,23 +30,16 @@ def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
         assert word in said
 
 
-def test_without_a_terminal_steps_are_plain_lines(caplog):
-    from condensery.condensing import Step
-
-    caplog.set_level("INFO", "condensery")
-    log = logging.getLogger("condensery")
-    log.addHandler(caplog.handler)
-    try:
-        with progress("dc") as observe:
-            for done in range(1, 6):
-                observe(Step(done, 5, 1.5, None))
-    finally:
-        log.removeHandler(caplog.handler)
-    lines = [record.message for record in caplog.records]
-    assert lines[0] == "dc: step 1/5, loss 1.5"
-    assert lines[-1].startswith("dc: step 5/5, loss 1.5")
-    assert "0 s left" in lines[-1]
-    assert len(lines) == 2
+def test_without_a_terminal_steps_are_plain_lines(monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
+    with progress("dc") as observe:
+        for done in range(1, 6):
+            observe(Step(done, 5, 1.5, None))
+    assert len(heard) == 2
+    assert heard[0] == "dc: step 1/5, loss 1.5"
+    assert heard[1].startswith("dc: step 5/5, loss 1.5")
+    assert heard[1].endswith("0 s left")
 
 
 def test_a_table_is_aligned(capsys):
