@@ -3,7 +3,7 @@
     python experiments/dc_table1.py --data-dir DIR [--data FashionMNIST MNIST] [--ipc 1 10]
                                     [--methods random herding dc whole]
 
-Cost on 2 cores: 1 image a class about 8 minutes a data set for DC, 6 for herding's feature network (3 epochs on the
+Cost on 2 cores: 1 image a class about 10 minutes a data set for DC, 6 for herding's feature network (3 epochs on the
 whole set), 2 to 5 for 5 networks measured; 10 images a class: 5 to 20 minutes to measure 5 networks, an hour to
 condense; `whole` about 20 minutes a network. Every cell resumes from `runs/dc_table1/` and is not done twice.
 
@@ -59,7 +59,7 @@ def features(data: Data) -> Point:
 
 def dc(ipc: int) -> DC:
     """`dc:quick`; above 1 image a class as many restarts as an hour allows."""
-    return replace(DC.quick(), ipc=ipc) if ipc == 1 else replace(DC.quick(), ipc=ipc, outer_steps=40, real_rows=64)
+    return replace(DC.quick(), ipc=ipc) if ipc == 1 else replace(DC.quick(), ipc=ipc, outer_steps=30, real_rows=64)
 
 
 def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, float]:
