@@ -3,7 +3,7 @@
     python experiments/dc_table1.py --data-dir DIR [--data FashionMNIST MNIST] [--ipc 1 10]
                                     [--methods random herding dc whole]
 
-Cost on 2 cores: 1 image a class about 10 minutes a data set for DC, 6 for herding's feature network (3 epochs on the
+Cost on 2 cores: 1 image a class about 10 minutes a data set for DC, 5 for herding's feature network (2 epochs on the
 whole set), 2 to 5 for 5 networks measured; 10 images a class: 5 to 20 minutes to measure 5 networks, an hour to
 condense; `whole` about 20 minutes a network. Every cell resumes from `runs/dc_table1/` and is not done twice.
 
@@ -40,7 +40,7 @@ PAPER = {
     ("FashionMNIST", None): {"whole": "93.5 ± 0.1"},
 }
 RUNS = ROOT / "runs" / "dc_table1"
-FEATURE_EPOCHS = 3
+FEATURE_EPOCHS = 2
 
 
 def features(data: Data) -> Point:
