@@ -40,6 +40,7 @@ class Table:
 
     def __init__(self, name: str, about: str):
         self.path, self.about, self.commit = ROOT / "results" / f"{name}.json", about, commit()
+        self.path.parent.mkdir(exist_ok=True)
 
     def rows(self) -> list[dict[str, Any]]:
         return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
