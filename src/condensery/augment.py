@@ -29,17 +29,19 @@ class OneOfCropScaleRotate:
     scale: float = 0.2
     rotate: float = 45.0
 
-    def draw(self, rows: int, side: int, generator: torch.Generator) -> Tensor:
-        """Affine maps (rows, 2, 3) for images whose sides are `side` pixels."""
+    def draw(self, rows: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        """Affine maps (rows, 2, 3) for images of `height` x `width` pixels."""
         u = torch.rand(rows, 3, generator=generator)
         maps = torch.zeros(rows, 2, 3)
         for row, (which, a, b) in enumerate(u.tolist()):
-            maps[row] = torch.tensor(self._map(int(which * 3), 2 * a - 1, 2 * b - 1, side))
+            maps[row] = torch.tensor(self._map(int(which * 3), a, b, height, width))
         return maps
 
-    def _map(self, which: int, a: float, b: float, side: int) -> list[list[float]]:
-        if which == 0:  # whole pixels keep the image sharp; grid coordinates run over 2 / side a pixel
-            return [[1, 0, 2 * round(a * self.crop) / side], [0, 1, 2 * round(b * self.crop) / side]]
+    def _map(self, which: int, a: float, b: float, height: int, width: int) -> list[list[float]]:
+        if which == 0:  # whole pixels keep the image sharp, every shift as likely; a pixel is 2 / side on the grid
+            right, down = (int(u * (2 * self.crop + 1)) - self.crop for u in (a, b))
+            return [[1, 0, 2 * right / width], [0, 1, 2 * down / height]]
+        a, b = 2 * a - 1, 2 * b - 1
         if which == 1:
             return [[1 / (1 + a * self.scale), 0, 0], [0, 1 / (1 + b * self.scale), 0]]
         angle = a * self.rotate * pi / 180

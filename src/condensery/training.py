@@ -103,7 +103,7 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = how.lr * how.schedule(step / steps)
             if augment is not None:
-                x = augment(x, augment.draw(len(x), x.shape[-1], rng(seed, "augment", *key, step)))
+                x = augment(x, augment.draw(len(x), *x.shape[-2:], rng(seed, "augment", *key, step)))
             logits = network(x)
             if observe is not None:
                 observe(index, logits.detach(), y)
