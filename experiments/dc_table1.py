@@ -12,6 +12,7 @@ The test part is read once a network, after the last epoch; `dc:quick` was chose
 """
 
 import argparse
+import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,13 +48,15 @@ def features(data: Data) -> Point:
     """Herding's feature network for this data set: trained once, kept, used at every size."""
     path = RUNS / f"features-{data.name}.safetensors"
     network = build(Net(), data.shape, data.train.classes)
+    identity = {"epochs": FEATURE_EPOCHS, "fingerprint": data.train.fingerprint}
     if path.exists():
-        _, params = storage.read_tensors(path)
-        return Point(network, params, {})
-    steps = FEATURE_EPOCHS * -(-len(data.train) // WHOLE.batch_size)
+        head, params = storage.read_tensors(path)
+        if head == identity:
+            return Point(network, params, {})
+    steps = WHOLE.steps(FEATURE_EPOCHS, len(data.train))
     point = fit(initial(network, rng(0, "weights", "features")), data.train, WHOLE, steps, 0, ("features",))
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.write_tensors(path, point.params, {"data": data.name})
+    storage.write_tensors(path, point.params, identity)
     return point
 
 
@@ -74,9 +77,7 @@ def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, f
         return [synthetic], {"name": "herding", **asdict(recipe)}, time.perf_counter() - start
     out = RUNS / f"{data.name}-dc-{ipc}"
     condensed = run(dc(ipc), data, out, observe=lambda s: s.done % 20 or print(s.done, s.total, s.loss, flush=True))
-    import json
-
-    seconds = sum(s.get("seconds", 0) for s in json.loads((out / "run.json").read_text())["sessions"])
+    seconds = json.loads((out / "run.json").read_text())["seconds"]
     return [condensed.synthetic], condensed.recipe, seconds
 
 
@@ -85,7 +86,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--data", nargs="+", default=list(READERS), choices=list(READERS))
     parser.add_argument("--ipc", nargs="+", type=int, default=[1], choices=[1, 10])
-    parser.add_argument("--methods", nargs="+", default=["dc", "random", "herding"])
+    parser.add_argument("--methods", nargs="+", default=["dc", "random", "herding"],
+                        choices=["random", "herding", "dc", "whole"])  # fmt: skip
     given = parser.parse_args()
     table = Table("dc_table1", "DC, table 1: ConvNet-3, width 128; test accuracy")
     for name in given.data:

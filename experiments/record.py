@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import condensery
 from condensery import __version__, storage
 from condensery.checkpoint import environment
 from condensery.data import Data
@@ -17,6 +18,8 @@ ROOT = Path(__file__).parent.parent
 
 def commit() -> str:
     """The commit that the code is at; refuses a tree whose code differs from it."""
+    if not Path(condensery.__file__).is_relative_to(ROOT):
+        raise SystemExit(f"the library imported is {condensery.__file__}, not the one beside this experiment")
     changed = subprocess.run(
         ["git", "status", "--porcelain", "--", "src", "experiments"],
         cwd=ROOT,

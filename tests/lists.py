@@ -1,6 +1,6 @@
 """The lists that laws run over: a new part joins by adding its name here."""
 
-from condensery import coresets, distances, objectives
+from condensery import distances, objectives
 from condensery.decoders import Pixels
 from condensery.net import Net
 from condensery.recipes import DC, Forgetting, Herding, KCenter, Random
@@ -22,11 +22,11 @@ DISTANCES = {
 
 MATCHES = {name: getattr(objectives, name) for name in ("weights", "convolutions", "everything")}
 
+OBJECTIVES = {"gradient": objectives.GradientMatching}
+
 DECODERS = {"pixels": Pixels}
 
 INITIAL_VALUES = {"noise": noise, "random_real": random_real}
-
-CORESETS = {name: getattr(coresets, name) for name in ("random", "herding", "k_center", "forgetting")}
 
 TINY = Net(width=4, depth=2)
 
@@ -34,6 +34,7 @@ LEARNED = {
     "dc 1": DC(ipc=1, outer_steps=6, real_rows=6, net=TINY),
     "dc 2": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
     "dc batch norm": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")),
+    "dc clamped": DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
     "dc mlp": DC(ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", net=Net("mlp", width=6)),
 }
 

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def good(tmp_path_factory):
 def unfinished(tmp_path_factory):
     """The same run, stopped after its first step."""
     out = tmp_path_factory.mktemp("unfinished") / "run"
-    recipe = DC(ipc=1, init="real", outer_steps=2, real_rows=4, net=Net(width=8))
+    recipe = replace(DC.quick(), outer_steps=2, real_rows=4, net=Net(width=8))
     with pytest.raises(Interrupted):
         run(recipe, digits(), out, stop=iter([False, True]).__next__)
     assert (out / "checkpoint.safetensors").exists()
@@ -438,7 +439,7 @@ def test_an_out_that_holds_another_unfinished_run(line, word, tmp_path, unfinish
 def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse):
     shutil.copytree(unfinished, tmp_path / "out" / "dc-quick")
     refuse(
-        "compare --data digits --methods dc --net.width 8 --out {tmp}/out",
+        "compare --data digits --methods dc random --net.width 8 --out {tmp}/out",
         "{tmp}/out/dc-quick holds another run",
         "another --out",
     )

@@ -37,7 +37,7 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert main(["run", "dc:quick", "--data", "digits", "--ipc", "2", "--out", str(out), *TINY]) == 0
     said = capsys.readouterr()
     assert "step 4/4" in said.err
-    assert f"condensery evaluate {out} --data digits" in said.out
+    assert f"evaluate {out} --data digits" in said.out
     figures = tmp_path / "figures.json"
     words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--json", str(figures)]
     assert main(["evaluate", str(out), *words, "--networks", "mlp", "convnet"][:-1]) == 0
@@ -47,6 +47,11 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert record["results"][0]["n"] == 2
     assert 0 < record["results"][0]["accuracy"] < 1
     assert "fixed-steps" in capsys.readouterr().out
+    words = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-steps", "--sizes", "1", "2"]
+    assert main(["evaluate", str(out), *words]) == 0
+    assert [line.split()[4] for line in capsys.readouterr().out.splitlines() if " ± " in line][-2:] == ["1", "2"]
+    assert main(["evaluate", str(out), *words, "3"]) == 2
+    assert "1 to 2" in capsys.readouterr().err
     assert main(["show", str(out / "condensed.safetensors"), "--png", str(tmp_path / "p.png")]) == 0
     said = capsys.readouterr().out
     assert "1,280 floats" in said
@@ -68,7 +73,7 @@ def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):
 
 
 def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
-    words = ["compare", "--data", "digits", "--ipc", "1", "--methods", "random", "k-center", "--repeats", "2"]
+    words = ["compare", "--data", "digits", "--ipc", "1", "--methods", "k-center", "--repeats", "2"]
     words += [
         "--protocol",
         "fixed-steps",
@@ -98,7 +103,8 @@ def test_compare_tells_presets_apart(capsys, monkeypatch):
     words += ["--net.width", "4", "--methods", "dc", "dc:paper"]
     assert main(words) == 0
     said = capsys.readouterr()
-    assert [line.split()[0] for line in said.out.splitlines() if " ± " in line][-2:] == ["dc:quick", "dc"]
+    table = [line.split()[0] for line in said.out.splitlines() if " ± " in line]
+    assert table[-3:] == ["random", "dc:quick", "dc"]
     assert "dc:quick: step 1/1" in said.err
     assert "dc: step 2/2" in said.err
     assert main([*words, "dc"]) == 2

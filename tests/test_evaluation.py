@@ -4,10 +4,11 @@ import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, TINY, over
 
-from condensery.data import Data, TestSet
+from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.evaluation import compare, evaluate, evaluate_whole
 from condensery.net import Net
+from condensery.pixels import PixelSpace
 from condensery.protocols import Protocol, dc2021, fixed_steps, whole
 from condensery.recipes import Random
 from condensery.synthetic import SyntheticSet
@@ -80,6 +81,15 @@ def test_evaluation_never_trains_on_test_rows():
     fooled = evaluate(synthetic, Data("p", d.train, poisoned, d.class_names), TINY, short, repeats=1).mean
     assert honest + fooled <= 1
     assert honest > fooled
+
+
+def test_test_rows_are_normalised_as_the_sets_own_rows_are():
+    d = data()
+    synthetic = Random(ipc=2).condense(d.train)
+    other = RealSet(d.train.images, d.train.labels, 3, PixelSpace((0.9,), (2.0,)), torch.float64)
+    test = TestSet(d.test.images, d.test.labels, other.space, d.test.dtype, d.test.device)
+    elsewhere = Data("other statistics", other, test, d.class_names)
+    assert evaluate(synthetic, elsewhere, TINY, short, 1).runs == evaluate(synthetic, d, TINY, short, 1).runs
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():

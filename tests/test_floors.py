@@ -11,6 +11,7 @@ SOURCE = Path(condensery.__file__).parent
 
 FLOORS = [
     ["errors", "randomness"],
+    ["fields"],
     ["net", "storage", "pixels", "distances", "decoders", "augment"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],

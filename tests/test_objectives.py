@@ -1,9 +1,10 @@
 import pytest
 import torch
 from conftest import blobs
-from lists import DISTANCES, MATCHES, NETS, SHAPES, over
+from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, over
 
 from condensery.data import Batch
+from condensery.errors import InputError
 from condensery.networks import build, initial
 from condensery.objectives import GradientMatching
 from condensery.randomness import rng
@@ -28,10 +29,11 @@ def literal(point, x, y, matched):
 
 @over(NETS)
 @pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
-def test_real_rows_are_at_distance_zero_from_themselves(part, distance):
+@pytest.mark.parametrize("kind", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_real_rows_are_at_distance_zero_from_themselves(part, distance, kind):
     real = blobs()
     point, batch = place(part, real), rows(real, 4)
-    objective = GradientMatching(distance)
+    objective = kind(distance)
     target = objective.target(point, batch)
     assert not any(t.requires_grad for t in target)
     assert objective.loss(point, batch, target).abs().max() < 1e-9
@@ -45,6 +47,8 @@ def test_the_statistic_is_the_mean_gradient(part, shape):
     for match in MATCHES.values():
         matched = [k for k, v in point.params.items() if match(k, v)]
         if not matched:
+            with pytest.raises(InputError, match="no such parameter"):
+                GradientMatching(match=match).statistic(point, batch)
             continue
         statistic = GradientMatching(match=match).statistic(point, batch)
         for c in range(3):
@@ -69,10 +73,11 @@ def test_another_chunking_is_the_same_loss_and_slope(part, distance):
         assert torch.allclose(slope, results[0][1], atol=1e-9)
 
 
-def test_weights_are_parts_of_a_mean():
+@over(OBJECTIVES)
+def test_weights_are_parts_of_a_mean(part):
     real = blobs()
     point, batch = place(NETS["convnet instance"], real), rows(real, 5)
-    objective = GradientMatching()
+    objective = part()
     first = torch.zeros(3, 5, dtype=torch.float64)
     first[:, :2] = 0.5
     for ours, theirs in zip(

@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import re
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -118,13 +120,17 @@ class EvaluateOptions:
     source: Annotated[Source, tyro.conf.arg(name="")]
     networks: tuple[str, ...] = ()
     """convnet, mlp (width 128); by default the network that the set was condensed with."""
+    sizes: tuple[int, ...] = ()
+    """Images a class: also measure the set's first so many; by default all of them."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Several methods under one protocol, beside the whole set. A method's quick preset is taken where it has one;
-    write dc:paper for the paper's own settings."""
+    """Several methods under one protocol, beside random images and the whole set.
+
+    A method's quick preset is taken where it has one; write dc:paper for the paper's own settings.
+    """
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     methods: tuple[str, ...]
@@ -174,6 +180,10 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # input is checked before work begins: this is a disk that filled up, say
         where = f"{error.filename}: " if error.filename else ""
         return _fail(1, f"{where}{error.strerror or error}; once that is mended, repeat the command to resume")
+    except Exception as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        return _fail(1, f"out of memory: {str(error).splitlines()[0]}; fewer --real-rows or --device cpu may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
 
@@ -227,9 +237,16 @@ def _run(argv: list[str]) -> int:
     _kept(options.recipe, options.out, _data(options.source), options.checkpoint_seconds)
     out = Path(options.out)
     print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    source = [f"--{k.replace('_', '-')} {v}" for k, v in asdict(options.source).items() if v not in (None, "auto")]
-    print(f"next:    condensery evaluate {out} {' '.join(source)}")
+    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto")}
+    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    _next("evaluate", str(out), *source)
     return 0
+
+
+def _next(*words: str) -> None:
+    """A command to try, as this one was called."""
+    program = "condensery" if shutil.which("condensery") else sys.argv[0]
+    print(f"next:    {shlex.join([program, *words])}")
 
 
 def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
@@ -258,22 +275,25 @@ def _evaluate(argv: list[str]) -> int:
     nets = [_named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
     protocol = _protocol(options.measuring)
     data = _data(options.source)
-    synthetic = condensed.synthetic.to(data.train.device, data.train.dtype)
     if condensed.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
-    table, records = [], []
-    for net in nets:
-        measuring = options.measuring
-        reached = evaluate(
-            synthetic, data, net, protocol, measuring.repeats, measuring.seed,
-            lambda done, total: log.info(f"{done} of {total} networks measured"),
-        )  # fmt: skip
-        table.append((_described(net), str(reached), str(reached.protocol), f"{reached.seconds:.0f}"))
-        records.append({"network": asdict(net), **_figures(reached), "floats": synthetic.floats})
-    print_table(f"{condensed.recipe['name']}, {condensed.ipc} images a class, on {data.name}'s {len(data.test)} test "
-                 f"rows; mean ± std of {options.measuring.repeats} networks",
-                 ("network", "accuracy %", "protocol", "seconds"), table)  # fmt: skip
-    _write_json(options.measuring.json, data, {"recipe": condensed.recipe, "results": records})
+    measuring, table, records = options.measuring, [], []
+    for size in options.sizes or (condensed.ipc,):
+        synthetic = condensed.subset(size).synthetic
+        for net in nets:
+            reached = evaluate(
+                synthetic, data, net, protocol, measuring.repeats, measuring.seed,
+                lambda done, total: log.info(f"{done} of {total} networks measured"),
+            )  # fmt: skip
+            table.append((_described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
+            records.append({"network": asdict(net), "ipc": size, **_figures(reached), "floats": synthetic.floats})
+    print_table(
+        f"{condensed.recipe['name']} on {data.name}'s {len(data.test)} test rows; "
+        f"mean ± std of {measuring.repeats} networks",
+        ("network", "images a class", "accuracy %", "protocol", "seconds"),
+        table,
+    )
+    _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
     return 0
 
 
@@ -281,7 +301,8 @@ def _compare(argv: list[str]) -> int:
     options = _parse(CompareOptions, argv, "compare")
     if not options.methods:
         raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
-    rows = [_preset(name, ipc=options.ipc, seed=options.measuring.seed, net=options.net) for name in options.methods]
+    names = options.methods if "random" in options.methods else ("random", *options.methods)
+    rows = [_preset(name, ipc=options.ipc, seed=options.measuring.seed, net=options.net) for name in names]
     twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
     if twice:
         raise InputError(f"--methods: {twice[0]} is named twice")
@@ -295,14 +316,24 @@ def _compare(argv: list[str]) -> int:
             return timed(row, real)
         folder = Path(options.out) / row.folder
         synthetic = _kept(row.recipe, folder, data)
-        sessions = json.loads((folder / "run.json").read_text())["sessions"]
-        return synthetic, sum(session.get("seconds", 0.0) for session in sessions)
+        return synthetic, json.loads((folder / "run.json").read_text())["seconds"]
 
     def say(row: "Comparison") -> None:
         log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
 
     measuring = options.measuring
-    table = compare(rows, data, options.net, protocol, measuring.repeats, measuring.seed, options.whole, make, say)
+    table = compare(
+        rows,
+        data,
+        options.net,
+        protocol,
+        measuring.repeats,
+        measuring.seed,
+        options.whole,
+        make,
+        say,
+        lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
+    )
     print_table(
         f"{data.name}, {options.ipc} images a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
@@ -316,7 +347,7 @@ def _compare(argv: list[str]) -> int:
     if options.out is not None:
         folders = [Path(options.out) / row.folder for row in rows]
         print(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
-        print(f"next:    condensery show {folders[-1]} --png {Path(options.out) / 'condensed.png'}")
+        _next("show", str(folders[-1]), "--png", str(Path(options.out) / "condensed.png"))
     return 0
 
 

@@ -26,7 +26,8 @@ class Step:
     total: int
     loss: float
     """Sum over classes."""
-    synthetic: SyntheticSet
+    synthetic: SyntheticSet | None
+    """As it is now; None while a network is trained that only chooses."""
 
 
 def condense(
@@ -38,6 +39,7 @@ def condense(
     optimizer: torch.optim.Optimizer,
     seed: int,
     classes_per_pass: int | None = None,
+    project: Callable[[SyntheticSet], None] | None = None,
     keeper: Keeper | None = None,
     observe: Callable[[Step], None] = lambda step: None,
 ) -> SyntheticSet:
@@ -53,11 +55,14 @@ def condense(
         seed: of the real rows drawn.
         classes_per_pass: classes whose graph is alive at once; 1 on a CPU, all on a GPU by default. Any value gives
             the same step up to rounding.
+        project: puts the set back where it must be, in place, after every update; `SyntheticSet.clamp`, say.
         keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
         observe: called after every step.
 
     Raises:
-        RunError: the loss is not finite.
+        InputError: the checkpoint is unreadable or another run's.
+        RunError: the loss, or what was learned, is not finite.
+        Interrupted: the keeper was asked to stop; the state is kept.
 
     References:
         DC algorithm 1. The program's order: the losses of all classes are summed and S is updated once a step.
@@ -84,7 +89,11 @@ def condense(
         try:
             optimizer.step()
         except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
             raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
+        if project:
+            project(synthetic)
         step += 1
         observe(Step(step, total, loss.item(), synthetic))
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell

@@ -50,9 +50,7 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
 
             def show(step: "Step") -> None:
                 speed = started.speed(step.done)
-                bar.update(
-                    task, completed=step.done, total=step.total, loss=step.loss, speed=speed.lstrip(", "), visible=True
-                )
+                bar.update(task, completed=step.done, total=step.total, loss=step.loss, speed=speed, visible=True)
 
             yield show
         return
@@ -64,8 +62,8 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
         speed = pace.speed(step.done)
         if step.done == step.total or step.done == pace.first or time.monotonic() - last > 10:
             last = time.monotonic()
-            left = pace.left(step.done, step.total)
-            log.info(f"{label}: step {step.done}/{step.total}, loss {step.loss:.4g}{speed}{left}")
+            said = [f"{label}: step {step.done}/{step.total}", f"loss {step.loss:.4g}", speed]
+            log.info(", ".join(filter(None, [*said, pace.left(step.done, step.total)])))
 
     yield say
 
@@ -79,11 +77,11 @@ class _Pace:
         if self.first is None:
             self.first, self.start = done, time.monotonic()
         each = self._each(done)
-        return "" if each is None else f", {each:.2f} s a step" if each >= 0.1 else f", {1 / each:.0f} steps a second"
+        return "" if each is None else f"{each:.2f} s a step" if each >= 0.1 else f"{1 / each:.0f} steps a second"
 
     def left(self, done: int, total: int) -> str:
         each = self._each(done)
-        return "" if each is None else f", {each * (total - done):.0f} s left"
+        return "" if each is None else f"{each * (total - done):.0f} s left"
 
     def _each(self, done: int) -> float | None:
         if self.first is None or done <= self.first:

@@ -52,7 +52,14 @@ def k_center(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
 
 
 def forgetting(
-    real: RealSet, ipc: int, start: Point, how: SGD, steps: int, seed: int, keeper: Keeper | None = None
+    real: RealSet,
+    ipc: int,
+    start: Point,
+    how: SGD,
+    steps: int,
+    seed: int,
+    keeper: Keeper | None = None,
+    report: Callable[[int, int, float], None] | None = None,
 ) -> SyntheticSet:
     """The rows that training forgets most often: classified rightly at one visit and wrongly at the next.
 
@@ -60,7 +67,7 @@ def forgetting(
 
     Arguments:
         start: fresh weights; they are trained on `real` with `how` for `steps` steps while forgetting is counted.
-        keeper: keeps checkpoints of that training.
+        keeper, report: of that training; see `fit`.
 
     References:
         Toneva et al. 2019, algorithm 1.
@@ -77,7 +84,7 @@ def forgetting(
         ever[index] |= now
         visits[index] += 1
 
-    fit(start, real, how, steps, seed, ("forgetting",), observe=observe, keeper=keeper, observed=counts)
+    fit(start, real, how, steps, seed, ("forgetting",), observe=observe, keeper=keeper, observed=counts, report=report)
     score = torch.where(ever, forgotten, visits)
     picks = [
         score[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start
@@ -88,12 +95,12 @@ def forgetting(
 
 def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, int], Tensor]) -> SyntheticSet:
     check_ipc(real, ipc)
-    network = features.placed().eval()
-    with torch.no_grad():
-        embedded: dict[int, list[Tensor]] = {c: [] for c in range(real.classes)}
-        for batch in real.chunks(rows_at_once(real.device)):
-            embedded[int(batch.y[0, 0])].append(network.embed(batch.x[0]))
-    picks = [rule(torch.cat(embedded[c]), ipc) + real.rows(c).start for c in range(real.classes)]
+    network, picks = features.placed().eval(), []
+    for c in range(real.classes):
+        index = torch.arange(real.rows(c).start, real.rows(c).stop)
+        with torch.no_grad():
+            embedded = [network.embed(real.read(part)) for part in index.split(rows_at_once(real.device))]
+        picks.append(index[rule(torch.cat(embedded), ipc)])
     return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from condensery.data import Data, RealSet
+from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.net import Net
 from condensery.networks import build, initial
@@ -71,7 +71,7 @@ def evaluate(
         observe: called with (networks done, networks in all).
 
     Raises:
-        InputError: the set's classes or shape differ from the data's.
+        InputError: the set's classes or shape differ from the data's; fewer than 1 repeat.
     """
     sets = [sets] if isinstance(sets, SyntheticSet) else sets
     for synthetic in sets:
@@ -82,16 +82,28 @@ def evaluate(
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
-    return _measure([TensorRows(s()) for s in sets], data, net, protocol, repeats, seed, observe)
+    pairs = [
+        # test rows are normalised as the set's own rows are, whatever the data at hand would measure
+        (TensorRows(s(), data.train.device, data.train.dtype), data.test.normalised_by(s.space))
+        for s in sets
+    ]
+    return _measure(pairs, data, net, protocol, repeats, seed, observe)
 
 
-def evaluate_whole(data: Data, net: Net = Net(), protocol: Named = whole, repeats: int = 5, seed: int = 0) -> Accuracy:
+def evaluate_whole(
+    data: Data,
+    net: Net = Net(),
+    protocol: Named = whole,
+    repeats: int = 5,
+    seed: int = 0,
+    observe: Callable[[int, int], None] = lambda done, total: None,
+) -> Accuracy:
     """The reference: networks trained on all of `data.train`. See `evaluate`."""
-    return _measure([data.train], data, net, protocol, repeats, seed, lambda done, total: None)
+    return _measure([(data.train, data.test)], data, net, protocol, repeats, seed, observe)
 
 
 def _measure(
-    sets: Sequence[Rows],
+    sets: Sequence[tuple[Rows, TestSet]],
     data: Data,
     net: Net,
     protocol: Named,
@@ -105,12 +117,12 @@ def _measure(
     rules = protocol(data)
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     runs = []
-    for s, rows in enumerate(sets):
+    for s, (rows, test) in enumerate(sets):
         for r in range(repeats):
             key = ("evaluation", s, r)
             point = initial(network, rng(seed, "weights", *key))
             point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment)
-            runs.append(accuracy(point, data.test))
+            runs.append(accuracy(point, test))
             observe(len(runs), repeats * len(sets))
     return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)
 
@@ -151,6 +163,7 @@ def compare(
     reference: bool = True,
     make: Callable[[Method, RealSet], tuple[SyntheticSet, float]] = timed,
     observe: Callable[[Comparison], None] = lambda row: None,
+    observe_whole: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Comparison]:
     """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
 
@@ -159,6 +172,10 @@ def compare(
         reference: whether the whole set gets a row; on a large one it costs more than all the rest.
         make: condenses, and says how long it took; in memory by default.
         observe: called with every finished row.
+        observe_whole: called with (networks done, networks in all) of the reference.
+
+    Raises:
+        InputError: what a recipe refuses of the data, or fewer than 1 repeat.
     """
     rows = []
     for method in methods:
@@ -167,7 +184,7 @@ def compare(
         rows.append(Comparison(method.name, reached, synthetic.floats, seconds))
         observe(rows[-1])
     if reference:
-        reached = evaluate_whole(data, net, repeats=repeats, seed=seed)
+        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, observe=observe_whole)
         rows.append(Comparison(reached.protocol, reached, len(data.train) * prod(data.shape), 0.0))
         observe(rows[-1])
     return rows

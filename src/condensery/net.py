@@ -1,9 +1,10 @@
 """The torch-free description of a network, for recipes and the command line; `networks.build` makes the network."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from condensery.errors import InputError
+from condensery.fields import known_choices
 
 __all__ = ["Activation", "Family", "Net", "Norm", "Pooling"]
 
@@ -31,8 +32,7 @@ class Net:
     """ConvNet's pooling, which halves the sides."""
 
     def __post_init__(self) -> None:
-        if self.family not in get_args(Family):
-            raise InputError(f"net.family {self.family} is unknown; known: {', '.join(get_args(Family))}")
+        known_choices(self)
         if self.width < 1 or (self.norm == "group" and self.width % 4):
             raise InputError(f"net.width must be at least 1, and a multiple of 4 with group norm; got {self.width}")
         if self.depth is not None and self.depth < 1:

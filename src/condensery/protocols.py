@@ -35,7 +35,7 @@ class Protocol:
 
     def steps_for(self, rows: int) -> int:
         """Optimiser steps on `rows` rows."""
-        return self.steps if self.steps is not None else self.epochs * -(-rows // self.how.batch_size)
+        return self.steps if self.steps is not None else self.how.steps(self.epochs, rows)
 
 
 Named = Callable[[Data], Protocol]
@@ -60,16 +60,17 @@ def dc2021(data: Data) -> Protocol:
     References:
         DC section 3.1, appendix A and the released program.
     """
-    epochs = 1001 if data.name.startswith("MNIST") else 301
+    augmented = data.name.removesuffix("-validation") == "MNIST"
+    epochs = 1001 if augmented else 301
     half = (epochs // 2 + 2) / epochs
     how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
-    if data.name.startswith("MNIST"):
+    if augmented:
         return Protocol("dc2021 (1000 epochs, augmented)", how, epochs, augment=OneOfCropScaleRotate())
     return Protocol("dc2021", how, epochs)
 
 
 def fixed_steps(data: Data) -> Protocol:
-    """1000 steps of 64 rows whatever the size of the set, so that sizes compare at equal training cost.
+    """1000 steps of at most 64 rows whatever the size of the set, so that sizes compare at equal training cost.
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, rate x 0.1 after half of the steps.
     """

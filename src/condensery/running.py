@@ -46,7 +46,8 @@ class Recipe(Interface):
 def provenance(recipe: Recipe, real: RealSet, name: str) -> dict[str, Any]:
     """What a condensed set is determined by, as JSON: the recipe and the data."""
     fields = {"name": recipe.name, **asdict(cast(Any, recipe))}
-    return {"recipe": fields, "data": {"name": name, "fingerprint": real.fingerprint, "rows": len(real)}}
+    record = {"recipe": fields, "data": {"name": name, "fingerprint": real.fingerprint, "rows": len(real)}}
+    return cast(dict[str, Any], json.loads(json.dumps(record)))  # as a file gives it back: lists for tuples
 
 
 def run(
@@ -60,7 +61,8 @@ def run(
     """Condense `data.train` by `recipe` into the folder `out`; called again, it resumes, or returns what is there.
 
     The folder then holds the artifact `condensed.safetensors`, `recipe.toml`, `run.json` (when, where, how long),
-    `metrics.jsonl` (a line a step) and `previews/` (PNG). While the run lasts, `checkpoint.safetensors`.
+    `metrics.jsonl` (a line a step; seconds count from the first session on) and, for what is learned, `previews/`
+    (PNG). While the run lasts, `checkpoint.safetensors`.
 
     Arguments:
         recipe: the method and its fields.
@@ -71,7 +73,7 @@ def run(
         observe: called after every step.
 
     Raises:
-        InputError: the folder cannot be written, or holds another run.
+        InputError: the folder cannot be written, or holds another run; what the recipe refuses.
         RunError: the run failed.
         Interrupted: `stop` said so.
     """
@@ -87,8 +89,8 @@ def run(
     session = _Session(out, recipe, identity, data.train.device, observe)
     try:
         synthetic = recipe.condense(data.train, keeper, session.step)
-    except Interrupted:
-        session.close("interrupted")
+    except BaseException as error:
+        session.close("interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
         raise
     condensed = Condensed(synthetic, data.class_names, identity["recipe"], recipe.steps, identity["data"])
     storage.write(out / "previews" / f"step-{recipe.steps:06d}.png", grid(synthetic))
@@ -102,11 +104,8 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
     if not (out / artifact.NAME).exists():
         return None
     there = artifact.load(out)
-    if {"recipe": there.recipe, "data": there.data} != (now := json.loads(json.dumps(identity))):
-        raise InputError(
-            f"{out} holds another finished run ({difference({'recipe': there.recipe, 'data': there.data}, now)}); "
-            "choose another --out"
-        )
+    if (before := {"recipe": there.recipe, "data": there.data}) != identity:
+        raise InputError(f"{out} holds another finished run ({difference(before, identity)}); choose another --out")
     return there
 
 
@@ -127,7 +126,7 @@ class _Session:
     ):
         self.out, self.observe, self.recipe = out, observe, recipe
         self.metrics = out / "metrics.jsonl"
-        self.start, self.first = time.perf_counter(), True
+        self.start, self.first, self.before = time.perf_counter(), True, 0.0
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
         self.head["sessions"] = self._earlier()
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
@@ -144,16 +143,21 @@ class _Session:
         if self.first:  # what an earlier session did after its last checkpoint is done again
             self.first = False
             self.now["from_step"] = step.done
-            kept = b"".join(self._lines_before(step.done))
-            storage.write(self.metrics, kept)
+            kept = self._lines_before(step.done)
+            self.before = json.loads(kept[-1])["seconds"] if kept else 0.0
+            storage.write(self.metrics, b"".join(kept))
             self._write()
-        seconds = round(time.perf_counter() - self.start, 3)
+        seconds = self._seconds()
         with open(self.metrics, "a") as file:
             file.write(json.dumps({"step": step.done, "loss": step.loss, "seconds": seconds}) + "\n")
-        if step.done < step.total and step.done % max(1, step.total // PREVIEWS) == 0:
+        if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
             storage.write(self.out / "previews" / f"step-{step.done:06d}.png", grid(step.synthetic))
-        self.now |= {"to_step": step.done, "seconds": seconds}
+        self.now |= {"to_step": step.done}
         self.observe(step)
+
+    def _seconds(self) -> float:
+        """Time spent so far on what is kept: earlier sessions' steps, and this session."""
+        return round(self.before + time.perf_counter() - self.start, 3)
 
     def _lines_before(self, step: int) -> list[bytes]:
         if not self.metrics.exists():
@@ -169,7 +173,8 @@ class _Session:
         return kept
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
-        self.now |= {"status": status, "seconds": round(time.perf_counter() - self.start, 3)}
+        self.now["status"] = status
+        self.head["seconds"] = self._seconds()
         if floats is not None:
             self.head |= {"floats": floats, "bytes": bytes, "steps": self.recipe.steps}
         self._write()

@@ -91,7 +91,7 @@ class TrainedOnSynthetic(Fresh):
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         rows = TensorRows(synthetic())
-        steps = self.epochs * -(-len(rows) // self.how.batch_size)
+        steps = self.how.steps(self.epochs, len(rows))
         trained = fit(point, rows, self.how, steps, self.seed, ("schedule", point.outer, point.inner))
         moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")
         return _frozen(moved, real, self.seed)

@@ -48,6 +48,11 @@ class SyntheticSet(nn.Module):
         x = rows.flatten(0, 1).unflatten(0, (len(ids), -1))
         return Batch(x, ids[:, None].expand(x.shape[:2]))
 
+    @torch.no_grad()
+    def clamp(self) -> None:
+        """Move stored pixels outside [0, 1] to its ends, in place (the projection of IDC)."""
+        self.bases.copy_(self.space.clamp(self.bases))
+
     @property
     def classes(self) -> int:
         """The number of classes C."""

@@ -30,8 +30,9 @@ class Rows(Interface):
 class TensorRows:
     """Decoded rows in memory: those of a synthetic set."""
 
-    def __init__(self, batch: Batch):
-        self.x, self.y = (part.detach() for part in batch.flat())
+    def __init__(self, batch: Batch, device: torch.device | None = None, dtype: torch.dtype | None = None):
+        x, y = batch.flat()
+        self.x, self.y = x.detach().to(device, dtype), y.to(device)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -61,6 +62,10 @@ class SGD:
     schedule: Callable[[float], float] = lambda progress: 1.0
     restart_at: tuple[float, ...] = ()
 
+    def steps(self, epochs: int, rows: int) -> int:
+        """Updates in `epochs` passes over `rows` rows."""
+        return epochs * -(-rows // self.batch_size)
+
 
 def fit(
     point: Point,
@@ -73,6 +78,7 @@ def fit(
     observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
     keeper: Keeper | None = None,
     observed: Mapping[str, Tensor] = MappingProxyType({}),
+    report: Callable[[int, int, float], None] | None = None,
 ) -> Point:
     """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
 
@@ -86,6 +92,10 @@ def fit(
         observe: called with (indices, logits, labels) of every minibatch, before its update.
         keeper: keeps checkpoints and picks up from the last one; None trains in memory only.
         observed: tensors that `observe` changes in place, kept with the checkpoints.
+        report: called with (steps done, steps, loss) after every update.
+
+    Raises:
+        Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
     optimizer = _optimizer(network, how)
@@ -103,14 +113,17 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = how.lr * how.schedule(step / steps)
             if augment is not None:
-                x = augment(x, augment.draw(len(x), *x.shape[-2:], rng(seed, "augment", *key, step)))
+                x = augment(x, augment.draw(len(x), x.shape[-2], x.shape[-1], rng(seed, "augment", *key, step)))
             logits = network(x)
             if observe is not None:
                 observe(index, logits.detach(), y)
             optimizer.zero_grad()
-            F.cross_entropy(logits, y).backward()
+            loss = F.cross_entropy(logits, y)
+            loss.backward()
             optimizer.step()
             step += 1
+            if report is not None:
+                report(step, steps, loss.item())
     return replace(
         point,
         params={k: v.detach().clone() for k, v in network.named_parameters()},

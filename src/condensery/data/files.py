@@ -56,7 +56,10 @@ def fashion_mnist(data_dir: str | Path | None = None) -> Data:
 
 
 def usps(data_dir: str | Path | None = None) -> Data:
-    """USPS (7,291 + 2,007 grey images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text)."""
+    """USPS (7,291 + 2,007 grey images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text).
+
+    Arguments and errors as for `mnist`.
+    """
     from sklearn.datasets import load_svmlight_file
 
     folder = _folder("USPS", data_dir)

@@ -40,6 +40,8 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
         raise InputError(f"--size must be at least 1 pixel, got {size}")
     train_part = path / "train"
     test_part = next((path / part for part in ("test", "val") if (path / part).is_dir()), None)
+    if (path / "test").is_dir() and (path / "val").is_dir():
+        log.info(f"{path}: test/ is the test part; val/ is left alone")
     if not train_part.is_dir():
         if test_part is not None:
             raise InputError(f"{path}: has {test_part.name}/ but no train/; name the training part train/")

@@ -67,7 +67,9 @@ def from_arrays(
     elif len(class_names) != len(values):
         raise InputError(f"{where}: {len(class_names)} class names for {len(values)} classes in the training labels")
     ids = torch.searchsorted(values, labels)
-    if x_test is None or y_test is None:
+    if (x_test is None) != (y_test is None):
+        raise InputError(f"{where}: x_test and y_test come together; one of them is missing")
+    if x_test is None:
         held = stratified(ids, 0.2, seed=0)
         log.info(f"{where}: no test part; {int(held.sum())} of {len(ids)} images, a fifth of every class, are held out")
         return _assemble(name, images[~held], ids[~held], images[held], ids[held], class_names, source)
@@ -105,8 +107,6 @@ def npz(path: str | Path) -> Data:
                     f"{path}: no array named {missing[0]} (it holds {', '.join(archive.files) or 'nothing'}); "
                     "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
                 )
-            if ("x_test" in archive.files) != ("y_test" in archive.files):
-                raise InputError(f"{path}: x_test and y_test come together; one of them is missing")
             arrays = [archive[k] if k in archive.files else None for k in ("x_train", "y_train", "x_test", "y_test")]
     except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(
@@ -122,6 +122,9 @@ def from_dataset(name: str, train: Any, test: Any = None, class_names: tuple[str
         train, test: `len` and indexing; an image is a PIL picture, or an array or tensor as in `from_arrays`
             without the first axis. Read once into memory.
         class_names: one name a class; `train.classes` where it has them.
+
+    Raises:
+        InputError: an empty dataset, images that differ in size, and all that `from_arrays` refuses.
     """
 
     def gather(dataset: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -78,6 +78,10 @@ class TestSet(_Rows):
 
     __test__ = False  # not a pytest class
 
+    def normalised_by(self, space: PixelSpace) -> "TestSet":
+        """The same rows, normalised by the mean and std of `space`."""
+        return TestSet(self.images, self.labels, space, self.dtype, self.device)
+
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "TestSet":
         """The same rows, read as `dtype` on `device`."""
         return TestSet(self.images, self.labels, self.space, dtype or self.dtype, torch.device(device or self.device))
@@ -91,6 +95,10 @@ class RealSet(_Rows):
         labels: class ids 0..classes-1, shape (N,). Every class has at least one row.
         classes: the number of classes C.
         space: the pixel space; `RealSet.measured` makes it from the rows themselves.
+        dtype, device: what rows are read as, and where they lie.
+
+    Raises:
+        InputError: a class without rows.
     """
 
     def __init__(
@@ -115,7 +123,7 @@ class RealSet(_Rows):
         """A real set whose pixel space has the per-channel mean and std of `images`."""
         total = torch.zeros(images.shape[1], dtype=torch.float64)
         squares, count = torch.zeros_like(total), 0
-        for part in images.split(4096):  # float64 sums over parts: exact enough, no copy of the whole set
+        for part in images.split(max(1, 2**22 // images[0].numel())):  # float64, without a copy of the whole set
             unit = part.double() / 255 if part.dtype == torch.uint8 else part.double()
             total = total + unit.sum((0, 2, 3))
             squares = squares + unit.square().sum((0, 2, 3))
@@ -224,6 +232,9 @@ class Data:
         Arguments:
             fraction: share of every class that becomes the test part, in (0, 1); at least one row stays in train.
             seed: which rows.
+
+        Raises:
+            InputError: a fraction outside (0, 1).
         """
         held = stratified(self.train.labels, fraction, seed)
         test = TestSet(

@@ -111,6 +111,6 @@ def initial(network: Network, generator: torch.Generator, key: str = "", outer: 
 def rows_at_once(device: torch.device) -> int:
     """Rows that best go through a network together where rows do not see each other.
 
-    Few on a CPU, where touching fresh memory costs most (32 take 0.6 of the time of 256); many on a GPU.
+    Few on a CPU, where touching fresh memory is what costs; many on a GPU.
     """
     return 32 if device.type == "cpu" else 4096

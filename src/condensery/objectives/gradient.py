@@ -1,6 +1,6 @@
 """Gradient matching: synthetic rows should pull the weights where real rows pull them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from condensery.data import Batch
 from condensery.distances import Distance, layerwise_cosine
+from condensery.errors import InputError
 from condensery.networks import Point, rows_at_once
+from condensery.objectives.objective import Objective
 
 __all__ = ["GradientMatching", "convolutions", "everything", "weights"]
 
@@ -16,7 +18,8 @@ Match = Callable[[str, Tensor], bool]
 
 
 def weights(name: str, parameter: Tensor) -> bool:
-    """Matrices and filters; no biases, no norm scales (DC: eq. 10 is defined on 2-D and 4-D weights)."""
+    """Matrices and filters, no vectors: no biases, no scales of instance, group or batch norm (DC: eq. 10 is defined
+    on 2-D and 4-D weights; the program also compares layer norm's, which have more than one axis)."""
     return parameter.ndim > 1
 
 
@@ -30,7 +33,7 @@ def everything(name: str, parameter: Tensor) -> bool:
     return True
 
 
-class GradientMatching:
+class GradientMatching(Objective):
     """D(∇θ L^S(θ), ∇θ L^T(θ)), with L the mean cross-entropy over the rows of one class.
 
     Written to be read: gradients of gradients by autograd alone (`create_graph=True`).
@@ -54,9 +57,14 @@ class GradientMatching:
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+
+        Raises:
+            InputError: the network has no parameter to match.
         """
         params = {k: p.detach().requires_grad_(self.match(k, p)) for k, p in point.params.items()}
         matched = [p for p in params.values() if p.requires_grad]
+        if not matched:
+            raise InputError(f"match {self.match.__name__}: the network has no such parameter; match others")
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         differentiable, chunk = batch.x.requires_grad, self.chunk or rows_at_once(batch.x.device)
@@ -69,11 +77,3 @@ class GradientMatching:
                 total = [t + g for t, g in zip(total, gradient, strict=True)]
             by_class.append(total)
         return [torch.stack(gradients) for gradients in zip(*by_class, strict=True)]
-
-    def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
-        """The statistic of real rows, without a graph."""
-        return self.statistic(point, real.map(Tensor.detach))
-
-    def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
-        """The distance (C,) of the synthetic rows' gradient from the target."""
-        return self.distance(self.statistic(point, synthetic), target)

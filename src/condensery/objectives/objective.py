@@ -1,23 +1,39 @@
 """The seam: an objective is a statistic, a mean over rows, and a distance between two of them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol as Interface
 
 from torch import Tensor
 
 from condensery.data import Batch
+from condensery.distances import Distance
 from condensery.networks import Point
 
 __all__ = ["Objective"]
 
 
-class Objective(Interface):
-    """What synthetic and real rows of a class should have in common at a point."""
+class Objective(ABC):
+    """What synthetic and real rows of a class should have in common at a point.
+
+    A subclass says what the statistic is; because that is a *mean over rows*, rows may come in any chunks, and
+    `loss(point, rows, target(point, rows))` is 0.
+    """
+
+    distance: Distance
+
+    @abstractmethod
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
+        """Tensors `(C, ...)`, one mean over rows for every class.
+
+        Arguments:
+            batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
+            weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+        """
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
-        """The statistic of real rows: tensors `(C, ...)`, without a graph."""
-        ...
+        """The statistic of real rows, without a graph."""
+        return self.statistic(point, real.map(Tensor.detach))
 
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
-        """The distance (C,) of the synthetic rows' statistic from `target`; 0 where the rows are the real ones."""
-        ...
+        """The distance (C,) of the synthetic rows' statistic from `target`."""
+        return self.distance(self.statistic(point, synthetic), target)

@@ -1,12 +1,11 @@
 """The baselines that choose real images instead of learning new ones."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from condensery.fields import at_least
 from condensery.net import Net
-from condensery.recipes.fields import at_least
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
-
-log = logging.getLogger("condensery")
 
 Observe = Callable[["Step"], Any]
 
@@ -76,7 +73,9 @@ class Herding:
         from condensery.synthetic import check_ipc
 
         check_ipc(real, self.ipc)
-        return coresets.herding(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper))
+        return coresets.herding(
+            real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,9 @@ class KCenter:
         from condensery.synthetic import check_ipc
 
         check_ipc(real, self.ipc)
-        return coresets.k_center(real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper))
+        return coresets.k_center(
+            real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
+        )
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,13 @@ class Forgetting:
 
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         start = initial(network, rng(self.seed, "weights", "forgetting"))
-        steps = self.epochs * -(-len(real) // WHOLE.batch_size)
-        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed, keeper)
+        steps = WHOLE.steps(self.epochs, len(real))
+        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed, keeper, _shown(observe))
 
 
-def _trained(real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None") -> "Point":
+def _trained(
+    real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None", observe: Observe | None
+) -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
     from condensery.networks import build, initial
     from condensery.protocols import WHOLE
@@ -152,6 +155,14 @@ def _trained(real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper 
     from condensery.training import fit
 
     network = build(net, real.shape, real.classes).to(real.device, real.dtype)
-    start = initial(network, rng(seed, "weights", "features"))
-    log.info(f"training the feature network: {epochs} epochs on {len(real)} images")
-    return fit(start, real, WHOLE, epochs * -(-len(real) // WHOLE.batch_size), seed, ("features",), keeper=keeper)
+    start, steps = initial(network, rng(seed, "weights", "features")), WHOLE.steps(epochs, len(real))
+    return fit(start, real, WHOLE, steps, seed, ("features",), keeper=keeper, report=_shown(observe))
+
+
+def _shown(observe: Observe | None) -> Callable[[int, int, float], None] | None:
+    """The steps of a network that only chooses, shown as a run's steps are."""
+    if observe is None:
+        return None
+    from condensery.condensing import Step
+
+    return lambda done, total, loss: observe(Step(done, total, loss, None))

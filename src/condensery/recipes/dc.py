@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from condensery.fields import at_least, known_choices
 from condensery.net import Net
-from condensery.recipes.fields import at_least
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -52,10 +52,13 @@ class DC:
     """Distance of two gradients (eq. 10 is layerwise_cosine)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
     """Parameters whose gradients are matched."""
+    clamp: bool = False
+    """Keep pixels in [0, 1] after every update; neither paper nor program does."""
     net: Net = Net()
     """The network to match in."""
 
     def __post_init__(self) -> None:
+        known_choices(self)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 
@@ -80,7 +83,7 @@ class DC:
 
     @property
     def _network_epochs(self) -> int:  # appendix A: 50 for 10 images a class, 500 / T above
-        return min(50, round(500 / self._inner_steps)) if self.network_epochs is None else self.network_epochs
+        return min(50, max(1, round(500 / self._inner_steps))) if self.network_epochs is None else self.network_epochs
 
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
@@ -92,8 +95,9 @@ class DC:
             observe: called after every step.
 
         Raises:
-            InputError: `init="real"` and a class with fewer than `ipc` rows.
-            RunError: the loss is not finite.
+            InputError: `init="real"` and a class with fewer than `ipc` rows; images too small for the network.
+            RunError: the loss, or what was learned, is not finite.
+            Interrupted: the keeper was asked to stop.
         """
         import torch
 
@@ -115,5 +119,14 @@ class DC:
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         sampler = Uniform(self.real_rows)
         return condense(
-            real, synthetic, schedule, sampler, objective, optimizer, self.seed, keeper=keeper, observe=observe
+            real,
+            synthetic,
+            schedule,
+            sampler,
+            objective,
+            optimizer,
+            self.seed,
+            project=SyntheticSet.clamp if self.clamp else None,
+            keeper=keeper,
+            observe=observe,
         )

@@ -1,0 +1,34 @@
+"""Checks that recipes and network descriptions make of their fields, in the words of the command line."""
+
+from dataclasses import fields
+from math import inf
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from condensery.errors import InputError
+
+__all__ = ["at_least", "known_choices"]
+
+
+def at_least(minimum: float, **values: float | None) -> None:
+    """Refuse a value below `minimum` or not finite; None means "by the rule" and passes.
+
+    Raises:
+        InputError: which field, what it must be, what it is.
+    """
+    for name, value in values.items():
+        if value is not None and not minimum <= value < inf:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} must be at least {minimum:g} and finite, got {value:g}")
+
+
+def known_choices(of: Any) -> None:
+    """Refuse a value outside its field's `Literal`, which a misspelt argument would otherwise slip past.
+
+    Raises:
+        InputError: which field of the dataclass `of`, what it may be, what it is.
+    """
+    hints = get_type_hints(type(of))
+    for field in fields(of):
+        value, hint = getattr(of, field.name), hints[field.name]
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, get_args(hint)))}")
