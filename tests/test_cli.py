@@ -49,7 +49,7 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert "fixed-steps" in capsys.readouterr().out
     words = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-steps", "--sizes", "1", "2"]
     assert main(["evaluate", str(out), *words]) == 0
-    assert [line.split()[4] for line in capsys.readouterr().out.splitlines() if " ± " in line][-2:] == ["1", "2"]
+    assert [line.split()[3] for line in capsys.readouterr().out.splitlines() if " ± " in line][-2:] == ["1", "2"]
     assert main(["evaluate", str(out), *words, "3"]) == 2
     assert "1 to 2" in capsys.readouterr().err
     assert main(["show", str(out / "condensed.safetensors"), "--png", str(tmp_path / "p.png")]) == 0
