@@ -335,7 +335,7 @@ def _compare(argv: list[str]) -> int:
         lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
     )
     print_table(
-        f"{data.name}, {options.ipc} images a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
+        f"{data.name}, {options.ipc} image{'s' * (options.ipc > 1)} a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
         ("method", "accuracy %", "stored floats", "seconds"),
         [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
