@@ -334,8 +334,9 @@ def _compare(argv: list[str]) -> int:
         say,
         lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
     )
+    images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
     print_table(
-        f"{data.name}, {options.ipc} image{'s' * (options.ipc > 1)} a class, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
+        f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {_described(options.net)}; "
         f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
         ("method", "accuracy %", "stored floats", "seconds"),
         [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
