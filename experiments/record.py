@@ -59,7 +59,7 @@ class Table:
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
             "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
             "commit": self.commit, "version": __version__, "date": time.strftime("%Y-%m-%d"),
-            **environment(data.train.device), "processor": processor(),
+            **environment(data.train.device),
         }  # fmt: skip
         content = {"about": self.about, "rows": [*self.rows(), row]}
         storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())
@@ -67,12 +67,3 @@ class Table:
             f"{cell}: {reached} (condensed in {condense_seconds:.0f} s, measured in {reached.seconds:.0f} s)",
             flush=True,
         )
-
-
-def processor() -> str:
-    """The processor's name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,6 +1,7 @@
 """Checkpoints: a run that is killed at any moment goes on where it was, to the same bytes."""
 
 import logging
+import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,21 @@ class State:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What the bytes of a result depend on beside recipe and data."""
-    return {"torch": torch.__version__, "device": str(device), "threads": torch.get_num_threads()}
+    return {
+        "torch": torch.__version__,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
 class Keeper:
