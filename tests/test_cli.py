@@ -57,7 +57,7 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert "1,280 floats" in said
     assert "normalised" in said
     with Image.open(tmp_path / "p.png") as picture:
-        assert picture.size == (2 * (4 * 8 + 2), 10 * (4 * 8 + 2))
+        assert picture.size == (2 * (8 * 8 + 2), 10 * (8 * 8 + 2))
 
 
 def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):

@@ -1,9 +1,12 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, TINY, over
 
+from condensery.artifact import Condensed
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.evaluation import compare, evaluate, evaluate_whole
@@ -90,6 +93,14 @@ def test_test_rows_are_normalised_as_the_sets_own_rows_are():
     test = TestSet(d.test.images, d.test.labels, other.space, d.test.dtype, d.test.device)
     elsewhere = Data("other statistics", other, test, d.class_names)
     assert evaluate(synthetic, elsewhere, TINY, short, 1).runs == evaluate(synthetic, d, TINY, short, 1).runs
+
+
+def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
+    d = data()
+    synthetic = Random(ipc=2).condense(d.train)
+    loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": asdict(TINY)}, 0, {})
+    assert evaluate(loaded, d, protocol=short, repeats=1).net == TINY
+    assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(synthetic, d, TINY, short, 1).runs
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():

@@ -15,9 +15,9 @@ FLOORS = [
     ["net", "storage", "pixels", "distances", "decoders", "augment"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
-    ["samplers", "objectives", "schedules", "coresets", "picture"],
+    ["samplers", "objectives", "schedules", "coresets", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
-    ["recipes", "artifact"],
+    ["recipes"],
     ["running", "console"],
     ["cli", "__main__"],
 ]

@@ -137,7 +137,7 @@ def load(path: str | Path) -> Condensed:
     path = Path(path)
     if path.is_dir():
         if not (path / NAME).is_file():
-            raise InputError(f"{path}: no {NAME} in it; the run has not ended, repeat its command to resume it")
+            raise InputError(f"{path}: no {NAME} in it; {_instead(path)}")
         path = path / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -153,6 +153,15 @@ def load(path: str | Path) -> Condensed:
         return _assembled(head, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, InputError) as error:
         raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+
+
+def _instead(folder: Path) -> str:
+    """What to do with a folder that holds no artifact."""
+    if (folder / "run.json").is_file():
+        return "the run has not ended, repeat its command to resume it"
+    if runs := sorted(str(found.parent) for found in folder.glob(f"*/{NAME}")):
+        return f"it holds several runs; give one, for example {runs[0]}"
+    return "it is not a run's folder"
 
 
 def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:

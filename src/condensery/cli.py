@@ -64,7 +64,7 @@ data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --d
            a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
 protocols: {", ".join(PROTOCOLS)}
 
-condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
+condensery --version; condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
 A first command: condensery compare --data digits --ipc 1 --methods random herding dc
 """
 
@@ -80,7 +80,7 @@ class Source:
     data_dir: str | None = None
     """Folder that holds MNIST/, FashionMNIST/ or USPS/; CONDENSERY_DATA by default."""
     size: int | None = None
-    """Resize a folder's pictures to squares of this many pixels."""
+    """Resize a folder's pictures: the shorter side to this many pixels, then the middle square is cut out."""
     device: str = "auto"
     """cpu, cuda, ...; auto takes a GPU where there is one."""
 
@@ -231,7 +231,7 @@ def _run(argv: list[str]) -> int:
             return 0
         raise InputError(f"run what? condensery run RECIPE --data D --ipc N --out DIR; recipes: {', '.join(RECIPES)}")
     name, *rest = argv
-    recipe = _named(RECIPES, name, "recipe")
+    recipe = _named(RECIPES, name.removesuffix(":paper"), "recipe")
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
     options = _parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
     _kept(options.recipe, options.out, _data(options.source), options.checkpoint_seconds)
@@ -277,6 +277,7 @@ def _evaluate(argv: list[str]) -> int:
     data = _data(options.source)
     if condensed.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
+    _warn_of_few(data)
     measuring, table, records = options.measuring, [], []
     for size in options.sizes or (condensed.ipc,):
         synthetic = condensed.subset(size).synthetic
@@ -310,6 +311,8 @@ def _compare(argv: list[str]) -> int:
     from condensery.evaluation import compare, timed
 
     data = _data(options.source)
+
+    _warn_of_few(data)
 
     def make(row: Any, real: Any) -> "tuple[SyntheticSet, float]":
         if options.out is None:
@@ -392,6 +395,16 @@ def _writable(path: Path, option: str) -> None:
         raise InputError(f"{option} cannot be written: a folder or device; name a file")
     if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
         raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")
+
+
+def _warn_of_few(data: "Data") -> None:
+    counts = data.test.labels.bincount(minlength=data.train.classes)
+    if (least := int(counts.min())) < 20:
+        largest, total = int(counts.max()), len(data.test)
+        log.warning(
+            f"{data.name}: the test part has as few as {least} rows of a class; always answering the largest one "
+            f"would score {100 * largest / total:.0f} %"
+        )
 
 
 def _described(net: Net) -> str:
@@ -482,9 +495,9 @@ def _data(source: Source) -> "Data":
     else:
         near = difflib.get_close_matches(source.data.lower(), named, 1)
         hint = f"did you mean {near[0]}? " if near else ""
+        what = "a file, but not an .npz" if path.is_file() else "neither a name nor a path that exists"
         raise InputError(
-            f"--data {source.data}: neither a name nor a path that exists; {hint}"
-            f"give one of {', '.join(named)}, a folder of pictures, or an .npz file"
+            f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures, or an .npz file"
         )
     return data.to(device=_device(source.device))
 

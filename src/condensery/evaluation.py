@@ -8,6 +8,7 @@ from typing import Protocol as Interface
 
 import numpy as np
 
+from condensery.artifact import Condensed
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.net import Net
@@ -51,9 +52,9 @@ class Accuracy:
 
 
 def evaluate(
-    sets: SyntheticSet | Sequence[SyntheticSet],
+    sets: SyntheticSet | Condensed | Sequence[SyntheticSet],
     data: Data,
-    net: Net = Net(),
+    net: Net | None = None,
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,
@@ -62,9 +63,11 @@ def evaluate(
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
     Arguments:
-        sets: one condensed set, or several of one method (seeds); mean and std are over all networks.
+        sets: one condensed set, as learned or as loaded, or several of one method (seeds); mean and std are over
+            all networks.
         data: its test part is read once a network, after the last epoch; its train part is not used.
-        net: the architecture, which need not be the one condensed with.
+        net: the architecture, which need not be the one condensed with; by default that of a loaded set's recipe, or
+            the papers' ConvNet.
         protocol: `dc2021`, `fixed_steps` or `whole`.
         repeats: networks a set.
         seed: of weights, row order and augmentation.
@@ -73,6 +76,8 @@ def evaluate(
     Raises:
         InputError: the set's classes or shape differ from the data's; fewer than 1 repeat.
     """
+    if isinstance(sets, Condensed):
+        net, sets = net or sets.net, sets.synthetic
     sets = [sets] if isinstance(sets, SyntheticSet) else sets
     for synthetic in sets:
         if synthetic.classes != data.train.classes:
@@ -87,7 +92,7 @@ def evaluate(
         (TensorRows(s(), data.train.device, data.train.dtype), data.test.normalised_by(s.space))
         for s in sets
     ]
-    return _measure(pairs, data, net, protocol, repeats, seed, observe)
+    return _measure(pairs, data, net or Net(), protocol, repeats, seed, observe)
 
 
 def evaluate_whole(

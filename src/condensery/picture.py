@@ -11,7 +11,7 @@ from condensery.synthetic import SyntheticSet
 __all__ = ["grid"]
 
 
-def grid(synthetic: SyntheticSet, least: int = 32, most: int = 16) -> bytes:
+def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
     """A PNG in true colours: a row of pictures for every class, its stored images side by side.
 
     Arguments:

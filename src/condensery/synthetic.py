@@ -29,6 +29,10 @@ class SyntheticSet(nn.Module):
         self.decoder = decoder or Pixels()
         self.space = space
 
+    def extra_repr(self) -> str:
+        """What `repr` shows beside the decoder."""
+        return f"{self.classes} classes, {self.ipc} stored images a class, {self.floats} floats"
+
     @classmethod
     def from_rows(cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None) -> "SyntheticSet":
         """The set whose bases are those of normalised `rows` (C, ipc, channels, height, width)."""

@@ -106,7 +106,7 @@ def _idx(path: Path, md5: str) -> Tensor:
         elif packed.is_file():
             content = gzip.decompress(packed.read_bytes())
         else:
-            raise InputError(f"{packed}: no such file (nor unpacked); put the data set's four idx files there")
+            raise InputError(f"{packed}: no such file (nor unpacked); put {', '.join(_IDX)} there (.gz or unpacked)")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{packed}: cannot be unpacked ({error}); fetch it again") from error
     _check(path, content, md5)

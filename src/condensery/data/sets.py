@@ -54,6 +54,9 @@ class _Rows:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} rows of {'x'.join(map(str, self.shape))})"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one row."""
