@@ -4,8 +4,8 @@
                                     [--methods random herding dc whole]
 
 Cost on 2 cores: 1 image a class about 10 minutes a data set for DC, 5 for herding's feature network (2 epochs on the
-whole set), 2 to 5 for 5 networks measured; 10 images a class: 5 to 20 minutes to measure 5 networks, an hour to
-condense; `whole` about 20 minutes a network. Every cell resumes from `runs/dc_table1/` and is not done twice.
+whole set), 2 to 5 for 5 networks measured; 10 images a class and `whole` take much
+longer and have not been run yet. Every cell resumes from `runs/dc_table1/` and is not done twice.
 
 Sets a cell: random 5 (a network each), the others 1 (5 networks). The paper: 5 sets x 20 networks.
 The test part is read once a network, after the last epoch; `dc:quick` was chosen on a tenth of train.

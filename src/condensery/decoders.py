@@ -6,12 +6,14 @@ rows: every base gives k of them.
 Rows of one base depend on that base alone, so the first n bases decode to the same rows whatever follows them.
 """
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 __all__ = ["Decoder", "Pixels"]
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """The base of all decoders; `floats` counts what a decoder itself stores."""
 
     @property
@@ -19,17 +21,17 @@ class Decoder(nn.Module):
         """Stored floats of the decoder, shared by all classes."""
         return sum(p.numel() for p in self.parameters())
 
+    @abstractmethod
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
         """The shape b of one stored base, for rows of `shape` (channels, height, width)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, rows: Tensor) -> Tensor:
         """Initial bases `(m, *b)` for rows `(m, channels, height, width)` in the stored pixel space."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, bases: Tensor) -> Tensor:
         """Rows `(m, k, channels, height, width)` of bases `(m, *b)`, in the stored pixel space; differentiable."""
-        raise NotImplementedError
 
 
 class Pixels(Decoder):
