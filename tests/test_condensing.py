@@ -3,8 +3,9 @@ import torch
 from conftest import blobs
 from lists import DISTANCES, TINY, over
 
+from condensery.augment import Augmentation, Colour, Crop, Cutout, Rotate, Scale
 from condensery.condensing import condense
-from condensery.distances import layerwise_cosine
+from condensery.distances import layerwise_cosine, squared_euclidean
 from condensery.errors import RunError
 from condensery.networks import build, initial
 from condensery.objectives import GradientMatching
@@ -15,14 +16,14 @@ from condensery.synthetic import SyntheticSet, noise
 from condensery.training import SGD
 
 
-def learned(objective=None, classes_per_pass=None, outer=5, lr=0.1, schedule=None):
+def learned(objective=None, classes_per_pass=None, outer=5, lr=0.1, schedule=None, augment=None):
     real = blobs()
     synthetic = SyntheticSet.from_rows(noise(real, 2, 0), real.space)
     schedule = schedule or Fresh(build(TINY, real.shape, 3).double(), outer, seed=0)
     optimizer = torch.optim.SGD(synthetic.parameters(), lr, 0.5)
     losses = []
     condense(
-        real, synthetic, schedule, Uniform(6), objective or GradientMatching(), optimizer, 0, classes_per_pass,
+        real, synthetic, schedule, Uniform(6), objective or GradientMatching(), optimizer, 0, augment, classes_per_pass,
         observe=lambda step: losses.append(step.loss),
     )  # fmt: skip
     return synthetic.bases.detach(), losses
@@ -66,14 +67,64 @@ def test_the_loss_falls_for_every_distance(part):
     assert sum(losses[-5:]) < sum(losses[:5])
 
 
-def test_another_grouping_of_classes_is_the_same_run_up_to_rounding():
-    runs = [learned(classes_per_pass=n)[0] for n in (1, 2, 3)]
+SIAMESE = Augmentation((Colour(), Crop()), (Scale(), Rotate(), Cutout()))
+
+
+@pytest.mark.parametrize("augment", [None, SIAMESE], ids=["plain", "siamese"])
+def test_another_grouping_of_classes_is_the_same_run_up_to_rounding(augment):
+    runs = [learned(classes_per_pass=n, augment=augment)[0] for n in (1, 2, 3)]
     assert torch.allclose(runs[0], runs[1], atol=1e-9)
     assert torch.allclose(runs[0], runs[2], atol=1e-9)
 
 
 def test_another_chunking_of_rows_is_the_same_run_up_to_rounding():
     assert torch.allclose(learned(GradientMatching(chunk=2))[0], learned(GradientMatching(chunk=100))[0], atol=1e-9)
+
+
+def test_real_and_synthetic_rows_of_a_class_are_changed_alike():
+    """A synthetic set that holds the very rows that are sampled is at distance 0, whatever is drawn."""
+    real = blobs(sizes=(4, 4, 4))
+    batch = real.sample(4, range(3), lambda c: rng(0, "real", 0, 0, c))
+    synthetic = SyntheticSet.from_rows(batch.x, real.space)
+    optimizer = torch.optim.SGD(synthetic.parameters(), 0.0)
+    losses = []
+    schedule = Fresh(build(TINY, real.shape, 3).double(), 8, seed=0)
+    for objective in (GradientMatching(), GradientMatching(squared_euclidean)):
+        condense(
+            real, synthetic, schedule, Uniform(4), objective, optimizer, 0, SIAMESE,
+            observe=lambda step: losses.append(step.loss),
+        )  # fmt: skip
+    assert max(map(abs, losses)) < 1e-9
+    assert learned(augment=SIAMESE)[1] != learned()[1]
+
+
+def test_a_step_draws_new_changes_and_every_class_its_own():
+    seen = []
+
+    class Watched(Augmentation):
+        def __call__(self, x, omega):
+            seen.append((len(x), x.shape[1], omega))
+            return super().__call__(x, omega)
+
+    learned(augment=Watched(SIAMESE.always, SIAMESE.one_of), outer=2)
+    real, synthetic = seen[0::2], seen[1::2]
+    assert [(m, n) for m, n, _ in real] == [(1, 6)] * 6
+    assert [(m, n) for m, n, _ in synthetic] == [(1, 2)] * 6
+    assert all(torch.equal(a[2].shift, b[2].shift) for a, b in zip(real, synthetic, strict=True))
+    assert len({omega.shift[0, 0].item() for _, _, omega in real}) == 6
+
+
+@pytest.mark.parametrize("every", [1, 3, 5, 7])
+def test_projection_happens_at_its_moments(every):
+    real, moments = blobs(), []
+    synthetic = SyntheticSet.from_rows(noise(real, 1, 0), real.space)
+    done = [0]
+    condense(
+        real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 11, seed=0), Uniform(6), GradientMatching(),
+        torch.optim.SGD(synthetic.parameters(), 0.1), 0, every=every,
+        project=lambda s: moments.append(done[0] + 1), observe=lambda step: done.__setitem__(0, step.done),
+    )  # fmt: skip
+    assert moments == list(range(every, 12, every))
 
 
 def test_the_same_seed_gives_the_same_bytes():

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 import torch
 from conftest import blobs
-from lists import CHOSEN, LEARNED, TINY, over
+from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
 
 from condensery.artifact import Condensed
+from condensery.augment import Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.evaluation import compare, evaluate, evaluate_whole
 from condensery.net import Net
 from condensery.pixels import PixelSpace
-from condensery.protocols import Protocol, dc2021, fixed_steps, whole
+from condensery.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
 from condensery.recipes import Random
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD
-
-PROTOCOLS = {"dc2021": dc2021, "fixed-steps": fixed_steps, "whole": whole}
 
 
 def data(name="blobs"):
@@ -44,11 +43,39 @@ def test_dc2021_is_the_published_procedure():
     assert (plain.steps_for(10), digits.steps_for(10)) == (301, 1001)
     assert plain.steps_for(500) == 602
     assert plain.augment is None
-    assert (digits.augment.crop, digits.augment.scale, digits.augment.rotate) == (4, 0.2, 45)
+    assert digits.augment.one_of == (Crop(0.125), Scale(0.8, 1.2), Rotate(45))  # an eighth of 28 px: 4
     factors = [plain.how.schedule(e / 301) for e in range(301)]
     assert factors == [1.0] * 152 + [0.1] * 149  # the epoch numbered 151 is the last at the full rate
     assert plain.how.restart_at == (152 / 301,)
     assert (plain.how.lr, plain.how.momentum, plain.how.weight_decay) == (0.01, 0.9, 5e-4)
+
+
+def test_dsa2021_is_the_published_procedure():
+    rules, digits = dsa2021(data()), dsa2021(data("SVHN"))
+    assert rules.steps_for(10) == 1001
+    assert rules.augment.one_of == (Colour(), Crop(), Cutout(), Flip(), Scale(), Rotate())
+    assert Flip() not in digits.augment.one_of
+    factors = [rules.how.schedule(e / 1001) for e in range(1001)]
+    assert factors == [1.0] * 502 + [0.1] * 499
+    assert rules.mix is None
+
+
+def test_idc2022_is_the_published_procedure():
+    rules, digits = idc2022(data()), idc2022(data("MNIST-validation"))
+    assert (rules.steps_for(40), rules.steps_for(400)) == (1000, 7000)
+    assert (rules.how.lr, rules.how.momentum, rules.how.weight_decay, rules.how.batch_size) == (0.01, 0.9, 5e-4, 64)
+    factors = [rules.how.schedule(e / 1000) for e in (0, 666, 667, 833, 834)]
+    assert factors == [1.0, 1.0, 0.2, 0.2, 0.04]
+    assert (rules.augment.always, rules.augment.one_of) == ((Flip(), Colour()), (Crop(), Scale(), Rotate()))
+    assert digits.augment.always == (Colour(),)
+    assert (rules.mix, digits.mix) == (CutMix(0.5), None)
+
+
+@pytest.mark.parametrize(("a_class", "epochs"), [(1, 3000), (2, 2000), (40, 1500), (180, 1000), (500, 500), (501, 300)])
+def test_imagenet2022_trains_fewer_rows_longer(a_class, epochs):
+    rules = imagenet2022(data())
+    assert rules.steps_for(3 * a_class) == epochs * -(-3 * a_class // 64)
+    assert rules.mix == CutMix(1.0)
 
 
 def test_fixed_steps_cost_the_same_at_every_size():

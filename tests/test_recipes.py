@@ -3,16 +3,20 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 from conftest import blobs
-from lists import LEARNED, RECIPES, over
+from lists import LEARNED, RECIPES, TINY, over
 
 from condensery.cli import RECIPES as NAMED
 from condensery.data import digits
 from condensery.errors import InputError
 from condensery.evaluation import evaluate
 from condensery.net import Net
+from condensery.networks import build, initial
+from condensery.pixels import PixelSpace
 from condensery.protocols import dc2021
-from condensery.recipes import DC, Random
+from condensery.randomness import rng
+from condensery.recipes import DC, DSA, IDC, Random
 from condensery.running import provenance
+from condensery.synthetic import SyntheticSet
 
 
 @over(RECIPES)
@@ -21,16 +25,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(part):
     a, b, c = (replace(part, seed=seed).condense(real) for seed in (0, 0, 1))
     assert torch.equal(a.bases, b.bases)
     assert a.bases.shape == (3, part.ipc, 1, 8, 8)
-    if part.name in ("dc", "random"):
+    if part.name in ("dc", "dsa", "idc", "random"):
         assert not torch.equal(a.bases, c.bases)
 
 
 @over(LEARNED)
 def test_what_is_learned_matches_better_than_what_it_started_from(part):
-    losses = []
-    replace(part, outer_steps=20).condense(blobs(), observe=lambda step: losses.append(step.loss))
-    assert len(losses) == replace(part, outer_steps=20).steps
-    assert sum(losses[-5:]) < sum(losses[:5])
+    """At the same points, on the same real rows, with the same changes of both, as images that stay as they were."""
+    losses = {}
+    for lr in (part.lr, 0.0):
+        recipe = replace(part, outer_steps=20, lr=lr)
+        recipe.condense(blobs(), observe=lambda step, lr=lr: losses.setdefault(lr, []).append(step.loss))
+        assert len(losses[lr]) == recipe.steps
+    late = recipe.steps // 2
+    assert sum(losses[part.lr][late:]) < sum(losses[0.0][late:])
 
 
 @over(RECIPES)
@@ -58,6 +66,109 @@ def test_dcs_defaults_are_the_papers():
     recipe = DC()
     assert (recipe.outer_steps, recipe.lr, recipe.network_lr, recipe.real_rows) == (1000, 0.1, 0.01, 256)
     assert (recipe.init, recipe.distance, recipe.net.width) == ("noise", "layerwise_cosine", 128)
+
+
+def test_dsas_defaults_are_the_papers():
+    recipe = DSA()
+    assert (recipe.outer_steps, recipe.lr, recipe.network_lr, recipe.real_rows) == (1000, 0.1, 0.01, 256)
+    assert (recipe.steps, DSA(ipc=1).steps, DSA(ipc=50).steps) == (10_000, 1000, 50_000)
+
+
+def test_idcs_defaults_are_the_programs():
+    recipe, fashion, digits = IDC(), IDC.published("fashionmnist"), IDC.published("mnist")
+    assert (recipe.steps, recipe.factor, recipe.lr, recipe.real_rows, recipe.network_rows) == (
+        200_000,
+        2,
+        5e-3,
+        64,
+        2000,
+    )
+    assert (recipe.distance, recipe.augment, recipe.cutmix) == ("squared_euclidean", "color_crop_cutout", 0.5)
+    assert (fashion.distance, fashion.lr, fashion.network_rows, fashion.cutmix) == ("l1", 1e-4, 500, 0.5)
+    assert (digits.augment, digits.cutmix) == ("color_crop", 0.0)
+    hundred = IDC.published("imagenet100")
+    assert (hundred.factor, hundred.early_epochs, hundred.pool, hundred.network_lr) == (3, 5, 10, 0.1)
+    with pytest.raises(InputError, match="fashionmnist"):
+        IDC.published("fashion")
+
+
+@pytest.mark.parametrize(("ipc", "side", "rate"), [(10, 32, 5e-3), (1, 32, 5e-4), (50, 32, 2.5e-2), (10, 64, 2e-2)])
+def test_idcs_rate_is_scaled_as_in_the_program(ipc, side, rate):
+    real = blobs(shape=(3, side, side), sizes=(2,) * 12)
+    synthetic = SyntheticSet(torch.zeros(12, ipc, 1, 1, 1), real.space)
+    group = IDC(ipc=ipc)._optimizer(synthetic, real).param_groups[0]
+    assert group["lr"] == pytest.approx(2 * rate, rel=1e-3)  # momentum 0.5: every step goes twice as far in the end
+    assert group["momentum"] < 1e-3
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("classes", [1, 2, 3, 7])
+def test_one_update_of_all_classes_is_the_programs_class_by_class_updates(classes, momentum):
+    """The program: after each class's gradient one SGD step of the whole tensor, so that the others drift on."""
+    start = torch.randn(classes, 2, 1, 8, 8, dtype=torch.float64)
+
+    def slope(x, i):  # any function of the class's own images and of the step
+        return (x * (i + 1)).sin() + 0.3 * x
+
+    s = torch.nn.Parameter(start.clone())
+    theirs = torch.optim.SGD([s], 0.05 / 10, momentum)
+    seen_there = []
+    for i in range(12):
+        for c in range(classes):
+            seen_there.append(s.detach()[c].clone())
+            s.grad = torch.zeros_like(s)
+            s.grad[c] = slope(s.detach()[c], i)
+            theirs.step()
+    real = blobs(sizes=(2,) * classes)
+    synthetic = SyntheticSet(start.clone(), PixelSpace((0.5,), (0.5,)))
+    ours = IDC(ipc=1, lr=0.05, momentum=momentum, base_size=8)._optimizer(synthetic, real)
+    seen_here = []
+    for i in range(12):
+        seen_here += list(synthetic.bases.detach().clone())
+        synthetic.bases.grad = slope(synthetic.bases.detach(), i)
+        ours.step()
+    assert torch.allclose(torch.stack(seen_here), torch.stack(seen_there), atol=1e-12)
+
+
+def test_idc_is_algorithm_1_written_out():
+    """IDC-I without augmentation by hand: restarts, matches in networks trained on real rows, clamping a restart."""
+    real, ce = blobs(), torch.nn.functional.cross_entropy
+    recipe = IDC(
+        ipc=1, factor=1, outer_steps=2, inner_steps=3, lr=0.5, base_size=8, augment="none", cutmix=0.0, real_rows=6,
+        network_rows=12, network_lr=0.1, net=TINY,
+    )  # fmt: skip
+    s = real.space.unit(real.sample(1, range(3), lambda c: rng(0, "random real", c)).x).requires_grad_()
+    velocity, network = torch.zeros_like(s), build(TINY, real.shape, 3).double()
+    decay = 0.5**3
+    for k in range(2):
+        network.load_state_dict(initial(network, rng(0, "weights", k)).params)
+        updates = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4)
+        filters = [p for p in network.parameters() if p.ndim == 4]
+        for i in range(3):
+            loss = 0
+            for c in range(3):
+                batch = real.sample(6, [c], lambda c, k=k, i=i: rng(0, "real", k, i, c))
+                g_real = torch.autograd.grad(ce(network(batch.x[0]), batch.y[0]), filters)
+                rows, labels = real.space.normalise(s[c]), torch.tensor([c])
+                g_syn = torch.autograd.grad(ce(network(rows), labels), filters, create_graph=True)
+                loss = loss + sum((a - b).square().sum() for a, b in zip(g_syn, g_real, strict=True))
+            velocity = decay * velocity + torch.autograd.grad(loss, s)[0]
+            s = (s - 0.05 * (1 - decay) / 0.5 * velocity).detach().requires_grad_()
+            order = real.minibatches(6, rng(0, "order", "schedule", k, i, 0))
+            for _, (x, y, _) in zip(range(2), order, strict=False):
+                updates.zero_grad()
+                ce(network(x), y).backward()
+                updates.step()
+        s = s.detach().clamp(0, 1).requires_grad_()
+    assert torch.allclose(recipe.condense(real).bases.detach(), s.detach(), atol=1e-9)
+
+
+@over({name: recipe for name, recipe in RECIPES.items() if recipe.name == "idc"})
+def test_idcs_pixels_are_stored_in_the_unit_range(part):
+    synthetic = replace(part, lr=10 * part.lr).condense(blobs())
+    assert synthetic.space.stored == "unit"
+    assert synthetic.bases.min() >= 0
+    assert synthetic.bases.max() <= 1
 
 
 def test_a_chosen_set_holds_real_rows_of_its_class_each_once():
@@ -89,6 +200,10 @@ def test_clamped_pixels_stay_in_the_unit_range():
 
 
 WRONG = [
+    *(
+        (IDC, field)
+        for field in ({"formation": "x"}, {"optimizer": "x"}, {"factor": 0}, {"momentum": 1.0}, {"cutmix": 2})
+    ),
     *((DC, field) for field in ({"init": "Real"}, {"distance": "x"}, {"match": "x"}, {"lr": float("nan")}, {"ipc": 0})),
     *((Net, field) for field in ({"norm": "x"}, {"pooling": "mean"}, {"activation": "x"}, {"family": "x"})),
 ]

@@ -2,11 +2,14 @@ import torch
 from conftest import blobs
 from lists import TINY
 
+from condensery.augment import Augmentation, Colour, Crop, CutMix
+from condensery.checkpoint import Interrupted, Keeper
 from condensery.net import Net
 from condensery.networks import build
-from condensery.schedules import Fresh, TrainedOnSynthetic, walk
+from condensery.randomness import rng
+from condensery.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
 from condensery.synthetic import SyntheticSet, noise
-from condensery.training import SGD
+from condensery.training import SGD, fit
 
 SYNTHETIC = SyntheticSet.from_rows(noise(blobs(), 2, 0), blobs().space)
 
@@ -58,3 +61,85 @@ def test_batch_norm_statistics_come_from_real_rows_at_every_point():
         rows = real.read(slice(0, 21))
         estimate = point.with_statistics_of(rows).buffers[name]
         assert torch.allclose(point.buffers[name], estimate, atol=0.2)
+
+
+def on_real(outer=3, inner=4, rows=12, **more):
+    how = SGD(0.1, 0.9, 5e-4, batch_size=6)
+    return TrainedOnReal(build(TINY, (1, 8, 8), 3).double(), outer, inner, rows, how, seed=0, **more)
+
+
+def test_weights_trained_on_real_rows_do_not_read_the_synthetic_set():
+    other = SyntheticSet.from_rows(noise(blobs(), 2, 1), blobs().space)
+    for a, b in zip(walk(on_real(), SYNTHETIC, blobs()), walk(on_real(), other, blobs()), strict=True):
+        assert all(torch.equal(a.params[k], b.params[k]) for k in a.params)
+
+
+def test_between_two_matches_the_network_goes_on_as_one_training_would():
+    """Momentum lives as long as the weights: two advances are the steps of one run on the same minibatches."""
+    first, second, third = list(walk(on_real(outer=1, inner=3), SYNTHETIC, blobs()))
+    network = first.placed().train()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4)
+    real = blobs()
+    for inner in (0, 1):
+        order = real.minibatches(6, rng(0, "order", "schedule", 0, inner, 0))
+        for _, (x, y, _) in zip(range(2), order, strict=False):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(x), y).backward()
+            optimizer.step()
+        after = (second, third)[inner]
+        assert all(torch.allclose(p, after.params[k], atol=1e-12) for k, p in network.named_parameters())
+    assert first.momenta == {}
+    assert set(third.momenta) == set(third.params)
+
+
+def test_a_restart_is_fresh_and_its_early_phase_trains_on_all_rows():
+    plain, early = list(walk(on_real(), SYNTHETIC, blobs())), list(walk(on_real(early=2), SYNTHETIC, blobs()))
+    for outer in range(3):
+        start = plain[4 * outer]
+        steps = -(-21 // 6) * 2
+        trained = fit(start, blobs(), SGD(0.1, 0.9, 5e-4, 6), steps, 0, ("early", outer))
+        assert all(torch.equal(trained.params[k], early[4 * outer].params[k]) for k in trained.params)
+        assert not torch.equal(start.params["head.weight"], plain[0].params["head.weight"]) or outer == 0
+
+
+def test_a_pool_is_trained_once_and_drawn_from():
+    points = list(walk(on_real(outer=12, inner=1, early=1, pool=2), SYNTHETIC, blobs()))
+    kinds = {tuple(p.params["head.weight"].flatten().tolist()) for p in points}
+    assert len(kinds) == 2
+    assert [p.outer for p in points] == list(range(12))
+    again = on_real(outer=12, inner=1, early=1, pool=2).start(5, blobs())
+    assert torch.equal(again.params["head.weight"], points[5].params["head.weight"])
+
+
+def test_augmentation_and_mixing_change_the_weights():
+    plain = list(walk(on_real(1, 2), SYNTHETIC, blobs()))[1].params["head.weight"]
+    for more in ({"augment": Augmentation((Colour(), Crop()))}, {"mix": CutMix(1.0)}):
+        changed = list(walk(on_real(1, 2, **more), SYNTHETIC, blobs()))[1].params["head.weight"]
+        assert not torch.equal(plain, changed)
+
+
+def test_a_walk_on_real_rows_resumes_at_any_point():
+    points = list(walk(on_real(), SYNTHETIC, blobs()))
+    for start in (0, 3, 5, 11):
+        rest = list(walk(on_real(), SYNTHETIC, blobs(), points[start]))
+        assert [p.key for p in rest] == [p.key for p in points[start:]]
+        assert torch.equal(rest[-1].params["head.weight"], points[-1].params["head.weight"])
+
+
+def test_an_early_phase_stopped_at_every_step_ends_with_the_same_weights(tmp_path):
+    whole = on_real(early=2).start(1, blobs())
+    sessions = 0
+    while True:
+        sessions += 1
+        asked = iter([False, True])
+        keeper = Keeper(tmp_path / "checkpoint.safetensors", {"run": 1}, stop=lambda asked=asked: next(asked, True))
+        try:
+            parts = on_real(early=2).start(1, blobs(), keeper.beside)
+            break
+        except Interrupted:
+            assert sessions < 20
+    assert sessions == 8
+    assert all(torch.equal(whole.params[k], parts.params[k]) for k in whole.params)
+    # the next restart's early phase takes the same file, whatever is in it
+    other = on_real(early=2).start(2, blobs(), Keeper(tmp_path / "checkpoint.safetensors", {"run": 1}).beside)
+    assert torch.equal(other.params["head.weight"], on_real(early=2).start(2, blobs()).params["head.weight"])

@@ -14,20 +14,24 @@ from condensery.synthetic import SyntheticSet
 @given(
     classes=st.integers(1, 3),
     ipc=st.integers(1, 4),
-    shape=st.tuples(st.sampled_from([1, 3]), st.integers(4, 9), st.integers(4, 9)),
+    shape=st.tuples(st.sampled_from([1, 3]), st.integers(5, 9), st.integers(5, 9)),
     stored=st.sampled_from(["normalised", "unit"]),
 )
 @settings(max_examples=25, deadline=None)
 def test_decoding_laws(part, classes, ipc, shape, stored):
-    space = PixelSpace((0.4,) * shape[0], (0.3,) * shape[0], stored)
-    rows = torch.randn(classes, ipc, *shape, dtype=torch.float64)
-    synthetic = SyntheticSet.from_rows(rows, space, part().double())
+    space, decoder = PixelSpace((0.4,) * shape[0], (0.3,) * shape[0], stored), part(shape[0], ipc)
+    rows = torch.randn(classes, decoder.initial_rows(ipc), *shape, dtype=torch.float64)
+    synthetic = SyntheticSet.from_rows(rows, space, decoder)
+    assert synthetic.bases.shape == (classes, ipc, *decoder.base_shape(shape))
     batch = synthetic()
-    k = batch.x.shape[1] // ipc
-    assert batch.x.shape == (classes, ipc * k, *shape)
-    assert batch.y.tolist() == [[c] * (ipc * k) for c in range(classes)]
-    for n in range(1, ipc + 1):  # prefix law: the first n bases decode alike whatever follows
-        assert torch.equal(synthetic(images=n).x, batch.prefix(n * k).x)
+    n = batch.y.shape[1]
+    assert batch.x.shape == (classes, n, *shape)
+    assert batch.y.tolist() == [[c] * n for c in range(classes)]
+    before = 0
+    for images in range(1, ipc + 1):  # prefix law: the first bases decode alike whatever follows, and each gives rows
+        first = synthetic(images=images).x
+        assert first.shape[1] > before
+        assert torch.equal(first, batch.prefix(before := first.shape[1]).x)
     for c in range(classes):  # a class decodes alike alone
         assert torch.equal(synthetic([c]).x[0], batch.x[c])
     batch.x.square().sum().backward()

@@ -24,8 +24,8 @@ _HOME = {
     "condensery.errors": ("InputError", "RunError"),
     "condensery.evaluation": ("Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"),
     "condensery.net": ("Net",),
-    "condensery.protocols": ("dc2021", "fixed_steps", "whole"),
-    "condensery.recipes": ("DC", "Forgetting", "Herding", "KCenter", "Random"),
+    "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "whole"),
+    "condensery.recipes": ("DC", "DSA", "IDC", "Forgetting", "Herding", "KCenter", "Random"),
     "condensery.running": ("run",),
     "condensery.synthetic": ("SyntheticSet",),
 }  # fmt: skip

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
-from condensery.decoders import Decoder, Pixels
+from condensery.decoders import Bound, Decoder, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError
 from condensery.net import Net
-from condensery.pixels import PixelSpace
+from condensery.pixels import PixelSpace, Whitening
 from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
@@ -25,7 +25,9 @@ __all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
 FORMAT = 1
 NAME = "condensed.safetensors"
 """What a run calls its artifact."""
-_DECODERS: dict[str, type[Decoder]] = {"pixels": Pixels}
+_DECODERS: dict[str, type[Decoder]] = {
+    "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,19 @@ def save(path: str | Path, condensed: Condensed) -> Path:
     Raises:
         OSError: it could not be written.
     """
-    synthetic = condensed.synthetic
+    synthetic, space = condensed.synthetic, condensed.space
     decoder = next(name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind)
     head = {
         "format": FORMAT,
         "version": condensed.version,
         "class_names": condensed.class_names,
-        "space": {"stored": synthetic.space.stored, "mean": synthetic.space.mean, "std": synthetic.space.std},
-        "decoder": {"name": decoder},
+        "space": {
+            "stored": space.stored,
+            "mean": space.mean,
+            "std": space.std,
+            "whitened": space.whitening is not None,
+        },
+        "decoder": {"name": decoder, **synthetic.decoder.arguments},
         "shape": list(synthetic(range(1), 1).x.shape[2:]),
         "recipe": condensed.recipe,
         "steps": condensed.steps,
@@ -124,7 +131,10 @@ def save(path: str | Path, condensed: Condensed) -> Path:
         "bytes": synthetic.bytes,
         "data": condensed.data,
     }
-    write_tensors(path := Path(path), synthetic.state_dict(), head)
+    tensors = synthetic.state_dict()
+    if space.whitening:
+        tensors |= {"whitening.centre": space.whitening.centre, "whitening.matrix": space.whitening.matrix}
+    write_tensors(path := Path(path), tensors, head)
     return path
 
 
@@ -165,8 +175,13 @@ def _instead(folder: Path) -> str:
 
 
 def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
-    space = PixelSpace(tuple(head["space"]["mean"]), tuple(head["space"]["std"]), head["space"]["stored"])
-    decoder = _DECODERS[head["decoder"]["name"]]()
+    about = head["space"]
+    whitening = (
+        Whitening(tensors.pop("whitening.centre"), tensors.pop("whitening.matrix")) if about["whitened"] else None
+    )
+    space = PixelSpace(tuple(about["mean"]), tuple(about["std"]), about["stored"], whitening)
+    kind, arguments = head["decoder"]["name"], {k: v for k, v in head["decoder"].items() if k != "name"}
+    decoder = _DECODERS[kind](**arguments)
     bases = tensors["bases"]
     if not torch.isfinite(bases).all():
         raise ValueError("NaN or infinity among the images")

@@ -1,54 +1,382 @@
-"""Augmentation: parameters are drawn once, then applied to any rows."""
+"""Differentiable augmentation: parameters ω are drawn once, then applied to any rows.
 
+An `Augmentation` says which operations; `draw` gives every row its own ω (network training), `siamese` one ω a class,
+which real and synthetic rows then share (DSA). Operations act on normalised rows, in the order colour, geometry,
+cutout; flips, crops, scalings and rotations are affine maps, multiplied into one and done by one `grid_sample`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import log, pi, sqrt
+from typing import Literal
+from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["OneOfCropScaleRotate"]
+from condensery.randomness import PerClass
+
+__all__ = [
+    "Augmentation", "Colour", "Crop", "Cut", "CutMix", "Cutout", "Flip", "Lighting", "Omega", "Operation",
+    "ResizedCrop", "Rotate", "Scale",
+]  # fmt: skip
+
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class OneOfCropScaleRotate:
-    """One operation a row: a crop, a scaling or a rotation, all of them one affine map and one `grid_sample`.
+class Omega:
+    """The drawn parameters ω of m augmentations, on the CPU.
 
     Arguments:
-        crop: pixels; the row is shifted by up to this many whole pixels each way.
-        scale: each side is scaled by a factor from [1 - scale, 1 + scale].
-        rotate: degrees; the row is turned by up to this angle each way.
-
-    What comes in from outside the image has the mean of that row and channel.
-
-    References:
-        DC appendix A ("crop, scale and rotate", MNIST only); the strengths are the released program's.
+        shift: (m, channels), added to a channel.
+        factors: (m, 2), on saturation and on contrast.
+        maps: (m, 3, 3), from a place in the result to the place in the image that it shows; sides run from -1 to 1.
+        box: (m, 4), what is cut out: first row, row after the last, first column, column after the last.
     """
 
-    crop: int = 4
-    scale: float = 0.2
-    rotate: float = 45.0
+    shift: Tensor
+    factors: Tensor
+    maps: Tensor
+    box: Tensor
 
-    def draw(self, rows: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """Affine maps (rows, 2, 3) for images of `height` x `width` pixels."""
-        u = torch.rand(rows, 3, generator=generator)
-        maps = torch.zeros(rows, 2, 3)
-        for row, (which, a, b) in enumerate(u.tolist()):
-            maps[row] = torch.tensor(self._map(int(which * 3), a, b, height, width))
-        return maps
+    @classmethod
+    def neutral(cls, count: int, channels: int) -> "Omega":
+        """`count` parameters that change nothing."""
+        maps = torch.eye(3).expand(count, 3, 3)
+        return cls(torch.zeros(count, channels), torch.ones(count, 2), maps, torch.zeros(count, 4))
 
-    def _map(self, which: int, a: float, b: float, height: int, width: int) -> list[list[float]]:
-        if which == 0:  # whole pixels keep the image sharp, every shift as likely; a pixel is 2 / side on the grid
-            right, down = (int(u * (2 * self.crop + 1)) - self.crop for u in (a, b))
-            return [[1, 0, 2 * right / width], [0, 1, 2 * down / height]]
-        a, b = 2 * a - 1, 2 * b - 1
-        if which == 1:
-            return [[1 / (1 + a * self.scale), 0, 0], [0, 1 / (1 + b * self.scale), 0]]
-        angle = a * self.rotate * pi / 180
-        return [[cos(angle), -sin(angle), 0], [sin(angle), cos(angle), 0]]
+    def then(self, other: "Omega") -> "Omega":
+        """Both, `other` after this one."""
+        cut = (other.box != 0).any(1, keepdim=True)
+        box = torch.where(cut, other.box, self.box)
+        return Omega(self.shift + other.shift, self.factors * other.factors, self.maps @ other.maps, box)
 
-    def __call__(self, x: Tensor, maps: Tensor) -> Tensor:
-        """Rows (n, channels, height, width) moved by their maps (n, 2, 3); differentiable."""
-        grid = F.affine_grid(maps.to(x), list(x.shape), align_corners=False)
-        fill = x.mean((2, 3), keepdim=True)
-        return F.grid_sample(x - fill, grid, padding_mode="zeros", align_corners=False) + fill
+    def where(self, mask: Tensor, other: "Omega") -> "Omega":
+        """This where `mask` (m,) is true, elsewhere `other`."""
+        two, three = mask[:, None], mask[:, None, None]
+        return Omega(
+            torch.where(two, self.shift, other.shift),
+            torch.where(two, self.factors, other.factors),
+            torch.where(three, self.maps, other.maps),
+            torch.where(two, self.box, other.box),
+        )
+
+
+class Operation(Interface):
+    """One kind of change, with its strength."""
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        """Parameters from numbers `u` (m, 4), uniform in [0, 1), for images of `shape`."""
+        ...
+
+
+def _between(u: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * u
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Brightness, saturation and contrast together.
+
+    Arguments:
+        brightness: at most so much is added to or taken from all pixels (normalised units).
+        saturation: a pixel's distance from its mean over channels times a factor from 1 ± this.
+        contrast: a pixel's distance from the image's mean times a factor from 1 ± this.
+
+    References:
+        DSA section 4; the strengths are the released program's.
+    """
+
+    brightness: float = 0.5
+    saturation: float = 1.0
+    contrast: float = 0.5
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        omega = Omega.neutral(len(u), shape[0])
+        shift = _between(u[:, :1], -self.brightness, self.brightness).expand(-1, shape[0])
+        width = torch.tensor([self.saturation, self.contrast])
+        return Omega(shift, 1 + width * (2 * u[:, 1:3] - 1), omega.maps, omega.box)
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Noise along the principal colours of ImageNet; nothing for images that have not 3 channels.
+
+    Arguments:
+        strength: standard deviation of the noise.
+
+    References:
+        Krizhevsky et al. 2012, section 4.1: eigenvalues and eigenvectors; IDC's ImageNet evaluation takes 0.1.
+    """
+
+    strength: float = 0.1
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        omega = Omega.neutral(len(u), shape[0])
+        if shape[0] != 3:
+            return omega
+        values = torch.tensor([0.2175, 0.0188, 0.0045])
+        vectors = torch.tensor(
+            [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+        )  # fmt: skip
+        std = torch.tensor([0.229, 0.224, 0.225])  # they hold for values in [0, 1]; rows are normalised
+        noise = torch.special.ndtri(u[:, :3].clamp(1e-6, 1 - 1e-6)) * self.strength
+        return Omega((noise * values) @ vectors.T / std, omega.factors, omega.maps, omega.box)
+
+
+def _moved(maps: Tensor, shape: Shape) -> Omega:
+    omega = Omega.neutral(len(maps), shape[0])
+    return Omega(omega.shift, omega.factors, maps, omega.box)
+
+
+def _identities(count: int) -> Tensor:
+    return torch.eye(3).repeat(count, 1, 1)
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left and right change places.
+
+    Arguments:
+        probability: how often.
+    """
+
+    probability: float = 0.5
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        maps = _identities(len(u))
+        maps[:, 0, 0] = torch.where(u[:, 0] < self.probability, -1.0, 1.0)
+        return _moved(maps, shape)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A shift by whole pixels, each as likely (so that the image stays sharp).
+
+    Arguments:
+        share: of the side, rounded to pixels: how far at most, each way.
+    """
+
+    share: float = 0.125
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        maps = _identities(len(u))
+        for axis, side in ((0, shape[2]), (1, shape[1])):
+            most = int(side * self.share + 0.5)
+            pixels = (u[:, axis] * (2 * most + 1)).floor() - most
+            maps[:, axis, 2] = 2 * pixels / side
+        return _moved(maps, shape)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Each side is scaled by its own factor.
+
+    Arguments:
+        least, most: the factors' range.
+    """
+
+    least: float = 1 / 1.2
+    most: float = 1.2
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        maps = _identities(len(u))
+        maps[:, 0, 0] = 1 / _between(u[:, 0], self.least, self.most)
+        maps[:, 1, 1] = 1 / _between(u[:, 1], self.least, self.most)
+        return _moved(maps, shape)
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """A turn about the centre.
+
+    Arguments:
+        degrees: at most, each way.
+    """
+
+    degrees: float = 15.0
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        maps, ratio = _identities(len(u)), shape[1] / shape[2]  # sides run from -1 to 1 whatever their lengths
+        angle = _between(u[:, 0], -self.degrees, self.degrees) * pi / 180
+        maps[:, 0, 0] = maps[:, 1, 1] = angle.cos()
+        maps[:, 0, 1], maps[:, 1, 0] = -angle.sin() * ratio, angle.sin() / ratio
+        return _moved(maps, shape)
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """A part of the image, enlarged to the whole.
+
+    Arguments:
+        least: the part's least share of the area; its sides' ratio lies between 3/4 and 4/3.
+    """
+
+    least: float = 0.5
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        maps = _identities(len(u))
+        area, ratio = _between(u[:, 0], self.least, 1), _between(u[:, 1], log(3 / 4), log(4 / 3)).exp()
+        for axis, share in ((0, (area * ratio).sqrt()), (1, (area / ratio).sqrt())):
+            share = share.clamp(max=1)
+            maps[:, axis, axis] = share
+            maps[:, axis, 2] = (1 - share) * (2 * u[:, 2 + axis] - 1)
+        return _moved(maps, shape)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A box becomes 0; its centre is any pixel, what lies outside the image is lost.
+
+    Arguments:
+        share: the box's sides as a share of the image's.
+    """
+
+    share: float = 0.5
+
+    def drawn(self, u: Tensor, shape: Shape) -> Omega:
+        omega, ends = Omega.neutral(len(u), shape[0]), []
+        for axis, side in ((0, shape[1]), (1, shape[2])):
+            length = int(side * self.share + 0.5)
+            first = (u[:, axis] * (side + 1 - length % 2)).floor() - length // 2
+            ends += [first.clamp(min=0), (first + length).clamp(max=side)]
+        return Omega(omega.shift, omega.factors, omega.maps, torch.stack(ends, 1))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Operations for every row, and one of several.
+
+    Arguments:
+        always: all of these, in this order.
+        one_of: one of these, each as likely.
+        fill: what comes in from outside the image: 0, or that row's and channel's mean.
+
+    References:
+        DSA section 3 (siamese: one ω for real and synthetic rows of a class) and 4 (one of its operations); IDC
+        appendix C.1 (a sequence of them).
+    """
+
+    always: tuple[Operation, ...] = ()
+    one_of: tuple[Operation, ...] = ()
+    fill: Literal["zero", "mean"] = "zero"
+
+    def draw(self, rows: int, shape: Shape, generator: torch.Generator) -> Omega:
+        """One ω a row, for images of `shape` (channels, height, width)."""
+        return self._drawn(torch.rand(rows, self._numbers, generator=generator), shape)
+
+    def siamese(self, classes: Sequence[int], shape: Shape, draw: PerClass) -> Omega:
+        """One ω a class; a class's depends on its own generator only."""
+        return self._drawn(torch.cat([torch.rand(1, self._numbers, generator=draw(c)) for c in classes]), shape)
+
+    @property
+    def _numbers(self) -> int:
+        return 4 * len(self.always) + 5  # 4 an operation, and 1 to choose by
+
+    def _drawn(self, u: Tensor, shape: Shape) -> Omega:
+        omega = Omega.neutral(len(u), shape[0])
+        *each, last = u[:, 1:].split(4, dim=1)
+        for operation, numbers in zip(self.always, each, strict=True):
+            omega = omega.then(operation.drawn(numbers, shape))
+        if self.one_of:
+            chosen, before = (u[:, 0] * len(self.one_of)).long(), omega
+            for i, operation in enumerate(self.one_of):
+                omega = before.then(operation.drawn(last, shape)).where(chosen == i, omega)
+        return omega
+
+    def __call__(self, x: Tensor, omega: Omega) -> Tensor:
+        """Rows changed as ω says; differentiable to any order.
+
+        Arguments:
+            x: normalised rows, `(m, channels, height, width)` for one ω a row, or `(m, n, channels, height, width)`
+                where n rows share one.
+            omega: m parameters.
+        """
+        rows = x[:, None] if x.ndim == 4 else x
+        if (omega.shift != 0).any() or (omega.factors != 1).any():
+            rows = _coloured(rows, omega.shift.to(rows), omega.factors.to(rows))
+        if (omega.maps != torch.eye(3)).any():
+            rows = self._warped(rows, omega.maps.to(rows))
+        if (omega.box != 0).any():
+            rows = rows.masked_fill(_inside(omega.box, *x.shape[-2:]).to(x.device)[:, None, None], 0.0)
+        return rows.reshape(x.shape)
+
+    def _warped(self, rows: Tensor, maps: Tensor) -> Tensor:
+        m, n, channels, height, width = rows.shape
+        grid = F.affine_grid(maps[:, :2], [m, 1, height, width], align_corners=False)
+        fill = rows.mean((3, 4), keepdim=True) if self.fill == "mean" else rows.new_zeros(())
+        flat = (rows - fill if self.fill == "mean" else rows).reshape(m, n * channels, height, width)
+        moved = F.grid_sample(flat, grid, padding_mode="zeros", align_corners=False)
+        return moved.reshape(rows.shape) + fill
+
+
+def _coloured(rows: Tensor, shift: Tensor, factors: Tensor) -> Tensor:
+    saturation, contrast = (f[:, None, None, None, None] for f in factors.unbind(1))
+    rows = rows + shift[:, None, :, None, None]
+    grey = rows.mean(2, keepdim=True)
+    rows = grey + (rows - grey) * saturation
+    mean = rows.mean((2, 3, 4), keepdim=True)
+    return mean + (rows - mean) * contrast
+
+
+def _inside(box: Tensor, height: int, width: int) -> Tensor:
+    """Masks (m, height, width), true inside the boxes."""
+    row, column = torch.arange(height), torch.arange(width)
+    top, bottom, left, right = (end[:, None] for end in box.unbind(1))
+    return ((row >= top) & (row < bottom))[:, :, None] & ((column >= left) & (column < right))[:, None, :]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A drawn CutMix: a box of every row is replaced by another row's.
+
+    Arguments:
+        order: (m,), whose box each row gets.
+        box: first row, row after the last, first column, column after the last.
+        share: of the image that each row keeps, and its label's weight.
+    """
+
+    order: Tensor
+    box: tuple[int, int, int, int]
+    share: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The mixed rows (m, channels, height, width)."""
+        top, bottom, left, right = self.box
+        mixed = x.clone()
+        mixed[:, :, top:bottom, left:right] = x[self.order.to(x.device), :, top:bottom, left:right]
+        return mixed
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Mean cross-entropy with both labels, by their shares."""
+        own, other = F.cross_entropy(logits, y), F.cross_entropy(logits, y[self.order.to(y.device)])
+        return self.share * own + (1 - self.share) * other
+
+
+@dataclass(frozen=True)
+class CutMix:
+    """Boxes change places between the rows of a minibatch, and labels with them (share uniform: beta 1).
+
+    Arguments:
+        probability: how often a minibatch is mixed.
+
+    References:
+        Yun et al. 2019; IDC section 4.2: 0.5 for small images, 1 for ImageNet.
+    """
+
+    probability: float = 0.5
+
+    def draw(self, rows: int, height: int, width: int, generator: torch.Generator) -> Cut | None:
+        """A minibatch's mixing, or None where it stays as it is."""
+        happens, area, down, across = torch.rand(4, generator=generator).tolist()
+        if happens >= self.probability:
+            return None
+        box = []
+        for side, at in ((height, down), (width, across)):
+            centre, half = int(side * at), int(side * sqrt(area)) // 2
+            box += [max(centre - half, 0), min(centre + half, side)]
+        top, bottom, left, right = box
+        share = 1 - (bottom - top) * (right - left) / (height * width)
+        return Cut(torch.randperm(rows, generator=generator), (top, bottom, left, right), share)

@@ -60,13 +60,34 @@ class Keeper:
         identity: what the run is (recipe, data, ...), as JSON; a checkpoint of another run is refused.
         every: seconds between two checkpoints.
         stop: asked before every step; when true the state is written and `Interrupted` raised.
+        strict: whether another run's checkpoint is refused; otherwise it is passed over and replaced.
     """
 
     def __init__(
-        self, path: Path, identity: dict[str, Any], every: float = 30.0, stop: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        every: float = 30.0,
+        stop: Callable[[], bool] = lambda: False,
+        strict: bool = True,
     ):
-        self.path, self.identity, self.every, self.stop = path, identity, every, stop
+        self.path, self.identity, self.every, self.stop, self.strict = path, identity, every, stop, strict
         self._last = time.monotonic()
+
+    def beside(self, name: str, which: str) -> "Keeper":
+        """A keeper for a phase of this run, such as a network's training, in a file of its own.
+
+        Arguments:
+            name: of the file.
+            which: tells phases apart that use the same file one after the other.
+        """
+        path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
+        return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.every, self.stop, strict=False)
+
+    def remove(self) -> None:
+        """Delete the checkpoint, and those beside it."""
+        for path in self.path.parent.glob(f"{self.path.stem}*{self.path.suffix}"):
+            path.unlink(missing_ok=True)
 
     def check(self) -> None:
         """Refuse a checkpoint that is unreadable or another run's, before anything is written.
@@ -99,14 +120,7 @@ class Keeper:
         point: Point | None = None,
         more: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        """Write the state before step `step + 1` if it is time to.
-
-        Arguments:
-            step: steps done.
-            learned: what the optimizer changes: a synthetic set, or a network in training.
-            optimizer: over `learned.parameters()`.
-            point: where the next step matches.
-            more: tensors that the steps change otherwise.
+        """Write the state before step `step + 1` if it is time to; see `write`.
 
         Raises:
             Interrupted: after writing, where the run was asked to stop.
@@ -114,11 +128,32 @@ class Keeper:
         stop = self.stop()
         if not stop and time.monotonic() - self._last < self.every:
             return
+        self.write(step, learned, optimizer, point, more)
+        if stop:
+            raise Interrupted(f"stopped after step {step}")
+
+    def write(
+        self,
+        step: int,
+        learned: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        point: Point | None = None,
+        more: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
+        """Write the state after `step` steps.
+
+        Arguments:
+            step: steps done.
+            learned: what the optimizer changes: a synthetic set, or a network in training.
+            optimizer: over `learned.parameters()`.
+            point: where the next step matches.
+            more: tensors that the steps change otherwise.
+        """
         state = optimizer.state_dict()
         parts: dict[str, Mapping[str, Tensor]] = {"learned": learned.state_dict(), "more": more}
         parts |= {f"optimizer.{i}": tensors for i, tensors in state["state"].items()}
         if point is not None:
-            parts |= {"params": point.params, "buffers": point.buffers}
+            parts |= {"params": point.params, "buffers": point.buffers, "momenta": point.momenta}
         head = {
             "step": step,
             "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
@@ -129,8 +164,6 @@ class Keeper:
         tensors = {f"{part}.{k}": v for part, named in parts.items() for k, v in named.items() if v is not None}
         write_tensors(self.path, tensors, head)
         self._last = time.monotonic()
-        if stop:
-            raise Interrupted(f"stopped after step {step}")
 
     def resume(
         self,
@@ -150,7 +183,12 @@ class Keeper:
         if not self.path.exists():
             return None
         device = next(learned.parameters()).device
-        head, tensors = self._read()
+        try:
+            head, tensors = self._read()
+        except InputError:
+            if self.strict:
+                raise
+            return None
         if head["environment"] != (now := environment(device)):
             log.warning(
                 f"resuming on another set-up ({difference(head['environment'], now)}): the result will not be "
@@ -168,13 +206,14 @@ class Keeper:
         optimizer.load_state_dict({"state": state, "param_groups": head["param_groups"]})
         for name, tensor in part("more.").items():
             more[name].copy_(tensor)
-        if network is None:
+        if network is None or head["point"] is None:
             return State(head["step"])
         # in the network's own order, not the file's: the order in which layers are summed is part of the result
         kept = part("params.") | part("buffers.")
         params = {name: kept[name] for name, _ in network.named_parameters()}
         buffers = {name: kept[name] for name, _ in network.named_buffers()}
-        return State(head["step"], Point(network, params, buffers, **head["point"]))
+        momenta = part("momenta.")
+        return State(head["step"], Point(network, params, buffers, **head["point"], momenta=momenta))
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:

@@ -22,7 +22,7 @@ from condensery import __version__
 from condensery.console import print_table, progress, stoppable
 from condensery.errors import InputError, RunError
 from condensery.net import Net
-from condensery.recipes import DC, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DSA, IDC, Forgetting, Herding, KCenter, Random
 
 if TYPE_CHECKING:
     import torch
@@ -39,13 +39,19 @@ log = logging.getLogger("condensery")
 RECIPES: dict[str, Any] = {
     "dc": DC(),
     "dc:quick": DC.quick(),
+    "dsa": DSA(),
+    "dsa:quick": DSA.quick(),
+    "idc": IDC(),
+    "idc:quick": IDC.quick(),
+    "idc-i:quick": IDC.quick(factor=1),
+    **{f"idc:{data}": IDC.published(data) for data in ("svhn", "mnist", "fashionmnist", "imagenet10", "imagenet100")},
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),
     "forgetting": Forgetting(),
 }
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
-PROTOCOLS = ("dc2021", "fixed-steps", "whole")
+PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "fixed-steps", "whole")
 EMBEDDED = ("digits",)
 FILES = ("mnist", "fashionmnist", "usps")
 
@@ -102,7 +108,7 @@ class Measuring:
     """How to measure."""
 
     protocol: str = "dc2021"
-    """dc2021, fixed-steps or whole."""
+    """dc2021, dsa2021, idc2022, imagenet2022, fixed-steps or whole."""
     repeats: int = 5
     """Networks trained from scratch."""
     seed: int = 0
@@ -386,8 +392,8 @@ def _protocol(measuring: Measuring) -> "Named":
         _writable(Path(measuring.json), f"--json {measuring.json}")
     from condensery import protocols
 
-    table = {"dc2021": protocols.dc2021, "fixed-steps": protocols.fixed_steps, "whole": protocols.whole}
-    return table[measuring.protocol]
+    named: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
+    return named
 
 
 def _writable(path: Path, option: str) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from condensery.augment import Augmentation
 from condensery.checkpoint import Keeper
 from condensery.data import RealSet
 from condensery.errors import RunError
@@ -38,8 +39,10 @@ def condense(
     objective: Objective,
     optimizer: torch.optim.Optimizer,
     seed: int,
+    augment: Augmentation | None = None,
     classes_per_pass: int | None = None,
     project: Callable[[SyntheticSet], None] | None = None,
+    every: int = 1,
     keeper: Keeper | None = None,
     observe: Callable[[Step], None] = lambda step: None,
 ) -> SyntheticSet:
@@ -52,10 +55,12 @@ def condense(
         sampler: which real rows a step sees.
         objective: what is matched.
         optimizer: over `synthetic.parameters()`.
-        seed: of the real rows drawn.
+        seed: of the real rows and augmentations drawn.
+        augment: one draw a class and step, for its real and its synthetic rows (siamese).
         classes_per_pass: classes whose graph is alive at once; 1 on a CPU, all on a GPU by default. Any value gives
             the same step up to rounding.
-        project: puts the set back where it must be, in place, after every update; `SyntheticSet.clamp`, say.
+        project: puts the set back where it must be, in place; `SyntheticSet.clamp`, say.
+        every: steps from one projection to the next.
         keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
         observe: called after every step.
 
@@ -65,23 +70,33 @@ def condense(
         Interrupted: the keeper was asked to stop; the state is kept.
 
     References:
-        DC algorithm 1. The program's order: the losses of all classes are summed and S is updated once a step.
+        DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
+        S is updated once a step.
     """
     state = keeper.resume(synthetic, optimizer, schedule.network) if keeper else None
     step = state.step if state else 0
     total = schedule.outer * schedule.inner
     per_pass = classes_per_pass or (1 if real.device.type == "cpu" else real.classes)
     learned = list(synthetic.parameters())
-    for point in walk(schedule, synthetic, real, state.point if state else None):
+    changes = augment or Augmentation()
+
+    def aside(name: str, which: str) -> Keeper:
+        assert keeper
+        keeper.write(step, synthetic, optimizer)
+        return keeper.beside(name, which)
+
+    resumed = state.point if state else None
+    for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
         if keeper:
             keeper.offer(step, synthetic, optimizer, point)
-        draw = partial(rng, seed, "real", point.outer, point.inner)
+        draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
         optimizer.zero_grad()
         loss = torch.zeros((), dtype=real.dtype, device=real.device)
         for start in range(0, real.classes, per_pass):
             classes = range(start, min(start + per_pass, real.classes))
-            target = objective.target(point, sampler.rows(point, real, classes, draw))
-            part = objective.loss(point, synthetic(classes), target).sum()
+            a = partial(changes, omega=changes.siamese(classes, real.shape, omegas))
+            target = objective.target(point, sampler.rows(point, real, classes, draw).map(a))
+            part = objective.loss(point, synthetic(classes).map(a), target).sum()
             part.backward(inputs=learned)
             loss += part.detach()
         if not torch.isfinite(loss):
@@ -92,9 +107,9 @@ def condense(
             if "overflow" not in str(error):
                 raise
             raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
-        if project:
-            project(synthetic)
         step += 1
+        if project and step % every == 0:
+            project(synthetic)
         observe(Step(step, total, loss.item(), synthetic))
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")

@@ -68,7 +68,7 @@ def evaluate(
         data: its test part is read once a network, after the last epoch; its train part is not used.
         net: the architecture, which need not be the one condensed with; by default that of a loaded set's recipe, or
             the papers' ConvNet.
-        protocol: `dc2021`, `fixed_steps` or `whole`.
+        protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `fixed_steps` or `whole`.
         repeats: networks a set.
         seed: of weights, row order and augmentation.
         observe: called with (networks done, networks in all).
@@ -126,7 +126,7 @@ def _measure(
         for r in range(repeats):
             key = ("evaluation", s, r)
             point = initial(network, rng(seed, "weights", *key))
-            point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment)
+            point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment, rules.mix)
             runs.append(accuracy(point, test))
             observe(len(runs), repeats * len(sets))
     return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)

@@ -1,17 +1,75 @@
 """Pixel spaces: what the numbers in an image tensor mean.
 
-Networks always see *normalised* rows, (x - mean) / std with x in [0, 1]. A synthetic set may store its images
-`normalised` (DC, DSA, DM) or in the `unit` range (IDC); which one is part of every artifact, because a condensed
-set read in the wrong space trains a network to chance.
+Networks always see *normalised* rows, (x - mean) / std with x in [0, 1], whitened after that where the space says so
+(ZCA). A synthetic set may store its images `normalised` (DC, DSA, DM) or in the `unit` range (IDC); which one is part
+of every artifact, because a condensed set read in the wrong space trains a network to chance.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["PixelSpace"]
+__all__ = ["PixelSpace", "Whitening"]
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """ZCA: a linear map after which the values of all pixels are uncorrelated, and images still look like images.
+
+    Arguments:
+        centre: (d,), the mean row, with d = channels · height · width.
+        matrix: (d, d), symmetric.
+
+    References:
+        Krizhevsky 2009, appendix A; IDC appendix E.6 (after KIP's program).
+    """
+
+    centre: Tensor
+    matrix: Tensor
+
+    @classmethod
+    def measured(cls, rows: Iterable[Tensor], strength: float = 0.1) -> "Whitening":
+        """The whitening of `rows`, given in parts (m, channels, height, width).
+
+        Arguments:
+            strength: added to the covariance's eigenvalues, as a share of their mean; keeps the noise of directions
+                in which nothing varies from being blown up.
+
+        Departs: KIP's program first normalises the contrast of every image.
+        """
+        count, total, products = 0, torch.zeros(()), torch.zeros(())
+        for part in rows:
+            flat = part.flatten(1).double()
+            count, total, products = count + len(flat), total + flat.sum(0), products + flat.T @ flat
+        centre = total / count
+        values, vectors = torch.linalg.eigh(products / count - torch.outer(centre, centre))
+        scale = (values.clamp(min=0) + strength * values.mean()).rsqrt()
+        return cls(centre.float(), (vectors * scale @ vectors.T).float())
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        return torch.linalg.inv(self.matrix.double())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normalised rows `(..., channels, height, width)`, whitened; differentiable."""
+        return ((x.flatten(-3) - self.centre.to(x)) @ self.matrix.to(x)).reshape(x.shape)
+
+    def undone(self, x: Tensor) -> Tensor:
+        """Whitened rows as they were."""
+        return (x.flatten(-3) @ self._inverse.to(x) + self.centre.to(x)).reshape(x.shape)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Whitening)
+            and torch.equal(self.centre, other.centre)
+            and torch.equal(self.matrix, other.matrix)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -22,11 +80,13 @@ class PixelSpace:
         mean: per-channel mean of the rows in [0, 1].
         std: per-channel standard deviation of the rows in [0, 1], each above 0.
         stored: the space that stored images live in, `"normalised"` or `"unit"`.
+        whitening: applied last; None for none.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     stored: Literal["normalised", "unit"] = "normalised"
+    whitening: Whitening | None = None
 
     def __post_init__(self) -> None:
         if self.stored not in ("normalised", "unit"):
@@ -41,12 +101,14 @@ class PixelSpace:
     def normalise(self, unit: Tensor) -> Tensor:
         """Rows in [0, 1], shape `(..., channels, height, width)`, to what networks see."""
         mean, std = self._statistics(unit)
-        return (unit - mean) / std
+        rows = (unit - mean) / std
+        return self.whitening(rows) if self.whitening else rows
 
     def unit(self, normalised: Tensor) -> Tensor:
         """The inverse of `normalise` (for display and export; not clamped)."""
         mean, std = self._statistics(normalised)
-        return normalised * std + mean
+        rows = self.whitening.undone(normalised) if self.whitening else normalised
+        return rows * std + mean
 
     def encode(self, normalised: Tensor) -> Tensor:
         """Normalised rows to the stored space."""
@@ -58,9 +120,12 @@ class PixelSpace:
 
     def clamp(self, stored: Tensor) -> Tensor:
         """Stored rows whose pixels outside [0, 1] are moved to its ends (the projection of IDC)."""
+        if self.stored == "unit":
+            return stored.clamp(0, 1)
+        if self.whitening:
+            return self.normalise(self.unit(stored).clamp(0, 1))
         mean, std = self._statistics(stored)
-        low, high = (-mean / std, (1 - mean) / std) if self.stored == "normalised" else (0.0 * mean, 0.0 * mean + 1)
-        return torch.minimum(torch.maximum(stored, low), high)
+        return torch.minimum(torch.maximum(stored, -mean / std), (1 - mean) / std)
 
     def uint8(self, normalised: Tensor) -> Tensor:
         """Normalised rows to true colours, 0 to 255, rounded."""

@@ -8,11 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
 
-from condensery.augment import OneOfCropScaleRotate
+from condensery.augment import (
+    Augmentation,
+    Colour,
+    Crop,
+    CutMix,
+    Cutout,
+    Flip,
+    Lighting,
+    Operation,
+    ResizedCrop,
+    Rotate,
+    Scale,
+)
 from condensery.data import Data
 from condensery.training import SGD
 
-__all__ = ["WHOLE", "Named", "Protocol", "dc2021", "fixed_steps", "whole"]
+__all__ = ["WHOLE", "Named", "Protocol", "dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "whole"]
 
 
 @dataclass(frozen=True)
@@ -22,20 +34,23 @@ class Protocol:
     Arguments:
         name: what tables call it, with what makes it differ between data sets.
         how: the optimiser.
-        epochs: passes over the rows, where `steps` is None.
+        epochs: passes over the rows, where `steps` is None; a number, or a function of how many rows there are.
         steps: optimiser steps whatever the number of rows.
         augment: of every row, each with its own draw.
+        mix: of every minibatch, after that.
     """
 
     name: str
     how: SGD
-    epochs: int = 0
+    epochs: int | Callable[[int], int] = 0
     steps: int | None = None
-    augment: OneOfCropScaleRotate | None = None
+    augment: Augmentation | None = None
+    mix: CutMix | None = None
 
     def steps_for(self, rows: int) -> int:
         """Optimiser steps on `rows` rows."""
-        return self.steps if self.steps is not None else self.how.steps(self.epochs, rows)
+        epochs = self.epochs if isinstance(self.epochs, int) else self.epochs(rows)
+        return self.steps if self.steps is not None else self.how.steps(epochs, rows)
 
 
 Named = Callable[[Data], Protocol]
@@ -60,13 +75,75 @@ def dc2021(data: Data) -> Protocol:
     References:
         DC section 3.1, appendix A and the released program.
     """
-    augmented = data.name.removesuffix("-validation") == "MNIST"
+    augmented = _source(data) == "mnist"
     epochs = 1001 if augmented else 301
     half = (epochs // 2 + 2) / epochs
     how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
     if augmented:
-        return Protocol("dc2021 (1000 epochs, augmented)", how, epochs, augment=OneOfCropScaleRotate())
+        moved = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45)), fill="mean")
+        return Protocol("dc2021 (1000 epochs, augmented)", how, epochs, augment=moved)
     return Protocol("dc2021", how, epochs)
+
+
+def dsa2021(data: Data) -> Protocol:
+    """DSA's evaluation: 1000 epochs, one operation of its strategy a row; otherwise as `dc2021`.
+
+    Colour, crop, cutout, flip, scale, rotate; no flip where it makes another digit (MNIST, SVHN, USPS, digits).
+
+    References:
+        DSA section 4 and the released program (1001 epochs, the rate x 0.1 after 502).
+    """
+    half = 502 / 1001
+    how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
+    operations: tuple[Operation, ...] = (Colour(), Crop(), Cutout(), *_flip(data), Scale(), Rotate())
+    return Protocol("dsa2021", how, 1001, augment=Augmentation(one_of=operations))
+
+
+def idc2022(data: Data) -> Protocol:
+    """IDC's evaluation on small images: 1000 epochs with colour, flip, one of crop, scaling and rotation, and CutMix.
+
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, rate x 0.2 after 2/3 and 5/6 of the epochs; half of the
+    minibatches are mixed. No CutMix on MNIST, no flip where it makes another digit (MNIST, SVHN, USPS, digits).
+
+    References:
+        IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
+    """
+    augment = Augmentation((*_flip(data), Colour()), (Crop(), Scale(), Rotate()))
+    if _source(data) == "mnist":
+        return Protocol("idc2022 (no CutMix)", _TWO_DROPS, 1000, augment=augment)
+    return Protocol("idc2022", _TWO_DROPS, 1000, augment=augment, mix=CutMix(0.5))
+
+
+def imagenet2022(data: Data) -> Protocol:
+    """IDC's evaluation on ImageNet's subsets: a part of the image resized, flip, colour, lighting and CutMix.
+
+    Epochs by the decoded rows a class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to 500, then
+    300; two thirds of that from 100 classes on. Optimiser as in `idc2022`; every minibatch is mixed.
+
+    References:
+        IDC appendix C.1 and the released program.
+    Departs: brightness is added to normalised rows, not multiplied before they are normalised.
+    """
+    classes = data.train.classes
+
+    def epochs(rows: int) -> int:
+        steps = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
+        full = next((epochs for most, epochs in steps if rows <= most * classes), 300)
+        return full if classes < 100 else round(full * 2 / 3)
+
+    augment = Augmentation((ResizedCrop(0.5), Flip(), Colour(0.4, 0.4, 0.4), Lighting(0.1)))
+    return Protocol("imagenet2022", _TWO_DROPS, epochs, augment=augment, mix=CutMix(1.0))
+
+
+_TWO_DROPS = SGD(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 2 / 3 else 0.2 if progress < 5 / 6 else 0.04)
+
+
+def _source(data: Data) -> str:
+    return data.name.removesuffix("-validation").lower()
+
+
+def _flip(data: Data) -> tuple[Operation, ...]:
+    return () if _source(data) in ("mnist", "svhn", "usps", "digits") else (Flip(),)
 
 
 def fixed_steps(data: Data) -> Protocol:

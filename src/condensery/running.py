@@ -46,7 +46,8 @@ class Recipe(Interface):
 def provenance(recipe: Recipe, real: RealSet, name: str) -> dict[str, Any]:
     """What a condensed set is determined by, as JSON: the recipe and the data."""
     fields = {"name": recipe.name, **asdict(cast(Any, recipe))}
-    record = {"recipe": fields, "data": {"name": name, "fingerprint": real.fingerprint, "rows": len(real)}}
+    about = {"name": name, "fingerprint": real.fingerprint, "rows": len(real), "zca": real.space.whitening is not None}
+    record = {"recipe": fields, "data": about}
     return cast(dict[str, Any], json.loads(json.dumps(record)))  # as a file gives it back: lists for tuples
 
 
@@ -96,7 +97,7 @@ def run(
     storage.write(out / "previews" / f"step-{recipe.steps:06d}.png", grid(synthetic))
     session.close("done", condensed.floats, synthetic.bytes)
     artifact.save(out / artifact.NAME, condensed)
-    keeper.path.unlink(missing_ok=True)
+    keeper.remove()
     return condensed
 
 

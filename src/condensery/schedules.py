@@ -1,16 +1,24 @@
 """Schedules: at which points in weight space synthetic and real rows are compared."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol as Interface
 
+from condensery.augment import Augmentation, CutMix
+from condensery.checkpoint import Keeper
 from condensery.data import RealSet
 from condensery.networks import Network, Point, initial
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, TensorRows, fit
 
-__all__ = ["Fresh", "Schedule", "TrainedOnSynthetic", "walk"]
+__all__ = ["Fresh", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
+
+log = logging.getLogger("condensery")
+
+Aside = Callable[[str, str], Keeper]
+"""Keeps the run as it stands, then returns a keeper for a phase of its own: (file's name, which one it is)."""
 
 STATISTICS_ROWS = 16  # real rows a class that batch norm's frozen statistics come from (DC's program)
 
@@ -22,8 +30,8 @@ class Schedule(Interface):
     outer: int
     inner: int
 
-    def start(self, outer: int, real: RealSet) -> Point:
-        """The first point of an outer loop: new weights."""
+    def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
+        """The first point of an outer loop: new weights; `aside` keeps what takes long to make."""
         ...
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
@@ -31,16 +39,23 @@ class Schedule(Interface):
         ...
 
 
-def walk(schedule: Schedule, synthetic: SyntheticSet, real: RealSet, resume: Point | None = None) -> Iterator[Point]:
-    """Every point of the schedule in turn, from `resume` on.
+def walk(
+    schedule: Schedule,
+    synthetic: SyntheticSet,
+    real: RealSet,
+    resume: Point | None = None,
+    outer: int = 0,
+    aside: Aside | None = None,
+) -> Iterator[Point]:
+    """Every point of the schedule in turn, from `resume`, or from the start of the loop `outer`, on.
 
     `synthetic` is read when a point is asked for, so that a network trained on it sees what the step just learned.
     The network is not advanced after the last point of an outer loop: nobody would see it.
     """
     point = resume
-    for outer in range(resume.outer if resume else 0, schedule.outer):
+    for loop in range(resume.outer if resume else outer, schedule.outer):
         if point is None:
-            point = schedule.start(outer, real)
+            point = schedule.start(loop, real, aside)
         yield point
         while point.inner < schedule.inner - 1:
             point = schedule.advance(point, synthetic, real)
@@ -62,7 +77,7 @@ class Fresh:
     def __init__(self, network: Network, outer: int, seed: int):
         self.network, self.outer, self.seed = network, outer, seed
 
-    def start(self, outer: int, real: RealSet) -> Point:
+    def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
         point = initial(self.network, rng(self.seed, "weights", outer), f"{self.seed}/{outer}", outer)
         return _frozen(point, real, self.seed)
 
@@ -78,21 +93,94 @@ class TrainedOnSynthetic(Fresh):
         outer, inner: K and T.
         epochs: passes over the synthetic set between two points, the paper's steps for updating weights.
         how: the update of the weights.
-        seed: of weights and row order.
+        seed: of weights, row order and augmentation.
+        augment: of every row in training, each with its own draw (DSA).
 
     References:
-        DC algorithm 1, lines 2 to 4 and 9. The program counts passes where the paper says steps; up to
-        `how.batch_size` rows (256) the two are the same.
+        DC algorithm 1, lines 2 to 4 and 9; DSA algorithm 1, line 11. The program counts passes where the paper says
+        steps; up to `how.batch_size` rows (256) the two are the same.
     """
 
-    def __init__(self, network: Network, outer: int, inner: int, epochs: int, how: SGD, seed: int):
+    def __init__(
+        self,
+        network: Network,
+        outer: int,
+        inner: int,
+        epochs: int,
+        how: SGD,
+        seed: int,
+        augment: Augmentation | None = None,
+    ):
         super().__init__(network, outer, seed)
-        self.inner, self.epochs, self.how = inner, epochs, how
+        self.inner, self.epochs, self.how, self.augment = inner, epochs, how, augment
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         rows = TensorRows(synthetic())
         steps = self.how.steps(self.epochs, len(rows))
-        trained = fit(point, rows, self.how, steps, self.seed, ("schedule", point.outer, point.inner))
+        trained = fit(point, rows, self.how, steps, self.seed, ("schedule", point.outer, point.inner), self.augment)
+        moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")
+        return _frozen(moved, real, self.seed)
+
+
+class TrainedOnReal(Fresh):
+    """Weights that start at random `outer` times and are trained on real rows between matches.
+
+    Arguments:
+        network: the architecture.
+        outer, inner: restarts, and M points of each.
+        rows: real rows that the weights are trained on between two points.
+        how: the update of the weights; its momentum lives as long as the weights.
+        seed: of weights, row order and augmentation.
+        augment, mix: of the real rows in training, each with its own draw.
+        early: epochs over all real rows before the first point of a restart.
+        pool: where above 0, a restart takes one of so many networks at random; they differ in weights and early
+            phase, so that few early phases serve many restarts.
+
+    References:
+        IDC algorithm 1; section 4.3 (early phase, periodic restarts). `rows`, `early` and `pool` are the program's.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        outer: int,
+        inner: int,
+        rows: int,
+        how: SGD,
+        seed: int,
+        augment: Augmentation | None = None,
+        mix: CutMix | None = None,
+        early: int = 0,
+        pool: int = 0,
+    ):
+        super().__init__(network, outer, seed)
+        self.inner, self.rows, self.how = inner, rows, how
+        self.augment, self.mix, self.early, self.pool = augment, mix, early, pool
+        self._trained: dict[int, Point] = {}
+
+    def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
+        member = outer
+        if self.pool:
+            member = int(rng(self.seed, "member", outer).initial_seed() % self.pool)
+        point = self._trained.get(member) or self._early(member, real, aside)
+        if self.pool:
+            self._trained[member] = point
+        return _frozen(replace(point, outer=outer), real, self.seed)
+
+    def _early(self, member: int, real: RealSet, aside: Aside | None) -> Point:
+        point = initial(self.network, rng(self.seed, "weights", member), f"{self.seed}/{member}")
+        steps = self.how.steps(self.early, len(real))
+        if not steps:
+            return point
+        log.info(f"training network {member} on real rows, {steps} steps, before it is matched in")
+        keeper = aside and aside(f"early-{member}" if self.pool else "early", str(member))
+        key = ("early", member)
+        return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)
+
+    def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
+        steps = self.how.steps(1, min(self.rows, len(real)))
+        key = ("schedule", point.outer, point.inner)
+        trained = fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix)
         moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")
         return _frozen(moved, real, self.seed)
 

@@ -26,7 +26,7 @@ class SyntheticSet(nn.Module):
     def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None):
         super().__init__()
         self.bases = nn.Parameter(bases)
-        self.decoder = decoder or Pixels()
+        self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
         self.space = space
 
     def extra_repr(self) -> str:
@@ -35,21 +35,29 @@ class SyntheticSet(nn.Module):
 
     @classmethod
     def from_rows(cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None) -> "SyntheticSet":
-        """The set whose bases are those of normalised `rows` (C, ipc, channels, height, width)."""
+        """The set whose bases are those of normalised `rows`.
+
+        Arguments:
+            rows: (C, decoder.initial_rows(ipc), channels, height, width); those of another synthetic set, say, which
+                multi-formation then shrinks after the fact (IDC's baseline of post-downsampling).
+            space, decoder: the set's.
+
+        Raises:
+            InputError: the decoder cannot make rows of this shape.
+        """
         decoder = decoder or Pixels()
-        bases = decoder.encode(space.encode(rows).flatten(0, 1))
-        return cls(bases.unflatten(0, rows.shape[:2]), space, decoder)
+        channels, height, width = rows.shape[2:]
+        decoder.base_shape((channels, height, width))
+        return cls(decoder.encode(space.encode(rows)), space, decoder)
 
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
         """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
 
         Returns:
-            x (C', images · k, channels, height, width) and y (C', images · k), base after base.
+            x (C', N, channels, height, width) and y (C', N), the N rows of a class base after base.
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
-        bases = self.bases[ids, :images]
-        rows = self.space.decode(self.decoder(bases.flatten(0, 1)))  # (C' * images, k, ...)
-        x = rows.flatten(0, 1).unflatten(0, (len(ids), -1))
+        x = self.space.decode(self.decoder(self.bases[ids, :images]))
         return Batch(x, ids[:, None].expand(x.shape[:2]))
 
     @torch.no_grad()
@@ -84,14 +92,19 @@ def noise(real: RealSet, ipc: int, seed: int) -> Tensor:
     return torch.stack(rows).to(real.device, real.dtype)
 
 
-def random_real(real: RealSet, ipc: int, seed: int) -> Tensor:
-    """Different random real rows of each class, normalised, shape (C, ipc, channels, height, width).
+def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
+    """Random real rows to make `ipc` bases a class of, normalised, shape (C, N, channels, height, width).
+
+    N is `ipc`, or what the decoder takes (the tiles of multi-formation). Rows differ as long as the class has others.
 
     Raises:
         InputError: a class with fewer than `ipc` rows.
+
+    Departs: IDC's program takes the first rows of the data set.
     """
     check_ipc(real, ipc)
-    return real.sample(ipc, range(real.classes), lambda c: rng(seed, "random real", c)).x
+    rows = decoder.initial_rows(ipc) if decoder else ipc
+    return real.sample(rows, range(real.classes), lambda c: rng(seed, "random real", c)).x
 
 
 def check_ipc(real: RealSet, ipc: int) -> None:
@@ -104,5 +117,5 @@ def check_ipc(real: RealSet, ipc: int) -> None:
     if ipc > smallest:
         raise InputError(
             f"ipc {ipc} is above the training images of class {real.sizes.index(smallest)}, {smallest} after the "
-            f"split; give at most --ipc {smallest}, or initial values that need no real images (--init noise)"
+            f"split; give at most --ipc {smallest}, or a method that can start from noise (dc --init noise)"
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from condensery.augment import OneOfCropScaleRotate
+from condensery.augment import Augmentation, CutMix
 from condensery.checkpoint import Keeper
 from condensery.data import Batch, TestSet
 from condensery.networks import Point, rows_at_once
@@ -74,7 +74,8 @@ def fit(
     steps: int,
     seed: int,
     key: tuple[str | int, ...],
-    augment: OneOfCropScaleRotate | None = None,
+    augment: Augmentation | None = None,
+    mix: CutMix | None = None,
     observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
     keeper: Keeper | None = None,
     observed: Mapping[str, Tensor] = MappingProxyType({}),
@@ -83,14 +84,15 @@ def fit(
     """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
 
     Arguments:
-        point: where training starts; left as it is.
+        point: where training starts, with its momenta if it has any; left as it is.
         rows: gone through in fresh random order until the steps are done.
         how: the optimiser.
         steps: optimiser steps.
-        seed, key: which random numbers (row order and augmentation).
+        seed, key: which random numbers (row order, augmentation, mixing).
         augment: applied to every row with its own draw.
+        mix: applied to the augmented minibatch.
         observe: called with (indices, logits, labels) of every minibatch, before its update.
-        keeper: keeps checkpoints and picks up from the last one; None trains in memory only.
+        keeper: keeps checkpoints, the last one at the end, and picks up from the last one; None trains in memory only.
         observed: tensors that `observe` changes in place, kept with the checkpoints.
         report: called with (steps done, steps, loss) after every update.
 
@@ -98,7 +100,7 @@ def fit(
         Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
-    optimizer = _optimizer(network, how)
+    optimizer = _optimizer(network, how, point.momenta)
     state = keeper.resume(network, optimizer, more=observed) if keeper else None
     step = state.step if state else 0
     per_epoch = -(-len(rows) // how.batch_size)
@@ -113,26 +115,38 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = how.lr * how.schedule(step / steps)
             if augment is not None:
-                x = augment(x, augment.draw(len(x), x.shape[-2], x.shape[-1], rng(seed, "augment", *key, step)))
-            logits = network(x)
+                shape = (x.shape[1], x.shape[2], x.shape[3])
+                x = augment(x, augment.draw(len(x), shape, rng(seed, "augment", *key, step)))
+            cut = mix and mix.draw(len(x), x.shape[2], x.shape[3], rng(seed, "mix", *key, step))
+            logits = network(cut(x) if cut else x)
             if observe is not None:
                 observe(index, logits.detach(), y)
             optimizer.zero_grad()
-            loss = F.cross_entropy(logits, y)
+            loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
             loss.backward()
             optimizer.step()
             step += 1
             if report is not None:
                 report(step, steps, loss.item())
+    if keeper:
+        keeper.write(step, network, optimizer, more=observed)
+    momenta = {k: optimizer.state[p].get("momentum_buffer") for k, p in network.named_parameters()}
     return replace(
         point,
         params={k: v.detach().clone() for k, v in network.named_parameters()},
         buffers={k: v.detach().clone() for k, v in network.named_buffers()},
+        momenta={k: v.clone() for k, v in momenta.items() if v is not None},
     )
 
 
-def _optimizer(network: torch.nn.Module, how: SGD) -> torch.optim.Optimizer:
-    return torch.optim.SGD(network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay)
+def _optimizer(
+    network: torch.nn.Module, how: SGD, momenta: Mapping[str, Tensor] = MappingProxyType({})
+) -> torch.optim.Optimizer:
+    optimizer = torch.optim.SGD(network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay)
+    for name, parameter in network.named_parameters():
+        if name in momenta:
+            optimizer.state[parameter]["momentum_buffer"] = momenta[name].clone()
+    return optimizer
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace
+from condensery.pixels import PixelSpace, Whitening
 from condensery.randomness import PerClass, rng
 
 __all__ = ["Batch", "Data", "RealSet", "TestSet"]
@@ -228,6 +228,21 @@ class Data:
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "Data":
         """The same data, read as `dtype` on `device`."""
         return replace(self, train=self.train.to(dtype, device), test=self.test.to(dtype, device))
+
+    def whitened(self, strength: float = 0.1) -> "Data":
+        """The same data, read through ZCA measured on the training rows; see `Whitening`.
+
+        Raises:
+            InputError: rows too large: ZCA's matrix has (channels · height · width)² entries.
+        """
+        if (values := self.train.images[0].numel()) > 12288:
+            raise InputError(f"ZCA of rows of {values} values takes too much memory; at most 3x64x64")
+        whitening = Whitening.measured((x for x, _ in self.train.slices(1024)), strength)
+        space = replace(self.train.space, whitening=whitening)
+        train = RealSet(
+            self.train.images, self.train.labels, self.train.classes, space, self.train.dtype, self.train.device
+        )
+        return replace(self, train=train, test=self.test.normalised_by(space))
 
     def validation(self, fraction: float = 0.1, seed: int = 0) -> "Data":
         """Data whose train and test parts both come out of `train` (choices are made on this, never on test).

@@ -1,6 +1,6 @@
 """What every network offers, and a network at a place in weight space."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class Point:
         buffers: batch norm's running statistics, by name (empty for other norms).
         key: identity of the weights, for caches and messages.
         outer, inner: where in its schedule the point lies.
+        momenta: the optimiser's, by name, where training goes on from here; empty at a start.
     """
 
     network: Network
@@ -58,6 +59,7 @@ class Point:
     key: str = ""
     outer: int = 0
     inner: int = 0
+    momenta: State = field(default_factory=dict)
 
     def logits(self, x: Tensor, params: State | None = None) -> Tensor:
         """Logits (n, classes) of normalised rows `x`, at this point or at other weights of the same network."""

@@ -5,5 +5,7 @@ Importing them needs no torch; it loads when a recipe condenses.
 
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random
 from condensery.recipes.dc import DC
+from condensery.recipes.dsa import DSA
+from condensery.recipes.idc import IDC
 
-__all__ = ["DC", "Forgetting", "Herding", "KCenter", "Random"]
+__all__ = ["DC", "DSA", "IDC", "Forgetting", "Herding", "KCenter", "Random"]

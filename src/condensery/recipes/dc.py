@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from condensery.data import RealSet
     from condensery.synthetic import SyntheticSet
 
-__all__ = ["DC"]
+__all__ = ["DC", "paper_epochs"]
+
+
+def paper_epochs(inner_steps: int) -> int:
+    """Passes over the synthetic set between two matches: 50 for T = 10, 500 / T above (DC appendix A)."""
+    return min(50, max(1, round(500 / inner_steps)))
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,8 @@ class DC:
         return self.inner_steps or self.ipc
 
     @property
-    def _network_epochs(self) -> int:  # appendix A: 50 for 10 images a class, 500 / T above
-        return min(50, max(1, round(500 / self._inner_steps))) if self.network_epochs is None else self.network_epochs
+    def _network_epochs(self) -> int:
+        return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None

@@ -1,0 +1,6 @@
+"""Decoders: what turns stored bases into training rows. Parameterizations differ only here."""
+
+from condensery.decoders.decoder import Decoder, Pixels
+from condensery.decoders.formation import Bound, Learnable, MultiScale, Uniform, bound
+
+__all__ = ["Bound", "Decoder", "Learnable", "MultiScale", "Pixels", "Uniform", "bound"]

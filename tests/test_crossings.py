@@ -1,0 +1,64 @@
+"""Every parameterization x objective x schedule works together, without a line of its own."""
+
+import pytest
+import torch
+from conftest import blobs
+from lists import DECODERS, TINY
+
+from condensery.augment import Augmentation, Colour, Crop, CutMix
+from condensery.condensing import condense
+from condensery.distances import squared_euclidean
+from condensery.networks import build
+from condensery.objectives import GradientMatching, Objective, convolutions
+from condensery.pixels import PixelSpace
+from condensery.samplers import Uniform
+from condensery.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
+from condensery.synthetic import SyntheticSet, random_real
+from condensery.training import SGD
+
+
+class Means(Objective):
+    """An objective in five lines: the mean embedding."""
+
+    distance = staticmethod(squared_euclidean)
+
+    def statistic(self, point, batch, weight=None):
+        network = point.placed().eval()
+        weight = torch.full(batch.y.shape, 1 / batch.y.shape[1], dtype=batch.x.dtype) if weight is None else weight
+        embedded = network.embed(batch.flat()[0]).unflatten(0, batch.y.shape)
+        return [(embedded * weight[..., None]).sum(1)]
+
+
+OBJECTIVES = {
+    "gradient": GradientMatching,
+    "gradient of convolutions, squared": lambda: GradientMatching(squared_euclidean, convolutions),
+    "mean embedding": Means,
+}
+HOW = SGD(0.05, 0.9, batch_size=6)
+SCHEDULES = {
+    "fresh": lambda net: Fresh(net, 20, seed=0),
+    "trained on synthetic": lambda net: TrainedOnSynthetic(net, 4, 5, 2, HOW, 0, Augmentation((Colour(),))),
+    "trained on real": lambda net: TrainedOnReal(net, 4, 5, 12, HOW, 0, Augmentation((Colour(),)), CutMix(0.5)),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
+def test_twenty_steps_move_every_stored_parameter(decoder, objective, schedule):
+    real, ipc = blobs(), 2
+    decoder = decoder(1, ipc)
+    space = PixelSpace(real.space.mean, real.space.std, "unit")
+    synthetic = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), space, decoder)
+    before = {name: p.detach().clone() for name, p in synthetic.named_parameters()}
+    network = build(TINY, real.shape, 3).double()
+    losses = []
+    condense(
+        real, synthetic, schedule(network), Uniform(6), objective(),
+        torch.optim.Adam(synthetic.parameters(), 1e-3), 0, Augmentation((Colour(), Crop())),
+        observe=lambda step: losses.append(step.loss),
+    )  # fmt: skip
+    assert len(losses) == 20
+    for name, parameter in synthetic.named_parameters():
+        assert parameter.dtype == torch.float64
+        assert (parameter != before[name]).all(), name
