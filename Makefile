@@ -9,7 +9,7 @@ endif
 .PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/.core
-	$(BIN)/condensery compare --data digits --ipc 1 --methods random herding dc --out runs/demo
+	$(BIN)/condensery compare --data digits --ipc 1 --methods random herding dc idc --out runs/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -10,40 +10,57 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from condensery import storage
+from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.checkpoint import environment
 from condensery.data import RealSet
+from condensery.decoders import Uniform
+from condensery.distances import squared_euclidean
 from condensery.networks import ConvNet, initial
-from condensery.objectives import GradientMatching
+from condensery.objectives import GradientMatching, convolutions
 from condensery.randomness import rng
-from condensery.synthetic import SyntheticSet, noise
-from condensery.training import SGD, TensorRows, fit
+from condensery.synthetic import SyntheticSet, noise, random_real
+from condensery.training import SGD, Rows, TensorRows, fit
 
 CLASSES, ROUNDS = 10, 5
 
 
 def cases(shape: tuple[int, int, int], ipc: int) -> dict[str, Callable[[], object]]:
-    """One call each: a DC match of all classes, a network update, an evaluation epoch."""
+    """One call each: a match of all classes by DC, by DSA and by IDC, a network update, an evaluation epoch."""
     images = torch.rand(CLASSES * 256, *shape, generator=rng(0, "images"))
     real = RealSet.measured(images, torch.arange(CLASSES).repeat_interleave(256), CLASSES)
     point = initial(ConvNet(shape, CLASSES), rng(0, "weights"))
-    synthetic = SyntheticSet.from_rows(noise(real, ipc, 0), real.space)
-    objective, rows = GradientMatching(), TensorRows(synthetic())
+    pixels = SyntheticSet.from_rows(noise(real, ipc, 0), real.space)
+    decoder = Uniform(2)
+    formed = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), replace(real.space, stored="unit"), decoder)
+    siamese = Augmentation(one_of=(Colour(), Crop(), Cutout(), Flip(), Scale(), Rotate()))
+    sequence = Augmentation((Colour(), Crop(), Cutout()))
 
-    def match() -> None:
+    def match(synthetic: SyntheticSet, objective: GradientMatching, rows: int, augment: Augmentation) -> None:
         for c in range(CLASSES):
-            target = objective.target(point, real.sample(256, [c], partial(rng, 0, "real")))
-            objective.loss(point, synthetic([c]), target).sum().backward()
+            a = partial(augment, omega=augment.siamese([c], shape, partial(rng, 0, "augment")))
+            target = objective.target(point, real.sample(rows, [c], partial(rng, 0, "real")).map(a))
+            objective.loss(point, synthetic([c]).map(a), target).sum().backward()
 
+    def trained(rows: Rows, steps: int, augment: Augmentation | None = None, mix: CutMix | None = None) -> None:
+        fit(point, rows, SGD(batch_size=64), steps, 0, (), augment, mix)
+
+    squares = GradientMatching(squared_euclidean, convolutions)
     return {
-        "dc match (256 real rows)": match,
-        "network update (256 real rows)": lambda: fit(point, real, SGD(batch_size=256), 1, 0, ()),
-        "evaluation epoch": lambda: fit(point, rows, SGD(batch_size=256), 1, 0, ()),
+        "dc match (256 real rows)": lambda: match(pixels, GradientMatching(), 256, Augmentation()),
+        "dsa match (256 real rows)": lambda: match(pixels, GradientMatching(), 256, siamese),
+        "idc match (64 real rows, factor 2)": lambda: match(formed, squares, 64, sequence),
+        "network update (512 real rows, augmented, CutMix)": lambda: trained(real, 8, sequence, CutMix(1.0)),
+        "evaluation epoch": lambda: trained(rows := TensorRows(pixels()), -(-len(rows) // 64)),
+        "evaluation epoch (factor 2, augmented, CutMix)": lambda: trained(
+            rows := TensorRows(formed()), -(-len(rows) // 64), siamese, CutMix(0.5)
+        ),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FILES = (ROOT / "docs" / "numbers.md", ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
-METHODS = ("random", "herding", "dc", "whole")
+METHODS = ("random", "herding", "dc", "dsa", "idc-i", "idc", "whole")
 
 
 def results(name: str) -> list[dict]:
@@ -45,25 +45,43 @@ def dc_table1() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def idc_table10() -> str:
+    head = ["data", "method", "protocol", "paper", "ours", "gap", "n", "stored floats", "condensing", "commit"]
+    protocols = ("dc2021", "dsa2021", "idc2022")
+    lines = [
+        [r["dataset"], r["method"], r["protocol"], r["paper"] or "-", percent(r), gap(r) if r["paper"] else "-",
+         str(r["n"]), f"{r['floats']:,}", f"{r['condense_seconds']:.0f} s" if r["condense_seconds"] else "-",
+         r["commit"][:7]]
+        for r in sorted(ordered(results("idc_table10")), key=lambda r: (r["dataset"], protocols.index(r["protocol_name"])))
+    ]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
 def methods() -> str:
-    """Every method with its file; 1 image a class, the paper's figure and ours where there is one."""
+    """Every method with its file; 1 image a class, its paper's protocol, the paper's figure and ours where there is one."""
     rows = {(r["dataset"], r["ipc"], r["method"]): percent(r) for r in results("dc_table1")}
+    rows |= {(r["dataset"], r["ipc"], r["method"]): percent(r) for r in results("idc_table10") if r["paper"]}
     chosen = "[coresets.py](src/condensery/coresets.py)"
     lines = [
-        [method, file, *(cell for name, paper in zip(DATASETS, papers, strict=True)
+        [method, file, protocol, *(cell for name, paper in zip(DATASETS, papers, strict=True)
                          for cell in (paper, rows.get((name, 1, method), "-")))]
-        for method, file, papers in (
-            ("random", chosen, ("51.4 ± 3.8", "64.9 ± 3.5")),
-            ("herding", chosen, ("67.0 ± 1.9", "89.2 ± 1.6")),
-            ("k-center", chosen, ("66.9 ± 1.8", "89.3 ± 1.5")),
-            ("forgetting", chosen, ("42.0 ± 5.5", "35.5 ± 5.6")),
-            ("dc", "[recipes/dc.py](src/condensery/recipes/dc.py)", ("70.5 ± 0.6", "91.7 ± 0.5")),
+        for method, file, protocol, papers in (
+            ("random", chosen, "dc2021", ("51.4 ± 3.8", "64.9 ± 3.5")),
+            ("herding", chosen, "dc2021", ("67.0 ± 1.9", "89.2 ± 1.6")),
+            ("k-center", chosen, "dc2021", ("66.9 ± 1.8", "89.3 ± 1.5")),
+            ("forgetting", chosen, "dc2021", ("42.0 ± 5.5", "35.5 ± 5.6")),
+            ("dc", "[recipes/dc.py](src/condensery/recipes/dc.py)", "dc2021", ("70.5 ± 0.6", "91.7 ± 0.5")),
+            ("dsa", "[recipes/dsa.py](src/condensery/recipes/dsa.py)", "dsa2021", ("70.6 ± 0.6", "88.7 ± 0.6")),
+            ("idc-i", "[recipes/idc.py](src/condensery/recipes/idc.py)", "idc2022", ("70.7", "88.9")),
+            ("idc", "[recipes/idc.py](src/condensery/recipes/idc.py)", "idc2022", ("81.0", "94.2")),
         )
     ]  # fmt: skip
-    return table(["method", "file", *(f"{name}, {whose}" for name in DATASETS for whose in ("paper", "ours"))], lines)
+    return table(
+        ["method", "file", "protocol", *(f"{name}, {whose}" for name in DATASETS for whose in ("paper", "ours"))], lines
+    )
 
 
-PARTS = {"dc_table1": dc_table1, "methods": methods}
+PARTS = {"dc_table1": dc_table1, "idc_table10": idc_table10, "methods": methods}
 
 
 def written(text: str) -> str:

@@ -97,7 +97,9 @@ LEARNED = {
             "pool": {"early_epochs": 1, "pool": 1, "real_rows": 128},
         }.items()
     },
-    "dc mlp": DC(ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)),
+    "dc mlp": DC(
+        ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)
+    ),
 }
 
 CHOSEN = {

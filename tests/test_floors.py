@@ -18,7 +18,7 @@ FLOORS = [
     ["samplers", "objectives", "schedules", "coresets", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
     ["recipes"],
-    ["running", "console"],
+    ["running", "console", "sources"],
     ["cli", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -23,10 +23,9 @@ from condensery.console import print_table, progress, stoppable
 from condensery.errors import InputError, RunError
 from condensery.net import Net
 from condensery.recipes import DC, DSA, IDC, Forgetting, Herding, KCenter, Random
+from condensery.sources import EMBEDDED, FILES, Source, read
 
 if TYPE_CHECKING:
-    import torch
-
     from condensery.data import Data
     from condensery.evaluation import Comparison
     from condensery.protocols import Named
@@ -42,6 +41,7 @@ RECIPES: dict[str, Any] = {
     "dsa": DSA(),
     "dsa:quick": DSA.quick(),
     "idc": IDC(),
+    "idc-i": IDC(factor=1),
     "idc:quick": IDC.quick(),
     "idc-i:quick": IDC.quick(factor=1),
     **{f"idc:{data}": IDC.published(data) for data in ("svhn", "mnist", "fashionmnist", "imagenet10", "imagenet100")},
@@ -52,8 +52,6 @@ RECIPES: dict[str, Any] = {
 }
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "fixed-steps", "whole")
-EMBEDDED = ("digits",)
-FILES = ("mnist", "fashionmnist", "usps")
 
 HELP = f"""usage: condensery COMMAND ...
 
@@ -75,20 +73,6 @@ A first command: condensery compare --data digits --ipc 1 --methods random herdi
 """
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which data."""
-
-    data: str
-    """digits, mnist, fashionmnist, usps, a folder of pictures, or an .npz file."""
-    data_dir: str | None = None
-    """Folder that holds MNIST/, FashionMNIST/ or USPS/; CONDENSERY_DATA by default."""
-    size: int | None = None
-    """Resize a folder's pictures: the shorter side to this many pixels, then the middle square is cut out."""
-    device: str = "auto"
-    """cpu, cuda, ...; auto takes a GPU where there is one."""
 
 
 @dataclass(frozen=True)
@@ -240,11 +224,14 @@ def _run(argv: list[str]) -> int:
     recipe = _named(RECIPES, name.removesuffix(":paper"), "recipe")
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
     options = _parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
-    _kept(options.recipe, options.out, _data(options.source), options.checkpoint_seconds)
+    data = read(options.source)
+    if (published := f"{name}:{data.name.lower()}") in RECIPES:
+        log.info(f"the paper's program has settings of its own for {data.name}: {published}")
+    _kept(options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto")}
-    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto", False)}
+    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v)) if word != "True"]
     _next("evaluate", str(out), *source)
     return 0
 
@@ -280,7 +267,7 @@ def _evaluate(argv: list[str]) -> int:
     condensed = load(options.file)
     nets = [_named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
     protocol = _protocol(options.measuring)
-    data = _data(options.source)
+    data = read(options.source)
     if condensed.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     _warn_of_few(data)
@@ -316,7 +303,7 @@ def _compare(argv: list[str]) -> int:
     protocol = _protocol(options.measuring)
     from condensery.evaluation import compare, timed
 
-    data = _data(options.source)
+    data = read(options.source)
 
     _warn_of_few(data)
 
@@ -456,10 +443,12 @@ def _show(argv: list[str]) -> int:
         "network": _described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
-        "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic(range(1), 1).x.shape[2:]))}",
+        "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
+        "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
         "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes",
-        "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}",
+        "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
+        + ("; whitened (ZCA)" if space.whitening else ""),
         "written by": f"condensery {condensed.version}",
     }
     for name, value in facts.items():
@@ -473,52 +462,18 @@ def _show(argv: list[str]) -> int:
     return 0
 
 
+def _decoding(synthetic: "SyntheticSet") -> str:
+    """How many rows the stored images become, and by which decoder."""
+    *_, rows, channels, height, width = synthetic(range(1)).x.shape
+    arguments = [
+        f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in synthetic.decoder.arguments.items()
+    ]
+    about = ", ".join([type(synthetic.decoder).__name__, *arguments])
+    return f"{rows} rows a class, {channels}x{height}x{width} ({about})"
+
+
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{v:.4g}" for v in values)
-
-
-# ---- data
-
-
-def _data(source: Source) -> "Data":
-    from condensery import data as readers
-
-    named: dict[str, Callable[[], Data]] = {
-        "digits": readers.digits,
-        "mnist": lambda: readers.mnist(source.data_dir),
-        "fashionmnist": lambda: readers.fashion_mnist(source.data_dir),
-        "usps": lambda: readers.usps(source.data_dir),
-    }
-    path = Path(source.data)
-    if source.size is not None and not path.is_dir():
-        raise InputError(f"--size resizes the pictures of a folder; {source.data} is none")
-    if source.data.lower() in named:
-        data = named[source.data.lower()]()
-    elif path.is_dir():
-        data = readers.image_folder(path, source.size)
-    elif path.suffix == ".npz":
-        data = readers.npz(path)
-    else:
-        near = difflib.get_close_matches(source.data.lower(), named, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        what = "a file, but not an .npz" if path.is_file() else "neither a name nor a path that exists"
-        raise InputError(
-            f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures, or an .npz file"
-        )
-    return data.to(device=_device(source.device))
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: not to be had here ({str(error).splitlines()[0]}); try cpu") from error
-    return device
 
 
 if __name__ == "__main__":
