@@ -64,7 +64,9 @@ class GradientMatching(Objective):
         params = {k: p.detach().requires_grad_(self.match(k, p)) for k, p in point.params.items()}
         matched = [p for p in params.values() if p.requires_grad]
         if not matched:
-            raise InputError(f"match {self.match.__name__}: the network has no such parameter; match others")
+            raise InputError(
+                f"the network has no such parameter to match ({self.match.__name__}); match others, or take a convnet"
+            )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         differentiable, chunk = batch.x.requires_grad, self.chunk or rows_at_once(batch.x.device)
