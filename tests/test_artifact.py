@@ -8,8 +8,9 @@ from torch.utils.data import DataLoader
 
 from condensery.artifact import Condensed, load, save
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace
+from condensery.pixels import PixelSpace, Whitening
 from condensery.running import provenance
+from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
 
@@ -84,3 +85,34 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         save(path, condensed(RECIPES["random"], blobs()))
     assert path.read_bytes() == good
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"decoder": {"name": "uniform", "factor": [0, 2], "pad": 0.5}},
+        {"decoder": {"name": "uniform", "factor": "2", "pad": 0.5}},
+        {"decoder": {"name": "multi-scale", "factor": 10**9, "pad": 0.5}},
+        {"decoder": {"name": "bound", "factors": [2], "pad": 0.5}},
+        {"decoder": {"name": "learnable", "factor": 2, "channels": 1, "width": 4, "pad": 0.5}},
+        {"decoder": {"name": "os.system"}},
+        {"shape": [1, 8, 9]},
+        {"space": {"stored": "unit", "mean": [0.4], "std": [0.3], "whitened": True}},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_refused(damage, tmp_path):
+    path = save(tmp_path / "s", condensed(RECIPES["idc 2"], blobs()))
+    head, tensors = read_tensors(path)
+    write_tensors(path, tensors, head | damage)
+    with pytest.raises(InputError, match="do not fit"):
+        load(path)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
+    space = PixelSpace((0.4,), (0.3,), "normalised", Whitening(torch.zeros(64), torch.full((64, 64), value)))
+    ours = condensed(RECIPES["random"], blobs())
+    broken = replace(ours, synthetic=SyntheticSet(ours.synthetic.bases.detach(), space))
+    with pytest.raises(InputError, match="do not fit"):
+        load(save(tmp_path / "s", broken))

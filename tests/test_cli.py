@@ -60,6 +60,35 @@ def test_run_evaluate_show(tmp_path, capsys):
         assert picture.size == (2 * (8 * 8 + 2), 10 * (8 * 8 + 2))
 
 
+def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["--data", "digits", "--zca", "--ipc", "2", "--inner-steps", "2", "--formation", "multi-scale", *TINY]
+    assert main(["run", "idc:quick", "--out", str(out), *words]) == 0
+    assert f"evaluate {out} --data digits --zca" in capsys.readouterr().out
+    assert main(["show", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "10 rows a class, 1x8x8 (MultiScale, factor 2, pad 0.5)" in said
+    assert "unit" in said
+    assert "ZCA" in said
+    # read without --zca the test rows are still whitened as the set's own are
+    figures = []
+    for zca in (["--zca"], []):
+        path = tmp_path / "figures.json"
+        words = ["--data", "digits", *zca, "--repeats", "1", "--protocol", "fixed-steps", "--json", str(path)]
+        assert main(["evaluate", str(out), *words]) == 0
+        figures.append(json.loads(path.read_text())["results"][0]["runs"])
+    assert figures[0] == figures[1]
+
+
+def test_published_settings_of_the_data_at_hand_are_pointed_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(RECIPES, "idc:digits", RECIPES["idc:mnist"])
+    words = ["--data", "digits", "--ipc", "1", "--inner-steps", "1", *TINY]
+    assert main(["run", "idc", "--out", str(tmp_path / "a"), *words]) == 0
+    assert "idc:digits" in capsys.readouterr().err
+    assert main(["run", "idc:quick", "--out", str(tmp_path / "b"), *words]) == 0
+    assert "idc:digits" not in capsys.readouterr().err
+
+
 def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(out), "--net.width", "4"]) == 0

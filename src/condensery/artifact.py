@@ -183,8 +183,8 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
     kind, arguments = head["decoder"]["name"], {k: v for k, v in head["decoder"].items() if k != "name"}
     decoder = _DECODERS[kind](**arguments)
     bases = tensors["bases"]
-    if not torch.isfinite(bases).all():
-        raise ValueError("NaN or infinity among the images")
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError("NaN or infinity among the images or the decoder's weights")
     if not bases.shape[1] or not len(space.mean) == len(space.std) == head["shape"][0]:
         raise ValueError(f"bases of shape {tuple(bases.shape)} with {len(space.mean)} means")
     missing = {"name"} - head["recipe"].keys() | {"name", "rows", "fingerprint"} - head["data"].keys()
@@ -195,6 +195,10 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
         raise ValueError(f"bases of shape {tuple(bases.shape)}")
     synthetic = SyntheticSet(bases, space, decoder)
     synthetic.load_state_dict(tensors)
+    with torch.no_grad():
+        x = synthetic(range(1)).x
+        if x.shape[2:] != (*head["shape"],) or not torch.isfinite(space.unit(x)).all():
+            raise ValueError(f"rows of shape {tuple(x.shape[2:])}")
     return Condensed(
         synthetic, tuple(head["class_names"]), head["recipe"], head["steps"], head["data"], head["version"]
     )

@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -63,7 +64,7 @@ commands:
   compare --data D --ipc N --methods A B ... one table of several methods and the whole set
   show FILE|DIR                              what a condensed set is, and its picture
 
-recipes:   {", ".join(RECIPES)}
+recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
 data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
 protocols: {", ".join(PROTOCOLS)}

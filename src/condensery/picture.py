@@ -12,7 +12,7 @@ __all__ = ["grid"]
 
 
 def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
-    """A PNG in true colours: a row of pictures for every class, its stored images side by side.
+    """A PNG in true colours: a row of pictures for every class, what its stored images decode to side by side.
 
     Arguments:
         synthetic: the set.
