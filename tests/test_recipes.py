@@ -190,6 +190,22 @@ def test_dc_teaches_more_than_the_real_images_it_started_from():
     assert after > before + 0.05
 
 
+@pytest.mark.parametrize(
+    ("recipe", "margin"),
+    [
+        (DSA(ipc=1, flip=False, outer_steps=60, lr=0.5, real_rows=32), 0.15),
+        (replace(IDC.quick(factor=1), outer_steps=3, inner_steps=30, real_rows=32, lr=0.05), 0.15),
+        (replace(IDC.quick(), outer_steps=3, inner_steps=30, real_rows=32, lr=0.05), 0.1),  # cells of 4 x 4 take longer
+    ],
+    ids=["dsa", "idc-i", "idc"],
+)
+def test_dsa_and_idc_teach_digits_far_more_than_random_images(recipe, margin):
+    data, net = digits(), Net(width=32)
+    chosen, learned = Random(ipc=1).condense(data.train), replace(recipe, net=net).condense(data.train)
+    before, after = (evaluate(s, data, net, dc2021, repeats=2).mean for s in (chosen, learned))
+    assert after > before + margin
+
+
 def test_clamped_pixels_stay_in_the_unit_range():
     synthetic = RECIPES["dc clamped"].condense(blobs())
     unit = synthetic.space.unit(synthetic.bases)
