@@ -163,8 +163,8 @@ class TrainedOnReal(Fresh):
         if self.pool:
             member = int(rng(self.seed, "member", outer).initial_seed() % self.pool)
         point = self._trained.get(member) or self._early(member, real, aside)
-        if self.pool:
-            self._trained[member] = point
+        if self.pool:  # a network that was trained before comes without its optimiser
+            self._trained[member] = point = replace(point, momenta={})
         return _frozen(replace(point, outer=outer), real, self.seed)
 
     def _early(self, member: int, real: RealSet, aside: Aside | None) -> Point:
