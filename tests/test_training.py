@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 from conftest import blobs
 from lists import NETS, TINY, over
@@ -50,12 +52,20 @@ def test_a_step_is_sgds():
     assert all(torch.allclose(trained.params[k], p, atol=1e-12) for k, p in params.items())
 
 
+def test_training_goes_on_with_the_momenta_of_its_point():
+    real, how = blobs(), SGD(0.1, 0.9, batch_size=100)
+    whole = fit(start(), real, how, 8, 0, ("t",))
+    parts = fit(fit(start(), real, how, 4, 0, ("t",)), real, how, 4, 0, ("t",))
+    assert all(torch.allclose(whole.params[k], parts.params[k], atol=1e-12) for k in whole.params)
+    assert all(torch.allclose(whole.momenta[k], parts.momenta[k], atol=1e-12) for k in whole.params)
+
+
 def test_forgotten_momentum_and_a_lower_rate_are_a_new_optimiser():
     real, point = blobs(), start()
     half = SGD(0.1, 0.9, batch_size=100, schedule=lambda p: 1.0 if p < 0.5 else 0.1, restart_at=(0.5,))
     whole = fit(point, real, half, 8, 0, ("t",))
     first = fit(point, real, SGD(0.1, 0.9, batch_size=100), 4, 0, ("t",))
-    second = fit(first, real, SGD(0.01, 0.9, batch_size=100), 4, 0, ("t",))
+    second = fit(replace(first, momenta={}), real, SGD(0.01, 0.9, batch_size=100), 4, 0, ("t",))
     assert all(torch.allclose(whole.params[k], second.params[k], atol=1e-12) for k in whole.params)
 
 
