@@ -56,6 +56,19 @@ def idc_table10() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def idc_ablation() -> str:
+    rows = {(r["ipc"], r["case"]): r for r in results("idc_ablation") if r["table"] == 5}
+    sizes, cases = (sorted({key[i] for key in rows}) for i in (0, 1))
+    order = ("syn + cos", "syn + mse", "real + cos", "real + mse", "real + reg + mse")
+    head = ["", "paper (CIFAR-10, 50 images)", *(f"digits, {ipc} image{'s' if ipc > 1 else ''}" for ipc in sizes)]
+    lines = [
+        [case, next(rows[ipc, case]["paper"] for ipc in sizes if (ipc, case) in rows),
+         *(percent(rows[ipc, case]) if (ipc, case) in rows else "-" for ipc in sizes)]
+        for case in sorted(cases, key=order.index)
+    ]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
 def methods() -> str:
     """Every method with its file; 1 image a class under its paper's protocol, the paper's figure and ours."""
     rows = {(r["dataset"], r["ipc"], r["method"]): percent(r) for r in results("dc_table1")}
@@ -80,7 +93,7 @@ def methods() -> str:
     )
 
 
-PARTS = {"dc_table1": dc_table1, "idc_table10": idc_table10, "methods": methods}
+PARTS = {"dc_table1": dc_table1, "idc_table10": idc_table10, "idc_ablation": idc_ablation, "methods": methods}
 
 
 def written(text: str) -> str:

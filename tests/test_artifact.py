@@ -63,6 +63,12 @@ def test_a_loaded_set_trains_anywhere(tmp_path):
     assert torch.equal(there.tensors(space="uint8")[0], (unit * 255).round().to(torch.uint8))
 
 
+def test_a_misspelt_space_is_refused(tmp_path):
+    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    with pytest.raises(InputError, match="UINT8"):
+        there.tensors(space="UINT8")
+
+
 def test_a_subset_is_the_first_images(tmp_path):
     there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
     assert torch.equal(there.subset(1).synthetic().x, there.synthetic().x[:, :1])

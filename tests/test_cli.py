@@ -64,7 +64,7 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["--data", "digits", "--zca", "--ipc", "2", "--inner-steps", "2", "--formation", "multi-scale", *TINY]
     assert main(["run", "idc:quick", "--out", str(out), *words]) == 0
-    assert f"evaluate {out} --data digits --zca" in capsys.readouterr().out
+    assert f"evaluate {out} --data digits --protocol idc2022" in capsys.readouterr().out
     assert main(["show", str(out)]) == 0
     said = capsys.readouterr().out
     assert "10 rows a class, 1x8x8 (MultiScale, factor 2, pad 0.5)" in said
@@ -78,6 +78,17 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
         assert main(["evaluate", str(out), *words]) == 0
         figures.append(json.loads(path.read_text())["results"][0]["runs"])
     assert figures[0] == figures[1]
+    plain = tmp_path / "plain"
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(plain)]) == 0
+    assert main(["evaluate", str(plain), "--data", "digits", "--zca"]) == 2
+    assert "condensed without it" in capsys.readouterr().err
+
+
+def test_flips_of_digits_are_warned_of(tmp_path, capsys):
+    for flip, out in (("--flip", "a"), ("--no-flip", "b")):
+        words = ["--data", "digits", "--ipc", "1", "--out", str(tmp_path / out), flip, *TINY]
+        assert main(["run", "dsa", *words]) == 0
+        assert ("--no-flip leaves them out" in capsys.readouterr().err) == (flip == "--flip")
 
 
 def test_published_settings_of_the_data_at_hand_are_pointed_out(tmp_path, capsys, monkeypatch):

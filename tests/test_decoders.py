@@ -135,6 +135,25 @@ def test_tiles_repeat_where_a_class_is_small():
         random_real(real, 4, 0, Uniform(2))
 
 
+def test_last_tiles_are_shrunk_to_what_is_left_of_the_side():
+    rows = torch.rand(1, 9, 1, 8, 8)
+    tiled = Uniform(3).encode(rows)
+    assert tiled.shape == (1, 1, 1, 8, 8)
+    assert torch.allclose(tiled[0, 0, :, 6:, :3], F.adaptive_avg_pool2d(rows[0, 6], (2, 3)))
+    assert torch.allclose(tiled[0, 0, :, 6:, 6:], F.adaptive_avg_pool2d(rows[0, 8], (2, 2)))
+
+
+@pytest.mark.parametrize("decoder", [Uniform(2), MultiScale(2), Learnable(2, 1), Bound([2, 1])], ids=str)
+@pytest.mark.parametrize("count", [0, 1, 3, 7])
+def test_rows_that_do_not_fill_the_cells_are_refused(decoder, count):
+    with pytest.raises(InputError, match="initial_rows"):
+        SyntheticSet.from_rows(torch.rand(3, count, 1, 8, 8), PixelSpace((0.5,), (0.5,)), decoder)
+
+
+def test_a_decoder_says_what_it_is():
+    assert repr(Uniform((1, 2))) == "Uniform(factor=[1, 2], pad=0.5)"
+
+
 def test_post_downsampling_stores_a_finished_set_in_fewer_pixels():
     rows = torch.rand(3, 8, 1, 8, 8)
     full = SyntheticSet.from_rows(rows, PixelSpace((0.0,), (1.0,)))

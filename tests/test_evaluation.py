@@ -130,6 +130,12 @@ def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(synthetic, d, TINY, short, 1).runs
 
 
+def test_a_protocol_by_name_is_refused_in_words():
+    d = data()
+    with pytest.raises(InputError, match="function of condensery"):
+        evaluate(Random(ipc=2).condense(d.train), d, TINY, "fixed-steps", repeats=1)
+
+
 def test_compare_has_a_row_a_method_and_the_whole_set():
     d = data()
     methods = [CHOSEN["random"], LEARNED["dc 2"]]

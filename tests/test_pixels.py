@@ -83,6 +83,12 @@ def test_a_whitened_set_carries_its_whitening(tmp_path):
     assert here == there
 
 
+def test_whitening_twice_is_whitening_once():
+    once = digits().whitened()
+    assert once.whitened().train.space == once.train.space
+    assert repr(once.train.space.whitening) == "Whitening(64 values)"
+
+
 def test_zca_of_large_images_is_refused():
     data = digits()
     large = replace(data, train=blobs(shape=(3, 65, 64), sizes=(1, 1)))

@@ -218,7 +218,14 @@ def test_clamped_pixels_stay_in_the_unit_range():
 WRONG = [
     *(
         (IDC, field)
-        for field in ({"formation": "x"}, {"optimizer": "x"}, {"factor": 0}, {"momentum": 1.0}, {"cutmix": 2})
+        for field in (
+            {"formation": "x"},
+            {"optimizer": "x"},
+            {"factor": 0},
+            {"factor": 2.5},
+            {"momentum": 1.0},
+            {"cutmix": 2},
+        )
     ),
     *((DC, field) for field in ({"init": "Real"}, {"distance": "x"}, {"match": "x"}, {"lr": float("nan")}, {"ipc": 0})),
     *((Net, field) for field in ({"norm": "x"}, {"pooling": "mean"}, {"activation": "x"}, {"family": "x"})),

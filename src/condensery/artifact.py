@@ -90,7 +90,12 @@ class Condensed:
             ipc: only the first stored images of every class.
             space: `"normalised"` as networks were trained on, (x - mean) / std; `"unit"` in [0, 1], clamped;
                 `"uint8"` in 0 to 255.
+
+        Raises:
+            InputError: no such space, or more images than are stored.
         """
+        if space not in ("normalised", "unit", "uint8"):
+            raise InputError(f"space is {space!r}; known: 'normalised', 'unit', 'uint8'")
         chosen = self.synthetic if ipc is None else self.subset(ipc).synthetic
         with torch.no_grad():
             x, y = chosen().flat()

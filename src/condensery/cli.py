@@ -24,6 +24,7 @@ from condensery.console import print_table, progress, stoppable
 from condensery.errors import InputError, RunError
 from condensery.net import Net
 from condensery.recipes import DC, DSA, IDC, Forgetting, Herding, KCenter, Random
+from condensery.recipes.idc import PUBLISHED
 from condensery.sources import EMBEDDED, FILES, Source, read
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ RECIPES: dict[str, Any] = {
     "idc-i": IDC(factor=1),
     "idc:quick": IDC.quick(),
     "idc-i:quick": IDC.quick(factor=1),
-    **{f"idc:{data}": IDC.published(data) for data in ("svhn", "mnist", "fashionmnist", "imagenet10", "imagenet100")},
+    **{f"idc:{data}": IDC.published(data) for data in PUBLISHED},
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),
@@ -53,6 +54,8 @@ RECIPES: dict[str, Any] = {
 }
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "fixed-steps", "whole")
+
+_PAPERS = {"dsa": "dsa2021", "idc": "idc2022"}  # protocols of their papers, where it is not the default
 
 HELP = f"""usage: condensery COMMAND ...
 
@@ -228,12 +231,15 @@ def _run(argv: list[str]) -> int:
     data = read(options.source)
     if (published := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"the paper's program has settings of its own for {data.name}: {published}")
-    _kept(options.recipe, options.out, data, options.checkpoint_seconds)
+    if getattr(options.recipe, "flip", False) and data.name.lower() in _protocols().UNFLIPPED:
+        log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
+    _kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto", False)}
-    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v)) if word != "True"]
-    _next("evaluate", str(out), *source)
+    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
+    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    protocol = _PAPERS.get(options.recipe.name)
+    _next("evaluate", str(out), *source, *(("--protocol", protocol) if protocol else ()))
     return 0
 
 
@@ -243,14 +249,14 @@ def _next(*words: str) -> None:
     print(f"next:    {shlex.join([program, *words])}")
 
 
-def _kept(recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+def _kept(name: str, recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with stoppable() as stop, progress(recipe.name) as observe:
+    with stoppable() as stop, progress(name) as observe:
         try:
             return run(recipe, data, out, every, stop, observe).synthetic
         except Interrupted as stopped:
@@ -266,6 +272,9 @@ def _evaluate(argv: list[str]) -> int:
     from condensery.evaluation import evaluate
 
     condensed = load(options.file)
+    sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
+    if options.source.zca and not condensed.space.whitening:
+        raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
     nets = [_named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
     protocol = _protocol(options.measuring)
     data = read(options.source)
@@ -273,8 +282,7 @@ def _evaluate(argv: list[str]) -> int:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     _warn_of_few(data)
     measuring, table, records = options.measuring, [], []
-    for size in options.sizes or (condensed.ipc,):
-        synthetic = condensed.subset(size).synthetic
+    for size, synthetic in sets.items():
         for net in nets:
             reached = evaluate(
                 synthetic, data, net, protocol, measuring.repeats, measuring.seed,
@@ -283,7 +291,7 @@ def _evaluate(argv: list[str]) -> int:
             table.append((_described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({"network": asdict(net), "ipc": size, **_figures(reached), "floats": synthetic.floats})
     print_table(
-        f"{condensed.recipe['name']} on {data.name}'s {len(data.test)} test rows; "
+        f"{condensed.recipe['name']} on the {len(data.test)} test rows of {data.name}; "
         f"mean ± std of {measuring.repeats} networks",
         ("network", "images a class", "accuracy %", "protocol", "seconds"),
         table,
@@ -312,7 +320,7 @@ def _compare(argv: list[str]) -> int:
         if options.out is None:
             return timed(row, real)
         folder = Path(options.out) / row.folder
-        synthetic = _kept(row.recipe, folder, data)
+        synthetic = _kept(row.name, row.recipe, folder, data)
         return synthetic, json.loads((folder / "run.json").read_text())["seconds"]
 
     def say(row: "Comparison") -> None:
@@ -378,10 +386,14 @@ def _protocol(measuring: Measuring) -> "Named":
     _named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
     if measuring.json is not None:
         _writable(Path(measuring.json), f"--json {measuring.json}")
+    named: Named = getattr(_protocols(), measuring.protocol.replace("-", "_"))
+    return named
+
+
+def _protocols() -> Any:
     from condensery import protocols
 
-    named: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
-    return named
+    return protocols
 
 
 def _writable(path: Path, option: str) -> None:
@@ -467,7 +479,8 @@ def _decoding(synthetic: "SyntheticSet") -> str:
     """How many rows the stored images become, and by which decoder."""
     *_, rows, channels, height, width = synthetic(range(1)).x.shape
     arguments = [
-        f"{k} {' '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in synthetic.decoder.arguments.items()
+        f"{k} {' x '.join(map(str, v)) if k == 'factor' and isinstance(v, list) else v}"
+        for k, v in synthetic.decoder.arguments.items()
     ]
     about = ", ".join([type(synthetic.decoder).__name__, *arguments])
     return f"{rows} rows a class, {channels}x{height}x{width} ({about})"

@@ -118,6 +118,8 @@ def _measure(
 ) -> Accuracy:
     if repeats < 1:
         raise InputError(f"--repeats must be at least 1, got {repeats}")
+    if not callable(protocol):
+        raise InputError(f"protocol is {protocol!r}; give a function of condensery.protocols, such as dc2021")
     start = time.perf_counter()
     rules = protocol(data)
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from condensery.errors import InputError
 
-__all__ = ["at_least", "known_choices"]
+__all__ = ["at_least", "well_typed"]
 
 
 def at_least(minimum: float, **values: float | None) -> None:
@@ -21,8 +21,8 @@ def at_least(minimum: float, **values: float | None) -> None:
             raise InputError(f"{option} must be at least {minimum:g} and finite, got {value:g}")
 
 
-def known_choices(of: Any) -> None:
-    """Refuse a value outside its field's `Literal`, which a misspelt argument would otherwise slip past.
+def well_typed(of: Any) -> None:
+    """Refuse a value outside its field's `Literal`, and a fraction where a whole number is meant.
 
     Raises:
         InputError: which field of the dataclass `of`, what it may be, what it is.
@@ -32,3 +32,5 @@ def known_choices(of: Any) -> None:
         value, hint = getattr(of, field.name), hints[field.name]
         if get_origin(hint) is Literal and value not in get_args(hint):
             raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, get_args(hint)))}")
+        if hint in (int, int | None) and value is not None and not isinstance(value, int):
+            raise InputError(f"{field.name} is {value!r}; it must be a whole number")

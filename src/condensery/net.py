@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from condensery.errors import InputError
-from condensery.fields import known_choices
+from condensery.fields import well_typed
 
 __all__ = ["Activation", "Family", "Net", "Norm", "Pooling"]
 
@@ -32,7 +32,7 @@ class Net:
     """ConvNet's pooling, which halves the sides."""
 
     def __post_init__(self) -> None:
-        known_choices(self)
+        well_typed(self)
         if self.width < 1 or (self.norm == "group" and self.width % 4):
             raise InputError(f"net.width must be at least 1, and a multiple of 4 with group norm; got {self.width}")
         if self.depth is not None and self.depth < 1:

@@ -50,6 +50,9 @@ class Whitening:
         scale = (values.clamp(min=0) + strength * values.mean()).rsqrt()
         return cls(centre.float(), (vectors * scale @ vectors.T).float())
 
+    def __repr__(self) -> str:
+        return f"Whitening({len(self.centre)} values)"
+
     @cached_property
     def _inverse(self) -> Tensor:
         return torch.linalg.inv(self.matrix.double())

@@ -55,6 +55,9 @@ class Protocol:
 
 Named = Callable[[Data], Protocol]
 
+UNFLIPPED = ("mnist", "svhn", "usps", "digits")
+"""Data sets, in small letters, whose images mean something else when flipped."""
+
 
 def _one_cycle(progress: float, peak: float = 0.25) -> float:
     if progress < peak:
@@ -143,7 +146,7 @@ def _source(data: Data) -> str:
 
 
 def _flip(data: Data) -> tuple[Operation, ...]:
-    return () if _source(data) in ("mnist", "svhn", "usps", "digits") else (Flip(),)
+    return () if _source(data) in UNFLIPPED else (Flip(),)
 
 
 def fixed_steps(data: Data) -> Protocol:

@@ -43,7 +43,7 @@ class SyntheticSet(nn.Module):
             space, decoder: the set's.
 
         Raises:
-            InputError: the decoder cannot make rows of this shape.
+            InputError: the decoder cannot make rows of this shape, or not so many.
         """
         decoder = decoder or Pixels()
         channels, height, width = rows.shape[2:]
@@ -86,9 +86,16 @@ class SyntheticSet(nn.Module):
         return sum(p.numel() * p.element_size() for p in self.parameters())
 
 
-def noise(real: RealSet, ipc: int, seed: int) -> Tensor:
-    """Standard normal rows in normalised space, shape (C, ipc, channels, height, width) (DC's initial values)."""
-    rows = [torch.randn(ipc, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
+def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
+    """Standard normal rows to make `ipc` bases a class of, normalised, shape (C, N, channels, height, width).
+
+    N is `ipc`, or what the decoder takes; see `random_real`.
+
+    References:
+        DC appendix A.
+    """
+    count = decoder.initial_rows(ipc) if decoder else ipc
+    rows = [torch.randn(count, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
     return torch.stack(rows).to(real.device, real.dtype)
 
 

@@ -82,7 +82,7 @@ class TestSet(_Rows):
     __test__ = False  # not a pytest class
 
     def normalised_by(self, space: PixelSpace) -> "TestSet":
-        """The same rows, normalised by the mean and std of `space`."""
+        """The same rows, read in `space`."""
         return TestSet(self.images, self.labels, space, self.dtype, self.device)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "TestSet":
@@ -139,6 +139,10 @@ class RealSet(_Rows):
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
         """The same rows, read as `dtype` on `device`."""
         return RealSet(self.images, self.labels, self.classes, self.space, dtype or self.dtype, device or self.device)
+
+    def normalised_by(self, space: PixelSpace) -> "RealSet":
+        """The same rows, read in `space`."""
+        return RealSet(self.images, self.labels, self.classes, space, self.dtype, self.device)
 
     def rows(self, c: int) -> slice:
         """Where class `c` lies among the rows."""
@@ -237,12 +241,10 @@ class Data:
         """
         if (values := self.train.images[0].numel()) > 12288:
             raise InputError(f"ZCA of rows of {values} values takes too much memory; at most 3x64x64")
-        whitening = Whitening.measured((x for x, _ in self.train.slices(1024)), strength)
-        space = replace(self.train.space, whitening=whitening)
-        train = RealSet(
-            self.train.images, self.train.labels, self.train.classes, space, self.train.dtype, self.train.device
-        )
-        return replace(self, train=train, test=self.test.normalised_by(space))
+        plain = self.train.normalised_by(replace(self.train.space, whitening=None))
+        whitening = Whitening.measured((x for x, _ in plain.slices(1024)), strength)
+        space = replace(plain.space, whitening=whitening)
+        return replace(self, train=self.train.normalised_by(space), test=self.test.normalised_by(space))
 
     def validation(self, fraction: float = 0.1, seed: int = 0) -> "Data":
         """Data whose train and test parts both come out of `train` (choices are made on this, never on test).

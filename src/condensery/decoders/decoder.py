@@ -24,6 +24,10 @@ class Decoder(nn.Module, ABC):
         """What makes this decoder again, as JSON; its weights are stored beside."""
         return {}
 
+    def extra_repr(self) -> str:
+        """What `repr` shows."""
+        return ", ".join(f"{k}={v}" for k, v in self.arguments.items())
+
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
         """The shape b of a stored base, for rows of `shape` (channels, height, width): an image, by default.
 

@@ -194,6 +194,7 @@ class Bound(Decoder):
 
     def encode(self, rows: Tensor) -> Tensor:
         groups = self._groups(len(self.factors))
+        _fits(rows[:, : 2 * self.initial_rows(len(self.factors))], self.initial_rows(len(self.factors)))
         parts = rows.split([uniform.initial_rows(n) for uniform, n in groups], dim=1)
         return torch.cat([uniform.encode(part) for (uniform, _), part in zip(groups, parts, strict=True)], dim=1)
 
@@ -249,10 +250,26 @@ def _enlarged(cells: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def _tiled(rows: Tensor, factor: Factors) -> Tensor:
-    """Rows `(C, n · k, channels, height, width)` shrunk to cells and laid side by side: bases `(C, n, ...)`."""
+    """Rows `(C, n · k, channels, height, width)` shrunk to cells and laid side by side: bases `(C, n, ...)`.
+
+    Where the factor does not divide a side, the last cells are smaller, since what lies beyond the side is padding.
+    """
     (down, across), (height, width) = factor, rows.shape[-2:]
-    cell = _cell((height, width), factor)
-    cells = F.adaptive_avg_pool2d(rows.flatten(0, 1), cell).unflatten(0, rows.shape[:2])
-    grid = cells.unflatten(1, (-1, down, across))  # (C, n, down, across, channels, s, t)
-    laid = grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
-    return laid[..., :height, :width].contiguous()
+    _fits(rows, down * across)
+    s, t = _cell((height, width), factor)
+    grid = rows.unflatten(1, (-1, down, across))
+    bases = rows.new_empty(rows.shape[0], grid.shape[1], *rows.shape[2:])
+    for i in range(down):
+        for j in range(across):
+            place = bases[..., i * s : (i + 1) * s, j * t : (j + 1) * t]
+            small = F.adaptive_avg_pool2d(grid[:, :, i, j].flatten(0, 1), (place.shape[-2], place.shape[-1]))
+            place.copy_(small.unflatten(0, place.shape[:2]))
+    return bases
+
+
+def _fits(rows: Tensor, step: int) -> None:
+    if not rows.shape[1] or rows.shape[1] % step:
+        raise InputError(
+            f"{rows.shape[1]} rows a class do not fill stored images of {step} cells; "
+            f"give a multiple of {step}, as decoder.initial_rows says"
+        )

@@ -65,7 +65,8 @@ class GradientMatching(Objective):
         matched = [p for p in params.values() if p.requires_grad]
         if not matched:
             raise InputError(
-                f"the network has no such parameter to match ({self.match.__name__}); match others, or take a convnet"
+                f"the network has no such parameter to match ({self.match.__name__}); "
+                "take a convnet, or match others (dc --match weights)"
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from condensery.fields import at_least
+from condensery.fields import at_least, well_typed
 from condensery.net import Net
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Random:
     """The network to evaluate with."""
 
     def __post_init__(self) -> None:
+        well_typed(self)
         at_least(1, ipc=self.ipc)
 
     def condense(
@@ -62,6 +63,7 @@ class Herding:
     """The feature network."""
 
     def __post_init__(self) -> None:
+        well_typed(self)
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
 
@@ -95,6 +97,7 @@ class KCenter:
     """The feature network."""
 
     def __post_init__(self) -> None:
+        well_typed(self)
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
 
@@ -128,6 +131,7 @@ class Forgetting:
     """The network in training."""
 
     def __post_init__(self) -> None:
+        well_typed(self)
         at_least(1, ipc=self.ipc, epochs=self.epochs)
 
     def condense(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from condensery.fields import at_least, known_choices
+from condensery.fields import at_least, well_typed
 from condensery.net import Net
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class DC:
     """The network to match in."""
 
     def __post_init__(self) -> None:
-        known_choices(self)
+        well_typed(self)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 

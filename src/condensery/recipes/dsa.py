@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from condensery.fields import at_least
+from condensery.fields import at_least, well_typed
 from condensery.net import Net
 from condensery.recipes.dc import paper_epochs
 
@@ -53,6 +53,7 @@ class DSA:
     """The network to match in."""
 
     def __post_init__(self) -> None:
+        well_typed(self)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.errors import InputError
-from condensery.fields import at_least, known_choices
+from condensery.fields import at_least, well_typed
 from condensery.net import Net
 
 if TYPE_CHECKING:
@@ -17,7 +17,22 @@ if TYPE_CHECKING:
     from condensery.decoders import Decoder
     from condensery.synthetic import SyntheticSet
 
-__all__ = ["IDC"]
+__all__ = ["IDC", "PUBLISHED"]
+
+_SMALL = {"lr": 1e-4, "base_size": 28, "distance": "l1", "network_rows": 500}
+_LARGE = {"ipc": 20, "factor": 3, "outer_steps": 500, "base_size": 224, "distance": "l1", "network_rows": 500,
+          "cutmix": 1.0}  # fmt: skip
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "cifar10": {},
+    "cifar100": {},
+    "svhn": {"network_rows": 500},
+    "mnist": _SMALL | {"augment": "color_crop", "cutmix": 0.0},
+    "fashionmnist": _SMALL,
+    "imagenet10": _LARGE | {"lr": 3e-3, "early_epochs": 10},
+    "imagenet100": _LARGE | {"lr": 1e-3, "early_epochs": 5, "pool": 10, "real_rows": 128, "network_lr": 0.1,
+                             "network_weight_decay": 1e-4},
+}  # fmt: skip
+"""What the released program sets for a data set, where it differs from CIFAR-10."""
 
 Augment = Literal["color_crop_cutout", "color_crop", "none"]
 Formation = Literal["uniform", "along-width", "multi-scale", "learnable", "bound"]
@@ -82,7 +97,7 @@ class IDC:
     """The network to match in."""
 
     def __post_init__(self) -> None:
-        known_choices(self)
+        well_typed(self)
         at_least(
             1, ipc=self.ipc, factor=self.factor, outer_steps=self.outer_steps, inner_steps=self.inner_steps,
             base_size=self.base_size, real_rows=self.real_rows,
@@ -100,26 +115,16 @@ class IDC:
         """The program's settings for a data set, at factor 2 (ImageNet: 3).
 
         Arguments:
-            data: cifar10, cifar100, svhn, mnist, fashionmnist, imagenet10 or imagenet100.
+            data: a key of `PUBLISHED`.
+
+        Raises:
+            InputError: another data set.
 
         Departs: the papers take ResNetAP-10 for ImageNet; `net` is the ConvNet until that is here.
         """
-        small = {"lr": 1e-4, "base_size": 28, "distance": "l1", "network_rows": 500}
-        large = {"ipc": 20, "factor": 3, "outer_steps": 500, "base_size": 224, "distance": "l1", "network_rows": 500,
-                 "cutmix": 1.0}  # fmt: skip
-        fields: dict[str, dict[str, Any]] = {
-            "cifar10": {},
-            "cifar100": {},
-            "svhn": {"network_rows": 500},
-            "mnist": small | {"augment": "color_crop", "cutmix": 0.0},
-            "fashionmnist": small,
-            "imagenet10": large | {"lr": 3e-3, "early_epochs": 10},
-            "imagenet100": large | {"lr": 1e-3, "early_epochs": 5, "pool": 10, "real_rows": 128, "network_lr": 0.1,
-                                    "network_weight_decay": 1e-4},
-        }  # fmt: skip
-        if data not in fields:
-            raise InputError(f"no published settings for {data!r}; known: {', '.join(fields)}")
-        return cls(**fields[data])
+        if data not in PUBLISHED:
+            raise InputError(f"no published settings for {data!r}; known: {', '.join(PUBLISHED)}")
+        return cls(**PUBLISHED[data])
 
     @classmethod
     def quick(cls, factor: int = 2) -> "IDC":
