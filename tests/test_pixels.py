@@ -11,6 +11,7 @@ from condensery.data import digits
 from condensery.errors import InputError
 from condensery.evaluation import evaluate
 from condensery.pixels import PixelSpace, Whitening
+from condensery.randomness import rng
 
 MEAN, STD = (0.2, 0.5, 0.7), (0.1, 0.3, 0.25)
 
@@ -40,7 +41,9 @@ def test_true_colours_survive_the_round_trip():
 
 
 def whitened(stored="normalised", count=400):
-    rows = (torch.randn(count, 3, 4, 5) * torch.rand(3, 4, 5) + torch.rand(3, 4, 5)).double()
+    generator = rng(0, "whitened")
+    noise = torch.randn(count, 3, 4, 5, generator=generator, dtype=torch.float64)
+    rows = noise * (0.5 + torch.rand(3, 4, 5, generator=generator)) + torch.rand(3, 4, 5, generator=generator)
     rows = rows + rows.roll(1, 3)
     return rows, PixelSpace(MEAN, STD, stored, Whitening.measured(rows.split(64)))
 

@@ -7,6 +7,7 @@ from lists import DECODERS, INITIAL_VALUES, over
 
 from condensery.errors import InputError
 from condensery.pixels import PixelSpace
+from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 
 
@@ -20,7 +21,8 @@ from condensery.synthetic import SyntheticSet
 @settings(max_examples=25, deadline=None)
 def test_decoding_laws(part, classes, ipc, shape, stored):
     space, decoder = PixelSpace((0.4,) * shape[0], (0.3,) * shape[0], stored), part(shape[0], ipc)
-    rows = torch.randn(classes, decoder.initial_rows(ipc), *shape, dtype=torch.float64)
+    count = decoder.initial_rows(ipc)
+    rows = torch.randn(classes, count, *shape, generator=rng(0, classes, ipc), dtype=torch.float64)
     synthetic = SyntheticSet.from_rows(rows, space, decoder)
     assert synthetic.bases.shape == (classes, ipc, *decoder.base_shape(shape))
     batch = synthetic()
