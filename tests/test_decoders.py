@@ -144,7 +144,7 @@ def test_last_tiles_are_shrunk_to_what_is_left_of_the_side():
 
 
 @pytest.mark.parametrize("decoder", [Uniform(2), MultiScale(2), Learnable(2, 1), Bound([2, 1])], ids=str)
-@pytest.mark.parametrize("count", [0, 1, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 3, 10, 15])
 def test_rows_that_do_not_fill_the_cells_are_refused(decoder, count):
     with pytest.raises(InputError, match="initial_rows"):
         SyntheticSet.from_rows(torch.rand(3, count, 1, 8, 8), PixelSpace((0.5,), (0.5,)), decoder)

@@ -231,7 +231,9 @@ def _run(argv: list[str]) -> int:
     data = read(options.source)
     if (published := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"the paper's program has settings of its own for {data.name}: {published}")
-    if getattr(options.recipe, "flip", False) and data.name.lower() in _protocols().UNFLIPPED:
+    from condensery.protocols import UNFLIPPED
+
+    if getattr(options.recipe, "flip", False) and data.name.lower() in UNFLIPPED:
         log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
     _kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
@@ -386,14 +388,10 @@ def _protocol(measuring: Measuring) -> "Named":
     _named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
     if measuring.json is not None:
         _writable(Path(measuring.json), f"--json {measuring.json}")
-    named: Named = getattr(_protocols(), measuring.protocol.replace("-", "_"))
-    return named
-
-
-def _protocols() -> Any:
     from condensery import protocols
 
-    return protocols
+    named: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
+    return named
 
 
 def _writable(path: Path, option: str) -> None:

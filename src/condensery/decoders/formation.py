@@ -193,8 +193,9 @@ class Bound(Decoder):
         return [(Uniform(f, self.pad), len(list(same))) for f, same in groupby(self.factors[:images])]
 
     def encode(self, rows: Tensor) -> Tensor:
-        groups = self._groups(len(self.factors))
-        _fits(rows[:, : 2 * self.initial_rows(len(self.factors))], self.initial_rows(len(self.factors)))
+        groups, needed = self._groups(len(self.factors)), self.initial_rows(len(self.factors))
+        if rows.shape[1] != needed:
+            raise InputError(f"{rows.shape[1]} rows a class; decoder.initial_rows says {needed}")
         parts = rows.split([uniform.initial_rows(n) for uniform, n in groups], dim=1)
         return torch.cat([uniform.encode(part) for (uniform, _), part in zip(groups, parts, strict=True)], dim=1)
 
