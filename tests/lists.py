@@ -12,8 +12,9 @@ SHAPES = [(1, 8, 8), (3, 8, 8), (1, 11, 9), (3, 13, 16)]
 NETS = {
     **{f"convnet {norm}": Net(width=4, depth=2, norm=norm) for norm in ("instance", "batch", "layer", "group", "none")},
     **{f"convnet {a}": Net(width=4, depth=2, activation=a) for a in ("leaky_relu", "sigmoid", "swish")},
-    **{f"convnet {pooling}": Net(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},
+    **{f"convnet {pooling} pooling": Net(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},
     "convnet depth 3": Net(width=4, depth=3, norm="layer"),
+    "convnet wide": Net(width=33, depth=2),  # wide enough for Winograd's products
     "mlp": Net("mlp", width=6),
 }
 

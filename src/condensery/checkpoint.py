@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from condensery.compiling import Mode, mode
 from condensery.errors import InputError
 from condensery.networks import Network, Point
 from condensery.storage import read_tensors, write_tensors
@@ -27,9 +28,13 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands: `step` steps are done and `point`, where there is one, is the next to match at."""
+    """Where a run stands: `step` steps are done and `point`, where there is one, is the next to match at.
+
+    `computing` is how they were computed; the run goes on so.
+    """
 
     step: int
+    computing: Mode
     point: Point | None = None
 
 
@@ -156,6 +161,7 @@ class Keeper:
             parts |= {"params": point.params, "buffers": point.buffers, "momenta": point.momenta}
         head = {
             "step": step,
+            "computing": mode(),
             "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
             "param_groups": state["param_groups"],
             "identity": self.identity,
@@ -207,13 +213,13 @@ class Keeper:
         for name, tensor in part("more.").items():
             more[name].copy_(tensor)
         if network is None or head["point"] is None:
-            return State(head["step"])
+            return State(head["step"], head["computing"])
         # in the network's own order, not the file's: the order in which layers are summed is part of the result
         kept = part("params.") | part("buffers.")
         params = {name: kept[name] for name, _ in network.named_parameters()}
         buffers = {name: kept[name] for name, _ in network.named_buffers()}
         momenta = part("momenta.")
-        return State(head["step"], Point(network, params, buffers, **head["point"], momenta=momenta))
+        return State(head["step"], head["computing"], Point(network, params, buffers, **head["point"], momenta=momenta))
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:

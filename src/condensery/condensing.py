@@ -8,8 +8,10 @@ import torch
 
 from condensery.augment import Augmentation
 from condensery.checkpoint import Keeper
+from condensery.compiling import during, worthwhile
 from condensery.data import RealSet
 from condensery.errors import RunError
+from condensery.networks import operations
 from condensery.objectives import Objective
 from condensery.randomness import rng
 from condensery.samplers import Sampler
@@ -76,6 +78,10 @@ def condense(
     state = keeper.resume(synthetic, optimizer, schedule.network) if keeper else None
     step = state.step if state else 0
     total = schedule.outer * schedule.inner
+    # forward and back for the real rows, both twice along a direction too for the synthetic ones
+    one = operations(schedule.network, real.shape)
+    ahead = total * one * (3 * sampler.count * real.classes + 9 * synthetic().y.numel())
+    computing = state.computing if state else worthwhile(ahead, real.device)
     per_pass = classes_per_pass or (1 if real.device.type == "cpu" else real.classes)
     learned = list(synthetic.parameters())
     changes = augment or Augmentation()
@@ -86,31 +92,32 @@ def condense(
         return keeper.beside(name, which)
 
     resumed = state.point if state else None
-    for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
-        if keeper:
-            keeper.offer(step, synthetic, optimizer, point)
-        draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
-        optimizer.zero_grad()
-        loss = torch.zeros((), dtype=real.dtype, device=real.device)
-        for start in range(0, real.classes, per_pass):
-            classes = range(start, min(start + per_pass, real.classes))
-            a = partial(changes, omega=changes.siamese(classes, real.shape, omegas))
-            target = objective.target(point, sampler.rows(point, real, classes, draw).map(a))
-            part = objective.loss(point, synthetic(classes).map(a), target).sum()
-            part.backward(inputs=learned)
-            loss += part.detach()
-        if not torch.isfinite(loss):
-            raise RunError(f"step {step + 1} of {total}: the loss is {loss.item()}; a lower --lr may help")
-        try:
-            optimizer.step()
-        except RuntimeError as error:
-            if "overflow" not in str(error):
-                raise
-            raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
-        step += 1
-        if project and step % every == 0:
-            project(synthetic)
-        observe(Step(step, total, loss.item(), synthetic))
+    with during(computing):
+        for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
+            if keeper:
+                keeper.offer(step, synthetic, optimizer, point)
+            draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
+            optimizer.zero_grad()
+            loss = torch.zeros((), dtype=real.dtype, device=real.device)
+            for start in range(0, real.classes, per_pass):
+                classes = range(start, min(start + per_pass, real.classes))
+                a = partial(changes, omega=changes.siamese(classes, real.shape, omegas))
+                target = objective.target(point, sampler.rows(point, real, classes, draw).map(a))
+                part = objective.loss(point, synthetic(classes).map(a), target).sum()
+                part.backward(inputs=learned)
+                loss += part.detach()
+            if not torch.isfinite(loss):
+                raise RunError(f"step {step + 1} of {total}: the loss is {loss.item()}; a lower --lr may help")
+            try:
+                optimizer.step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
+            step += 1
+            if project and step % every == 0:
+                project(synthetic)
+            observe(Step(step, total, loss.item(), synthetic))
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic

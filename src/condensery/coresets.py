@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from condensery.checkpoint import Keeper
+from condensery.compiling import during
 from condensery.data import RealSet
 from condensery.networks import Point, rows_at_once
 from condensery.synthetic import SyntheticSet, check_ipc, random_real
-from condensery.training import SGD, fit
+from condensery.training import SGD, computing, fit
 
 __all__ = ["forgetting", "herding", "k_center", "random"]
 
@@ -84,7 +85,8 @@ def forgetting(
         ever[index] |= now
         visits[index] += 1
 
-    fit(start, real, how, steps, seed, ("forgetting",), observe=observe, keeper=keeper, observed=counts, report=report)
+    with during(computing(start.network, real.shape, steps * how.batch_size)):
+        fit(start, real, how, steps, seed, ("forgetting",), None, None, observe, keeper, counts, report)
     score = torch.where(ever, forgotten, visits)
     picks = [
         score[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start

@@ -30,7 +30,8 @@ def well_typed(of: Any) -> None:
     hints = get_type_hints(type(of))
     for field in fields(of):
         value, hint = getattr(of, field.name), hints[field.name]
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, get_args(hint)))}")
+        known = [a for part in (hint, *get_args(hint)) if get_origin(part) is Literal for a in get_args(part)]
+        if known and value not in known and not (value is None and type(None) in get_args(hint)):
+            raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, known))}")
         if hint in (int, int | None) and value is not None and not isinstance(value, int):
             raise InputError(f"{field.name} is {value!r}; it must be a whole number")

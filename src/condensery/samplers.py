@@ -13,6 +13,9 @@ __all__ = ["Sampler", "Uniform"]
 class Sampler(Interface):
     """Anything that picks real rows for a step."""
 
+    count: int
+    """Rows a class."""
+
     def rows(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch: ...
 
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from condensery.augment import Augmentation, CutMix
+from condensery.augment import Augmentation, Cut, CutMix
 from condensery.checkpoint import Keeper
+from condensery.compiling import Mode, mode, worthwhile
 from condensery.data import Batch, TestSet
-from condensery.networks import Point, rows_at_once
+from condensery.networks import Network, Point, chunked, evenly, operations, passes, rows_at_once
 from condensery.randomness import rng
 
-__all__ = ["SGD", "Rows", "TensorRows", "accuracy", "fit"]
+__all__ = ["SGD", "Rows", "TensorRows", "accuracy", "computing", "fit"]
 
 
 class Rows(Interface):
@@ -53,6 +54,7 @@ class SGD:
         batch_size: rows a step; all of them where there are fewer.
         schedule: progress in [0, 1) to a factor on the learning rate.
         restart_at: progress values at which momentum is forgotten (the optimizer is made anew).
+        dtype: what rows go through the network in, forward and back; weights stay in theirs. Theirs where None.
     """
 
     lr: float = 0.01
@@ -61,6 +63,7 @@ class SGD:
     batch_size: int = 256
     schedule: Callable[[float], float] = lambda progress: 1.0
     restart_at: tuple[float, ...] = ()
+    dtype: torch.dtype | None = None
 
     def steps(self, epochs: int, rows: int) -> int:
         """Updates in `epochs` passes over `rows` rows."""
@@ -100,10 +103,11 @@ def fit(
         Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
+    gradient = _plainly if mode() == "plain" or point.buffers else _by_passes  # batch norm's own statistics are moving
     optimizer = _optimizer(network, how, point.momenta)
     state = keeper.resume(network, optimizer, more=observed) if keeper else None
     step = state.step if state else 0
-    per_epoch = -(-len(rows) // how.batch_size)
+    per_epoch, most = -(-len(rows) // how.batch_size), min(how.batch_size, len(rows))
     while step < steps:
         epoch, begun = divmod(step, per_epoch)
         order = rows.minibatches(how.batch_size, rng(seed, "order", *key, epoch))
@@ -117,13 +121,11 @@ def fit(
             if augment is not None:
                 shape = (x.shape[1], x.shape[2], x.shape[3])
                 x = augment(x, augment.draw(len(x), shape, rng(seed, "augment", *key, step)))
-            cut = mix and mix.draw(len(x), x.shape[2], x.shape[3], rng(seed, "mix", *key, step))
-            logits = network(cut(x) if cut else x)
-            if observe is not None:
-                observe(index, logits.detach(), y)
+            cut = None if mix is None else mix.draw(len(x), x.shape[2], x.shape[3], rng(seed, "mix", *key, step))
             optimizer.zero_grad()
-            loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
-            loss.backward()
+            loss, logits = gradient(network, cut(x) if cut else x, y, cut, how.dtype or x.dtype, most)
+            if observe is not None:
+                observe(index, logits, y)
             optimizer.step()
             step += 1
             if report is not None:
@@ -139,6 +141,38 @@ def fit(
     )
 
 
+def _plainly(
+    network: Network, x: Tensor, y: Tensor, cut: Cut | None, dtype: torch.dtype, most: int
+) -> tuple[Tensor, Tensor]:
+    """Loss and logits of a minibatch; the slopes are left in the parameters."""
+    with torch.autocast(x.device.type, dtype, enabled=dtype != x.dtype):
+        logits = network(x).to(x.dtype)
+    loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
+    loss.backward()
+    return loss.detach(), logits.detach()
+
+
+@torch.no_grad()
+def _by_passes(
+    network: Network, x: Tensor, y: Tensor, cut: Cut | None, dtype: torch.dtype, most: int
+) -> tuple[Tensor, Tensor]:
+    """The same by passes."""
+    made, state = passes(network, dtype), dict(network.named_parameters())
+    targets = F.one_hot(y, network(x[:1]).shape[1]).to(x.dtype)
+    if cut:
+        targets = cut.share * targets + (1 - cut.share) * targets[cut.order.to(y.device)]
+    weight = x.new_full((len(x),), 1 / len(x))
+    losses, all_logits = [], []
+    for part in chunked(evenly(most, made.rows), x, targets, weight):
+        loss, logits, slopes, _ = made.gradients(state, *part)
+        losses.append(loss)
+        all_logits.append(logits)
+        for name, slope in zip(made.names, slopes, strict=True):
+            parameter = state[name]
+            parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+    return torch.stack(losses).sum(), torch.cat(all_logits)[: len(x)]
+
+
 def _optimizer(
     network: torch.nn.Module, how: SGD, momenta: Mapping[str, Tensor] = MappingProxyType({})
 ) -> torch.optim.Optimizer:
@@ -147,6 +181,12 @@ def _optimizer(
         if name in momenta:
             optimizer.state[parameter]["momentum_buffer"] = momenta[name].clone()
     return optimizer
+
+
+def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
+    """How best to train: whether compiling pays for so many rows in all, epochs counted."""
+    device = next(network.parameters()).device
+    return worthwhile(3 * rows * operations(network, shape), device)
 
 
 @torch.no_grad()

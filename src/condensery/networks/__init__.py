@@ -3,6 +3,20 @@
 from condensery.networks.build import build
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
-from condensery.networks.network import Network, Point, initial, rows_at_once
+from condensery.networks.network import Network, Point, initial, operations, rows_at_once
+from condensery.networks.passes import Passes, chunked, evenly, passes
 
-__all__ = ["MLP", "ConvNet", "Network", "Point", "build", "initial", "rows_at_once"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "Network",
+    "Passes",
+    "Point",
+    "build",
+    "chunked",
+    "evenly",
+    "initial",
+    "operations",
+    "passes",
+    "rows_at_once",
+]

@@ -35,6 +35,9 @@ class ConvNet(Network):
         norm: `"instance"` is group norm with one channel a group, scaled and shifted, as the field's programs have it.
         activation, pooling: of every block; average pooling halves the sides.
 
+    Attributes:
+        chain: shape, paddings and width where the passes of this kind are written out (`networks.chain`), else None.
+
     Images of 28 x 28 are padded to 32 x 32 by the first convolution (padding 3), as the field does.
 
     Raises:
@@ -57,9 +60,10 @@ class ConvNet(Network):
         super().__init__()
         channels, *sides = shape
         depth = default_depth(*sides) if depth is None else depth
-        stages = []
+        stages, paddings = [], []
         for block in range(depth):
             padding = 3 if block == 0 and sides == [28, 28] else 1
+            paddings.append(padding)
             sides = [side + 2 * padding - 2 for side in sides]
             layers = [nn.Conv2d(channels, width, 3, padding=padding), *_norm(norm, width, sides)]
             layers.append(_ACTIVATIONS[activation]())
@@ -75,6 +79,8 @@ class ConvNet(Network):
             channels = width
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(channels * sides[0] * sides[1], classes)
+        written = (norm, activation, pooling) == ("instance", "relu", "avg")
+        self.chain = (shape, tuple(paddings), width) if written else None
 
 
 def _norm(norm: Norm, width: int, sides: list[int]) -> list[nn.Module]:

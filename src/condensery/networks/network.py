@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
 from condensery.randomness import global_rng
 
-__all__ = ["Network", "Point", "initial", "rows_at_once"]
+__all__ = ["Network", "Point", "initial", "operations", "rows_at_once"]
 
 State = dict[str, Tensor]
 
@@ -108,6 +109,16 @@ def initial(network: Network, generator: torch.Generator, key: str = "", outer: 
     params = {k: v.detach().clone() for k, v in network.named_parameters()}
     buffers = {k: v.detach().clone() for k, v in network.named_buffers()}
     return Point(network, params, buffers, key, outer)
+
+
+def operations(network: Network, shape: tuple[int, int, int]) -> float:
+    """Floating-point operations of one row (channels, height, width) on its way forward."""
+    some = next(network.parameters())
+    training = network.training
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(some.new_zeros(1, *shape))
+    network.train(training)
+    return float(counter.get_total_flops())
 
 
 def rows_at_once(device: torch.device) -> int:

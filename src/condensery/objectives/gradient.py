@@ -1,20 +1,24 @@
 """Gradient matching: synthetic rows should pull the weights where real rows pull them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from condensery.compiling import mode
 from condensery.data import Batch
 from condensery.distances import Distance, layerwise_cosine
 from condensery.errors import InputError
-from condensery.networks import Point, rows_at_once
+from condensery.networks import Passes, Point, chunked, evenly, passes, rows_at_once
 from condensery.objectives.objective import Objective
 
-__all__ = ["GradientMatching", "convolutions", "everything", "weights"]
+__all__ = ["GradientMatching", "by_autograd", "convolutions", "everything", "weights"]
 
 Match = Callable[[str, Tensor], bool]
+Names = tuple[str, ...]
 
 
 def weights(name: str, parameter: Tensor) -> bool:
@@ -36,20 +40,26 @@ def everything(name: str, parameter: Tensor) -> bool:
 class GradientMatching(Objective):
     """D(∇θ L^S(θ), ∇θ L^T(θ)), with L the mean cross-entropy over the rows of one class.
 
-    Written to be read: gradients of gradients by autograd alone (`create_graph=True`).
-
     Arguments:
         distance: of two gradients; DC's layer-wise cosine by default.
         match: which parameters' gradients are compared, by name and value.
         chunk: rows that go through the network at once; by device where None. The gradient is a mean over rows, so
             that it is the sum of its chunks' (up to rounding).
+        real_dtype: what real rows' gradients are computed in; the weights' where None. With `torch.bfloat16` they are
+            good to two or three digits.
 
     References:
         DC eq. 9 and 10, algorithm 1 lines 6 to 8.
     """
 
-    def __init__(self, distance: Distance = layerwise_cosine, match: Match = weights, chunk: int | None = None):
-        self.distance, self.match, self.chunk = distance, match, chunk
+    def __init__(
+        self,
+        distance: Distance = layerwise_cosine,
+        match: Match = weights,
+        chunk: int | None = None,
+        real_dtype: torch.dtype | None = None,
+    ):
+        self.distance, self.match, self.chunk, self.real_dtype = distance, match, chunk, real_dtype
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
         """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
@@ -61,8 +71,14 @@ class GradientMatching(Objective):
         Raises:
             InputError: the network has no parameter to match.
         """
-        params = {k: p.detach().requires_grad_(self.match(k, p)) for k, p in point.params.items()}
-        matched = [p for p in params.values() if p.requires_grad]
+        return self._gradients(point, batch, weight, batch.x.dtype)
+
+    def target(self, point: Point, real: Batch) -> list[Tensor]:
+        """The gradient of real rows, without a graph, in `real_dtype`."""
+        return self._gradients(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
+
+    def _gradients(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
+        matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
             raise InputError(
                 f"the network has no such parameter to match ({self.match.__name__}); "
@@ -70,13 +86,69 @@ class GradientMatching(Objective):
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        differentiable, chunk = batch.x.requires_grad, self.chunk or rows_at_once(batch.x.device)
-        by_class = []
-        for x, y, w in zip(batch.x, batch.y, weight, strict=True):
-            total = [torch.zeros_like(p) for p in matched]
-            for rows, labels, part in zip(x.split(chunk), y.split(chunk), w.split(chunk), strict=True):
-                losses = F.cross_entropy(point.logits(rows, params), labels, reduction="none")
-                gradient = torch.autograd.grad((losses * part).sum(), matched, create_graph=differentiable)
-                total = [t + g for t, g in zip(total, gradient, strict=True)]
-            by_class.append(total)
-        return [torch.stack(gradients) for gradients in zip(*by_class, strict=True)]
+        compute = by_autograd if mode() == "plain" else _by_passes
+        return compute(point, matched, batch, weight, dtype, self.chunk)
+
+
+def by_autograd(
+    point: Point, matched: Sequence[str], batch: Batch, weight: Tensor, dtype: torch.dtype, chunk: int | None
+) -> list[Tensor]:
+    """Written to be read: gradients of gradients by autograd alone (`create_graph=True`); the oracle of the passes."""
+    params = {k: p.detach().to(dtype).requires_grad_(k in matched) for k, p in point.params.items()}
+    leaves = [params[name] for name in matched]
+    differentiable, chunk = batch.x.requires_grad, chunk or rows_at_once(batch.x.device)
+    by_class = []
+    for x, y, w in zip(batch.x, batch.y, weight, strict=True):
+        total = [torch.zeros_like(p, dtype=weight.dtype) for p in leaves]
+        for rows, labels, part in zip(x.split(chunk), y.split(chunk), w.split(chunk), strict=True):
+            logits = point.logits(rows.to(dtype), params).to(weight.dtype)
+            losses = F.cross_entropy(logits, labels, reduction="none")
+            gradient = torch.autograd.grad((losses * part).sum(), leaves, create_graph=differentiable)
+            total = [t + g for t, g in zip(total, gradient, strict=True)]
+        by_class.append(total)
+    return [torch.stack(gradients) for gradients in zip(*by_class, strict=True)]
+
+
+def _by_passes(
+    point: Point, matched: Sequence[str], batch: Batch, weight: Tensor, dtype: torch.dtype, chunk: int | None
+) -> list[Tensor]:
+    """The same by passes, whose slope in the rows is taken forward over reverse."""
+    made = passes(point.network, dtype)
+    with torch.no_grad():
+        outputs = point.logits(batch.x[:1, 0]).shape[1]
+    targets = F.one_hot(batch.y, outputs).to(weight.dtype)
+    size = evenly(batch.y.shape[1], chunk or made.rows)
+    gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), size)
+    return list(gradients)
+
+
+class _Gradients(torch.autograd.Function):
+    """Gradients of classes of rows, differentiable once in the rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, targets: Tensor, weight: Tensor, made: Passes, point: Point, matched: Names, size: int
+    ) -> tuple[Tensor, ...]:
+        state, keep = point.params | point.buffers, ctx.needs_input_grad[0]
+        totals = [x.new_zeros(len(x), *point.params[name].shape) for name in matched]
+        order = [made.names.index(name) for name in matched]
+        ctx.chunks = []
+        for c, rows_of_class in enumerate(zip(x, targets, weight, strict=True)):
+            for part in chunked(size, *rows_of_class):
+                _, _, slopes, residuals = made.gradients(state, *part, keep=keep)
+                for total, i in zip(totals, order, strict=True):
+                    total[c] += slopes[i]
+                if keep:
+                    ctx.chunks.append((c, part, residuals))
+        ctx.made, ctx.state, ctx.matched, ctx.shape = made, state, matched, x.shape
+        return tuple(totals)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        classes: list[list[Tensor]] = [[] for _ in range(ctx.shape[0])]
+        for c, part, residuals in ctx.chunks:
+            direction = {name: slope[c] for name, slope in zip(ctx.matched, slopes, strict=True)}
+            classes[c].append(ctx.made.along(ctx.state, direction, *part, residuals))
+        x = torch.stack([torch.cat(parts)[: ctx.shape[1]] for parts in classes])
+        return x, None, None, None, None, None, None

@@ -153,14 +153,16 @@ def _trained(
     real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None", observe: Observe | None
 ) -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
+    from condensery.compiling import during
     from condensery.networks import build, initial
     from condensery.protocols import WHOLE
     from condensery.randomness import rng
-    from condensery.training import fit
+    from condensery.training import computing, fit
 
     network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start, steps = initial(network, rng(seed, "weights", "features")), WHOLE.steps(epochs, len(real))
-    return fit(start, real, WHOLE, steps, seed, ("features",), keeper=keeper, report=_shown(observe))
+    with during(computing(network, real.shape, steps * WHOLE.batch_size)):
+        return fit(start, real, WHOLE, steps, seed, ("features",), keeper=keeper, report=_shown(observe))
 
 
 def _shown(observe: Observe | None) -> Callable[[int, int, float], None] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
@@ -49,6 +49,10 @@ class DSA:
     """Learning rate of the network."""
     real_rows: int = 256
     """Real images a class in a match."""
+    real_dtype: Literal["bfloat16"] | None = None
+    """What real rows' gradients are computed in; None: the rows' own float32. Faster where the processor knows it."""
+    network_dtype: Literal["bfloat16"] | None = None
+    """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
 
@@ -84,6 +88,7 @@ class DSA:
         import torch
 
         from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
+        from condensery.compiling import named
         from condensery.condensing import condense
         from condensery.networks import build
         from condensery.objectives import GradientMatching
@@ -99,10 +104,17 @@ class DSA:
         inner = self.inner_steps or self.ipc
         epochs = paper_epochs(inner) if self.network_epochs is None else self.network_epochs
         schedule = TrainedOnSynthetic(
-            network, self.outer_steps, inner, epochs, SGD(self.network_lr), self.seed, augment
+            network,
+            self.outer_steps,
+            inner,
+            epochs,
+            SGD(self.network_lr, dtype=named(self.network_dtype)),
+            self.seed,
+            augment,
         )
+        objective = GradientMatching(real_dtype=named(self.real_dtype))
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         return condense(
-            real, synthetic, schedule, Uniform(self.real_rows), GradientMatching(), optimizer, self.seed, augment,
+            real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,
             keeper=keeper, observe=observe,
         )  # fmt: skip

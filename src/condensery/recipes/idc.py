@@ -93,6 +93,10 @@ class IDC:
     """Epochs over all real images before the first match of a restart."""
     pool: int = 0
     """Where above 0, restarts take turns at random among so many networks."""
+    real_dtype: Literal["bfloat16"] | None = None
+    """What real rows' gradients are computed in; None: the rows' own float32. Faster where the processor knows it."""
+    network_dtype: Literal["bfloat16"] | None = None
+    """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
 
@@ -192,6 +196,7 @@ class IDC:
 
         from condensery import distances
         from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Operation
+        from condensery.compiling import named
         from condensery.condensing import condense
         from condensery.networks import build
         from condensery.objectives import GradientMatching, convolutions
@@ -207,12 +212,12 @@ class IDC:
         images = random_real(real, self.ipc, self.seed, decoder)
         synthetic = SyntheticSet.from_rows(images, replace(real.space, stored="unit"), decoder)
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        how = SGD(self.network_lr, 0.9, self.network_weight_decay, self.real_rows)
+        how = SGD(self.network_lr, 0.9, self.network_weight_decay, self.real_rows, dtype=named(self.network_dtype))
         schedule = TrainedOnReal(
             network, self.outer_steps, self.inner_steps, self.network_rows, how, self.seed, without,
             CutMix(self.cutmix), self.early_epochs, self.pool,
         )  # fmt: skip
-        objective = GradientMatching(getattr(distances, self.distance), convolutions)
+        objective = GradientMatching(getattr(distances, self.distance), convolutions, real_dtype=named(self.real_dtype))
         optimizer = self._optimizer(synthetic, real)
         return condense(
             real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,

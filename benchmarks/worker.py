@@ -1,0 +1,43 @@
+"""One side of a comparison in a process of its own: told cases on stdin, it answers with what they took.
+
+    python benchmarks/worker.py '{"side": "ours", "shape": [3, 32, 32], "ipc": 10}'
+
+A line in, `dc`, say; a line out, {"ms": ..., "added": bytes that the process grew by at its peak}.
+"""
+
+import json
+import sys
+import time
+
+import torch
+
+
+def main() -> None:
+    options = json.loads(sys.argv[1])
+    shape, ipc, classes = tuple(options["shape"]), options["ipc"], options.get("classes", 10)
+    if options["side"] == "baseline":
+        import baseline
+
+        cases = baseline.cases(shape, ipc, classes)
+        mode = None
+    else:
+        import ours
+
+        cases = ours.cases(shape, ipc, classes, getattr(torch, options["dtype"]) if options.get("dtype") else None)
+        mode = options.get("mode", "compiled")
+    from condensery.compiling import during
+    from condensery.memory import forget_peak, peak, resident
+
+    with during(mode or "plain"):
+        print("ready", flush=True)
+        for line in sys.stdin:
+            before = resident()
+            forget_peak()
+            start = time.perf_counter()
+            cases[line.strip()]()
+            seconds = time.perf_counter() - start
+            print(json.dumps({"ms": 1000 * seconds, "added": peak() - before}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

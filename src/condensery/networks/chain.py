@@ -1,0 +1,245 @@
+"""The ConvNet's passes written out: forward, backward, and both along a direction in weight space.
+
+For the network of all four papers (instance norm, ReLU, average pooling). Rows lie channel after channel, (n, height,
+width, channels); the two passes along a direction V share what the first two have made.
+
+With u a convolution's result, over each row's and channel's pixels:
+
+    h = (u - m) r,  m = mean u,  r = (mean (u - m)² + eps)^-½        z = γ h + β,  o = pool(max(z, 0))
+    dz = up(do) [z > 0],  s = mean dz,  t = mean dz h                du = r γ (dz - s - h t)
+
+and along V, where a dot stands for the derivative:
+
+    p = mean h u̇,  ḣ = r (u̇ - mean u̇ - h p),  ṙ = -r² p               ż = γ̇ h + γ ḣ + β̇,  ȯ = pool(ż [z > 0])
+    dż = up(dȯ) [z > 0],  ṡ = mean dż,  ṫ = mean (dż h + dz ḣ)
+    du̇ = (ṙ γ + r γ̇) (dz - s - h t) + r γ (dż - ṡ - ḣ t - h ṫ)
+
+A constant added to u changes nothing, so that a convolution's bias takes no part, and its slope is 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from condensery.networks.convolution import Columns, Convolution, Direct, Winograd
+
+__all__ = ["Chain", "cross_entropy"]
+
+Params = Mapping[str, Tensor]
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+    """The sum over rows of weight (n,) times the cross-entropy of logits (n, K) with target probabilities (n, K)."""
+    return -(weight * (targets * logits.log_softmax(1)).sum(1)).sum()
+
+
+class _Block(NamedTuple):
+    """What the forward and backward passes through one block leave for those along a direction."""
+
+    rows: Tensor  # prepared
+    u: Tensor
+    norm: Tensor
+    do: Tensor
+    sums: Tensor
+    slopes: Tensor  # du, prepared
+
+
+class Chain:
+    """Passes through depth x [3 x 3 convolution, instance norm, ReLU, average pooling], then a linear classifier.
+
+    Arguments:
+        shape: (channels, height, width) of a row.
+        paddings: of every block's convolution.
+        width: filters of each.
+        dtype: what the passes compute in; Winograd's products are for float32 and float64 only.
+        eps: of the norm.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], paddings: Sequence[int], width: int, dtype: torch.dtype, eps: float = 1e-5
+    ):
+        self.eps, self.convolutions = eps, []
+        channels, sides = shape[0], (shape[1], shape[2])
+        for padding in paddings:
+            tiled = sides[0] % 4 == sides[1] % 4 == 0 and padding == 1 and dtype != torch.bfloat16
+            way: type[Convolution] = Columns if channels < 8 else Winograd if tiled and channels >= 32 else Direct
+            self.convolutions.append(way(sides, padding))
+            sides, channels = (self.convolutions[-1].out[0] // 2, self.convolutions[-1].out[1] // 2), width
+
+    @staticmethod
+    def names(block: int) -> tuple[str, str, str, str]:
+        """A block's parameters: filters, their bias, the norm's scale and shift."""
+        return (f"stages.{block}.0.weight", f"stages.{block}.0.bias", f"stages.{block}.1.weight",
+                f"stages.{block}.1.bias")  # fmt: skip
+
+    def gradients(
+        self, params: Params, x: Tensor, targets: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor], tuple[Tensor, ...]]:
+        """The loss at rows `x` (n, channels, height, width), and its slopes in every parameter.
+
+        Returns:
+            the loss (sum over rows of weight times cross-entropy), the logits, slopes by name, and what `along` needs.
+        """
+        dtype, kept = x.dtype, []
+        x = x.permute(0, 2, 3, 1)
+        for i, convolution in enumerate(self.convolutions):
+            w, _, scale, shift = self.names(i)
+            rows = convolution.rows(x)
+            u = convolution.apply([(rows, convolution.filters(params[w]))])
+            m = _written(_mean(_wide(u)))[0]
+            r = (_mean((_wide(u) - m).square()) + self.eps).rsqrt()
+            factor = r * params[scale]
+            norm = _written(m, r, factor, params[shift] - m * factor)
+            x = _pooled((_wide(u) * norm[2] + norm[3]).relu()).to(dtype)
+            kept.append((rows, u, norm))
+        flat = x.permute(0, 3, 1, 2).flatten(1)
+        logits = F.linear(flat, params["head.weight"], params["head.bias"])
+        loss = cross_entropy(logits.to(weight.dtype), targets, weight)
+        slope = ((logits.to(weight.dtype).softmax(1) - targets) * weight[:, None]).to(dtype)
+        gradients = {"head.weight": slope.T @ flat, "head.bias": slope.sum(0)}
+        do = _unflattened(slope @ params["head.weight"], x)
+        blocks: list[_Block] = []
+        for i, convolution in reversed(list(enumerate(self.convolutions))):
+            w, bias, scale, shift = self.names(i)
+            rows, u, norm = kept[i]
+            m, r, factor, constant = norm
+            pixels = u.shape[1] * u.shape[2]
+            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+            s, q = dz.sum((1, 2), keepdim=True), (dz * (_wide(u) - m)).sum((1, 2), keepdim=True)
+            gradients[bias] = torch.zeros_like(params[bias])
+            gradients[scale], gradients[shift] = (q * r).sum((0, 1, 2)), s.sum((0, 1, 2))
+            # du = factor dz - (u - m) (factor r t) - factor s, with t = q r / pixels
+            sums = _written(s / pixels, q * r / pixels, factor * r * r * q / pixels, factor * s / pixels)
+            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+            du = (factor * dz - (_wide(u) - m) * sums[2] - sums[3]).to(dtype)
+            gradients[w] = convolution.gradient(rows, du)
+            prepared = convolution.slopes(du)
+            blocks.insert(0, _Block(rows, u, norm, do, sums, prepared))
+            if i:
+                do = convolution.back([(prepared, convolution.filters_back(params[w]))])
+        residuals = (flat, logits, *(tensor for block in blocks for tensor in block))
+        return loss, logits, {name: gradients[name] for name in params}, residuals
+
+    def along(
+        self,
+        params: Params,
+        direction: Params,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        residuals: Sequence[Tensor],
+    ) -> Tensor:
+        """The slope in `x` of the inner product of `gradients`' slopes with `direction`, shaped as `x`.
+
+        Arguments:
+            direction: V by name; a parameter that is not there has none.
+            residuals: what `gradients` returned for the same rows.
+        """
+        flat, logits, *rest = residuals
+        blocks = [_Block(*rest[6 * i : 6 * i + 6]) for i in range(len(self.convolutions))]
+        moved, states = None, []
+        for i, (convolution, block) in enumerate(zip(self.convolutions, blocks, strict=True)):
+            w, _, scale, shift = self.names(i)
+            m, r, factor, constant = block.norm
+            pairs = []
+            if w in direction:
+                pairs.append((block.rows, convolution.filters(direction[w])))
+            if moved is not None:
+                pairs.append((convolution.rows(moved), convolution.filters(params[w])))
+            v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
+            # ḣ = r (v - mean v - (u - m) r p), ż = γ̇ h + γ ḣ + β̇: both linear in v and u - m
+            p, mv = r * _mean((block.u - m) * v), _mean(v)
+            on_u, on_0 = -factor * r * p, -factor * mv
+            if scale in direction:
+                on_u = on_u + r * direction[scale]
+            if shift in direction:
+                on_0 = on_0 + direction[shift]
+            lines = _written(on_u, on_0, p, mv)
+            z = factor * v + (block.u - m) * lines[0] + lines[1]
+            moved = _pooled(torch.where(block.u * factor + constant > 0, z, 0.0))
+            states.append((v, lines))
+        assert moved is not None
+        change = F.linear(moved.permute(0, 3, 1, 2).flatten(1), params["head.weight"])
+        if "head.weight" in direction:
+            change = change + F.linear(flat, direction["head.weight"])
+        if "head.bias" in direction:
+            change = change + direction["head.bias"]
+        shares = logits.softmax(1)
+        slope = (shares - targets) * weight[:, None]
+        slope_v = shares * (change - (shares * change).sum(1, keepdim=True)) * weight[:, None]
+        back = slope_v @ params["head.weight"]
+        if "head.weight" in direction:
+            back = back + slope @ direction["head.weight"]
+        dov = _unflattened(back, moved)
+        for i, (convolution, block) in reversed(list(enumerate(zip(self.convolutions, blocks, strict=True)))):
+            w, _, scale, shift = self.names(i)
+            m, r, factor, constant = block.norm
+            s, t = block.sums[0], block.sums[1]
+            v, lines = states[i]
+            p, mv = lines[2], lines[3]
+            mask = block.u * factor + constant > 0
+            dz, dzv = (torch.where(mask, _spread(d, v), 0.0) for d in (block.do, dov))
+            sv, dzvu, dzv1 = _mean(dzv), _mean(dzv * (block.u - m)), _mean(dz * v)
+            # mean dz ḣ = r (mean dz v - s mean v - t p)
+            tv = r * (dzvu + dzv1 - s * mv - t * p)
+            change_r = -r * r * p * params[scale]
+            if scale in direction:
+                change_r = change_r + r * direction[scale]
+            # du̇ = change_r (dz - s - h t) + factor (dż - sv - ḣ t - h tv)
+            on_u = -change_r * r * t - factor * (r * tv - r * r * p * t)
+            on_0 = -change_r * s - factor * (sv - r * mv * t)
+            lines = _written(change_r, on_u, on_0, -factor * r * t)
+            mask = block.u * factor + constant > 0
+            dz, dzv = (torch.where(mask, _spread(d, v), 0.0) for d in (block.do, dov))
+            duv = factor * dzv + lines[0] * dz + lines[3] * v + (block.u - m) * lines[1] + lines[2]
+            pairs = [(convolution.slopes(duv), convolution.filters_back(params[w]))]
+            if w in direction:
+                pairs.append((block.slopes, convolution.filters_back(direction[w])))
+            dov = convolution.back(pairs)
+        return dov.permute(0, 3, 1, 2)
+
+
+def _wide(u: Tensor) -> Tensor:
+    """In at least float32."""
+    return u.to(torch.promote_types(u.dtype, torch.float32))
+
+
+_LIBRARY = torch.library.Library("condensery", "DEF")
+_LIBRARY.define("kept(Tensor x) -> Tensor")
+_LIBRARY.impl("kept", lambda x: x.clone(), "CompositeExplicitAutograd")
+
+
+def _written(*parts: Tensor) -> Tensor:
+    """Numbers a row and channel, stacked, as the compiler must write them to memory.
+
+    Left to itself it computes them anew for every pixel: divisions and roots in the innermost loop.
+    """
+    stacked: Tensor = torch.ops.condensery.kept(torch.stack(parts))
+    return stacked
+
+
+def _mean(a: Tensor) -> Tensor:
+    """Over a row's pixels, (n, 1, 1, channels)."""
+    return a.mean((1, 2), keepdim=True)
+
+
+def _pooled(a: Tensor) -> Tensor:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    height, width = a.shape[1] // 2, a.shape[2] // 2
+    return a[:, : 2 * height, : 2 * width].unflatten(2, (width, 2)).unflatten(1, (height, 2)).mean((2, 4))
+
+
+def _spread(do: Tensor, u: Tensor) -> Tensor:
+    """The slope before pooling, shaped as `u`."""
+    n, height, width, channels = do.shape
+    even = (do / 4)[:, :, None, :, None].expand(n, height, 2, width, 2, channels)
+    even = even.reshape(n, 2 * height, 2 * width, channels)
+    return F.pad(even, (0, 0, 0, u.shape[2] - 2 * width, 0, u.shape[1] - 2 * height))
+
+
+def _unflattened(flat: Tensor, like: Tensor) -> Tensor:
+    _, height, width, channels = like.shape
+    return flat.unflatten(1, (channels, height, width)).permute(0, 2, 3, 1)

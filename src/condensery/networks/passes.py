@@ -1,0 +1,201 @@
+"""A network's passes as functions of weights and rows, to be compiled: gradients, and their slope along a direction.
+
+The second is what gradient matching needs. With g = ∇_θ ℓ(x, θ) and V the slope of the distance in g, the slope in the
+rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one back along V, without a graph of the gradients.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from math import ceil
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, grad_and_value, jvp
+from torch.nn import functional as F
+
+from condensery.compiling import Kernel
+from condensery.networks.chain import Chain, cross_entropy
+from condensery.networks.convnet import ConvNet
+from condensery.networks.network import Network
+
+__all__ = ["Passes", "chunked", "evenly", "passes"]
+
+State = Mapping[str, Tensor]
+Residuals = Sequence[Tensor]
+
+
+class Passes(ABC):
+    """Passes of one architecture.
+
+    Arguments:
+        names: its parameters.
+        buffers: its buffers (batch norm's frozen statistics).
+        dtype: what is computed in; weights and results stay in theirs.
+        rows: how many best go through together.
+    """
+
+    def __init__(self, names: Sequence[str], buffers: Sequence[str], dtype: torch.dtype, rows: int):
+        self.names, self.buffers, self.dtype, self.rows = tuple(names), tuple(buffers), dtype, rows
+        self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
+        self._kept = Kernel("the gradient of synthetic rows", self._all_results)
+        self._along: dict[tuple[str, ...], Kernel] = {}
+
+    def gradients(
+        self, state: State, x: Tensor, targets: Tensor, weight: Tensor, *, keep: bool = False
+    ) -> tuple[Tensor, Tensor, list[Tensor], Residuals]:
+        """The loss, the sum over rows of weight times cross-entropy, and its slopes.
+
+        Arguments:
+            state: parameters and buffers by name.
+            x: rows (n, channels, height, width).
+            targets: label probabilities (n, K).
+            weight: (n,).
+            keep: whether `along` will be asked about these rows.
+
+        Returns:
+            loss, logits (n, K), slopes in the order of `names`, and what `along` needs.
+        """
+        tensors = (*self._listed(state), x, targets, weight)
+        loss, logits, *rest = (self._kept if keep else self._gradients)(*tensors)
+        count = len(self.names)
+        return loss, logits, list(rest[:count]), rest[count:]
+
+    def along(
+        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
+    ) -> Tensor:
+        """The slope in `x` of the inner product of the slopes with `direction`.
+
+        Arguments:
+            direction: V by name; parameters that it lacks have none.
+            residuals: what `gradients` with `keep` returned for the same arguments.
+        """
+        named = tuple(name for name in self.names if name in direction)
+        if named not in self._along:
+            self._along[named] = Kernel("the slope of synthetic rows", lambda *t: [self._slope(named, t)])
+        tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
+        return self._along[named](*tensors)[0]
+
+    def _listed(self, state: State) -> list[Tensor]:
+        return [state[name] for name in (*self.names, *self.buffers)]
+
+    def _state(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+        return {k: v.to(self.dtype) for k, v in zip((*self.names, *self.buffers), tensors, strict=False)}
+
+    def _results(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        *_, x, targets, weight = tensors
+        loss, logits, slopes, residuals = self.first(self._state(tensors), x.to(self.dtype), targets, weight)
+        return [loss, logits, *(slopes[name].to(weight.dtype) for name in self.names)], list(residuals)
+
+    def _all_results(self, *tensors: Tensor) -> list[Tensor]:
+        results, residuals = self._results(tensors)
+        return results + residuals
+
+    def _slope(self, named: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
+        count = len(self.names) + len(self.buffers)
+        direction = dict(zip(named, tensors[count:], strict=False))
+        x, targets, weight, *residuals = tensors[count + len(named) :]
+        return self.second(self._state(tensors), direction, x, targets, weight, residuals)
+
+    @abstractmethod
+    def first(
+        self, state: State, x: Tensor, targets: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor, State, Residuals]:
+        """Loss, logits, slopes by name, and what `second` needs, in one pass forward and one back."""
+
+    @abstractmethod
+    def second(
+        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
+    ) -> Tensor:
+        """See `along`."""
+
+
+class _Chain(Passes):
+    """Passes written out: see `chain`."""
+
+    def __init__(self, chain: Chain, names: Sequence[str], dtype: torch.dtype):
+        super().__init__(names, (), dtype, 32 if dtype == torch.bfloat16 else 16)
+        self.chain = chain
+
+    def first(
+        self, state: State, x: Tensor, targets: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor, State, Residuals]:
+        return self.chain.gradients(state, x, targets, weight)
+
+    def second(
+        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
+    ) -> Tensor:
+        return self.chain.along(state, direction, x, targets, weight, residuals)
+
+
+class _Generic(Passes):
+    """Passes of any network, by function transforms."""
+
+    def __init__(self, network: Network, dtype: torch.dtype):
+        names, buffers = ([k for k, _ in named] for named in (network.named_parameters(), network.named_buffers()))
+        super().__init__(names, buffers, dtype, 32)
+        self.network = network
+
+    def _loss(self, params: State, rest: State, x: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        logits = functional_call(self.network, {**params, **rest}, (x,)).to(weight.dtype)
+        return cross_entropy(logits, targets, weight), logits
+
+    def _parts(self, state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        self.network.eval()  # batch norm reads the frozen statistics
+        return {k: state[k] for k in self.names}, {k: state[k] for k in self.buffers}
+
+    def first(
+        self, state: State, x: Tensor, targets: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor, State, Residuals]:
+        params, rest = self._parts(state)
+        slopes, (loss, logits) = grad_and_value(self._loss, has_aux=True)(params, rest, x, targets, weight)
+        return loss, logits, slopes, ()
+
+    def second(
+        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
+    ) -> Tensor:
+        params, rest = self._parts(state)
+
+        def slope(params: State) -> Tensor:
+            return grad(lambda x: self._loss(params, rest, x, targets, weight)[0])(x)
+
+        moved = {k: direction[k] if k in direction else torch.zeros_like(v) for k, v in params.items()}
+        along: Tensor = jvp(slope, (params,), (moved,))[1]
+        return along
+
+
+_generic: WeakKeyDictionary[Network, dict[torch.dtype, Passes]] = WeakKeyDictionary()
+
+
+def passes(network: Network, dtype: torch.dtype) -> Passes:
+    """The passes of a network, computing in `dtype`; what is compiled serves every network of the same kind."""
+    if type(network) is ConvNet and network.chain is not None:
+        return _chain(*network.chain, tuple(name for name, _ in network.named_parameters()), dtype)
+    known = _generic.setdefault(network, {})
+    if dtype not in known:
+        known[dtype] = _Generic(network, dtype)
+    return known[dtype]
+
+
+@cache
+def _chain(
+    shape: tuple[int, int, int], paddings: tuple[int, ...], width: int, names: tuple[str, ...], dtype: torch.dtype
+) -> Passes:
+    return _Chain(Chain(shape, paddings, width, dtype), names, dtype)
+
+
+def evenly(n: int, most: int) -> int:
+    """The size of chunks, at most `most`, that n rows fill best."""
+    return ceil(n / ceil(n / most))
+
+
+def chunked(size: int, *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Columns (n, ...) in chunks of `size` rows, the last filled up with zeros.
+
+    Rows of weight 0 take no part, and one size is compiled once.
+    """
+    for start in range(0, len(columns[0]), size):
+        parts = [column[start : start + size] for column in columns]
+        missing = size - len(parts[0])
+        yield tuple(F.pad(part, (0, 0) * (part.ndim - 1) + (0, missing)) if missing else part for part in parts)
