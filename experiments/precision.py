@@ -2,8 +2,8 @@
 
     python experiments/precision.py --data-dir DIR
 
-`dc:quick` and `idc:quick`, each in both precisions, measured under its paper's protocol in float32; and the float32 sets
-measured by networks trained in bfloat16. 1 set a cell, 5 networks; about 25 minutes on 2 CPU cores. Every cell resumes
+`dc:quick` and `idc:quick`, each in both precisions, measured under its paper's protocol in float32; the float32 sets
+also by networks trained in bfloat16. 1 set a cell, 5 networks; about 25 minutes on 2 CPU cores. Every cell resumes
 from `runs/precision/`. The papers have no such figures.
 """
 

@@ -12,13 +12,14 @@ SOURCE = Path(condensery.__file__).parent
 FLOORS = [
     ["errors", "randomness"],
     ["fields"],
-    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling"],
+    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "memory"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
     ["samplers", "objectives", "schedules", "coresets", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
     ["recipes"],
     ["running", "console", "sources"],
+    ["planning"],
     ["cli", "__main__"],
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
@@ -28,6 +28,8 @@ from condensery.recipes.idc import PUBLISHED
 from condensery.sources import EMBEDDED, FILES, Source, read
 
 if TYPE_CHECKING:
+    import torch
+
     from condensery.data import Data
     from condensery.evaluation import Comparison
     from condensery.protocols import Named
@@ -63,6 +65,7 @@ Dataset condensation: learn a tiny synthetic training set, prove how good it is,
 
 commands:
   run RECIPE --data D --ipc N --out DIR      condense; the same command again resumes
+  plan RECIPE --data D --ipc N               what that would take: bytes, time, memory
   evaluate FILE|DIR --data D                 train networks on a condensed set and measure them
   compare --data D --ipc N --methods A B ... one table of several methods and the whole set
   show FILE|DIR                              what a condensed set is, and its picture
@@ -92,6 +95,16 @@ class RunOptions(Generic[R]):
 
 
 @dataclass(frozen=True)
+class PlanOptions(Generic[R]):
+    """Say what a run would take here: stored bytes, time and memory, from its own first steps."""
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    recipe: Annotated[R, tyro.conf.arg(name="")]
+    out: str | None = None
+    """Ignored, so that a `run` command becomes a plan by its first word; nothing is written."""
+
+
+@dataclass(frozen=True)
 class Measuring:
     """How to measure."""
 
@@ -101,6 +114,8 @@ class Measuring:
     """Networks trained from scratch."""
     seed: int = 0
     """Of the networks' weights and row order (and of the methods, in compare)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What rows go through the networks in while they are trained; bfloat16 is faster where the processor knows it."""
     json: str | None = None
     """Also write the figures to this file."""
 
@@ -152,12 +167,16 @@ class ShowOptions:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status (0 done, 1 the run failed, 2 the command or its input was wrong)."""
     argv = sys.argv[1:] if argv is None else argv
+    if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
+        from condensery.memory import tune_allocator
+
+        tune_allocator()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("condensery: %(message)s"))
     log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
-        "run": _run, "evaluate": _evaluate, "compare": _compare, "show": _show
+        "run": _run, "plan": _plan, "evaluate": _evaluate, "compare": _compare, "show": _show
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):
@@ -218,14 +237,9 @@ def _parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any
 
 
 def _run(argv: list[str]) -> int:
-    if not argv or argv[0].startswith("-"):
-        if argv and argv[0] in ("-h", "--help"):
-            print(f"usage: condensery run RECIPE --data D --ipc N --out DIR [--FIELD V ...]\n\n"
-                  f"recipes: {', '.join(RECIPES)}\ncondensery run RECIPE --help lists a recipe's fields")  # fmt: skip
-            return 0
-        raise InputError(f"run what? condensery run RECIPE --data D --ipc N --out DIR; recipes: {', '.join(RECIPES)}")
-    name, *rest = argv
-    recipe = _named(RECIPES, name.removesuffix(":paper"), "recipe")
+    if (chosen := _recipe("run", "--out DIR ", argv)) is None:
+        return 0
+    name, recipe, rest = chosen
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
     options = _parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
@@ -243,6 +257,52 @@ def _run(argv: list[str]) -> int:
     protocol = _PAPERS.get(options.recipe.name)
     _next("evaluate", str(out), *source, *(("--protocol", protocol) if protocol else ()))
     return 0
+
+
+def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[str]] | None:
+    """A command's recipe by name, and the words after it; None where only help was asked for."""
+    usage = f"condensery {command} RECIPE --data D --ipc N {more}"
+    if argv and argv[0] in ("-h", "--help"):
+        print(f"usage: {usage}[--FIELD V ...]\n\n"
+              f"recipes: {', '.join(RECIPES)}\ncondensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
+        return None
+    if not argv or argv[0].startswith("-"):
+        raise InputError(f"{command} what? {usage.strip()}; recipes: {', '.join(RECIPES)}")
+    name, *rest = argv
+    return name, _named(RECIPES, name.removesuffix(":paper"), "recipe"), rest
+
+
+def _plan(argv: list[str]) -> int:
+    if (chosen := _recipe("plan", "", argv)) is None:
+        return 0
+    name, recipe, rest = chosen
+    options = _parse(PlanOptions[type(recipe)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), recipe))  # type: ignore[misc]
+    from condensery.planning import plan
+
+    data = read(options.source)
+    planned = plan(options.recipe, data.train)
+    facts = {
+        "recipe": ", ".join(
+            [
+                name,
+                *([f"{planned.steps} steps"] * bool(planned.steps)),
+                *["compiled"] * (planned.computing == "compiled"),
+            ]
+        ),
+        "stored": f"{planned.floats:,} floats, {planned.bytes:,} bytes",
+        "time": _duration(planned.seconds) + " of condensing, on this machine as it is now",
+        "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
+    }
+    for fact, value in facts.items():
+        print(f"{fact:<12} {value}")
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _next(*words: str) -> None:
@@ -288,7 +348,7 @@ def _evaluate(argv: list[str]) -> int:
         for net in nets:
             reached = evaluate(
                 synthetic, data, net, protocol, measuring.repeats, measuring.seed,
-                lambda done, total: log.info(f"{done} of {total} networks measured"),
+                lambda done, total: log.info(f"{done} of {total} networks measured"), _dtype(measuring),
             )  # fmt: skip
             table.append((_described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({"network": asdict(net), "ipc": size, **_figures(reached), "floats": synthetic.floats})
@@ -340,6 +400,7 @@ def _compare(argv: list[str]) -> int:
         make,
         say,
         lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
+        _dtype(measuring),
     )
     images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
     print_table(
@@ -409,6 +470,12 @@ def _warn_of_few(data: "Data") -> None:
             f"{data.name}: the test part has as few as {least} rows of a class; always answering the largest one "
             f"would score {100 * largest / total:.0f} %"
         )
+
+
+def _dtype(measuring: Measuring) -> "torch.dtype | None":
+    from condensery.compiling import named
+
+    return named(None if measuring.dtype == "float32" else measuring.dtype)
 
 
 def _described(net: Net) -> str:

@@ -7,6 +7,7 @@ work ahead, and kept with the run's checkpoints.
 import contextlib
 import functools
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Literal
@@ -79,13 +80,16 @@ def _compiled(
     function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]
 ) -> Callable[..., Sequence[Tensor]] | None:
     """The compiled function, or None (said aloud) where it cannot be."""
-    import torch._inductor
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     try:
-        # traced here and not by torch.compile: shapes are fixed by `Kernel`, nothing is guarded or compiled again
-        compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(make_fx(function)(*tensors), list(tensors))
-        compiled(*tensors)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's about itself
+            import torch._inductor
+            from torch.fx.experimental.proxy_tensor import make_fx
+
+            # traced here and not by torch.compile: shapes are fixed by `Kernel`, nothing is guarded or compiled again
+            traced = make_fx(function)(*tensors)
+            compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, list(tensors))
+            compiled(*tensors)
     except Exception as error:  # whatever a compiler can fail with
         log.warning(f"computing without compiling ({_first_line(error)})")
         return None

@@ -107,9 +107,10 @@ def evaluate_whole(
     repeats: int = 5,
     seed: int = 0,
     observe: Callable[[int, int], None] = lambda done, total: None,
+    dtype: torch.dtype | None = None,
 ) -> Accuracy:
     """The reference: networks trained on all of `data.train`. See `evaluate`."""
-    return _measure([(data.train, data.test)], data, net, protocol, repeats, seed, observe)
+    return _measure([(data.train, data.test)], data, net, protocol, repeats, seed, observe, dtype)
 
 
 def _measure(
@@ -182,6 +183,7 @@ def compare(
     make: Callable[[Method, RealSet], tuple[SyntheticSet, float]] = timed,
     observe: Callable[[Comparison], None] = lambda row: None,
     observe_whole: Callable[[int, int], None] = lambda done, total: None,
+    dtype: torch.dtype | None = None,
 ) -> list[Comparison]:
     """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
 
@@ -191,6 +193,7 @@ def compare(
         make: condenses, and says how long it took; in memory by default.
         observe: called with every finished row.
         observe_whole: called with (networks done, networks in all) of the reference.
+        dtype: see `evaluate`; the reference is trained in it too.
 
     Raises:
         InputError: what a recipe refuses of the data, or fewer than 1 repeat.
@@ -198,11 +201,11 @@ def compare(
     rows = []
     for method in methods:
         synthetic, seconds = make(method, data.train)
-        reached = evaluate(synthetic, data, net, protocol, repeats, seed)
+        reached = evaluate(synthetic, data, net, protocol, repeats, seed, dtype=dtype)
         rows.append(Comparison(method.name, reached, synthetic.floats, seconds))
         observe(rows[-1])
     if reference:
-        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, observe=observe_whole)
+        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, observe=observe_whole, dtype=dtype)
         rows.append(Comparison(reached.protocol, reached, len(data.train) * prod(data.shape), 0.0))
         observe(rows[-1])
     return rows

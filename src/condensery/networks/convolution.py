@@ -72,7 +72,9 @@ class Direct(Convolution):
         return F.conv2d(x, w.contiguous(memory_format=torch.channels_last), padding=self.padding).permute(0, 2, 3, 1)
 
     def slopes(self, du: Tensor) -> Tensor:
-        return du.permute(0, 3, 1, 2)
+        height, width = du.shape[1:3]
+        beyond = max(self.padding - 2, 0)  # results that no pixel of the row went into
+        return du[:, beyond : height - beyond, beyond : width - beyond].permute(0, 3, 1, 2)
 
     def filters_back(self, w: Tensor) -> Tensor:
         return w.transpose(0, 1).flip(2, 3)
@@ -80,7 +82,7 @@ class Direct(Convolution):
     def back(self, pairs: Sequence[Pair]) -> Tensor:
         du, w = (torch.cat(operands, 1) if len(pairs) > 1 else operands[0] for operands in zip(*pairs, strict=True))
         w = w.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(du, w, padding=2 - self.padding).permute(0, 2, 3, 1)
+        return F.conv2d(du, w, padding=max(2 - self.padding, 0)).permute(0, 2, 3, 1)
 
     def gradient(self, rows: Tensor, du: Tensor) -> Tensor:
         w = rows.new_empty(du.shape[3], rows.shape[1], 3, 3)

@@ -1,0 +1,97 @@
+"""What a run will take, before it runs: stored bytes, time and memory, from its own first steps."""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import prod
+from statistics import median
+from typing import Any
+
+from condensery.compiling import Mode, during, mode
+from condensery.condensing import Step
+from condensery.data import RealSet
+from condensery.memory import peak
+from condensery.networks import build, initial
+from condensery.randomness import rng
+from condensery.running import Recipe
+from condensery.training import SGD, computing, fit
+
+__all__ = ["Plan", "plan"]
+
+SECONDS, STEPS = 4.0, 2  # the probe times at least so long and so many steps, after a first that warms up
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes on this machine.
+
+    Arguments:
+        steps: updates in all.
+        floats, bytes: what is stored at the end.
+        seconds: wall time of the whole run.
+        memory: the most bytes that the process has at a time; None where the system does not tell.
+        computing: how steps are computed; see `compiling.Mode`.
+    """
+
+    steps: int
+    floats: int
+    bytes: int
+    seconds: float
+    memory: int | None
+    computing: Mode
+
+
+class _Enough(Exception):
+    pass
+
+
+def plan(recipe: Recipe, real: RealSet) -> Plan:
+    """Run the first steps of a recipe and say what all of them would take.
+
+    The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
+    compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates.
+
+    Raises:
+        InputError: what the recipe refuses.
+        RunError: the loss is not finite within the probe.
+    """
+    probed: Any = recipe
+    early = 0.0
+    if getattr(recipe, "early_epochs", 0):
+        early, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
+    start = time.perf_counter()
+    moments: list[float] = []
+    last: list[Step] = []
+    how: list[Mode] = []
+
+    def observe(step: Step) -> None:
+        moments.append(time.perf_counter() - start)
+        last[:], how[:] = [step], [mode()]
+        if len(moments) > STEPS and moments[-1] - moments[0] >= SECONDS:
+            raise _Enough
+
+    try:
+        synthetic = probed.condense(real, observe=observe)
+    except _Enough:
+        synthetic = last[0].synthetic
+    seconds = time.perf_counter() - start
+    if len(moments) > STEPS:
+        each = median(after - before for before, after in pairwise(moments))
+        seconds = moments[0] + each * (last[0].total - 1)
+    pixels = real.classes * probed.ipc * prod(real.shape)  # of a coreset, where the probe ended before the choice
+    floats, size = (synthetic.floats, synthetic.bytes) if synthetic else (pixels, 4 * pixels)
+    memory = peak() if sys.platform.startswith("linux") else None
+    return Plan(recipe.steps, floats, size, seconds + early, memory, how[0] if how else "plain")
+
+
+def _early_seconds(recipe: Any, real: RealSet) -> float:
+    """Of the updates on real rows before the first match, for all networks that get them."""
+    network = build(recipe.net, real.shape, real.classes).to(real.device, real.dtype)
+    how = SGD(recipe.network_lr, 0.9, recipe.network_weight_decay, recipe.real_rows)
+    networks = min(recipe.pool or recipe.outer_steps, recipe.outer_steps)
+    updates = networks * how.steps(recipe.early_epochs, len(real))
+    times: list[float] = []
+    with during(computing(network, real.shape, updates * recipe.real_rows)):
+        fit(initial(network, rng(0)), real, how, 6, 0, (), report=lambda *_: times.append(time.perf_counter()))
+    return updates * (times[-1] - times[0]) / (len(times) - 1)

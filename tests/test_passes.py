@@ -1,0 +1,194 @@
+"""The fast passes against the oracle: autograd alone."""
+
+import logging
+import shutil
+
+import pytest
+import torch
+from conftest import blobs
+from lists import DISTANCES, MATCHES, NETS, SHAPES, over
+from test_objectives import place, rows
+from torch.nn import functional as F
+
+from condensery import compiling
+from condensery.augment import Augmentation, Colour, CutMix
+from condensery.checkpoint import Interrupted, Keeper
+from condensery.compiling import during
+from condensery.data import Batch, digits
+from condensery.net import Net
+from condensery.networks import ConvNet, initial
+from condensery.networks.convolution import Columns, Direct, Winograd
+from condensery.objectives import GradientMatching
+from condensery.randomness import rng
+from condensery.recipes import DC
+from condensery.synthetic import SyntheticSet
+from condensery.training import SGD, fit
+
+
+def slope(objective, point, real, mode, images=4):
+    """Loss and slope in the images of one match, computed so."""
+    with during(mode):
+        x = rows(real, images, "synthetic").x.clone().requires_grad_()
+        y = rows(real, images, "synthetic").y
+        loss = objective.loss(point, Batch(x, y), objective.target(point, rows(real, 7)))
+        loss.sum().backward()
+    return loss.detach(), x.grad
+
+
+def apart(a, b):
+    return ((a - b).norm() / a.norm()).item()
+
+
+@over(NETS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_passes_are_the_oracle(part, shape):
+    real = blobs(shape)
+    point = place(part, real)
+    for distance in DISTANCES.values():
+        for match in MATCHES.values():
+            if not any(match(k, v) for k, v in point.params.items()):
+                continue
+            objective = GradientMatching(distance, match, chunk=3)
+            plain, passes = (slope(objective, point, real, mode) for mode in ("plain", "passes"))
+            assert apart(plain[0], passes[0]) < 1e-9
+            assert apart(plain[1], passes[1]) < 1e-9
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)], ids=str)
+def test_the_passes_are_the_oracle_at_the_papers_sizes(shape):
+    real = blobs(shape, sizes=(3, 4))
+    point = place(Net(width=32), real)
+    plain, passes = (slope(GradientMatching(), point, real, mode, 2) for mode in ("plain", "passes"))
+    assert apart(plain[0], passes[0]) < 1e-9
+    assert apart(plain[1], passes[1]) < 1e-9
+
+
+@pytest.mark.parametrize("way", [Direct, Columns, Winograd])
+@pytest.mark.parametrize(("sides", "padding"), [((8, 12), 1), ((4, 4), 1), ((7, 5), 1), ((8, 8), 3)], ids=str)
+def test_a_convolution_is_a_convolution(way, sides, padding):
+    if way is Winograd and (padding != 1 or sides[0] % 4 or sides[1] % 4):
+        return
+    convolution, generator = way(sides, padding), rng(0)
+    draws = ((2, *sides, 3), (5, 3, 3, 3), (2, *convolution.out, 5), (2, *sides, 3), (5, 3, 3, 3))
+    x, w, du, x2, w2 = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in draws)
+    x.requires_grad_()
+    w.requires_grad_()
+    u = F.conv2d(x.permute(0, 3, 1, 2), w, padding=padding).permute(0, 2, 3, 1)
+    dx, dw = torch.autograd.grad((u * du).sum(), (x, w))
+    with torch.no_grad():
+        ready, filters = convolution.rows(x), convolution.filters(w)
+        assert apart(u, convolution.apply([(ready, filters)])) < 1e-12
+        assert apart(dw, convolution.gradient(ready, du)) < 1e-12
+        slopes = convolution.slopes(du)
+        assert apart(dx, convolution.back([(slopes, convolution.filters_back(w))])) < 1e-12
+        other = convolution.apply([(convolution.rows(x2), convolution.filters(w2))])
+        both = convolution.apply([(ready, filters), (convolution.rows(x2), convolution.filters(w2))])
+        assert apart(u + other, both) < 1e-12
+        back = convolution.back([(slopes, convolution.filters_back(v)) for v in (w, w2)])
+        assert apart(back, convolution.back([(slopes, convolution.filters_back(w + w2))])) < 1e-12
+
+
+def test_in_float32_one_step_is_near_and_bfloat16_points_the_same_way():
+    real = digits().train
+    point = initial(ConvNet(real.shape, 10, width=128), rng(0))
+    exact = slope(GradientMatching(), point, real, "plain")[1]
+    near = slope(GradientMatching(), point, real, "passes")[1]
+    assert apart(exact, near) < 5e-3
+    for mode in ("plain", "passes"):
+        rough = slope(GradientMatching(real_dtype=torch.bfloat16), point, real, mode)[1]
+        assert apart(exact, rough) > 1e-6  # it is rough indeed
+        assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.999
+
+
+@over({name: NETS[name] for name in ("convnet instance", "convnet wide", "convnet swish", "mlp")})
+def test_training_by_passes_is_training(part):
+    real = blobs(sizes=(9, 7, 6))
+    how, seen = SGD(0.05, 0.9, 5e-4, batch_size=5), {"plain": [], "passes": []}
+    points = []
+    for mode, logits in seen.items():
+        with during(mode):
+            points.append(
+                fit(place(part, real), real, how, 12, 0, (), Augmentation((Colour(),)), CutMix(0.5),
+                    lambda index, given, y, logits=logits: logits.append(given))
+            )  # fmt: skip
+    assert all(apart(a, b) < 1e-9 for a, b in zip(*seen.values(), strict=True))
+    for name, value in points[0].params.items():
+        assert torch.allclose(value, points[1].params[name], atol=1e-9)
+
+
+def test_training_in_bfloat16_is_near_and_keeps_its_weights():
+    real = digits().train
+    start = initial(ConvNet(real.shape, 10, width=32), rng(0))
+    ends = {}
+    for mode in ("plain", "passes"):
+        for dtype in (None, torch.bfloat16):
+            with during(mode):
+                ends[mode, dtype] = fit(start, real, SGD(0.05, 0.9, dtype=dtype), 5, 0, ()).params
+    for mode in ("plain", "passes"):
+        exact, rough = (
+            torch.cat([(ends[mode, dtype][k] - v).flatten() for k, v in start.params.items()])
+            for dtype in (None, torch.bfloat16)
+        )
+        assert rough.dtype == torch.float32
+        assert 1e-6 < apart(exact, rough) < 0.1
+
+
+# ---- compiled
+
+
+compiles = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
+RECIPE = DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=Net(width=8, depth=2))
+
+
+@compiles
+def test_compiled_is_the_same_step_and_a_kill_changes_nothing(tmp_path, monkeypatch, caplog):
+    real = digits().train
+    with during("plain"):
+        plain = RECIPE.condense(real).bases
+    with caplog.at_level(logging.INFO, "condensery"), during("compiled"):
+        whole = RECIPE.condense(real).bases
+    assert 2 <= sum("compiling" in record.message for record in caplog.records) <= 4  # each once, whatever the steps
+    assert not any("without" in record.message for record in caplog.records)
+    assert torch.allclose(plain, whole, atol=1e-3)
+    assert not torch.equal(plain, whole)
+    steps = iter([False] * 3 + [True])
+    with during("compiled"), pytest.raises(Interrupted):
+        RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
+    resumed = RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}))  # goes on compiled, as the checkpoint says
+    assert torch.equal(whole, resumed.bases)
+
+
+def test_a_run_goes_on_as_it_began(tmp_path):
+    real = digits().train
+    steps = iter([False] * 3 + [True])
+    with during("passes"):
+        whole = RECIPE.condense(real).bases
+        with pytest.raises(Interrupted):
+            RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
+    assert torch.equal(whole, RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {})).bases)
+    assert not torch.equal(whole, RECIPE.condense(real).bases)
+
+
+def test_without_a_compiler_it_is_said_and_steps_are_plain(monkeypatch, caplog):
+    def broken(*arguments):
+        raise RuntimeError("no C++ compiler\nand more")
+
+    monkeypatch.setattr(torch._inductor, "compile", broken)
+    compiling._works.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING, "condensery"), during("compiled"):
+            assert compiling.mode() == "plain"
+        assert [record.message for record in caplog.records] == ["computing without compiling (no C++ compiler)"]
+    finally:
+        compiling._works.cache_clear()
+
+
+def test_long_work_is_compiled_and_short_is_not(monkeypatch):
+    assert compiling.worthwhile(1e9, torch.device("cpu")) == "plain"
+    assert compiling.worthwhile(1e15, torch.device("cpu")) == "compiled"
+    seen = []
+    monkeypatch.setattr(SyntheticSet, "clamp", lambda self: seen.append(compiling.mode()))
+    monkeypatch.setattr(compiling, "WORTH", 0.0)
+    monkeypatch.setattr(compiling, "_works", lambda: False)
+    DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=Net(width=4, depth=2)).condense(digits().train)
+    assert seen == ["plain"]  # decided to compile, could not
