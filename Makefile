@@ -20,7 +20,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/bench.py
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/tables.py --check

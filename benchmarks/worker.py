@@ -2,9 +2,12 @@
 
     python benchmarks/worker.py '{"side": "ours", "shape": [3, 32, 32], "ipc": 10}'
 
-A line in, `dc`, say; a line out, {"ms": ..., "added": bytes that the process grew by at its peak}.
+After "ready", a line in, `dc`, say; a line out: {"ms": ..., "added": bytes that the process grew by at its peak, from
+freed memory handed back}.
 """
 
+import ctypes
+import gc
 import json
 import sys
 import time
@@ -14,27 +17,34 @@ import torch
 
 def main() -> None:
     options = json.loads(sys.argv[1])
+    if options.get("tuned"):
+        from condensery.memory import tune_allocator
+
+        tune_allocator()
     shape, ipc, classes = tuple(options["shape"]), options["ipc"], options.get("classes", 10)
     if options["side"] == "baseline":
         import baseline
 
         cases = baseline.cases(shape, ipc, classes)
-        mode = None
     else:
         import ours
 
-        cases = ours.cases(shape, ipc, classes, getattr(torch, options["dtype"]) if options.get("dtype") else None)
-        mode = options.get("mode", "compiled")
+        cases = ours.cases(shape, ipc, classes, getattr(torch, options.get("dtype", ""), None))
+
     from condensery.compiling import during
     from condensery.memory import forget_peak, peak, resident
 
-    with during(mode or "plain"):
+    with during(options.get("mode", "plain")):
         print("ready", flush=True)
         for line in sys.stdin:
+            name, _, measure = line.strip().partition(":")
+            if measure:
+                gc.collect()
+                ctypes.CDLL(None).malloc_trim(0)
             before = resident()
             forget_peak()
             start = time.perf_counter()
-            cases[line.strip()]()
+            cases[name]()
             seconds = time.perf_counter() - start
             print(json.dumps({"ms": 1000 * seconds, "added": peak() - before}), flush=True)
 

@@ -1,0 +1,167 @@
+"""Speed and memory of every step on this machine: `make bench`, or python benchmarks/bench.py [PART ...]
+
+    steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images a class, against `baseline.py`, in a process
+             each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
+    scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 5 minutes.
+    plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
+
+Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from condensery import storage
+from condensery.checkpoint import environment
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "bench"
+CASES = ("dc", "dsa", "idc", "network update", "evaluation epoch")
+SIDES: dict[str, dict[str, Any]] = {
+    "baseline": {"side": "baseline"},
+    "float32": {"side": "ours", "mode": "compiled"},
+    "bfloat16": {"side": "ours", "mode": "compiled", "dtype": "bfloat16"},
+    "float32, allocator tuned": {"side": "ours", "mode": "compiled", "tuned": True},
+    "float32, plain": {"side": "ours", "mode": "plain"},  # autograd alone: the oracle
+}
+ROUNDS = 5
+
+
+class Worker:
+    """A `worker.py` in its own process."""
+
+    def __init__(self, **options: Any):
+        words = [sys.executable, str(HERE / "worker.py"), json.dumps(options)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._line()
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def ask(self, case: str) -> dict[str, float]:
+        assert self.process.stdin
+        self.process.stdin.write(case + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, float] = json.loads(self._line())
+        return answer
+
+    def end(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def steps() -> list[dict[str, Any]]:
+    rows = []
+    for shape, ipc in (((3, 32, 32), 10), ((1, 28, 28), 10), ((3, 32, 32), 1), ((1, 28, 28), 1)):
+        names = list(SIDES) if (shape, ipc) == ((3, 32, 32), 10) else list(SIDES)[:3]
+        workers = {name: Worker(shape=shape, ipc=ipc, **SIDES[name]) for name in names}
+        for case in CASES:
+            times: dict[str, list[float]] = {name: [] for name in workers}
+            for _ in range(ROUNDS + 1):
+                for name, worker in workers.items():
+                    times[name].append(worker.ask(case)["ms"])
+            for name in workers:
+                paired = [b / o for b, o in zip(times["baseline"][1:], times[name][1:], strict=True)]
+                rows.append(
+                    {
+                        "step": case, "shape": shape, "ipc": ipc, "side": name,
+                        "ms": round(statistics.median(times[name][1:]), 1), "first_ms": round(times[name][0], 1),
+                        "ratio": round(statistics.median(paired), 2),
+                        "ratios": [round(ratio, 2) for ratio in paired],
+                        "added_mb": round(workers[name].ask(f"{case}:memory")["added"] / 2**20),
+                    }
+                )  # fmt: skip
+                print(rows[-1], flush=True)
+        for worker in workers.values():
+            worker.end()
+    return rows
+
+
+def scaling() -> list[dict[str, Any]]:
+    rows = []
+    for axis, values in (("classes", (2, 5, 10, 20, 50, 100)), ("ipc", (1, 2, 5, 10, 20, 50))):
+        for value in values:
+            options = {"shape": (3, 32, 32), "ipc": 10, **SIDES["float32"], axis: value}
+            worker = Worker(**options)
+            times = [worker.ask("dc")["ms"] for _ in range(ROUNDS + 1)][1:]
+            added = worker.ask("dc:memory")["added"]
+            worker.end()
+            rows.append({axis: value, "ms": round(statistics.median(times), 1), "added_mb": round(added / 2**20)})
+            print(rows[-1], flush=True)
+    return rows
+
+
+PLANNED = {
+    "digits, dc, 1 image": "dc:quick --data digits --ipc 1 --outer-steps 300",
+    "digits, dc, 10 images": "dc:quick --data digits --ipc 10 --outer-steps 4 --network-epochs 20",
+    "digits, dsa, 5 images": "dsa:quick --data digits --ipc 5 --outer-steps 20",
+    "digits, idc, 1 image": "idc:quick --data digits --ipc 1 --outer-steps 4",
+    "digits, idc, 10 images": "idc:quick --data digits --ipc 10 --outer-steps 1",
+    "digits, dc, 1 image, compiled": "dc --data digits --ipc 1 --init real --outer-steps 1200 --net.depth 3",
+}
+
+
+def plan() -> list[dict[str, Any]]:
+    rows = []
+    for name, words in PLANNED.items():
+        said = _measured("plan", *words.split())
+        done = _measured("run", *words.split())
+        rows.append({"case": name, "command": words, "planned": said, "happened": done,
+                     "time_ratio": round(said["seconds"] / done["seconds"], 2),
+                     "memory_ratio": round(said["memory"] / done["memory"], 2)})  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
+def _measured(what: str, *words: str) -> dict[str, float]:
+    script = HERE / "planned.py"
+    out = subprocess.run([sys.executable, str(script), what, *words], capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(out.stdout.splitlines()[-1])
+    return result
+
+
+def peak_convolution() -> dict[str, float]:
+    """What this machine reaches in a 3 x 3 convolution of 128 to 128 channels, 16 rows of 16 x 16, GFLOP a second."""
+    reached = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, w = torch.randn(16, 128, 16, 16).to(dtype), torch.randn(128, 128, 3, 3).to(dtype)
+        x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
+        times = []
+        for _ in range(20):
+            start = time.perf_counter()
+            F.conv2d(x, w, padding=1)
+            times.append(time.perf_counter() - start)
+        reached[str(dtype).removeprefix("torch.")] = round(2 * 9 * 128 * 128 * 256 * 16 / min(times) / 1e9)
+    return reached
+
+
+PARTS = {"steps": steps, "scaling": scaling, "plan": plan}
+
+
+def main() -> None:
+    for part in sys.argv[1:] or PARTS:
+        head = {
+            "date": time.strftime("%Y-%m-%d"),
+            "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=HERE, text=True).strip(),
+            **environment(torch.device("cpu")),
+            "peak_convolution_gflops": peak_convolution(),
+            "load": os.getloadavg()[0],
+        }
+        content = {**head, "rows": PARTS[part]()}
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        storage.write(RESULTS / f"{part}.json", (json.dumps(content, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

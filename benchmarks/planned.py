@@ -1,0 +1,37 @@
+"""What `condensery plan` says of a command, or what the run of it then takes, as one line of JSON.
+
+python benchmarks/planned.py plan|run RECIPE --data D --ipc N ...
+"""
+
+import json
+import sys
+import tempfile
+import time
+
+import tyro
+
+from condensery.cli import RECIPES, PlanOptions, Source
+from condensery.memory import peak
+from condensery.planning import plan
+from condensery.running import run
+from condensery.sources import read
+
+
+def main() -> None:
+    what, name, *words = sys.argv[1:]
+    unset = PlanOptions(Source(tyro.MISSING), RECIPES[name])
+    options = tyro.cli(PlanOptions[type(RECIPES[name])], args=words, default=unset)
+    data = read(options.source)
+    if what == "plan":
+        planned = plan(options.recipe, data.train)
+        said = {"seconds": planned.seconds, "memory": planned.memory, "computing": planned.computing}
+    else:
+        with tempfile.TemporaryDirectory() as out:
+            start = time.perf_counter()
+            run(options.recipe, data, out)
+            said = {"seconds": time.perf_counter() - start, "memory": peak()}
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()
