@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FILES = (ROOT / "docs" / "numbers.md", ROOT / "README.md")
+FILES = (ROOT / "docs" / "numbers.md", ROOT / "docs" / "speed.md", ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
 METHODS = ("random", "herding", "dc", "dsa", "idc-i", "idc", "whole")
 
@@ -93,7 +93,65 @@ def methods() -> str:
     )
 
 
-PARTS = {"dc_table1": dc_table1, "idc_table10": idc_table10, "idc_ablation": idc_ablation, "methods": methods}
+def precision() -> str:
+    head = ["method", "condensed in", "networks trained in", "accuracy", "n", "protocol", "condensing", "commit"]
+    lines = [
+        [r["method"], r["condensed"], r["measured"], percent(r), str(r["n"]), r["protocol"],
+         f"{r['condense_seconds']:.0f} s", r["commit"][:7]]
+        for r in results("precision")
+    ]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
+def bench_steps() -> str:
+    cells = {(tuple(r["shape"]), r["ipc"], r["step"], r["side"]): r for r in results("bench/steps")}
+    cases = list(dict.fromkeys(key[:3] for key in cells))
+    head = ["rows", "images a class", "step", "baseline", "float32", "bfloat16", "ratio float32", "ratio bfloat16",
+            "memory added, baseline", "float32"]  # fmt: skip
+    lines = []
+    for shape, ipc, step in cases:
+        base, full, half = (cells[shape, ipc, step, side] for side in ("baseline", "float32", "bfloat16"))
+        lines.append(
+            ["x".join(map(str, shape)), str(ipc), step, *(f"{r['ms']:,.0f} ms" for r in (base, full, half)),
+             *(f"{r['ratio']:.2f}" for r in (full, half)), *(f"{r['added_mb']} MB" for r in (base, full))]
+        )  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
+def bench_sides() -> str:
+    rows = [r for r in results("bench/steps") if (r["shape"], r["ipc"]) == ([3, 32, 32], 10)]
+    sides, steps = (list(dict.fromkeys(r[key] for r in rows)) for key in ("side", "step"))
+    cells = {(r["step"], r["side"]): f"{r['ms']:,.0f} ms" for r in rows}
+    lines = [[step, *(cells[step, side] for side in sides)] for step in steps]
+    return table(["step", *sides], lines) if lines else "No figures yet."
+
+
+def bench_scaling() -> str:
+    rows = results("bench/scaling")
+    lines = [
+        [axis, str(r[axis]), f"{r['ms']:,.0f} ms", f"{r['added_mb']} MB"]
+        for axis in ("classes", "ipc") for r in rows if axis in r
+    ]  # fmt: skip
+    return table(["", "how many", "a match", "memory added"], lines) if lines else "No figures yet."
+
+
+def bench_plan() -> str:
+    lines = [
+        [r["case"], f"{r['planned']['seconds']:.0f} s", f"{r['happened']['seconds']:.0f} s", f"{r['time_ratio']:.2f}",
+         f"{r['planned']['memory'] / 2**20:.0f} MB", f"{r['happened']['memory'] / 2**20:.0f} MB",
+         f"{r['memory_ratio']:.2f}"]
+        for r in results("bench/plan")
+    ]  # fmt: skip
+    head = ["case", "time, planned", "happened", "ratio", "memory, planned", "happened", "ratio"]
+    return table(head, lines) if lines else "No figures yet."
+
+
+PARTS = {
+    make.__name__: make
+    for make in (
+        dc_table1, idc_table10, idc_ablation, methods, precision, bench_steps, bench_sides, bench_scaling, bench_plan
+    )
+}  # fmt: skip
 
 
 def written(text: str) -> str:

@@ -100,8 +100,6 @@ class PlanOptions(Generic[R]):
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     recipe: Annotated[R, tyro.conf.arg(name="")]
-    out: str | None = None
-    """Ignored, so that a `run` command becomes a plan by its first word; nothing is written."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""What a run will take, said beforehand."""
+
+import subprocess
+import sys
+
+import pytest
+from lists import RECIPES, over
+
+from condensery.cli import main
+from condensery.data import digits
+from condensery.planning import plan
+
+
+@over(RECIPES)
+def test_a_plan_says_what_is_stored_and_how_many_steps(part):
+    real = digits().train
+    planned, made = plan(part, real), part.condense(real)
+    assert (planned.floats, planned.bytes, planned.steps) == (made.floats, made.bytes, part.steps)
+    assert planned.seconds > 0
+    assert planned.computing == "plain"
+    assert planned.memory is None or planned.memory > 1e7
+
+
+def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--data", "digits", "--ipc", "1", "--net.width", "8", "--real-rows", "4"]
+    assert main(["plan", "dc", *words, "--outer-steps", "50000"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["recipe"] == "dc, 50000 steps"
+    assert lines["stored"] == "640 floats, 2,560 bytes"
+    assert "condensing" in lines["time"]
+    assert not list(tmp_path.iterdir())  # nothing is written
+    assert main(["plan", "idc", *words, "--early-epochs", "1", "--inner-steps", "2"]) == 0
+    early = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert early["recipe"] == "idc, 4000 steps"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], "plan what?"), (["dcc", "--data", "digits"], "did you mean dc"), (["dc"], "--data")]
+)
+def test_a_plan_of_nothing(words, said, capsys):
+    assert main(["plan", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_freed_memory_can_be_kept():
+    script = "import condensery; print(condensery.tune_allocator())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    import platform
+
+    assert done.stdout.strip() == str(sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc")
