@@ -84,11 +84,16 @@ def _compiled(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's about itself
             import torch._inductor
+            from torch._guards import TracingContext, tracing
+            from torch._subclasses.fake_tensor import FakeTensorMode
             from torch.fx.experimental.proxy_tensor import make_fx
+            from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
             # traced here and not by torch.compile: shapes are fixed by `Kernel`, nothing is guarded or compiled again
             traced = make_fx(function)(*tensors)
-            compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, list(tensors))
+            # without this context Inductor would not look into its cache on disk, which serves later processes
+            with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
+                compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, list(tensors))
             compiled(*tensors)
     except Exception as error:  # whatever a compiler can fail with
         log.warning(f"computing without compiling ({_first_line(error)})")
