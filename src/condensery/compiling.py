@@ -7,6 +7,7 @@ work ahead, and kept with the run's checkpoints.
 import contextlib
 import functools
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Kernel", "Mode", "during", "mode", "named", "worthwhile"]
+__all__ = ["Kernel", "Mode", "during", "mode", "named", "seconds_spent", "worthwhile"]
 
 log = logging.getLogger("condensery")
 
@@ -23,6 +24,8 @@ Mode = Literal["plain", "passes", "compiled"]
 """By autograd alone; by the passes of `networks.passes` as they are written (for tests); by those, compiled."""
 
 WORTH = 2e13  # floating-point operations, from which on compiling pays: minutes on two cores
+
+_spent: list[float] = []
 
 _mode: ContextVar[Mode] = ContextVar("mode", default="plain")
 
@@ -47,6 +50,11 @@ def worthwhile(operations: float, device: torch.device) -> Mode:
     return "compiled" if operations >= WORTH and device.type == "cpu" else mode()
 
 
+def seconds_spent() -> float:
+    """Seconds that this process has compiled for."""
+    return sum(_spent)
+
+
 def named(dtype: str | None) -> torch.dtype | None:
     """The precision of that name."""
     return None if dtype is None else getattr(torch, dtype)
@@ -54,6 +62,8 @@ def named(dtype: str | None) -> torch.dtype | None:
 
 class Kernel:
     """A function of tensors that is compiled for every set of shapes it meets.
+
+    What is compiled stays on disk (PyTorch's cache), where a later process finds it within a second.
 
     Arguments:
         name: for the log.
@@ -72,7 +82,9 @@ class Kernel:
         key = tuple((t.shape, t.dtype, t.device) for t in tensors)
         if key not in self._compiled:
             log.info(f"compiling {self.name} for this run, up to half a minute")
+            start = time.perf_counter()
             self._compiled[key] = _compiled(self.function, tensors) or self.function
+            _spent.append(time.perf_counter() - start)
         return self._compiled[key](*tensors)
 
 

@@ -8,7 +8,7 @@ from math import prod
 from statistics import median
 from typing import Any
 
-from condensery.compiling import Mode, during, mode
+from condensery.compiling import Mode, during, mode, seconds_spent
 from condensery.condensing import Step
 from condensery.data import RealSet
 from condensery.memory import peak
@@ -29,7 +29,7 @@ class Plan:
     Arguments:
         steps: updates in all.
         floats, bytes: what is stored at the end.
-        seconds: wall time of the whole run.
+        seconds: wall time of the whole run, but for compiling, which the plan has done for it.
         memory: the most bytes that the process has at a time; None where the system does not tell.
         computing: how steps are computed; see `compiling.Mode`.
     """
@@ -60,7 +60,7 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
     early = 0.0
     if getattr(recipe, "early_epochs", 0):
         early, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
-    start = time.perf_counter()
+    start, compiled = time.perf_counter(), seconds_spent()
     moments: list[float] = []
     last: list[Step] = []
     how: list[Mode] = []
@@ -78,7 +78,7 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
     seconds = time.perf_counter() - start
     if len(moments) > STEPS:
         each = median(after - before for before, after in pairwise(moments))
-        seconds = moments[0] + each * (last[0].total - 1)
+        seconds = moments[0] - (seconds_spent() - compiled) + each * (last[0].total - 1)
     pixels = real.classes * probed.ipc * prod(real.shape)  # of a coreset, where the probe ended before the choice
     floats, size = (synthetic.floats, synthetic.bytes) if synthetic else (pixels, 4 * pixels)
     memory = peak() if sys.platform.startswith("linux") else None

@@ -41,9 +41,9 @@ class _Block(NamedTuple):
 
     rows: Tensor  # prepared
     u: Tensor
-    norm: Tensor
+    norm: Tensor  # m, r, r γ, β - m r γ: (4, n, 1, 1, channels)
     do: Tensor
-    sums: Tensor
+    sums: Tensor  # s, t and what du is made with, likewise
     slopes: Tensor  # du, prepared
 
 
@@ -83,45 +83,16 @@ class Chain:
         Returns:
             the loss (sum over rows of weight times cross-entropy), the logits, slopes by name, and what `along` needs.
         """
-        dtype, kept = x.dtype, []
-        x = x.permute(0, 2, 3, 1)
-        for i, convolution in enumerate(self.convolutions):
-            w, _, scale, shift = self.names(i)
-            rows = convolution.rows(x)
-            u = convolution.apply([(rows, convolution.filters(params[w]))])
-            m = _written(_mean(_wide(u)))[0]
-            r = (_mean((_wide(u) - m).square()) + self.eps).rsqrt()
-            factor = r * params[scale]
-            norm = _written(m, r, factor, params[shift] - m * factor)
-            x = _pooled((_wide(u) * norm[2] + norm[3]).relu()).to(dtype)
-            kept.append((rows, u, norm))
-        flat = x.permute(0, 3, 1, 2).flatten(1)
+        features, kept = self._forward(params, x.permute(0, 2, 3, 1))
+        flat = _flattened(features)
         logits = F.linear(flat, params["head.weight"], params["head.bias"])
-        loss = cross_entropy(logits.to(weight.dtype), targets, weight)
-        slope = ((logits.to(weight.dtype).softmax(1) - targets) * weight[:, None]).to(dtype)
-        gradients = {"head.weight": slope.T @ flat, "head.bias": slope.sum(0)}
-        do = _unflattened(slope @ params["head.weight"], x)
-        blocks: list[_Block] = []
-        for i, convolution in reversed(list(enumerate(self.convolutions))):
-            w, bias, scale, shift = self.names(i)
-            rows, u, norm = kept[i]
-            m, r, factor, constant = norm
-            pixels = u.shape[1] * u.shape[2]
-            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
-            s, q = dz.sum((1, 2), keepdim=True), (dz * (_wide(u) - m)).sum((1, 2), keepdim=True)
-            gradients[bias] = torch.zeros_like(params[bias])
-            gradients[scale], gradients[shift] = (q * r).sum((0, 1, 2)), s.sum((0, 1, 2))
-            # du = factor dz - (u - m) (factor r t) - factor s, with t = q r / pixels
-            sums = _written(s / pixels, q * r / pixels, factor * r * r * q / pixels, factor * s / pixels)
-            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
-            du = (factor * dz - (_wide(u) - m) * sums[2] - sums[3]).to(dtype)
-            gradients[w] = convolution.gradient(rows, du)
-            prepared = convolution.slopes(du)
-            blocks.insert(0, _Block(rows, u, norm, do, sums, prepared))
-            if i:
-                do = convolution.back([(prepared, convolution.filters_back(params[w]))])
+        wide = logits.to(weight.dtype)
+        loss = cross_entropy(wide, targets, weight)
+        slope = ((wide.softmax(1) - targets) * weight[:, None]).to(x.dtype)
+        slopes = {"head.weight": slope.T @ flat, "head.bias": slope.sum(0)}
+        blocks = self._backward(params, kept, _unflattened(slope @ params["head.weight"], features), slopes)
         residuals = (flat, logits, *(tensor for block in blocks for tensor in block))
-        return loss, logits, {name: gradients[name] for name in params}, residuals
+        return loss, logits, {name: slopes[name] for name in params}, residuals
 
     def along(
         self,
@@ -139,67 +110,124 @@ class Chain:
             residuals: what `gradients` returned for the same rows.
         """
         flat, logits, *rest = residuals
-        blocks = [_Block(*rest[6 * i : 6 * i + 6]) for i in range(len(self.convolutions))]
-        moved, states = None, []
+        each = len(_Block._fields)
+        blocks = [_Block(*rest[each * i : each * (i + 1)]) for i in range(len(self.convolutions))]
+        features_v, moved = self._forward_along(params, direction, blocks)
+        logits_v = F.linear(_flattened(features_v), params["head.weight"])
+        if "head.weight" in direction:
+            logits_v = logits_v + F.linear(flat, direction["head.weight"])
+        if "head.bias" in direction:
+            logits_v = logits_v + direction["head.bias"]
+        shares = logits.softmax(1)
+        slope_v = shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]
+        back = slope_v @ params["head.weight"]
+        if "head.weight" in direction:
+            back = back + ((shares - targets) * weight[:, None]) @ direction["head.weight"]
+        do_v = _unflattened(back, features_v)
+        return self._backward_along(params, direction, blocks, moved, do_v).permute(0, 3, 1, 2)
+
+    def _forward(self, params: Params, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
+        """The last block's output; of every block the prepared rows, u, and (m, r, r γ, β - m r γ)."""
+        dtype, kept = x.dtype, []
+        for i, convolution in enumerate(self.convolutions):
+            w, _, scale, shift = self.names(i)
+            rows = convolution.rows(x)
+            u = convolution.apply([(rows, convolution.filters(params[w]))])
+            m = _written(_mean(_wide(u)))[0]
+            r = (_mean((_wide(u) - m).square()) + self.eps).rsqrt()
+            factor = r * params[scale]
+            norm = _written(m, r, factor, params[shift] - m * factor)
+            x = _pooled((_wide(u) * norm[2] + norm[3]).relu()).to(dtype)
+            kept.append((rows, u, norm))
+        return x, kept
+
+    def _backward(
+        self, params: Params, kept: Sequence[tuple[Tensor, Tensor, Tensor]], do: Tensor, slopes: dict[str, Tensor]
+    ) -> list[_Block]:
+        """What both passes leave; the blocks' slopes are put into `slopes`."""
+        blocks: list[_Block] = []
+        for i, convolution in reversed(list(enumerate(self.convolutions))):
+            w, bias, scale, shift = self.names(i)
+            rows, u, norm = kept[i]
+            m, r, factor, constant = norm
+            pixels = u.shape[1] * u.shape[2]
+            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+            s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
+            slopes[bias] = torch.zeros_like(params[bias])
+            slopes[scale], slopes[shift] = (v.sum((0, 1, 2)) * pixels for v in (t, s))
+            # du = r γ (dz - s - h t), by what stands before u - m and before 1
+            sums = _written(s, t, factor * r * t, factor * s)
+            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+            du = (factor * dz - (_wide(u) - m) * sums[2] - sums[3]).to(rows.dtype)
+            slopes[w] = convolution.gradient(rows, du)
+            prepared = convolution.slopes(du)
+            blocks.insert(0, _Block(rows, u, norm, do, sums, prepared))
+            if i:
+                do = convolution.back([(prepared, convolution.filters_back(params[w]))])
+        return blocks
+
+    def _forward_along(
+        self, params: Params, direction: Params, blocks: Sequence[_Block]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The last block's output along V; of every block u̇ and the numbers p and mean u̇."""
+        x_v, moved = None, []
         for i, (convolution, block) in enumerate(zip(self.convolutions, blocks, strict=True)):
             w, _, scale, shift = self.names(i)
             m, r, factor, constant = block.norm
             pairs = []
             if w in direction:
                 pairs.append((block.rows, convolution.filters(direction[w])))
-            if moved is not None:
-                pairs.append((convolution.rows(moved), convolution.filters(params[w])))
-            v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
-            # ḣ = r (v - mean v - (u - m) r p), ż = γ̇ h + γ ḣ + β̇: both linear in v and u - m
-            p, mv = r * _mean((block.u - m) * v), _mean(v)
-            on_u, on_0 = -factor * r * p, -factor * mv
+            if x_v is not None:
+                pairs.append((convolution.rows(x_v), convolution.filters(params[w])))
+            u_v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
+            p, mean = r * _mean((block.u - m) * u_v), _mean(u_v)
+            # ż = γ̇ h + γ ḣ + β̇, by what stands before u - m and before 1
+            on_u, on_1 = -factor * r * p, -factor * mean
             if scale in direction:
                 on_u = on_u + r * direction[scale]
             if shift in direction:
-                on_0 = on_0 + direction[shift]
-            lines = _written(on_u, on_0, p, mv)
-            z = factor * v + (block.u - m) * lines[0] + lines[1]
-            moved = _pooled(torch.where(block.u * factor + constant > 0, z, 0.0))
-            states.append((v, lines))
-        assert moved is not None
-        change = F.linear(moved.permute(0, 3, 1, 2).flatten(1), params["head.weight"])
-        if "head.weight" in direction:
-            change = change + F.linear(flat, direction["head.weight"])
-        if "head.bias" in direction:
-            change = change + direction["head.bias"]
-        shares = logits.softmax(1)
-        slope = (shares - targets) * weight[:, None]
-        slope_v = shares * (change - (shares * change).sum(1, keepdim=True)) * weight[:, None]
-        back = slope_v @ params["head.weight"]
-        if "head.weight" in direction:
-            back = back + slope @ direction["head.weight"]
-        dov = _unflattened(back, moved)
+                on_1 = on_1 + direction[shift]
+            numbers = _written(on_u, on_1, p, mean)
+            z_v = factor * u_v + (block.u - m) * numbers[0] + numbers[1]
+            x_v = _pooled(torch.where(block.u * factor + constant > 0, z_v, 0.0))
+            moved.append((u_v, numbers[2:]))
+        assert x_v is not None
+        return x_v, moved
+
+    def _backward_along(
+        self,
+        params: Params,
+        direction: Params,
+        blocks: Sequence[_Block],
+        moved: Sequence[tuple[Tensor, Tensor]],
+        do_v: Tensor,
+    ) -> Tensor:
+        """The slope in the rows along V, (n, height, width, channels)."""
         for i, (convolution, block) in reversed(list(enumerate(zip(self.convolutions, blocks, strict=True)))):
-            w, _, scale, shift = self.names(i)
+            w, _, scale, _ = self.names(i)
             m, r, factor, constant = block.norm
             s, t = block.sums[0], block.sums[1]
-            v, lines = states[i]
-            p, mv = lines[2], lines[3]
+            u_v, (p, mean) = moved[i]
             mask = block.u * factor + constant > 0
-            dz, dzv = (torch.where(mask, _spread(d, v), 0.0) for d in (block.do, dov))
-            sv, dzvu, dzv1 = _mean(dzv), _mean(dzv * (block.u - m)), _mean(dz * v)
-            # mean dz ḣ = r (mean dz v - s mean v - t p)
-            tv = r * (dzvu + dzv1 - s * mv - t * p)
-            change_r = -r * r * p * params[scale]
+            dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
+            s_v = _mean(dz_v)
+            # mean (dż h + dz ḣ), with mean dz ḣ = r (mean dz u̇ - s mean u̇ - t p)
+            t_v = r * (_mean(dz_v * (block.u - m)) + _mean(dz * u_v) - s * mean - t * p)
+            factor_v = -r * r * p * params[scale]
             if scale in direction:
-                change_r = change_r + r * direction[scale]
-            # du̇ = change_r (dz - s - h t) + factor (dż - sv - ḣ t - h tv)
-            on_u = -change_r * r * t - factor * (r * tv - r * r * p * t)
-            on_0 = -change_r * s - factor * (sv - r * mv * t)
-            lines = _written(change_r, on_u, on_0, -factor * r * t)
+                factor_v = factor_v + r * direction[scale]
+            # du̇ by what stands before dz, u - m, 1 and u̇
+            on_u = -factor_v * r * t - factor * (r * t_v - r * r * p * t)
+            on_1 = -factor_v * s - factor * (s_v - r * mean * t)
+            numbers = _written(factor_v, on_u, on_1, -factor * r * t)
             mask = block.u * factor + constant > 0
-            dz, dzv = (torch.where(mask, _spread(d, v), 0.0) for d in (block.do, dov))
-            duv = factor * dzv + lines[0] * dz + lines[3] * v + (block.u - m) * lines[1] + lines[2]
-            pairs = [(convolution.slopes(duv), convolution.filters_back(params[w]))]
+            dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
+            du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
+            pairs = [(convolution.slopes(du_v), convolution.filters_back(params[w]))]
             if w in direction:
                 pairs.append((block.slopes, convolution.filters_back(direction[w])))
-            dov = convolution.back(pairs)
-        return dov.permute(0, 3, 1, 2)
+            do_v = convolution.back(pairs)
+        return do_v
 
 
 def _wide(u: Tensor) -> Tensor:
@@ -238,6 +266,11 @@ def _spread(do: Tensor, u: Tensor) -> Tensor:
     even = (do / 4)[:, :, None, :, None].expand(n, height, 2, width, 2, channels)
     even = even.reshape(n, 2 * height, 2 * width, channels)
     return F.pad(even, (0, 0, 0, u.shape[2] - 2 * width, 0, u.shape[1] - 2 * height))
+
+
+def _flattened(features: Tensor) -> Tensor:
+    """As the classifier reads them: channel by channel."""
+    return features.permute(0, 3, 1, 2).flatten(1)
 
 
 def _unflattened(flat: Tensor, like: Tensor) -> Tensor:
