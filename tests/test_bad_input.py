@@ -299,7 +299,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
     ("line", "words"),
     [
         ("rnu dc:quick", ["unknown command 'rnu'", "did you mean run?"]),
-        ("condense", ["unknown command 'condense'", "run, evaluate, compare, show"]),
+        ("condense", ["unknown command 'condense'", "run, plan, evaluate, compare, show"]),
         ("--verison", ["--verison"]),
         ("run", ["RECIPE", "dc:quick"]),
         ("run --data digits", ["RECIPE", "dc:quick"]),
