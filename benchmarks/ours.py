@@ -36,8 +36,10 @@ def cases(
     sequence = Augmentation((Colour(), Crop(), Cutout()))
     update, how = Augmentation((Colour(), Crop())), SGD(0.01, 0.9, 5e-4, 64, dtype=dtype)
 
+    learners = {s: torch.optim.SGD(s.parameters(), 0.1, 0.5) for s in (pixels, formed)}
+
     def match(synthetic: SyntheticSet, objective: GradientMatching, rows: int, augment: Augmentation) -> None:
-        optimizer = torch.optim.SGD(synthetic.parameters(), 0.1, 0.5)
+        optimizer = learners[synthetic]
         optimizer.zero_grad()
         for c in range(classes):
             a = partial(augment, omega=augment.siamese([c], shape, partial(rng, 0, "augment")))
