@@ -143,10 +143,10 @@ def bench_sides() -> str:
 def bench_scaling() -> str:
     rows = results("bench/scaling")
     lines = [
-        [axis, str(r[axis]), f"{r['ms']:,.0f} ms", f"{r['added_mb']} MB"]
+        [axis, str(r[axis]), f"{r['ms']:,.0f} ms", f"{r['in_use_mb']} MB", f"{r['added_mb']} MB"]
         for axis in ("classes", "ipc") for r in rows if axis in r
     ]  # fmt: skip
-    return table(["", "how many", "a match", "memory added"], lines) if lines else "No figures yet."
+    return table(["", "how many", "a match", "memory in use", "memory added"], lines) if lines else "No figures yet."
 
 
 def bench_plan() -> str:
