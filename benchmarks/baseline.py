@@ -6,6 +6,7 @@ class by class, a `.item()` a class or minibatch. Written for this comparison; i
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ def cells(images: Tensor, factor: int) -> Tensor:
 
 
 def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict[str, Step]:
-    """One call each: a match of all classes by DC, DSA and IDC, a network update, an evaluation epoch."""
+    """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch."""
     torch.manual_seed(0)
     net = network(shape[0], shape[1], classes)
     params = list(net.parameters())
@@ -141,6 +142,51 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
             image_optimizer.step()
             total += loss.item()
 
+    embed = net[:-1]
+
+    def learning(weights: bool) -> None:
+        for parameter in params:
+            parameter.requires_grad_(weights)
+
+    def dm() -> None:
+        learning(False)
+        loss = torch.zeros(())
+        for c in range(classes):
+            x, s, kind = real[c], images[c * ipc : (c + 1) * ipc], kinds[c % len(kinds)]
+            seed = int(torch.randint(2**31, ()))
+            torch.manual_seed(seed)
+            x = kind(x, True)
+            torch.manual_seed(seed)
+            s = kind(s, True)
+            loss = loss + (embed(x).detach().mean(0) - embed(s).mean(0)).square().sum()
+        image_optimizer.zero_grad()
+        loss.backward()
+        image_optimizer.step()
+        loss.item()
+        learning(True)
+
+    widths = (12, 9, 6) if shape[0] == 3 else (6, 5, 4)
+    decoders = [
+        nn.Sequential(*(nn.ConvTranspose2d(i, o, 2, 2) for i, o in pairwise((*widths, shape[0]))), nn.Sigmoid())
+        for _ in range(8)
+    ]
+    codes = torch.randn(classes, 16, widths[0], 4, 4, requires_grad=True)
+    code_optimizer = torch.optim.Adam([codes, *(p for decoder in decoders for p in decoder.parameters())], 0.01)
+    means, cut = torch.rand(classes, WIDTH * 16), (32 - shape[1]) // 2
+
+    def kfs() -> None:
+        learning(False)
+        code_optimizer.zero_grad()
+        total = 0.0
+        for c in range(classes):
+            rows = torch.cat([decoder(codes[c]) for decoder in decoders])
+            rows = (rows[..., cut : 32 - cut, cut : 32 - cut] - 0.5) / 0.25
+            loss = (means[c] - embed(rows).mean(0)).square().sum()
+            loss.backward()
+            total += loss.item()
+        code_optimizer.step()
+        learning(True)
+
     def trained(rows: Tensor, labels: Tensor, augmented: bool = True, mix: float = 0.5, size: int = 64) -> None:
         net.train()
         optimizer = torch.optim.SGD(params, 0.01, 0.9, weight_decay=5e-4)
@@ -173,6 +219,8 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
         "dc": dc,
         "dsa": lambda: dc(siamese=True),
         "idc": idc,
+        "dm": dm,
+        "kfs": kfs,
         "network update": lambda: trained(*update),
         "evaluation epoch": lambda: trained(*labelled(formed)),
     }

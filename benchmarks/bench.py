@@ -2,6 +2,7 @@
 
     steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images a class, against `baseline.py`, in a process
              each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
+    embeddings  the same for DM's and KFS's matches. 10 minutes.
     scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 30 minutes.
     plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
 
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from condensery.checkpoint import environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "bench"
-CASES = ("dc", "dsa", "idc", "network update", "evaluation epoch")
+GRADIENTS, EMBEDDINGS = ("dc", "dsa", "idc", "network update", "evaluation epoch"), ("dm", "kfs")
 SIDES: dict[str, dict[str, Any]] = {
     "baseline": {"side": "baseline"},
     "float32": {"side": "ours", "mode": "compiled"},
@@ -63,12 +65,12 @@ class Worker:
         self.process.wait()
 
 
-def steps() -> list[dict[str, Any]]:
+def steps(cases: Sequence[str] = GRADIENTS) -> list[dict[str, Any]]:
     rows = []
     for shape, ipc in (((3, 32, 32), 10), ((1, 28, 28), 10), ((3, 32, 32), 1), ((1, 28, 28), 1)):
         names = list(SIDES) if (shape, ipc) == ((3, 32, 32), 10) else list(SIDES)[:3]
         workers = {name: Worker(shape=shape, ipc=ipc, **SIDES[name]) for name in names}
-        for case in CASES:
+        for case in cases:
             times: dict[str, list[float]] = {name: [] for name in workers}
             for _ in range(ROUNDS + 1):
                 for name, worker in workers.items():
@@ -157,7 +159,9 @@ def peak_convolution() -> dict[str, float]:
     return reached
 
 
-PARTS = {"steps": steps, "scaling": scaling, "plan": plan}
+PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "plan": plan
+}  # fmt: skip
 
 
 def main() -> None:

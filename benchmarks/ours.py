@@ -8,10 +8,10 @@ from baseline import CLASSES, Step
 
 from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Batch, RealSet
-from condensery.decoders import Uniform
+from condensery.decoders import Factorized, Uniform
 from condensery.distances import squared_euclidean
 from condensery.networks import ConvNet, initial
-from condensery.objectives import GradientMatching, convolutions
+from condensery.objectives import DistributionMatching, GradientMatching, Objective, convolutions
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet, noise, random_real
 from condensery.training import SGD, TensorRows, fit
@@ -20,10 +20,12 @@ from condensery.training import SGD, TensorRows, fit
 def cases(
     shape: tuple[int, int, int], ipc: int, classes: int = CLASSES, dtype: torch.dtype | None = None
 ) -> dict[str, Step]:
-    """One call each: a match of all classes by DC, DSA and IDC, a network update, an evaluation epoch.
+    """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch.
+
+    KFS is 8 decoders x 16 codes a class, its real means known.
 
     Arguments:
-        dtype: of the real rows' gradients, and of the networks' training.
+        dtype: of the real rows' gradients, of all embeddings, and of the networks' training.
     """
     torch.manual_seed(0)
     images, labels = torch.rand(classes * 256, *shape), torch.arange(classes).repeat_interleave(256)
@@ -36,19 +38,25 @@ def cases(
     sequence = Augmentation((Colour(), Crop(), Cutout()))
     update, how = Augmentation((Colour(), Crop())), SGD(0.01, 0.9, 5e-4, 64, dtype=dtype)
 
-    learners = {s: torch.optim.SGD(s.parameters(), 0.1, 0.5) for s in (pixels, formed)}
+    decoders = Factorized(shape, (12, 9, 6) if shape[0] == 3 else (6, 5, 4), 8)
+    factorized = SyntheticSet(torch.randn(classes, 16, *decoders.code_shape), formed.space, decoders)
+    learners = {s: torch.optim.SGD(s.parameters(), 0.1, 0.5) for s in (pixels, formed, factorized)}
 
-    def match(synthetic: SyntheticSet, objective: GradientMatching, rows: int, augment: Augmentation) -> None:
+    def match(synthetic: SyntheticSet, objective: Objective, rows: int, augment: Augmentation) -> None:
         optimizer = learners[synthetic]
         optimizer.zero_grad()
         for c in range(classes):
             a = partial(augment, omega=augment.siamese([c], shape, partial(rng, 0, "augment")))
-            target = objective.target(point, real.sample(rows, [c], partial(rng, 0, "real")).map(a))
+            target = means[c]
+            if rows:
+                target = objective.target(point, real.sample(rows, [c], partial(rng, 0, "real")).map(a))
             objective.loss(point, synthetic([c]).map(a), target).sum().backward()
         optimizer.step()
 
     cosine = GradientMatching(real_dtype=dtype)
     squares = GradientMatching(squared_euclidean, convolutions, real_dtype=dtype)
+    embeddings = DistributionMatching(real_dtype=dtype, synthetic_dtype=dtype)
+    means = [[torch.rand(1, point.embeddings(images[:1]).shape[1])] for _ in range(classes)]
     some = real.sample(1280 // classes, range(classes), partial(rng, 0, "update"))
     few = formed()
 
@@ -60,6 +68,8 @@ def cases(
         "dc": lambda: match(pixels, cosine, 256, Augmentation()),
         "dsa": lambda: match(pixels, cosine, 256, strategy),
         "idc": lambda: match(formed, squares, 64, sequence),
+        "dm": lambda: match(pixels, embeddings, 256, strategy),
+        "kfs": lambda: match(factorized, embeddings, 0, Augmentation()),
         "network update": lambda: trained(some),
         "evaluation epoch": lambda: trained(few),
     }

@@ -108,6 +108,7 @@ def gflop(step: str, shape: tuple[int, ...], ipc: int) -> float:
     row = (2 * 9 * 128 * (shape[0] * 32**2 + 128 * 16**2 + 128 * 8**2) + 2 * 2048 * 10) / 1e9
     passes = {
         "dc": 10 * (3 * 256 + 7 * ipc), "dsa": 10 * (3 * 256 + 7 * ipc), "idc": 10 * (3 * 64 + 7 * 4 * ipc),
+        "dm": 10 * (256 + 2 * ipc), "kfs": 10 * 2 * 128,
         "network update": 3 * 1280, "evaluation epoch": 3 * 10 * 4 * ipc,
     }  # fmt: skip
     return passes[step] * row
@@ -116,7 +117,11 @@ def gflop(step: str, shape: tuple[int, ...], ipc: int) -> float:
 def bench_steps() -> str:
     path = ROOT / "results" / "bench" / "steps.json"
     peak = json.loads(path.read_text())["peak_convolution_gflops"]["float32"] if path.exists() else 1
-    cells = {(tuple(r["shape"]), r["ipc"], r["step"], r["side"]): r for r in results("bench/steps")}
+    cells = {
+        (tuple(r["shape"]), r["ipc"], r["step"], r["side"]): r
+        for part in ("steps", "embeddings")
+        for r in results(f"bench/{part}")
+    }
     cases = list(dict.fromkeys(key[:3] for key in cells))
     head = ["rows", "images a class", "step", "baseline", "float32", "bfloat16", "ratio float32", "ratio bfloat16",
             "of the peak, float32", "memory added, baseline", "float32"]  # fmt: skip

@@ -61,9 +61,20 @@ class Table:
             "commit": self.commit, "version": __version__, "date": time.strftime("%Y-%m-%d"),
             **environment(data.train.device),
         }  # fmt: skip
-        content = {"about": self.about, "rows": [*self.rows(), row]}
-        storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())
+        self._append(row)
         print(
             f"{cell}: {reached} (condensed in {condense_seconds:.0f} s, measured in {reached.seconds:.0f} s)",
             flush=True,
         )
+
+    def again(self, recipe: dict[str, Any], **cell: Any) -> bool:
+        """Whether a row has the same recipe; it then also stands for this cell."""
+        wanted = json.loads(json.dumps(recipe))
+        row = next((row for row in self.rows() if row["recipe"] == wanted), None)
+        if row:
+            self._append({**row, **cell})
+        return row is not None
+
+    def _append(self, row: dict[str, Any]) -> None:
+        content = {"about": self.about, "rows": [*self.rows(), row]}
+        storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())

@@ -22,3 +22,9 @@ def blobs(shape=(1, 8, 8), sizes=(9, 5, 7), seed=0) -> RealSet:
 @pytest.fixture
 def real() -> RealSet:
     return blobs()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Nothing is kept from one test to the next."""
+    monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))

@@ -1,10 +1,10 @@
 """The lists that laws run over: a new part joins by adding its name here."""
 
 from condensery import augment, distances, objectives, protocols
-from condensery.decoders import Bound, Learnable, MultiScale, Pixels, Uniform
+from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.net import Net
 from condensery.randomness import global_rng, rng
-from condensery.recipes import DC, DSA, IDC, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
 from condensery.synthetic import noise, random_real
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 11, 9), (3, 13, 16)]
@@ -24,7 +24,10 @@ DISTANCES = {
 
 MATCHES = {name: getattr(objectives, name) for name in ("weights", "convolutions", "everything")}
 
-OBJECTIVES = {"gradient": objectives.GradientMatching}
+OBJECTIVES = {
+    "gradient": objectives.GradientMatching,
+    "distribution": objectives.DistributionMatching,
+}
 
 
 def seeded(kind, *arguments, **more):
@@ -33,16 +36,26 @@ def seeded(kind, *arguments, **more):
         return kind(*arguments, **more)
 
 
-# a function of (channels, stored images a class)
+def factorized(shape, *arguments, **more):
+    """Codes x decoders that can encode, with weights that are always the same."""
+    decoder = seeded(Factorized, shape, *arguments, **more)
+    return decoder.with_encoder(seeded(Encoder, shape, decoder.channels))
+
+
+# a function of (shape of a row, stored images a class)
 DECODERS = {
-    "pixels": lambda channels, ipc: Pixels(),
-    "uniform 1": lambda channels, ipc: Uniform(1),
-    "uniform 2": lambda channels, ipc: Uniform(2),
-    "uniform 3": lambda channels, ipc: Uniform(3),
-    "uniform along width": lambda channels, ipc: Uniform((1, 2), pad=0.0),
-    "multi-scale": lambda channels, ipc: MultiScale(2),
-    "learnable": lambda channels, ipc: seeded(Learnable, 2, channels, width=4),
-    "bound": lambda channels, ipc: Bound([2] * (ipc // 2) + [1] * (ipc - ipc // 2)),
+    "pixels": lambda shape, ipc: Pixels(),
+    "uniform 1": lambda shape, ipc: Uniform(1),
+    "uniform 2": lambda shape, ipc: Uniform(2),
+    "uniform 3": lambda shape, ipc: Uniform(3),
+    "uniform along width": lambda shape, ipc: Uniform((1, 2), pad=0.0),
+    "multi-scale": lambda shape, ipc: MultiScale(2),
+    "learnable": lambda shape, ipc: seeded(Learnable, 2, shape[0], width=4),
+    "bound": lambda shape, ipc: Bound([2] * (ipc // 2) + [1] * (ipc - ipc // 2)),
+    "codes x decoders": lambda shape, ipc: factorized(shape, (4, 3), 3),
+    "codes x decoders, three layers": lambda shape, ipc: factorized(shape, (4, 3, 2), 2),
+    "codes x decoders, kernel 4": lambda shape, ipc: factorized(shape, (4, 3), 2, 4, "leaky_relu"),
+    "codes x decoders with styles": lambda shape, ipc: factorized(shape, (3,), 2, styles=True),
 }
 
 OPERATIONS = {
@@ -58,7 +71,7 @@ OPERATIONS = {
 
 PROTOCOLS = {
     name: getattr(protocols, name.replace("-", "_"))
-    for name in ("dc2021", "dsa2021", "idc2022", "imagenet2022", "fixed-steps", "whole")
+    for name in ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
 }
 
 INITIAL_VALUES = {"noise": noise, "random_real": random_real}
@@ -96,6 +109,22 @@ LEARNED = {
             "bound": {"formation": "bound", "factor": 3},
             "early": {"early_epochs": 1, "real_rows": 128},
             "pool": {"early_epochs": 1, "pool": 1, "real_rows": 128},
+        }.items()
+    },
+    **{
+        f"dm {name}": DM(ipc=2, steps=6, real_rows=6, net=TINY, **fields)
+        for name, fields in {"2": {}, "multi-formation": {"factor": 2, "lr": 0.1}}.items()
+    },
+    **{
+        f"kfs {name}": KFS(
+            **{"channels": (3,), "decoders": 3, "pretraining": 20, "steps": 6, "net": TINY, "ipc": 1, **fields}
+        )
+        for name, fields in {
+            "whole": {},
+            "strict": {"budget": "strict", "ipc": 3, "real_rows": 6, "augment": "dsa", "part": 4},
+            "seeds": {"diversity": "seeds", "networks": 2, "drops": (2, 4), "init": "noise"},
+            "styles": {"diversity": "styles", "activation": "relu", "kernel": 4, "augment": "dsa"},
+            "continual": {"decoder_classes": 2},
         }.items()
     },
     "dc mlp": DC(

@@ -41,7 +41,7 @@ def test_the_same_set_is_the_same_bytes_and_the_file_holds_no_time(tmp_path):
 @pytest.mark.parametrize("stored", ["normalised", "unit"])
 def test_every_decoder_and_pixel_space_survives(part, stored, tmp_path):
     space = PixelSpace((0.4,), (0.3,), stored)
-    decoder = part(1, 2)
+    decoder = part((1, 8, 8), 2)
     synthetic = SyntheticSet.from_rows(torch.randn(3, decoder.initial_rows(2), 1, 8, 8), space, decoder)
     there = load(
         save(

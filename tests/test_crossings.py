@@ -9,30 +9,18 @@ from condensery.augment import Augmentation, Colour, Crop, CutMix
 from condensery.condensing import condense
 from condensery.distances import squared_euclidean
 from condensery.networks import build
-from condensery.objectives import GradientMatching, Objective, convolutions
+from condensery.objectives import DistributionMatching, GradientMatching, convolutions
 from condensery.pixels import PixelSpace
 from condensery.samplers import Uniform
 from condensery.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
 from condensery.synthetic import SyntheticSet, random_real
 from condensery.training import SGD
 
-
-class Means(Objective):
-    """An objective in five lines: the mean embedding."""
-
-    distance = staticmethod(squared_euclidean)
-
-    def statistic(self, point, batch, weight=None):
-        network = point.placed().eval()
-        weight = torch.full(batch.y.shape, 1 / batch.y.shape[1], dtype=batch.x.dtype) if weight is None else weight
-        embedded = network.embed(batch.flat()[0]).unflatten(0, batch.y.shape)
-        return [(embedded * weight[..., None]).sum(1)]
-
-
 OBJECTIVES = {
     "gradient": GradientMatching,
     "gradient of convolutions, squared": lambda: GradientMatching(squared_euclidean, convolutions),
-    "mean embedding": Means,
+    "distribution": DistributionMatching,
+    "distribution, through a part": lambda: DistributionMatching(part=6),
 }
 HOW = SGD(0.05, 0.9, batch_size=6)
 SCHEDULES = {
@@ -47,7 +35,7 @@ SCHEDULES = {
 @pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
 def test_twenty_steps_move_every_stored_parameter(decoder, objective, schedule):
     real, ipc = blobs(), 2
-    decoder = decoder(1, ipc)
+    decoder = decoder(real.shape, ipc)
     space = PixelSpace(real.space.mean, real.space.std, "unit")
     synthetic = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), space, decoder)
     before = {name: p.detach().clone() for name, p in synthetic.named_parameters()}

@@ -15,7 +15,7 @@ FLOORS = [
     ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "memory"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
-    ["samplers", "objectives", "schedules", "coresets", "picture", "artifact"],
+    ["samplers", "objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
     ["recipes"],
     ["running", "console", "sources"],

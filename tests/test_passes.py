@@ -18,7 +18,7 @@ from condensery.data import Batch, digits
 from condensery.net import Net
 from condensery.networks import ConvNet, initial
 from condensery.networks.convolution import Columns, Direct, Winograd
-from condensery.objectives import GradientMatching
+from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
 from condensery.recipes import DC
 from condensery.synthetic import SyntheticSet
@@ -52,6 +52,17 @@ def test_the_passes_are_the_oracle(part, shape):
             plain, passes = (slope(objective, point, real, mode) for mode in ("plain", "passes"))
             assert apart(plain[0], passes[0]) < 1e-9
             assert apart(plain[1], passes[1]) < 1e-9
+
+
+@over(NETS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("part_of_rows", [None, 3])
+def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
+    real = blobs(shape)
+    point, objective = place(part, real), DistributionMatching(chunk=3, part=part_of_rows)
+    plain, passes = (slope(objective, point, real, mode) for mode in ("plain", "passes"))
+    assert apart(plain[0], passes[0]) < 1e-9
+    assert apart(plain[1], passes[1]) < 1e-9
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)], ids=str)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -14,7 +15,7 @@ from condensery.networks import build, initial
 from condensery.pixels import PixelSpace
 from condensery.protocols import dc2021
 from condensery.randomness import rng
-from condensery.recipes import DC, DSA, IDC, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Random
 from condensery.running import provenance
 from condensery.synthetic import SyntheticSet
 
@@ -24,8 +25,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(part):
     real = blobs()
     a, b, c = (replace(part, seed=seed).condense(real) for seed in (0, 0, 1))
     assert torch.equal(a.bases, b.bases)
-    assert a.bases.shape == (3, part.ipc, 1, 8, 8)
-    if part.name in ("dc", "dsa", "idc", "random"):
+    assert a.bases.shape == (3, a.ipc, *a.decoder.base_shape((1, 8, 8)))
+    assert a.ipc == part.ipc or part.name == "kfs"
+    if part.name in ("dc", "dm", "dsa", "idc", "kfs", "random"):
         assert not torch.equal(a.bases, c.bases)
 
 
@@ -33,18 +35,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(part):
 def test_what_is_learned_matches_better_than_what_it_started_from(part):
     """At the same points, on the same real rows, with the same changes of both, as images that stay as they were."""
     losses = {}
-    for lr in (part.lr, 0.0):
-        recipe = replace(part, outer_steps=20, lr=lr)
-        recipe.condense(blobs(), observe=lambda step, lr=lr: losses.setdefault(lr, []).append(step.loss))
-        assert len(losses[lr]) == recipe.steps
+    rates = [name for name in asdict(part) if name == "lr" or name in ("codes_lr", "decoders_lr")]
+    for still in (False, True):
+        recipe = replace(part, **{"outer_steps" if hasattr(part, "outer_steps") else "steps": 20})
+        recipe = replace(recipe, **dict.fromkeys(rates, 0.0)) if still else recipe
+        recipe.condense(blobs(), observe=lambda step, still=still: losses.setdefault(still, []).append(step.loss))
+        assert len(losses[still]) == recipe.steps
     late = recipe.steps // 2
-    assert sum(losses[part.lr][late:]) < sum(losses[0.0][late:])
+    assert sum(losses[False][late:]) < sum(losses[True][late:])
 
 
 @over(RECIPES)
 def test_everything_that_determines_a_set_is_recorded(part):
     record = provenance(part, blobs(), "blobs")
-    assert record["recipe"] == {"name": part.name, **asdict(part)}
+    assert record["recipe"] == json.loads(json.dumps({"name": part.name, **asdict(part)}))
 
 
 @over(NAMED)
@@ -72,6 +76,20 @@ def test_dsas_defaults_are_the_papers():
     recipe = DSA()
     assert (recipe.outer_steps, recipe.lr, recipe.network_lr, recipe.real_rows) == (1000, 0.1, 0.01, 256)
     assert (recipe.steps, DSA(ipc=1).steps, DSA(ipc=50).steps) == (10_000, 1000, 50_000)
+
+
+def test_dms_defaults_are_the_papers():
+    recipe = DM()
+    assert (recipe.steps, recipe.lr, recipe.momentum, recipe.real_rows) == (20_000, 1.0, 0.5, 256)
+
+
+def test_kfss_defaults_are_the_papers():
+    recipe, large, continual = KFS(), KFS.imagenet(), KFS.continual()
+    assert (recipe.steps, recipe.codes_lr, recipe.decoders_lr, recipe.pretraining) == (20_000, 0.1, 0.01, 2000)
+    assert (recipe.channels, recipe.decoders, recipe.real_rows, recipe.networks) == ((12, 9, 6), 8, None, None)
+    assert (large.steps, large.codes_lr, large.decoders_lr, large.kernel) == (50_000, 0.01, 0.001, 4)
+    assert large.drops == (30_000, 42_000, 48_000)
+    assert (continual.steps, continual.drops, continual.decoder_classes) == (40_000, (5000, 15_000), 20)
 
 
 def test_idcs_defaults_are_the_programs():

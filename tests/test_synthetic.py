@@ -11,6 +11,11 @@ from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 
 
+def alike(a, b):
+    """Up to rounding: a sigmoid's last bit depends on where in its array a number lies."""
+    return torch.allclose(a, b, rtol=0, atol=1e-12)
+
+
 @over(DECODERS)
 @given(
     classes=st.integers(1, 3),
@@ -20,7 +25,7 @@ from condensery.synthetic import SyntheticSet
 )
 @settings(max_examples=25, deadline=None)
 def test_decoding_laws(part, classes, ipc, shape, stored):
-    space, decoder = PixelSpace((0.4,) * shape[0], (0.3,) * shape[0], stored), part(shape[0], ipc)
+    space, decoder = PixelSpace((0.4,) * shape[0], (0.3,) * shape[0], stored), part(shape, ipc)
     count = decoder.initial_rows(ipc)
     rows = torch.randn(classes, count, *shape, generator=rng(0, classes, ipc), dtype=torch.float64)
     synthetic = SyntheticSet.from_rows(rows, space, decoder)
@@ -33,9 +38,9 @@ def test_decoding_laws(part, classes, ipc, shape, stored):
     for images in range(1, ipc + 1):  # prefix law: the first bases decode alike whatever follows, and each gives rows
         first = synthetic(images=images).x
         assert first.shape[1] > before
-        assert torch.equal(first, batch.prefix(before := first.shape[1]).x)
+        assert alike(first, batch.prefix(before := first.shape[1]).x)
     for c in range(classes):  # a class decodes alike alone
-        assert torch.equal(synthetic([c]).x[0], batch.x[c])
+        assert alike(synthetic([c]).x[0], batch.x[c])
     batch.x.square().sum().backward()
     assert all(p.grad is not None and (p.grad != 0).any() for p in synthetic.parameters())
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
-from condensery.decoders import Bound, Decoder, Learnable, MultiScale, Pixels, Uniform
+from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError
 from condensery.net import Net
 from condensery.pixels import PixelSpace, Whitening
@@ -26,7 +26,8 @@ FORMAT = 1
 NAME = "condensed.safetensors"
 """What a run calls its artifact."""
 _DECODERS: dict[str, type[Decoder]] = {
-    "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound
+    "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
+    "factorized": Factorized,
 }  # fmt: skip
 
 

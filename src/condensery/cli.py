@@ -23,7 +23,7 @@ from condensery import __version__
 from condensery.console import print_table, progress, stoppable
 from condensery.errors import InputError, RunError
 from condensery.net import Net
-from condensery.recipes import DC, DSA, IDC, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
 from condensery.recipes.idc import PUBLISHED
 from condensery.sources import EMBEDDED, FILES, Source, read
 
@@ -42,6 +42,8 @@ log = logging.getLogger("condensery")
 RECIPES: dict[str, Any] = {
     "dc": DC(),
     "dc:quick": DC.quick(),
+    "dm": DM(),
+    "dm:quick": DM.quick(),
     "dsa": DSA(),
     "dsa:quick": DSA.quick(),
     "idc": IDC(),
@@ -49,15 +51,24 @@ RECIPES: dict[str, Any] = {
     "idc:quick": IDC.quick(),
     "idc-i:quick": IDC.quick(factor=1),
     **{f"idc:{data}": IDC.published(data) for data in PUBLISHED},
+    "kfs": KFS(),
+    "kfs:quick": KFS.quick(),
+    "kfs:imagenet10": KFS.imagenet(),
+    "kfs:continual": KFS.continual(),
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),
     "forgetting": Forgetting(),
 }
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
-PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "fixed-steps", "whole")
+PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
 
-_PAPERS = {"dsa": "dsa2021", "idc": "idc2022"}  # protocols of their papers, where it is not the default
+_PAPERS = {
+    "dm": "dsa2021",
+    "dsa": "dsa2021",
+    "idc": "idc2022",
+    "kfs": "kfs2022",
+}  # protocols of their papers, where it is not the default
 
 HELP = f"""usage: condensery COMMAND ...
 
@@ -107,7 +118,7 @@ class Measuring:
     """How to measure."""
 
     protocol: str = "dc2021"
-    """dc2021, dsa2021, idc2022, imagenet2022, fixed-steps or whole."""
+    """dc2021, dsa2021, idc2022, imagenet2022, kfs2022, fixed-steps or whole."""
     repeats: int = 5
     """Networks trained from scratch."""
     seed: int = 0
@@ -510,6 +521,7 @@ def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None
 def _show(argv: list[str]) -> int:
     options = _parse(ShowOptions, argv, "show")
     from condensery.artifact import load
+    from condensery.decoders import Factorized
     from condensery.picture import grid
 
     condensed = load(options.file)
@@ -519,7 +531,9 @@ def _show(argv: list[str]) -> int:
         "network": _described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
-        "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
+        "codes"
+        if isinstance(synthetic.decoder, Factorized)
+        else "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
         "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
         "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes",

@@ -45,6 +45,7 @@ def condense(
     classes_per_pass: int | None = None,
     project: Callable[[SyntheticSet], None] | None = None,
     every: int = 1,
+    rate: Callable[[float], float] = lambda progress: 1.0,
     keeper: Keeper | None = None,
     observe: Callable[[Step], None] = lambda step: None,
 ) -> SyntheticSet:
@@ -63,6 +64,7 @@ def condense(
             the same step up to rounding.
         project: puts the set back where it must be, in place; `SyntheticSet.clamp`, say.
         every: steps from one projection to the next.
+        rate: progress in [0, 1) to a factor on the optimizer's learning rates.
         keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
         observe: called after every step.
 
@@ -75,15 +77,16 @@ def condense(
         DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
         S is updated once a step.
     """
+    rates = [group["lr"] for group in optimizer.param_groups]
     state = keeper.resume(synthetic, optimizer, schedule.network) if keeper else None
     step = state.step if state else 0
     total = schedule.outer * schedule.inner
-    # forward and back for the real rows, both twice along a direction too for the synthetic ones
+    of_real, of_synthetic = objective.operations
     one = operations(schedule.network, real.shape)
-    ahead = total * one * (3 * sampler.count * real.classes + 9 * synthetic().y.numel())
+    ahead = total * one * (of_real * sampler.count(real) + of_synthetic * synthetic().y.numel())
     computing = state.computing if state else worthwhile(ahead, real.device)
     per_pass = classes_per_pass or (1 if real.device.type == "cpu" else real.classes)
-    learned = list(synthetic.parameters())
+    learned = [parameter for parameter in synthetic.parameters() if parameter.requires_grad]
     changes = augment or Augmentation()
 
     def aside(name: str, which: str) -> Keeper:
@@ -97,12 +100,14 @@ def condense(
             if keeper:
                 keeper.offer(step, synthetic, optimizer, point)
             draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
+            for group, lr in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = lr * rate(step / total)
             optimizer.zero_grad()
             loss = torch.zeros((), dtype=real.dtype, device=real.device)
             for start in range(0, real.classes, per_pass):
                 classes = range(start, min(start + per_pass, real.classes))
                 a = partial(changes, omega=changes.siamese(classes, real.shape, omegas))
-                target = objective.target(point, sampler.rows(point, real, classes, draw).map(a))
+                target = sampler.target(objective, point, real, classes, draw, a)
                 part = objective.loss(point, synthetic(classes).map(a), target).sum()
                 part.backward(inputs=learned)
                 loss += part.detach()
@@ -118,6 +123,8 @@ def condense(
             if project and step % every == 0:
                 project(synthetic)
             observe(Step(step, total, loss.item(), synthetic))
+        if keeper:
+            keeper.write(step, synthetic, optimizer)
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic

@@ -24,7 +24,18 @@ from condensery.augment import (
 from condensery.data import Data
 from condensery.training import SGD
 
-__all__ = ["WHOLE", "Named", "Protocol", "dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "whole"]
+__all__ = [
+    "WHOLE",
+    "Named",
+    "Protocol",
+    "dc2021",
+    "dsa2021",
+    "fixed_steps",
+    "idc2022",
+    "imagenet2022",
+    "kfs2022",
+    "whole",
+]
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,17 @@ def imagenet2022(data: Data) -> Protocol:
 
     augment = Augmentation((ResizedCrop(0.5), Flip(), Colour(0.4, 0.4, 0.4), Lighting(0.1)))
     return Protocol("imagenet2022", _TWO_DROPS, epochs, augment=augment, mix=CutMix(1.0))
+
+
+def kfs2022(data: Data) -> Protocol:
+    """KFS's evaluation: 200 epochs, SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256, rate x 0.2 after 133 and
+    166 epochs.
+
+    References:
+        KFS appendix A.
+    """
+    how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 0.2 ** ((progress >= 133 / 200) + (progress >= 166 / 200)))
+    return Protocol("kfs2022", how, 200)
 
 
 _TWO_DROPS = SGD(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 2 / 3 else 0.2 if progress < 5 / 6 else 0.04)

@@ -70,15 +70,17 @@ class Fresh:
         network: the architecture.
         outer: how many points.
         seed: of the weights.
+        networks: how many different weights, taken in turn; None: new ones every time.
     """
 
     inner: int = 1
 
-    def __init__(self, network: Network, outer: int, seed: int):
-        self.network, self.outer, self.seed = network, outer, seed
+    def __init__(self, network: Network, outer: int, seed: int, networks: int | None = None):
+        self.network, self.outer, self.seed, self.networks = network, outer, seed, networks
 
     def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
-        point = initial(self.network, rng(self.seed, "weights", outer), f"{self.seed}/{outer}", outer)
+        member = outer % self.networks if self.networks else outer
+        point = initial(self.network, rng(self.seed, "weights", member), f"{self.seed}/{member}", outer)
         return _frozen(point, real, self.seed)
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:

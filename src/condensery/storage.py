@@ -12,9 +12,20 @@ from torch import Tensor
 
 from condensery.errors import InputError
 
-__all__ = ["read_tensors", "write", "write_tensors"]
+__all__ = ["cache", "read_tensors", "write", "write_tensors"]
 
 _KEY = "condensery"
+
+
+def cache(name: str) -> Path | None:
+    """The folder of what later runs may use again: under CONDENSERY_CACHE, or the system's place for such things.
+
+    Nothing is kept where CONDENSERY_CACHE is empty.
+    """
+    own = os.environ.get("CONDENSERY_CACHE")
+    if own is not None:
+        return Path(own) / name if own else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
 
 
 def write(path: Path, content: bytes) -> None:

@@ -152,6 +152,14 @@ class RealSet(_Rows):
         """The rows at `index` (N',), with this set's pixel space."""
         return RealSet(self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device)
 
+    def only(self, classes: range) -> "RealSet":
+        """The rows of neighbouring classes alone, which become classes 0, 1, ..., with this set's pixel space."""
+        if len(classes) == self.classes:
+            return self
+        rows = slice(self._starts[classes[0]], self._starts[classes[-1]] + self.sizes[classes[-1]])
+        labels = self.labels[rows] - classes[0]
+        return RealSet(self.images[rows], labels, len(classes), self.space, self.dtype, self.device)
+
     def at(self, index: Tensor) -> Batch:
         """The rows at `index` (C, n) of the classes they belong to."""
         return Batch(self.read(index), self.labels[index.to(self.device)])

@@ -1,6 +1,7 @@
 """Decoders: what turns stored bases into training rows. Parameterizations differ only here."""
 
 from condensery.decoders.decoder import Decoder, Pixels
+from condensery.decoders.factorized import Encoder, Factorized
 from condensery.decoders.formation import Bound, Learnable, MultiScale, Uniform, bound
 
-__all__ = ["Bound", "Decoder", "Learnable", "MultiScale", "Pixels", "Uniform", "bound"]
+__all__ = ["Bound", "Decoder", "Encoder", "Factorized", "Learnable", "MultiScale", "Pixels", "Uniform", "bound"]

@@ -126,6 +126,22 @@ class Chain:
         do_v = _unflattened(back, features_v)
         return self._backward_along(params, direction, blocks, moved, do_v).permute(0, 3, 1, 2)
 
+    def embed(self, params: Params, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The last block's output (n, d) for rows `x` (n, channels, height, width), and what `embed_back` needs."""
+        features, kept = self._forward(params, x.permute(0, 2, 3, 1))
+        return _flattened(features), tuple(tensor for _, u, norm in kept for tensor in (u, norm))
+
+    def embed_back(self, params: Params, slope: Tensor, residuals: Sequence[Tensor]) -> Tensor:
+        """The slope in the rows, shaped as they are, of what has `slope` (n, d) in `embed`'s result."""
+        height, width = (side // 2 for side in self.convolutions[-1].out)
+        do = slope.unflatten(1, (-1, height, width)).permute(0, 2, 3, 1)
+        for i, convolution in reversed(list(enumerate(self.convolutions))):
+            u, norm = residuals[2 * i : 2 * i + 2]
+            du, _ = _through(u, norm, do)
+            prepared = convolution.slopes(du.to(u.dtype))
+            do = convolution.back([(prepared, convolution.filters_back(params[self.names(i)[0]]))])
+        return do.permute(0, 3, 1, 2)
+
     def _forward(self, params: Params, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
         """The last block's output; of every block the prepared rows, u, and (m, r, r γ, β - m r γ)."""
         dtype, kept = x.dtype, []
@@ -149,16 +165,11 @@ class Chain:
         for i, convolution in reversed(list(enumerate(self.convolutions))):
             w, bias, scale, shift = self.names(i)
             rows, u, norm = kept[i]
-            m, r, factor, constant = norm
+            du, sums = _through(u, norm, do)
+            du = du.to(rows.dtype)
             pixels = u.shape[1] * u.shape[2]
-            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
-            s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
             slopes[bias] = torch.zeros_like(params[bias])
-            slopes[scale], slopes[shift] = (v.sum((0, 1, 2)) * pixels for v in (t, s))
-            # du = r γ (dz - s - h t), by what stands before u - m and before 1
-            sums = _written(s, t, factor * r * t, factor * s)
-            dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
-            du = (factor * dz - (_wide(u) - m) * sums[2] - sums[3]).to(rows.dtype)
+            slopes[shift], slopes[scale] = (v.sum((0, 1, 2)) * pixels for v in sums[:2])
             slopes[w] = convolution.gradient(rows, du)
             prepared = convolution.slopes(du)
             blocks.insert(0, _Block(rows, u, norm, do, sums, prepared))
@@ -228,6 +239,17 @@ class Chain:
                 pairs.append((block.slopes, convolution.filters_back(direction[w])))
             do_v = convolution.back(pairs)
         return do_v
+
+
+def _through(u: Tensor, norm: Tensor, do: Tensor) -> tuple[Tensor, Tensor]:
+    """Back from a block's output to u: du, and (s, t, what du is made with)."""
+    m, r, factor, constant = norm
+    dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+    s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
+    # du = r γ (dz - s - h t), by what stands before u - m and before 1
+    sums = _written(s, t, factor * r * t, factor * s)
+    dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
+    return factor * dz - (_wide(u) - m) * sums[2] - sums[3], sums
 
 
 def _wide(u: Tensor) -> Tensor:

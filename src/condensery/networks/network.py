@@ -1,5 +1,6 @@
 """What every network offers, and a network at a place in weight space."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -9,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from condensery.randomness import global_rng
 
-__all__ = ["Network", "Point", "initial", "operations", "rows_at_once"]
+__all__ = ["Network", "Point", "embedded", "initial", "operations", "rows_at_once"]
 
 State = dict[str, Tensor]
 
@@ -67,6 +68,10 @@ class Point:
         self.network.eval()  # batch norm reads the frozen statistics, so that any chunking of rows is exact
         return functional_call(self.network, {**(params or self.params), **self.buffers}, (x,))
 
+    def embeddings(self, x: Tensor) -> Tensor:
+        """Embeddings (n, d) of normalised rows `x` at this point."""
+        return embedded(self.network, {**self.params, **self.buffers}, x)
+
     def placed(self) -> Network:
         """The network itself with this point's weights written into it (in place; for training and embedding)."""
         with torch.no_grad():
@@ -109,6 +114,22 @@ def initial(network: Network, generator: torch.Generator, key: str = "", outer: 
     params = {k: v.detach().clone() for k, v in network.named_parameters()}
     buffers = {k: v.detach().clone() for k, v in network.named_buffers()}
     return Point(network, params, buffers, key, outer)
+
+
+class _Embedding(nn.Module):
+    def __init__(self, network: Network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.embed(x)
+
+
+def embedded(network: Network, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Embeddings (n, d) of normalised rows `x` at other weights than the network's own."""
+    network.eval()
+    result: Tensor = functional_call(_Embedding(network), {f"network.{k}": v for k, v in state.items()}, (x,))
+    return result
 
 
 def operations(network: Network, shape: tuple[int, int, int]) -> float:

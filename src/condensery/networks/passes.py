@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, grad_and_value, jvp
+from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 from torch.nn import functional as F
 
 from condensery.compiling import Kernel
 from condensery.networks.chain import Chain, cross_entropy
 from condensery.networks.convnet import ConvNet
-from condensery.networks.network import Network
+from condensery.networks.network import Network, embedded
 
 __all__ = ["Passes", "chunked", "evenly", "passes"]
 
@@ -41,6 +41,9 @@ class Passes(ABC):
         self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
         self._kept = Kernel("the gradient of synthetic rows", self._all_results)
         self._along: dict[tuple[str, ...], Kernel] = {}
+        self._mean = Kernel("the embedding", lambda *tensors: self._embedded(tensors)[:1])
+        self._mean_kept = Kernel("the embedding of synthetic rows", lambda *tensors: self._embedded(tensors))
+        self._back = Kernel("the embedding's slope", self._embedded_back)
 
     def gradients(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor, *, keep: bool = False
@@ -77,6 +80,29 @@ class Passes(ABC):
         tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
         return self._along[named](*tensors)[0]
 
+    def embedding(self, state: State, x: Tensor, weight: Tensor, *, keep: bool = False) -> tuple[Tensor, Residuals]:
+        """The sum over rows `x` (n, channels, height, width) of `weight` (n,) times embedding, (d,).
+
+        Arguments:
+            keep: whether `embedding_back` will be asked about these rows.
+        """
+        mean, *residuals = (self._mean_kept if keep else self._mean)(*self._listed(state), x, weight)
+        return mean, residuals
+
+    def embedding_back(self, state: State, slope: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
+        """The slope in the rows of what has `slope` (d,) in their `embedding`."""
+        return self._back(*self._listed(state), slope, weight, *residuals)[0]
+
+    def _embedded(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        *_, x, weight = tensors
+        features, residuals = self.embed(self._state(tensors), x.to(self.dtype))
+        return [(features.to(weight.dtype) * weight[:, None]).sum(0), *residuals]
+
+    def _embedded_back(self, *tensors: Tensor) -> list[Tensor]:
+        slope, weight, *residuals = tensors[len(self.names) + len(self.buffers) :]
+        by_row = (weight[:, None] * slope).to(self.dtype)
+        return [self.embed_back(self._state(tensors), by_row, residuals).to(weight.dtype)]
+
     def _listed(self, state: State) -> list[Tensor]:
         return [state[name] for name in (*self.names, *self.buffers)]
 
@@ -110,6 +136,14 @@ class Passes(ABC):
     ) -> Tensor:
         """See `along`."""
 
+    @abstractmethod
+    def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
+        """Embeddings (n, d), and what `embed_back` needs."""
+
+    @abstractmethod
+    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
+        """The slope in the rows of what has `slope` (n, d) in their embeddings."""
+
 
 class _Chain(Passes):
     """Passes written out: see `chain`."""
@@ -127,6 +161,12 @@ class _Chain(Passes):
         self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
     ) -> Tensor:
         return self.chain.along(state, direction, x, targets, weight, residuals)
+
+    def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
+        return self.chain.embed(state, x)
+
+    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
+        return self.chain.embed_back(state, slope, residuals)
 
 
 class _Generic(Passes):
@@ -163,6 +203,13 @@ class _Generic(Passes):
         moved = {k: direction[k] if k in direction else torch.zeros_like(v) for k, v in params.items()}
         along: Tensor = jvp(slope, (params,), (moved,))[1]
         return along
+
+    def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
+        return embedded(self.network, state, x), (x,)
+
+    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
+        back: Tensor = vjp(lambda x: embedded(self.network, state, x), residuals[0])[1](slope)[0]
+        return back
 
 
 _generic: WeakKeyDictionary[Network, dict[torch.dtype, Passes]] = WeakKeyDictionary()

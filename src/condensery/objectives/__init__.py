@@ -1,6 +1,7 @@
 """Objectives: what synthetic and real rows should have in common."""
 
+from condensery.objectives.distribution import DistributionMatching
 from condensery.objectives.gradient import GradientMatching, convolutions, everything, weights
 from condensery.objectives.objective import Objective
 
-__all__ = ["GradientMatching", "Objective", "convolutions", "everything", "weights"]
+__all__ = ["DistributionMatching", "GradientMatching", "Objective", "convolutions", "everything", "weights"]

@@ -52,6 +52,8 @@ class GradientMatching(Objective):
         DC eq. 9 and 10, algorithm 1 lines 6 to 8.
     """
 
+    operations = (3, 9)  # forward and back; both along a direction too
+
     def __init__(
         self,
         distance: Distance = layerwise_cosine,

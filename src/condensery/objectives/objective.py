@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,8 @@ class Objective(ABC):
     """
 
     distance: Distance
+    operations: ClassVar[tuple[int, int]]
+    """About how many times a network's forward operations a real and a synthetic row cost."""
 
     @abstractmethod
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:

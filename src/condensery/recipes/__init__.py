@@ -5,7 +5,9 @@ Importing them needs no torch; it loads when a recipe condenses.
 
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random
 from condensery.recipes.dc import DC
+from condensery.recipes.dm import DM
 from condensery.recipes.dsa import DSA
 from condensery.recipes.idc import IDC
+from condensery.recipes.kfs import KFS
 
-__all__ = ["DC", "DSA", "IDC", "Forgetting", "Herding", "KCenter", "Random"]
+__all__ = ["DC", "DM", "DSA", "IDC", "KFS", "Forgetting", "Herding", "KCenter", "Random"]

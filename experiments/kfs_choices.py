@@ -1,0 +1,125 @@
+"""What KFS's paper leaves open, tried on FashionMNIST's training part: a tenth is held out, test is not read.
+
+    python experiments/kfs_choices.py --data-dir DIR [--questions diversity init ...]      # about 2 minutes a case
+
+1 image a class in floats, decoders counted; ConvNet of width 64 to match in and to measure with; 150 steps; 1 set x 3
+networks under `dc2021` but for the question of the evaluation's augmentation. Every question changes one thing of the
+same base. Cells are not done twice.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import Table
+
+from condensery import protocols
+from condensery.augment import CutMix
+from condensery.data import Data, fashion_mnist
+from condensery.evaluation import evaluate
+from condensery.net import Net
+from condensery.protocols import Protocol
+from condensery.recipes import KFS
+from condensery.synthetic import SyntheticSet
+
+REPEATS = 3
+BASE = replace(KFS.quick(), steps=150, net=Net(width=64))
+QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "diversity": {
+        "none": {"diversity": "none"},
+        "noise 0.1": {"diversity": "noise", "noise": 0.1},
+        "noise 0.3": {"diversity": "noise", "noise": 0.3},
+        "noise 0.5": {"diversity": "noise", "noise": 0.5},
+        "noise 1.0": {"diversity": "noise", "noise": 1.0},
+        "seeds": {"diversity": "seeds"},
+        "styles 0.5": {"diversity": "styles", "noise": 0.5},
+    },
+    "codes": {"real": {"init": "real"}, "noise": {"init": "noise"}},
+    "activation": {name: {"activation": name} for name in ("none", "relu", "leaky_relu")},
+    "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa", "flip": True}},
+    "decoders": {str(n): {"decoders": n} for n in (1, 2, 4, 8, 16)},
+    "shape": {
+        "6-5-4": {"channels": (6, 5, 4)},
+        "4-4-4": {"channels": (4, 4, 4)},
+        "12-9-6, 4 decoders": {"channels": (12, 9, 6), "decoders": 4},
+        "6-5-4, kernel 4, 2 decoders": {"kernel": 4, "decoders": 2},
+        "2-2 (14 x 14 codes)": {"channels": (2, 2)},
+    },
+    "rows": {"16": {"real_rows": 16}, "64": {"real_rows": 64}, "256": {"real_rows": 256}, "1024": {"real_rows": 1024}},
+    "rates": {
+        "0.1, 0.01": {},
+        "0.05, 0.005": {"codes_lr": 0.05, "decoders_lr": 0.005},
+        "0.03, 0.003": {"codes_lr": 0.03, "decoders_lr": 0.003},
+        "0.1, 0.03": {"decoders_lr": 0.03},
+        "0.1, 0.01, two drops": {"drops": (90, 120)},
+    },
+}
+
+
+def diversity(synthetic: SyntheticSet, decoders: int) -> float:
+    """The mean distance between two decoders' rows of one code, over that between two codes' rows of one decoder."""
+    with torch.no_grad():
+        rows = synthetic().x.flatten(2).unflatten(1, (-1, decoders))
+    across = torch.cdist(rows, rows).sum((2, 3)).mean() / max(decoders * (decoders - 1), 1)
+    codes = rows.transpose(1, 2)
+    return float(
+        across / (torch.cdist(codes, codes).sum((2, 3)).mean() / max(codes.shape[2] * (codes.shape[2] - 1), 1))
+    )
+
+
+def cases(chosen: list[str]) -> Iterator[tuple[str, str, KFS]]:
+    for question in chosen:
+        for name, fields in QUESTIONS[question].items():
+            yield question, name, replace(BASE, **fields)
+
+
+def evaluations(data: Data) -> dict[str, Protocol]:
+    """KFS's evaluation with what it does not say."""
+    plain, idc = protocols.kfs2022(data), protocols.idc2022(data)
+    dsa = protocols.dsa2021(data)
+    return {
+        "none": plain,
+        "dsa": replace(plain, name="kfs2022 + dsa", augment=dsa.augment),
+        "idc": replace(plain, name="kfs2022 + idc", augment=idc.augment),
+        "idc, cutmix": replace(plain, name="kfs2022 + idc, cutmix", augment=idc.augment, mix=CutMix(0.5)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--questions", nargs="+", choices=[*QUESTIONS, "evaluation"], default=list(QUESTIONS))
+    given = parser.parse_args()
+    table = Table("kfs_choices", "KFS's open questions; FashionMNIST, validation part of train; width 64")
+    data = fashion_mnist(given.data_dir).validation()
+    for question, name, recipe in cases([q for q in given.questions if q in QUESTIONS]):
+        fields, cell = {"name": "kfs", **asdict(recipe)}, {"question": question, "case": name}
+        if table.has(**cell) or table.again(fields, **cell):
+            continue
+        made, seconds = condensed(recipe, data)
+        reached = evaluate(made, data, recipe.net, protocols.dc2021, REPEATS)
+        about = {"codes": made.ipc, "floats": made.floats, "diversity": round(diversity(made, recipe.decoders), 3)}
+        table.add(data, reached, fields, seconds, **cell, **about)
+    if "evaluation" in given.questions:
+        made, seconds = None, 0.0
+        for name, protocol in evaluations(data).items():
+            if table.has(question="evaluation", case=name):
+                continue
+            if made is None:
+                made, seconds = condensed(BASE, data)
+            reached = evaluate(made, data, BASE.net, lambda data, protocol=protocol: protocol, REPEATS)
+            table.add(data, reached, {"name": "kfs", **asdict(BASE)}, seconds, question="evaluation", case=name)
+
+
+def condensed(recipe: KFS, data: Data) -> tuple[SyntheticSet, float]:
+    start = time.perf_counter()
+    synthetic = recipe.condense(data.train)
+    return synthetic, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Pre-training of codes × decoders: an autoencoder on real rows (KFS)."""
+
+import logging
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from condensery.checkpoint import Keeper
+from condensery.data import RealSet
+from condensery.decoders import Encoder, Factorized
+from condensery.randomness import global_rng, rng
+
+__all__ = ["Diversity", "pretrained"]
+
+log = logging.getLogger("condensery")
+
+Diversity = Literal["noise", "seeds", "styles", "none"]
+"""What tells decoders apart at the start: noise on copies of one, weights of their own from the start of the
+pre-training, a style vector each on copies of one; or nothing."""
+
+
+def pretrained(
+    decoder: Factorized,
+    real: RealSet,
+    steps: int,
+    seed: int,
+    diversity: Diversity = "noise",
+    amount: float = 0.1,
+    lr: float = 0.01,
+    batch_size: int = 256,
+    keeper: Keeper | None = None,
+) -> Factorized:
+    """Train `decoder`, with an encoder, to give real rows back; it then encodes, and its D decoders differ.
+
+    Arguments:
+        decoder: changed in place and returned.
+        real: rows; their unit range is what is given back (mean squared error).
+        steps: of Adam at `lr` on minibatches of `batch_size`; at least 1.
+        seed: of the weights and the rows' order.
+        diversity: see there. Decoders that begin as equals would remain so: with every pair of code and decoder in the
+            mean, equal decoders receive equal gradients.
+        amount: the noise's standard deviation as a share of that of each of the decoder's tensors; or the style
+            vectors', as a share of the codes'.
+        keeper: keeps checkpoints; None trains in memory only.
+
+    Raises:
+        Interrupted: the keeper was asked to stop; the state is kept.
+
+    References:
+        KFS appendix A: one decoder, 2000 steps of Adam at 0.01 on 256 rows, copied to all.
+    """
+    copies = diversity != "seeds"
+    with global_rng(rng(seed, "decoder")):
+        one = Factorized(
+            decoder.shape, decoder.channels, 1 if copies else decoder.decoders, decoder.kernel, decoder.activation
+        )
+        model = nn.ModuleDict({"encoder": Encoder(decoder.shape, decoder.channels), "decoder": one})
+    model.to(real.device, real.dtype)
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    state = keeper.resume(model, optimizer) if keeper else None
+    log.info(f"training an autoencoder on real rows, {steps} steps, for the decoders to start from")
+    for step in range(state.step if state else 0, steps):
+        if keeper:
+            keeper.offer(step, model, optimizer)
+        index = torch.randint(len(real), (min(batch_size, len(real)),), generator=rng(seed, "autoencoder", step))
+        rows = real.space.unit(real.read(index))
+        optimizer.zero_grad()
+        made = one(model["encoder"](rows)[None])[0].unflatten(0, (len(rows), -1))
+        F.mse_loss(made, rows[:, None].expand_as(made)).backward()
+        optimizer.step()
+    if keeper:
+        keeper.write(steps, model, optimizer)
+    encoder = model["encoder"]
+    assert isinstance(encoder, Encoder)
+    decoder.to(real.device, real.dtype).with_encoder(encoder)
+    generator = rng(seed, "diversity")
+
+    def noise(shape: torch.Size, like: Tensor) -> Tensor:
+        return amount * like.square().mean().sqrt() * torch.randn(shape, generator=generator).to(like)
+
+    with torch.no_grad():
+        for mine, theirs in zip(decoder.layers.parameters(), one.layers.parameters(), strict=True):
+            mine.copy_(theirs)
+            if diversity == "noise":
+                mine.add_(noise(mine.shape, theirs))
+        if decoder.styles is not None and diversity == "styles":
+            some = real.space.unit(real.read(slice(None, None, max(1, len(real) // 256))))
+            decoder.styles.copy_(noise(decoder.styles.shape, encoder(some)))
+    return decoder

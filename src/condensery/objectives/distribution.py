@@ -1,0 +1,139 @@
+"""Distribution matching: synthetic rows should lie, on average, where real rows lie."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from condensery.compiling import mode
+from condensery.data import Batch
+from condensery.distances import Distance, squared_euclidean
+from condensery.networks import Passes, Point, chunked, evenly, passes, rows_at_once
+from condensery.objectives.objective import Objective
+from condensery.randomness import rng
+
+__all__ = ["DistributionMatching", "means_by_autograd"]
+
+
+class DistributionMatching(Objective):
+    """‖mean g(real) - mean g(synthetic)‖² a class, with g the embedding of a network: the features before its head.
+
+    Arguments:
+        distance: of two means.
+        chunk: rows that go through the network at once; by device where None.
+        real_dtype, synthetic_dtype: what real and synthetic rows are embedded in; the weights' where None.
+        part: rows a class that the slope goes back through, of all that enter the mean; all where None. The mean is
+            exact whatever the part, and the slope's expectation over parts is the slope through all rows.
+
+    References:
+        DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which is the learning rate's. KFS section 3.2 for `part`.
+    """
+
+    operations = (1, 2)
+
+    def __init__(
+        self,
+        distance: Distance = squared_euclidean,
+        chunk: int | None = None,
+        real_dtype: torch.dtype | None = None,
+        synthetic_dtype: torch.dtype | None = None,
+        part: int | None = None,
+    ):
+        self.distance, self.chunk, self.part = distance, chunk, part
+        self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
+
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
+        """Each class's mean embedding at the point, a tensor (C, d).
+
+        Arguments:
+            batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
+            weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+        """
+        return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype)
+
+    def target(self, point: Point, real: Batch) -> list[Tensor]:
+        """The mean embedding of real rows, without a graph, in `real_dtype`."""
+        return self._means(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
+
+    def _means(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
+        classes, n = batch.y.shape
+        weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
+        part = min(self.part or n, n) if batch.x.requires_grad else 0
+        order = [_order(point, int(c), n, part) for c in batch.y[:, 0]]
+        compute = means_by_autograd if mode() == "plain" else _means_by_passes
+        return [compute(point, batch.x, weight, order, part, dtype, self.chunk)]
+
+
+def _order(point: Point, c: int, n: int, part: int) -> Tensor:
+    """Rows in the order in which they are embedded: first those that the slope goes back through."""
+    if part in (0, n):
+        return torch.arange(n)
+    return torch.randperm(n, generator=rng(0, "part", point.key, point.outer, point.inner, c))
+
+
+def means_by_autograd(
+    point: Point, x: Tensor, weight: Tensor, order: list[Tensor], part: int, dtype: torch.dtype, chunk: int | None
+) -> Tensor:
+    """Written to be read: by autograd alone; the oracle of the passes."""
+    params, buffers = ({k: v.to(dtype) for k, v in state.items()} for state in (point.params, point.buffers))
+    cast, size = Point(point.network, params, buffers), chunk or rows_at_once(x.device)
+    by_class = []
+    for rows, w, index in zip(x, weight, order, strict=True):
+        index = index.to(x.device)
+        sides = [(rows[index[:part]], w[index[:part]], True), (rows[index[part:]].detach(), w[index[part:]], False)]
+        total = torch.zeros((), dtype=weight.dtype, device=x.device)
+        for some, shares, carry in sides:
+            if not len(some):
+                continue
+            for r, s in zip(some.split(size), shares.split(size), strict=True):
+                mean = (cast.embeddings(r.to(dtype)).to(weight.dtype) * s[:, None]).sum(0)
+                # the same value, and the slope of all rows in expectation
+                total = total + (mean.detach() + (mean - mean.detach()) * (len(w) / part) if carry else mean.detach())
+        by_class.append(total)
+    return torch.stack(by_class)
+
+
+def _means_by_passes(
+    point: Point, x: Tensor, weight: Tensor, order: list[Tensor], part: int, dtype: torch.dtype, chunk: int | None
+) -> Tensor:
+    """The same by passes."""
+    made = passes(point.network, dtype)
+    size = evenly(x.shape[1], chunk or made.rows)
+    means: Tensor = _Means.apply(x, weight, made, point, order, part, size)
+    return means
+
+
+class _Means(torch.autograd.Function):
+    """Mean embeddings of classes of rows, differentiable once in the rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, made: Passes, point: Point, order: list[Tensor], part: int, size: int
+    ) -> Tensor:
+        state, means = point.params | point.buffers, []
+        ctx.chunks = []
+        for c, (rows, w, index) in enumerate(zip(x, weight, order, strict=True)):
+            total: Tensor | None = None
+            for carry, some in ((True, index[:part]), (False, index[part:])):
+                for r, s in chunked(size, rows[some], w[some]):
+                    mean, residuals = made.embedding(state, r, s, keep=carry)
+                    total = mean if total is None else total + mean
+                    if carry:
+                        ctx.chunks.append((c, s, residuals))
+            assert total is not None
+            means.append(total)
+        ctx.made, ctx.state, ctx.order, ctx.part, ctx.shape = made, state, order, part, x.shape
+        return torch.stack(means)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (slope,) = slopes
+        classes: list[list[Tensor]] = [[] for _ in range(ctx.shape[0])]
+        for c, s, residuals in ctx.chunks:
+            classes[c].append(ctx.made.embedding_back(ctx.state, slope[c], s, residuals))
+        x = slope.new_zeros(ctx.shape)
+        for c, (parts, index) in enumerate(zip(classes, ctx.order, strict=True)):
+            x[c, index[: ctx.part]] = torch.cat(parts)[: ctx.part] * (ctx.shape[1] / ctx.part)
+        return x, None, None, None, None, None, None

@@ -1,0 +1,80 @@
+"""What subsampling does to the slope of distribution matching: bias where synthetic rows are left out, variance where
+real ones are (KFS section 3.2)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from condensery.data import Batch
+from condensery.networks import Point
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["bias", "variance"]
+
+
+def bias(
+    point: Point, synthetic: SyntheticSet, size: int, of: Literal["rows", "bases", "decoders"] = "rows"
+) -> list[Tensor]:
+    """The expected slope of the loss where only `size` are drawn, less the slope where all enter the mean.
+
+    The loss is that of `DistributionMatching`, summed over classes; what is drawn is drawn without repetition, the same
+    for all classes or not. Its expectation exceeds the whole loss by the variance of a mean of `size`:
+    Σ_c (n - size) / (size (n - 1)) · Var_c, with Var_c the mean squared distance of the n embeddings from their mean.
+    At `size` 1 that is eq. 2.
+
+    Arguments:
+        size: how many are drawn, 1 to n.
+        of: what: rows, bases (codes) with all their rows, or decoders with all codes (the k-th row of every base).
+
+    Returns:
+        one tensor for every parameter of `synthetic`, in their order.
+
+    References:
+        KFS eq. 2, which is 1 / (2 C) of this.
+    """
+    batch = synthetic()
+    embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.ipc, -1))
+    match of:
+        case "rows":
+            drawn = embeddings.flatten(1, 2)
+        case "bases":
+            drawn = embeddings.mean(2)
+        case "decoders":
+            drawn = embeddings.mean(1)
+    n = drawn.shape[1]
+    spread = (drawn - drawn.mean(1, keepdim=True)).square().sum(2).mean(1).sum()
+    return _slopes(spread * ((n - size) / (size * max(n - 1, 1))), synthetic)
+
+
+def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> float:
+    """The trace of the slope's covariance where `size` of the real rows are drawn for each class, without repetition.
+
+    The loss is that of `DistributionMatching`, summed over classes; classes are drawn independently.
+
+    Arguments:
+        real: C classes of n rows, of which `size` are drawn.
+        size: 1 to n.
+
+    References:
+        KFS eq. 3, whose trace at `size` 1 is 1 / (2 C)² of this.
+    """
+    total = 0.0
+    for c, rows in enumerate(real.x):
+        with torch.no_grad():
+            embeddings = point.embeddings(rows)
+        mean = point.embeddings(synthetic([int(real.y[c, 0])]).x[0]).mean(0)
+        spread = 0.0
+        for away in embeddings - embeddings.mean(0):  # along each, the slope moves by -2 times the Jacobian's product
+            moved = _slopes(2 * (mean * away).sum(), synthetic, again=True)
+            spread += sum(float(part.square().sum()) for part in moved)
+        n = len(rows)
+        total += spread / n * (n - size) / (size * max(n - 1, 1))
+    return total
+
+
+def _slopes(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:
+    parameters: Sequence[Tensor] = list(synthetic.parameters())
+    found = torch.autograd.grad(of, list(parameters), retain_graph=again, allow_unused=True)
+    return [torch.zeros_like(p) if slope is None else slope for slope, p in zip(found, parameters, strict=True)]

@@ -1,0 +1,227 @@
+"""Dataset Condensation with Latent Space Knowledge Factorization and Sharing (Lee et al., 2022)."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from condensery.errors import InputError
+from condensery.fields import at_least, well_typed
+from condensery.net import Net
+
+if TYPE_CHECKING:
+    from condensery.checkpoint import Keeper
+    from condensery.condensing import Step
+    from condensery.data import RealSet
+    from condensery.decoders import Factorized
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["KFS"]
+
+
+@dataclass(frozen=True)
+class KFS:
+    """KFS: latent codes × decoders, so many rows from few floats; mean embeddings matched over all rows (section 3).
+
+    References:
+        Dataset Condensation with Latent Space Knowledge Factorization and Sharing (Lee et al., 2022),
+        https://arxiv.org/abs/2208.10494
+    Departs: what the paper leaves open is answered in docs/kfs.md, each answer with its measurement.
+    """
+
+    name: ClassVar[str] = "kfs"
+
+    ipc: int = 1
+    """The budget: as many floats a class as so many images have. The number of codes follows."""
+    budget: Literal["codes-only", "strict"] = "codes-only"
+    """What the budget must hold: the codes (as the paper counts), or the decoders too."""
+    seed: int = 0
+    """Of every random draw."""
+    channels: tuple[int, ...] = (12, 9, 6)
+    """Of a code, and after each of a decoder's layers but the last; three layers for 32 and 64 pixels, two for more."""
+    decoders: int = 8
+    """How many; every code is decoded by each."""
+    kernel: Literal[2, 4] = 2
+    """Of the transposed convolutions."""
+    activation: Literal["none", "relu", "leaky_relu"] = "none"
+    """Between a decoder's layers."""
+    diversity: Literal["noise", "seeds", "styles", "none"] = "noise"
+    """What tells the decoders apart at the start; see `autoencoder.Diversity`."""
+    noise: float = 0.5
+    """The noise's or style vectors' standard deviation, as a share of that of what they are added to."""
+    pretraining: int = 2000
+    """Steps of the autoencoder that decoders and codes start from."""
+    init: Literal["real", "noise"] = "real"
+    """Initial codes: those of random real images, or standard normal numbers."""
+    steps: int = 20000
+    """Updates of codes and decoders; with `decoder_classes`, half of them for the first classes."""
+    codes_lr: float = 0.1
+    """Adam's learning rate of the codes."""
+    decoders_lr: float = 0.01
+    """Adam's learning rate of the decoders."""
+    drops: tuple[int, ...] = ()
+    """Steps after which both rates are multiplied by 0.2."""
+    networks: int | None = None
+    """Random networks, taken in turn; None: a new one every step."""
+    real_rows: int | None = None
+    """Real images a class in a match; None: all of them, their means kept on disk (CONDENSERY_CACHE)."""
+    augment: Literal["none", "dsa"] = "none"
+    """Siamese operations in a match."""
+    flip: bool = True
+    """Whether flips are among them; not for digits."""
+    part: int | None = None
+    """Rows a class that the slope goes back through, of all that enter the mean; None: all."""
+    decoder_classes: int | None = None
+    """Learn the decoders with the first so many classes, then the other classes' codes for them (continual
+    learning); None: all at once."""
+    real_dtype: Literal["bfloat16"] | None = None
+    """What real rows are embedded in; None: the rows' own float32. Faster where the processor knows it."""
+    synthetic_dtype: Literal["bfloat16"] | None = None
+    """What synthetic rows are embedded in; None: their own float32."""
+    net: Net = Net()
+    """The network to match in."""
+
+    def __post_init__(self) -> None:
+        well_typed(self)
+        at_least(
+            1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
+            networks=self.networks, real_rows=self.real_rows, part=self.part, decoder_classes=self.decoder_classes,
+            **{f"channels.{i}": c for i, c in enumerate(self.channels)},
+        )  # fmt: skip
+        at_least(0, noise=self.noise, codes_lr=self.codes_lr, decoders_lr=self.decoders_lr)
+        if not 1 <= len(self.channels) <= 6:
+            raise InputError(f"--channels must be 1 to 6 numbers, got {len(self.channels)}")
+        if self.decoder_classes and self.steps < 2:
+            raise InputError("--steps must be at least 2 with --decoder-classes")
+
+    @classmethod
+    def imagenet(cls) -> "KFS":
+        """The paper's for ImageNet-10 at 224 pixels: slower and longer, with drops, decoders of kernel 4.
+
+        Departs: the channels (the paper's table is not in its text), and the ConvNet for ResNetAP-10.
+        """
+        return cls(kernel=4, steps=50000, codes_lr=0.01, decoders_lr=0.001, drops=(30000, 42000, 48000))
+
+    @classmethod
+    def continual(cls, classes: int = 20) -> "KFS":
+        """The paper's for continual learning: decoders from the first `classes`, then fixed; two drops a stage."""
+        return cls(steps=40000, drops=(5000, 15000), decoder_classes=classes)
+
+    @classmethod
+    def quick(cls) -> "KFS":
+        """Minutes on a CPU for the floats of 1 grey image of 28 pixels a class, decoders counted."""
+        return cls(budget="strict", channels=(6, 5, 4), steps=300, real_rows=256)
+
+    def codes(self, decoder: "Factorized", classes: int) -> int:
+        """Codes a class that the budget holds.
+
+        Raises:
+            InputError: not one.
+        """
+        whole = classes * self.ipc * prod(decoder.shape)
+        left = whole - (decoder.floats if self.budget == "strict" else 0)
+        count = left // (classes * prod(decoder.code_shape))
+        if count < 1:
+            raise InputError(
+                f"a budget of {whole} floats (--ipc {self.ipc}) holds no code of "
+                f"{'x'.join(map(str, decoder.code_shape))} a class ({self.budget}; the decoders have {decoder.floats} "
+                "floats); give a larger --ipc, fewer --decoders or fewer --channels"
+            )
+        return count
+
+    def condense(
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
+    ) -> "SyntheticSet":
+        """Learn a synthetic set for `real`.
+
+        Arguments:
+            keeper: keeps checkpoints; see `condense`.
+            observe: called after every step.
+
+        Raises:
+            InputError: a budget too small for one code; images too small for the network.
+            RunError: the loss, or what was learned, is not finite.
+            Interrupted: the keeper was asked to stop.
+        """
+        from dataclasses import replace
+
+        import torch
+
+        from condensery.autoencoder import pretrained
+        from condensery.decoders import Factorized
+        from condensery.randomness import rng
+        from condensery.synthetic import SyntheticSet, random_real
+
+        count = real.classes if self.decoder_classes is None else self.decoder_classes
+        if count > real.classes:
+            raise InputError(f"--decoder-classes is {count}; this data has {real.classes} classes")
+        decoder = Factorized(
+            real.shape, self.channels, self.decoders, self.kernel, self.activation, self.diversity == "styles"
+        )
+        codes = self.codes(decoder, real.classes)
+        if self.init == "real" and codes > min(real.sizes):
+            raise InputError(
+                f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "
+                "give --init noise, or a smaller --ipc"
+            )
+        first, aside = real.only(range(count)), keeper.beside if keeper else None
+        beginning = aside and aside("autoencoder", "")
+        pretrained(decoder, first, self.pretraining, self.seed, self.diversity, self.noise, keeper=beginning)
+        if self.init == "real":
+            bases = decoder.encode(real.space.unit(random_real(real, codes, self.seed)))
+        else:
+            draws = (rng(self.seed, "codes", c) for c in range(real.classes))
+            bases = torch.stack([torch.randn(codes, *decoder.code_shape, generator=draw) for draw in draws])
+            bases = bases.to(real.device, real.dtype)
+        space = replace(real.space, stored="unit")
+        if count == real.classes:
+            return self._learned(real, SyntheticSet(bases, space, decoder), self.steps, keeper, observe)
+        half, rest = self.steps // 2, real.only(range(count, real.classes))
+        stage, begun = aside and aside("decoders", ""), SyntheticSet(bases[:count], space, decoder)
+        begun = self._learned(first, begun, half, stage, lambda s: observe(replace(s, total=self.steps)))
+        decoder.requires_grad_(False)
+        later = self._learned(
+            rest, SyntheticSet(bases[count:], space, decoder), self.steps - half, keeper,
+            lambda s: observe(replace(s, done=s.done + half, total=self.steps)),
+        )  # fmt: skip
+        decoder.requires_grad_(True)
+        return SyntheticSet(torch.cat([begun.bases.detach(), later.bases.detach()]), space, decoder)
+
+    def _learned(
+        self,
+        real: "RealSet",
+        synthetic: "SyntheticSet",
+        steps: int,
+        keeper: "Keeper | None",
+        observe: "Callable[[Step], Any]",
+    ) -> "SyntheticSet":
+        """Codes, and decoders unless they are fixed, after `steps` steps of distribution matching."""
+        import torch
+
+        from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
+        from condensery.compiling import named
+        from condensery.condensing import condense
+        from condensery.networks import build
+        from condensery.objectives import DistributionMatching
+        from condensery.samplers import Uniform, Whole
+        from condensery.schedules import Fresh
+        from condensery.storage import cache
+
+        flips = (Flip(),) if self.flip else ()
+        strategy = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
+        augment = Augmentation() if self.augment == "none" else strategy
+        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
+        about = {"seed": self.seed, "net": asdict(self.net), "dtype": self.real_dtype}
+        whole = Whole(cache("means"), about, augment)
+        objective = DistributionMatching(
+            real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
+        )
+        groups = [{"params": [synthetic.bases], "lr": self.codes_lr}]
+        if any(p.requires_grad for p in synthetic.decoder.parameters()):
+            groups.append({"params": list(synthetic.decoder.parameters()), "lr": self.decoders_lr})
+        return condense(
+            real, synthetic, Fresh(network, steps, self.seed, self.networks),
+            Uniform(self.real_rows) if self.real_rows else whole, objective, torch.optim.Adam(groups), self.seed,
+            augment, rate=lambda progress: 0.2 ** sum(round(progress * steps) >= drop for drop in self.drops),
+            keeper=keeper, observe=observe,
+        )  # fmt: skip

@@ -1,0 +1,312 @@
+"""Codes × decoders, full batches and what is said about them; the laws that all parts share are in the lists' tests."""
+
+import io
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+from lists import TINY, factorized, seeded
+from PIL import Image
+
+from condensery.augment import Augmentation, Crop
+from condensery.autoencoder import pretrained
+from condensery.condensing import condense
+from condensery.data import Batch
+from condensery.decoders import Factorized
+from condensery.errors import InputError
+from condensery.networks import build, initial
+from condensery.objectives import DistributionMatching
+from condensery.objectives.subsampling import bias, variance
+from condensery.picture import grid
+from condensery.pixels import PixelSpace
+from condensery.randomness import rng
+from condensery.recipes import KFS
+from condensery.samplers import Whole
+from condensery.schedules import Fresh
+from condensery.synthetic import SyntheticSet, random_real
+
+SMALL = KFS(channels=(3,), decoders=3, pretraining=20, steps=4, net=TINY)
+
+
+def place(real, key="weights"):
+    return initial(build(TINY, real.shape, real.classes).to(real.dtype), rng(0, key), key)
+
+
+def crossed(real, decoders=3, ipc=2):
+    space = replace(real.space, stored="unit")
+    decoder = factorized(real.shape, (3,), decoders)
+    return SyntheticSet.from_rows(random_real(real, ipc, 0), space, decoder)
+
+
+def test_the_papers_example_has_738_floats_and_16_codes_a_class():
+    one = Factorized((3, 32, 32), (12, 9, 6), 1)
+    assert (one.floats, one.code_shape) == (441 + 222 + 75, (12, 4, 4))
+    decoder = Factorized((3, 32, 32), (12, 9, 6), 8)
+    assert KFS().codes(decoder, 10) == 16
+    assert KFS(budget="strict").codes(decoder, 10) == 12
+    assert KFS(budget="strict").codes(decoder, 100) == 15
+    assert KFS(ipc=10).codes(decoder, 10) == 160
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 30, 45), (1, 64, 64)], ids=str)
+@pytest.mark.parametrize(("channels", "kernel"), [((5, 4, 3), 2), ((6, 2), 2), ((3, 3), 4)])
+@pytest.mark.parametrize("styles", [False, True])
+def test_storage_is_what_the_formula_says(shape, channels, kernel, styles):
+    decoder = Factorized(shape, channels, 4, kernel, styles=styles)
+    sizes = [i * o * kernel**2 + o for i, o in itertools.pairwise((*channels, shape[0]))]
+    assert decoder.floats == 4 * (sum(sizes) + styles * channels[0])
+    codes = torch.randn(2, 3, *decoder.code_shape)
+    synthetic = SyntheticSet(codes, PixelSpace((0.5,) * shape[0], (0.5,) * shape[0], "unit"), decoder)
+    assert synthetic.floats == codes.numel() + decoder.floats
+    assert synthetic().x.shape == (2, 12, *shape)
+    unit = decoder(codes)
+    assert unit.min() > 0
+    assert unit.max() < 1
+
+
+def test_a_strict_budget_holds_everything():
+    real = blobs()
+    for ipc in (2, 3, 5):
+        synthetic = replace(SMALL, budget="strict", ipc=ipc, init="noise").condense(real)
+        assert synthetic.floats <= ipc * 3 * 64 < synthetic.floats + 3 * synthetic.bases[0, 0].numel()
+    with pytest.raises(InputError, match="give a larger --ipc"):
+        replace(SMALL, budget="strict", decoders=50).condense(real)
+
+
+def test_a_row_is_one_code_through_one_decoder():
+    real = blobs((1, 8, 8))
+    synthetic = crossed(real)
+    x = synthetic.decoder(synthetic.bases)
+    for code, d in itertools.product(range(2), range(3)):
+        one = Factorized(real.shape, (3,), 1).double()
+        with torch.no_grad():
+            for mine, all_of_them in zip(one.parameters(), synthetic.decoder.parameters(), strict=True):
+                mine.copy_(all_of_them[d : d + 1])
+        assert torch.allclose(one(synthetic.bases[:, code : code + 1])[:, 0], x[:, 3 * code + d], atol=1e-12)
+
+
+def test_kernel_2_is_a_matrix_product_of_every_pixel():
+    decoder = seeded(Factorized, (2, 8, 8), (3,), 1).double()
+    codes, weight, bias = torch.randn(1, 1, 3, 4, 4).double(), *decoder.layers.parameters()
+    blocks = torch.einsum("ihw,iojk->ohjwk", codes[0, 0], weight[0]).reshape(2, 8, 8) + bias[0][:, None, None]
+    assert torch.allclose(decoder(codes)[0, 0], blocks.sigmoid())
+
+
+def test_the_autoencoder_gives_rows_back():
+    real = blobs()
+    losses = {}
+    for steps in (1, 300):
+        decoder = pretrained(Factorized(real.shape, (8,), 1), real, steps, 0, "none")
+        rows = real.space.unit(real.read(slice(None)))[None]
+        losses[steps] = (decoder(decoder.encode(rows)) - rows).square().mean()
+    assert losses[300] < 0.3 * losses[1]
+    assert losses[300] < 0.5 * (rows - rows.mean(1, keepdim=True)).square().mean()
+
+
+@pytest.mark.parametrize("diversity", ["noise", "seeds", "styles"])
+def test_equal_decoders_stay_equal_and_others_do_not(diversity):
+    real = blobs()
+    alike = replace(SMALL, diversity="none").condense(real)
+    rows = alike.decoder(alike.bases).unflatten(1, (-1, 3))
+    assert torch.allclose(rows[:, :, 0], rows[:, :, 2], atol=1e-9)
+    differ = replace(SMALL, diversity=diversity).condense(real)
+    rows = differ.decoder(differ.bases).unflatten(1, (-1, 3))
+    assert (rows[:, :, 0] - rows[:, :, 2]).abs().max() > 1e-3
+
+
+def test_the_slope_through_a_part_is_that_through_all_in_expectation():
+    real = blobs()
+    synthetic = crossed(real)
+    target = DistributionMatching().target(place(real), real.sample(5, range(3), lambda c: rng(0, c)))
+    slopes = []
+    for part, points in ((None, 1), (2, 400)):
+        total, values = 0.0, set()
+        for i in range(points):
+            point = replace(place(real), outer=i)
+            batch = synthetic()
+            loss = DistributionMatching(part=part).loss(point, batch, target).sum()
+            total = total + torch.autograd.grad(loss, synthetic.bases)[0] / points
+            values.add(round(loss.item(), 9))
+        assert len(values) == 1  # the mean is exact whatever the part
+        slopes.append(total)
+    assert (slopes[0] - slopes[1]).norm() < 0.1 * slopes[0].norm()
+
+
+def subsets(n, size):
+    return [list(chosen) for chosen in itertools.combinations(range(n), size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("of", ["rows", "bases", "decoders"])
+def test_eq_2_is_the_bias_of_the_slope_where_synthetic_rows_are_drawn(of, size):
+    real = blobs()
+    synthetic, point = crossed(real, ipc=3), place(real)
+    target = DistributionMatching().target(point, real.sample(5, range(3), lambda c: rng(0, c)))[0]
+    grid_of_rows = torch.arange(9).view(3, 3)
+    chosen = {
+        "rows": [torch.tensor(s) for s in subsets(9, size)],
+        "bases": [grid_of_rows[s].flatten() for s in subsets(3, size)],
+        "decoders": [grid_of_rows[:, s].flatten() for s in subsets(3, size)],
+    }[of]
+
+    def slope(rows):
+        means = point.embeddings(synthetic().x[:, rows].flatten(0, 1)).unflatten(0, (3, -1)).mean(1)
+        return torch.autograd.grad((means - target).square().sum(), list(synthetic.parameters()))
+
+    whole = slope(torch.arange(9))
+    expected = [torch.stack(parts).mean(0) for parts in zip(*(slope(rows) for rows in chosen), strict=True)]
+    for ours, e, w in zip(bias(point, synthetic, size, of), expected, whole, strict=True):
+        assert torch.allclose(ours, e - w, atol=1e-9)
+    assert all(part.abs().max() < 1e-12 for part in bias(point, synthetic, 9 if of == "rows" else 3, of))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_eq_3_is_the_variance_of_the_slope_where_real_rows_are_drawn(size):
+    real = blobs(sizes=(4, 4))
+    synthetic, point = crossed(real), place(real)
+    batch = Batch(torch.stack([real.read(real.rows(c)) for c in range(2)]), torch.tensor([[0] * 4, [1] * 4]))
+    slopes = []
+    for a, b in itertools.product(subsets(4, size), repeat=2):
+        x = torch.stack([batch.x[0, a], batch.x[1, b]])
+        target = DistributionMatching().target(point, Batch(x, batch.y[:, :size]))
+        loss = DistributionMatching().loss(point, synthetic(), target).sum()
+        parts = torch.autograd.grad(loss, list(synthetic.parameters()))
+        slopes.append(torch.cat([p.flatten() for p in parts]))
+    spread = torch.stack(slopes)
+    assert variance(point, synthetic, batch, size) == pytest.approx(
+        (spread - spread.mean(0)).square().sum(1).mean().item(), rel=1e-9
+    )
+
+
+class Counted(DistributionMatching):
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def target(self, point, real):
+        self.asked += 1
+        return super().target(point, real)
+
+
+def matched(real, folder, augment=None, about=None, networks=2):
+    """The set after 4 steps, and how often real rows were embedded."""
+    synthetic, objective = crossed(real), Counted()
+    network = build(TINY, real.shape, real.classes).to(real.dtype)
+    condense(
+        real, synthetic, Fresh(network, 4, 0, networks), Whole(folder, about, augment), objective,
+        torch.optim.Adam(synthetic.parameters(), 0.1), 0, augment,
+    )  # fmt: skip
+    return synthetic.bases.detach(), objective.asked
+
+
+def test_a_kept_mean_is_the_mean_to_the_bit(tmp_path):
+    real = blobs()
+    none, often = matched(real, None)
+    miss, made = matched(real, tmp_path / "means")
+    hit, again = matched(real, tmp_path / "means")
+    assert (often, made, again) == (12, 6, 0)  # 4 steps, 2 networks, 3 classes
+    assert torch.equal(none, miss)
+    assert torch.equal(miss, hit)
+    assert len(list((tmp_path / "means").iterdir())) == 2
+
+
+def test_what_the_means_depend_on_misses_the_cache(tmp_path):
+    real = blobs()
+    matched(real, tmp_path)
+    images = real.images.clone()
+    images[0, 0, 0, 0] = 1 - images[0, 0, 0, 0]
+    changed = type(real)(images, real.labels, 3, real.space, real.dtype)
+    brighter = real.normalised_by(PixelSpace((0.3,), (0.3,)))
+    for other in (changed, brighter, real.to(torch.float32)):
+        assert matched(other, tmp_path)[1] == 6
+    assert matched(real, tmp_path, about={"net": "another"})[1] == 6
+    assert matched(real, tmp_path, Augmentation((Crop(),)))[1] == 12  # another draw every step
+    assert matched(real, tmp_path)[1] == 0
+
+
+def test_a_damaged_mean_is_made_again(tmp_path):
+    real = blobs()
+    first, _ = matched(real, tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    again, made = matched(real, tmp_path)
+    assert made == 6
+    assert torch.equal(first, again)
+    assert matched(real, tmp_path)[1] == 0
+
+
+def test_means_that_cannot_be_kept_are_made_anew(tmp_path, caplog):
+    (tmp_path / "file").write_text("not a folder")
+    assert matched(blobs(), tmp_path / "file" / "means")[1] == 12
+    assert "not kept" in caplog.text
+
+
+def test_the_mean_is_that_of_all_rows_of_a_class():
+    real = blobs(sizes=(9, 5, 40))
+    point, objective = place(real), DistributionMatching()
+    (means,) = Whole().target(objective, point, real, range(3), lambda c: rng(0), lambda x: x)
+    for c in range(3):
+        assert torch.allclose(means[c], point.embeddings(real.read(real.rows(c))).mean(0))
+
+
+def test_later_classes_leave_the_decoders_alone():
+    real = blobs(sizes=(9, 5, 7, 6))
+    seen = []
+    recipe = replace(SMALL, decoder_classes=2, steps=8)
+    synthetic = recipe.condense(real, observe=seen.append)
+    assert [step.done for step in seen] == list(range(1, 9))
+    assert synthetic.bases.shape[0] == 4
+    begun = replace(SMALL, steps=4, ipc=1).condense(real.only(range(2)))
+    for mine, theirs in zip(synthetic.decoder.parameters(), begun.decoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.requires_grad
+    assert torch.equal(synthetic.bases[:2], begun.bases)
+    with pytest.raises(InputError, match="4 classes"):
+        replace(recipe, decoder_classes=5).condense(real)
+
+
+def test_rates_drop_when_they_should():
+    real, drops = blobs(), (2, 3)
+    moved = {}
+    for name, chosen in (("never", ()), ("twice", drops)):
+        seen = []
+        replace(SMALL, drops=chosen, steps=4).condense(
+            real, observe=lambda step, seen=seen: seen.append(step.synthetic.bases.detach().clone())
+        )
+        moved[name] = seen
+    same = [torch.equal(a, b) for a, b in zip(moved["never"], moved["twice"], strict=True)]
+    assert same == [True, True, False, False]
+    steps = [(moved[name][2] - moved[name][1]).abs().mean() for name in ("never", "twice")]
+    assert steps[1] == pytest.approx(0.2 * steps[0].item(), rel=1e-6)
+
+
+def test_more_codes_than_rows_need_noise():
+    real = blobs(sizes=(9, 3, 7))
+    with pytest.raises(InputError, match="--init noise"):
+        replace(SMALL, ipc=6).condense(real)
+    assert replace(SMALL, ipc=6, init="noise").condense(real).ipc == 8
+
+
+BAD = [
+    {"channels": ()}, {"channels": (3, 0)}, {"decoders": 0}, {"kernel": 3}, {"steps": 0}, {"budget": "none"},
+    {"diversity": "chance"}, {"noise": -1.0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", BAD, ids=str)
+def test_bad_fields_are_refused(fields):
+    with pytest.raises(InputError):
+        replace(SMALL, **fields)
+
+
+def test_the_picture_has_codes_down_and_decoders_across():
+    real = blobs((1, 8, 8), sizes=(4, 4))
+    synthetic = crossed(real, decoders=3, ipc=2)
+    sheet = torch.from_numpy(np.array(Image.open(io.BytesIO(grid(synthetic, least=8)))))
+    rows = synthetic.space.uint8(synthetic().x)[0]
+    for code, d in itertools.product(range(2), range(3)):
+        top, left = 6 + 10 * d + 1, 6 + 10 * code + 1
+        assert torch.equal(sheet[top : top + 8, left : left + 8], rows[3 * code + d, 0])
