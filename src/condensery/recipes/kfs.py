@@ -82,6 +82,8 @@ class KFS:
     """The network to match in."""
 
     def __post_init__(self) -> None:
+        for name in ("channels", "drops"):  # files give lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         well_typed(self)
         at_least(
             1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
