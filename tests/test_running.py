@@ -100,6 +100,20 @@ def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
 
 
+def test_two_processes_do_not_run_in_one_folder(tmp_path):
+    data, recipe = digits(), small(RECIPES["dc 1"])
+    refused = []
+
+    def meanwhile(step):
+        with pytest.raises(InputError, match="another process"):
+            run(recipe, data, tmp_path / "out")
+        refused.append(step.done)
+
+    run(recipe, data, tmp_path / "out", observe=meanwhile)
+    assert len(refused) == recipe.steps
+    run(recipe, data, tmp_path / "out")
+
+
 def test_time_is_counted_over_all_sessions_even_killed_ones(tmp_path):
     data, recipe = digits(), LEARNED["dc 1"]
     asked = iter([False, False, True])

@@ -221,7 +221,7 @@ T = TypeVar("T")
 def _named(table: Mapping[str, T], name: str, what: str) -> T:
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, 1)
+    near = difflib.get_close_matches(name.lower(), table, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(table)}")
 

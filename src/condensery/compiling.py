@@ -81,7 +81,7 @@ class Kernel:
         tensors = tuple(t.detach().contiguous() for t in tensors)
         key = tuple((t.shape, t.dtype, t.device) for t in tensors)
         if key not in self._compiled:
-            log.info(f"compiling {self.name} for this run, up to half a minute")
+            log.info(f"compiling {self.name}, up to half a minute (a second where it was compiled before)")
             start = time.perf_counter()
             self._compiled[key] = _compiled(self.function, tensors) or self.function
             _spent.append(time.perf_counter() - start)

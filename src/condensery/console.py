@@ -25,7 +25,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        log.info("stopping after this step (once more: at once)")
+        log.info("stopping after this step, and what it compiles (once more: at once, from the last checkpoint)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -74,7 +74,8 @@ def run(
         observe: called after every step.
 
     Raises:
-        InputError: the folder cannot be written, or holds another run; what the recipe refuses.
+        InputError: the folder cannot be written, holds another run, or another process works in it; what the recipe
+            refuses.
         RunError: the run failed.
         Interrupted: `stop` said so.
     """
@@ -85,7 +86,13 @@ def run(
         log.info(f"{out}: this run is done already; nothing to do (choose another --out, or remove the folder)")
         return done
     _prepare(out)
-    keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
+    with storage.locked(out):
+        return _run(recipe, data, out, identity, Keeper(out / "checkpoint.safetensors", identity, every, stop), observe)
+
+
+def _run(
+    recipe: Recipe, data: Data, out: Path, identity: dict[str, Any], keeper: Keeper, observe: Callable[[Step], Any]
+) -> Condensed:
     keeper.check()
     session = _Session(out, recipe, identity, data.train.device, observe)
     try:

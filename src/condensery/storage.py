@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from condensery.errors import InputError
 
-__all__ = ["cache", "read_tensors", "write", "write_tensors"]
+__all__ = ["cache", "locked", "read_tensors", "write", "write_tensors"]
 
 _KEY = "condensery"
 
@@ -26,6 +27,28 @@ def cache(name: str) -> Path | None:
     if own is not None:
         return Path(own) / name if own else None
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes; a kill lets go of it.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: nothing is held
+        yield
+        return
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: another process is working in it; wait for it, or choose another --out"
+            ) from error
+        yield
 
 
 def write(path: Path, content: bytes) -> None:
