@@ -2,9 +2,9 @@
 
     python experiments/kfs_choices.py --data-dir DIR [--questions diversity init ...]      # about 2 minutes a case
 
-1 image a class in floats, decoders counted; ConvNet of width 64 to match in and to measure with; 150 steps; 1 set x 3
-networks under `dc2021` but for the question of the evaluation's augmentation. Every question changes one thing of the
-same base. Cells are not done twice.
+1 image a class in floats, decoders counted; ConvNet of width 64 to match in and to measure with, both in bfloat16; 1000
+steps of pre-training, 150 of matching; 1 set x 3 networks under `fixed-steps` but for the question of the evaluation's
+augmentation (`kfs2022`). Every question changes one thing of the same base. Cells are not done twice.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from record import Table
 
 from condensery import protocols
 from condensery.augment import CutMix
+from condensery.compiling import during
 from condensery.data import Data, fashion_mnist
 from condensery.evaluation import evaluate
 from condensery.net import Net
@@ -27,7 +28,8 @@ from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 
 REPEATS = 3
-BASE = replace(KFS.quick(), steps=150, net=Net(width=64))
+BF16: dict[str, Any] = {"real_dtype": "bfloat16", "synthetic_dtype": "bfloat16"}
+BASE = replace(KFS.quick(), pretraining=1000, steps=150, noise=0.5, net=Net(width=64), **BF16)
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "diversity": {
         "none": {"diversity": "none"},
@@ -38,6 +40,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "seeds": {"diversity": "seeds"},
         "styles 0.5": {"diversity": "styles", "noise": 0.5},
     },
+    "pretraining": {str(n): {"pretraining": n} for n in (100, 300, 1000, 2000)},
     "codes": {"real": {"init": "real"}, "noise": {"init": "noise"}},
     "activation": {name: {"activation": name} for name in ("none", "relu", "leaky_relu")},
     "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa", "flip": True}},
@@ -94,24 +97,31 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--questions", nargs="+", choices=[*QUESTIONS, "evaluation"], default=list(QUESTIONS))
     given = parser.parse_args()
+    with during("compiled"):
+        answer(given.data_dir, given.questions)
+
+
+def answer(folder: Path, questions: list[str]) -> None:
     table = Table("kfs_choices", "KFS's open questions; FashionMNIST, validation part of train; width 64")
-    data = fashion_mnist(given.data_dir).validation()
-    for question, name, recipe in cases([q for q in given.questions if q in QUESTIONS]):
+    data = fashion_mnist(folder).validation()
+    for question, name, recipe in cases([q for q in questions if q in QUESTIONS]):
         fields, cell = {"name": "kfs", **asdict(recipe)}, {"question": question, "case": name}
         if table.has(**cell) or table.again(fields, **cell):
             continue
         made, seconds = condensed(recipe, data)
-        reached = evaluate(made, data, recipe.net, protocols.dc2021, REPEATS)
+        reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
         about = {"codes": made.ipc, "floats": made.floats, "diversity": round(diversity(made, recipe.decoders), 3)}
         table.add(data, reached, fields, seconds, **cell, **about)
-    if "evaluation" in given.questions:
+    if "evaluation" in questions:
         made, seconds = None, 0.0
         for name, protocol in evaluations(data).items():
             if table.has(question="evaluation", case=name):
                 continue
             if made is None:
                 made, seconds = condensed(BASE, data)
-            reached = evaluate(made, data, BASE.net, lambda data, protocol=protocol: protocol, REPEATS)
+            reached = evaluate(
+                made, data, BASE.net, lambda data, protocol=protocol: protocol, REPEATS, dtype=torch.bfloat16
+            )
             table.add(data, reached, {"name": "kfs", **asdict(BASE)}, seconds, question="evaluation", case=name)
 
 
