@@ -1,4 +1,4 @@
-"""DSA and IDC on FashionMNIST, MNIST and digits at 1 image a class (IDC's table 10), with their quick presets.
+"""DM, DSA, IDC and KFS on FashionMNIST, MNIST and digits at 1 image a class (IDC's table 10), with their quick presets.
 
     python experiments/idc_table10.py --data-dir DIR
 
@@ -19,18 +19,22 @@ from record import ROOT, Table
 
 from condensery.data import digits, fashion_mnist, mnist
 from condensery.evaluation import evaluate
-from condensery.protocols import dc2021, dsa2021, idc2022
-from condensery.recipes import DSA, IDC, Random
+from condensery.protocols import dc2021, dsa2021, idc2022, kfs2022
+from condensery.recipes import DM, DSA, IDC, KFS, Random
 from condensery.running import run
 
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist, "digits": lambda folder: digits()}
-METHODS = {"dsa": DSA.quick(), "idc-i": IDC.quick(factor=1), "idc": IDC.quick()}
-PROTOCOLS = {"dc2021": dc2021, "dsa2021": dsa2021, "idc2022": idc2022}
+METHODS = {
+    "dsa": DSA.quick(), "dm": DM.quick(), "idc-i": IDC.quick(factor=1), "idc": IDC.quick(), "kfs": KFS.quick()
+}  # fmt: skip
+PROTOCOLS = {"dc2021": dc2021, "dsa2021": dsa2021, "idc2022": idc2022, "kfs2022": kfs2022}
 PAPER = {  # each under its paper's protocol
     ("FashionMNIST", "dsa", "dsa2021"): "70.6 ± 0.6",
+    ("FashionMNIST", "dm", "dsa2021"): "70.0",
     ("FashionMNIST", "idc-i", "idc2022"): "70.7",
     ("FashionMNIST", "idc", "idc2022"): "81.0",
     ("MNIST", "dsa", "dsa2021"): "88.7 ± 0.6",
+    ("MNIST", "dm", "dsa2021"): "89.7",
     ("MNIST", "idc-i", "idc2022"): "88.9",
     ("MNIST", "idc", "idc2022"): "94.2",
 }
@@ -43,9 +47,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=list(READERS), choices=list(READERS))
     parser.add_argument("--methods", nargs="+", default=["idc", "dsa", "idc-i", "random"],
                         choices=["random", *METHODS])  # fmt: skip
-    parser.add_argument("--protocols", nargs="+", default=list(PROTOCOLS), choices=list(PROTOCOLS))
+    parser.add_argument("--protocols", nargs="+", default=["dc2021", "dsa2021", "idc2022"], choices=list(PROTOCOLS))
     given = parser.parse_args()
-    table = Table("idc_table10", "DSA and IDC, 1 image a class: ConvNet-3, width 128; test accuracy")
+    table = Table("idc_table10", "DM, DSA, IDC and KFS, 1 image a class: ConvNet-3, width 128; test accuracy")
     for name in given.data:
         data = READERS[name](given.data_dir)
         for method in given.methods:

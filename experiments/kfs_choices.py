@@ -21,6 +21,7 @@ from condensery import protocols
 from condensery.augment import CutMix
 from condensery.compiling import during
 from condensery.data import Data, fashion_mnist
+from condensery.decoders import Factorized
 from condensery.evaluation import evaluate
 from condensery.net import Net
 from condensery.protocols import Protocol
@@ -63,8 +64,10 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def diversity(synthetic: SyntheticSet, decoders: int) -> float:
+def diversity(synthetic: SyntheticSet) -> float:
     """The mean distance between two decoders' rows of one code, over that between two codes' rows of one decoder."""
+    assert isinstance(synthetic.decoder, Factorized)
+    decoders = synthetic.decoder.decoders
     with torch.no_grad():
         rows = synthetic().x.flatten(2).unflatten(1, (-1, decoders))
     across = torch.cdist(rows, rows).sum((2, 3)).mean() / max(decoders * (decoders - 1), 1)
@@ -110,7 +113,7 @@ def answer(folder: Path, questions: list[str]) -> None:
             continue
         made, seconds = condensed(recipe, data)
         reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
-        about = {"codes": made.ipc, "floats": made.floats, "diversity": round(diversity(made, recipe.decoders), 3)}
+        about = {"codes": made.ipc, "floats": made.floats, "diversity": round(diversity(made), 3)}
         table.add(data, reached, fields, seconds, **cell, **about)
     if "evaluation" in questions:
         made, seconds = None, 0.0

@@ -310,3 +310,12 @@ def test_the_picture_has_codes_down_and_decoders_across():
     for code, d in itertools.product(range(2), range(3)):
         top, left = 6 + 10 * d + 1, 6 + 10 * code + 1
         assert torch.equal(sheet[top : top + 8, left : left + 8], rows[3 * code + d, 0])
+
+
+@pytest.mark.parametrize(("shape", "ipc"), [((1, 8, 8), 1), ((1, 8, 8), 3), ((1, 28, 28), 1), ((3, 32, 32), 10)])
+def test_decoders_left_to_the_images_fit_a_strict_budget(shape, ipc):
+    recipe = replace(KFS.quick(), ipc=ipc)
+    decoder = recipe.decoder(shape, 10)
+    assert 1 <= decoder.decoders <= 8
+    assert recipe.codes(decoder, 10) * decoder.decoders > ipc  # more rows than images
+    assert KFS.quick().decoder((1, 28, 28), 10).decoders == 8

@@ -26,8 +26,8 @@ _HOME = {
     "condensery.memory": ("tune_allocator",),
     "condensery.net": ("Net",),
     "condensery.planning": ("Plan", "plan"),
-    "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "whole"),
-    "condensery.recipes": ("DC", "DSA", "IDC", "Forgetting", "Herding", "KCenter", "Random"),
+    "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"),
+    "condensery.recipes": ("DC", "DM", "DSA", "IDC", "KFS", "Forgetting", "Herding", "KCenter", "Random"),
     "condensery.running": ("run",),
     "condensery.synthetic": ("SyntheticSet",),
 }  # fmt: skip

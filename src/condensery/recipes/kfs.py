@@ -37,10 +37,11 @@ class KFS:
     """What the budget must hold: the codes (as the paper counts), or the decoders too."""
     seed: int = 0
     """Of every random draw."""
-    channels: tuple[int, ...] = (12, 9, 6)
-    """Of a code, and after each of a decoder's layers but the last; three layers for 32 and 64 pixels, two for more."""
-    decoders: int = 8
-    """How many; every code is decoded by each."""
+    channels: tuple[int, ...] | None = (12, 9, 6)
+    """Of a code, and after each of a decoder's layers but the last; three layers for 32 and 64 pixels, two for more.
+    None: by the images, see `decoder`."""
+    decoders: int | None = 8
+    """How many; every code is decoded by each. None: 8, or as many as a quarter of the budget holds."""
     kernel: Literal[2, 4] = 2
     """Of the transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
@@ -83,15 +84,16 @@ class KFS:
 
     def __post_init__(self) -> None:
         for name in ("channels", "drops"):  # files give lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if isinstance(given := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(given))
         well_typed(self)
         at_least(
             1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
             networks=self.networks, real_rows=self.real_rows, part=self.part, decoder_classes=self.decoder_classes,
-            **{f"channels.{i}": c for i, c in enumerate(self.channels)},
+            **{f"channels.{i}": c for i, c in enumerate(self.channels or ())},
         )  # fmt: skip
         at_least(0, noise=self.noise, codes_lr=self.codes_lr, decoders_lr=self.decoders_lr)
-        if not 1 <= len(self.channels) <= 6:
+        if self.channels is not None and not 1 <= len(self.channels) <= 6:
             raise InputError(f"--channels must be 1 to 6 numbers, got {len(self.channels)}")
         if self.decoder_classes and self.steps < 2:
             raise InputError("--steps must be at least 2 with --decoder-classes")
@@ -112,7 +114,22 @@ class KFS:
     @classmethod
     def quick(cls) -> "KFS":
         """Minutes on a CPU for the floats of 1 grey image of 28 pixels a class, decoders counted."""
-        return cls(budget="strict", channels=(6, 5, 4), steps=300, real_rows=256)
+        return cls(budget="strict", channels=None, decoders=None, steps=300, real_rows=256)
+
+    def decoder(self, shape: tuple[int, int, int], classes: int) -> "Factorized":
+        """The decoders for rows of `shape`, with weights that say nothing yet.
+
+        Where `channels` are left to the images: three layers from 24 pixels on, two below; half the channels or so for
+        grey images.
+        """
+        from condensery.decoders import Factorized
+
+        colour, small = shape[0] > 1, min(shape[1:]) < 24
+        chosen = ((8, 6) if colour else (4, 3)) if small else ((12, 9, 6) if colour else (6, 5, 4))
+        how = (self.channels or chosen, self.kernel, self.activation, self.diversity == "styles")
+        one = Factorized(shape, how[0], 1, *how[1:])
+        fitting = classes * self.ipc * prod(shape) // (4 * one.floats)
+        return Factorized(shape, how[0], self.decoders or max(1, min(8, fitting)), *how[1:])
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
         """Codes a class that the budget holds.
@@ -150,16 +167,13 @@ class KFS:
         import torch
 
         from condensery.autoencoder import pretrained
-        from condensery.decoders import Factorized
         from condensery.randomness import rng
         from condensery.synthetic import SyntheticSet, random_real
 
         count = real.classes if self.decoder_classes is None else self.decoder_classes
         if count > real.classes:
             raise InputError(f"--decoder-classes is {count}; this data has {real.classes} classes")
-        decoder = Factorized(
-            real.shape, self.channels, self.decoders, self.kernel, self.activation, self.diversity == "styles"
-        )
+        decoder = self.decoder(real.shape, real.classes)
         codes = self.codes(decoder, real.classes)
         if self.init == "real" and codes > min(real.sizes):
             raise InputError(

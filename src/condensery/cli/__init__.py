@@ -1,0 +1,82 @@
+"""The command line: the only place where strings name things. It imports no torch until it must."""
+
+import logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+
+from condensery import __version__
+from condensery.cli.condense import plan_command, run_command
+from condensery.cli.measure import compare_command, evaluate_command
+from condensery.cli.names import PROTOCOLS, RECIPES, named
+from condensery.cli.show import show_command
+from condensery.errors import InputError, RunError
+from condensery.sources import EMBEDDED, FILES
+
+__all__ = ["RECIPES", "main"]
+
+log = logging.getLogger("condensery")
+
+HELP = f"""usage: condensery COMMAND ...
+
+Dataset condensation: learn a tiny synthetic training set, prove how good it is, use it.
+
+commands:
+  run RECIPE --data D --ipc N --out DIR      condense; the same command again resumes
+  plan RECIPE --data D --ipc N               what that would take: bytes, time, memory
+  evaluate FILE|DIR --data D                 train networks on a condensed set and measure them
+  compare --data D --ipc N --methods A B ... one table of several methods and the whole set
+  show FILE|DIR                              what a condensed set is, and its picture
+
+recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
+data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
+           a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
+protocols: {", ".join(PROTOCOLS)}
+
+condensery --version; condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
+A first command: condensery compare --data digits --ipc 1 --methods random herding dc
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status (0 done, 1 the run failed, 2 the command or its input was wrong)."""
+    argv = sys.argv[1:] if argv is None else argv
+    if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
+        from condensery.memory import tune_allocator
+
+        tune_allocator()
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("condensery: %(message)s"))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
+        "show": show_command,
+    }  # fmt: skip
+    try:
+        if not argv or argv[0] in ("-h", "--help"):
+            print(HELP, end="")
+            return 0
+        if argv[0] == "--version":
+            print(__version__)
+            return 0
+        return named(commands, argv[0], "command")(argv[1:])
+    except InputError as error:
+        return _fail(2, error)
+    except RunError as error:
+        return _fail(1, error)
+    except OSError as error:  # input is checked before work begins: this is a disk that filled up, say
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(1, f"{where}{error.strerror or error}; once that is mended, repeat the command to resume")
+    except Exception as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        return _fail(1, f"out of memory: {str(error).splitlines()[0]}; fewer --real-rows or --device cpu may help")
+    except KeyboardInterrupt as stopped:
+        return _fail(130, str(stopped) or "interrupted")
+
+
+def _fail(status: int, message: object) -> int:
+    print(f"condensery: {message}", file=sys.stderr)
+    return status

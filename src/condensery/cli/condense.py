@@ -1,0 +1,114 @@
+"""`run` and `plan`."""
+
+import logging
+import shlex
+import shutil
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from condensery.cli.names import PAPERS, RECIPES, named
+from condensery.cli.options import PlanOptions, RunOptions, parse
+from condensery.console import progress, stoppable
+from condensery.errors import InputError
+from condensery.sources import Source, read
+
+if TYPE_CHECKING:
+    from condensery.data import Data
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["hint", "kept", "plan_command", "run_command"]
+
+log = logging.getLogger("condensery")
+
+
+def run_command(argv: list[str]) -> int:
+    if (chosen := _recipe("run", "--out DIR ", argv)) is None:
+        return 0
+    name, recipe, rest = chosen
+    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
+    options = parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
+    data = read(options.source)
+    if (published := f"{name}:{data.name.lower()}") in RECIPES:
+        log.info(f"the paper's program has settings of its own for {data.name}: {published}")
+    from condensery.protocols import UNFLIPPED
+
+    if getattr(options.recipe, "flip", False) and data.name.lower() in UNFLIPPED:
+        log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
+    kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
+    out = Path(options.out)
+    print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
+    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    protocol = PAPERS.get(options.recipe.name)
+    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol else ()))
+    return 0
+
+
+def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[str]] | None:
+    """A command's recipe by name, and the words after it; None where only help was asked for."""
+    usage = f"condensery {command} RECIPE --data D --ipc N {more}"
+    if argv and argv[0] in ("-h", "--help"):
+        print(f"usage: {usage}[--FIELD V ...]\n\n"
+              f"recipes: {', '.join(RECIPES)}\ncondensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
+        return None
+    if not argv or argv[0].startswith("-"):
+        raise InputError(f"{command} what? {usage.strip()}; recipes: {', '.join(RECIPES)}")
+    name, *rest = argv
+    return name, named(RECIPES, name.removesuffix(":paper"), "recipe"), rest
+
+
+def plan_command(argv: list[str]) -> int:
+    if (chosen := _recipe("plan", "", argv)) is None:
+        return 0
+    name, recipe, rest = chosen
+    options = parse(PlanOptions[type(recipe)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), recipe))  # type: ignore[misc]
+    from condensery.planning import plan
+
+    data = read(options.source)
+    planned = plan(options.recipe, data.train)
+    facts = {
+        "recipe": ", ".join(
+            [
+                name,
+                *([f"{planned.steps} steps"] * bool(planned.steps)),
+                *["compiled"] * (planned.computing == "compiled"),
+            ]
+        ),
+        "stored": f"{planned.floats:,} floats, {planned.bytes:,} bytes",
+        "time": _duration(planned.seconds) + " of condensing, on this machine as it is now",
+        "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
+    }
+    for fact, value in facts.items():
+        print(f"{fact:<12} {value}")
+    return 0
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def hint(*words: str) -> None:
+    """A command to try, as this one was called."""
+    program = "condensery" if shutil.which("condensery") else sys.argv[0]
+    print(f"next:    {shlex.join([program, *words])}")
+
+
+def kept(name: str, recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+    """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
+    from condensery.checkpoint import Interrupted
+    from condensery.running import run
+
+    if not every >= 0:
+        raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
+    with stoppable() as stop, progress(name) as observe:
+        try:
+            return run(recipe, data, out, every, stop, observe).synthetic
+        except Interrupted as stopped:
+            raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

@@ -1,0 +1,194 @@
+"""`evaluate` and `compare`."""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery import __version__
+from condensery.cli.condense import hint, kept
+from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named
+from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
+from condensery.console import print_table, progress
+from condensery.errors import InputError
+from condensery.sources import read
+
+if TYPE_CHECKING:
+    import torch
+
+    from condensery.data import Data
+    from condensery.evaluation import Comparison
+    from condensery.protocols import Named
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["compare_command", "evaluate_command"]
+
+log = logging.getLogger("condensery")
+
+
+def evaluate_command(argv: list[str]) -> int:
+    options = parse(EvaluateOptions, argv, "evaluate")
+    from condensery.artifact import load
+    from condensery.evaluation import evaluate
+
+    condensed = load(options.file)
+    sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
+    if options.source.zca and not condensed.space.whitening:
+        raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
+    nets = [named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
+    protocol = _protocol(options.measuring)
+    data = read(options.source)
+    if condensed.data["fingerprint"] != data.train.fingerprint:
+        log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
+    _warn_of_few(data)
+    measuring, table, records = options.measuring, [], []
+    for size, synthetic in sets.items():
+        for net in nets:
+            reached = evaluate(
+                synthetic, data, net, protocol, measuring.repeats, measuring.seed,
+                lambda done, total: log.info(f"{done} of {total} networks measured"), _dtype(measuring),
+            )  # fmt: skip
+            table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
+            records.append({"network": asdict(net), "ipc": size, **_figures(reached), "floats": synthetic.floats})
+    print_table(
+        f"{condensed.recipe['name']} on the {len(data.test)} test rows of {data.name}; "
+        f"mean ± std of {measuring.repeats} networks",
+        ("network", "images a class", "accuracy %", "protocol", "seconds"),
+        table,
+    )
+    _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
+    return 0
+
+
+def compare_command(argv: list[str]) -> int:
+    options = parse(CompareOptions, argv, "compare")
+    if not options.methods:
+        raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
+    names = options.methods if "random" in options.methods else ("random", *options.methods)
+    rows = [_preset(name, ipc=options.ipc, seed=options.measuring.seed, net=options.net) for name in names]
+    twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
+    if twice:
+        raise InputError(f"--methods: {twice[0]} is named twice")
+    protocol = _protocol(options.measuring)
+    from condensery.evaluation import compare, timed
+
+    data = read(options.source)
+
+    _warn_of_few(data)
+
+    def make(row: Any, real: Any) -> "tuple[SyntheticSet, float]":
+        if options.out is None:
+            return timed(row, real)
+        folder = Path(options.out) / row.folder
+        synthetic = kept(row.name, row.recipe, folder, data)
+        return synthetic, json.loads((folder / "run.json").read_text())["seconds"]
+
+    def say(row: "Comparison") -> None:
+        log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
+
+    measuring = options.measuring
+    table = compare(
+        rows,
+        data,
+        options.net,
+        protocol,
+        measuring.repeats,
+        measuring.seed,
+        options.whole,
+        make,
+        say,
+        lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
+        _dtype(measuring),
+    )
+    images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
+    print_table(
+        f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {described(options.net)}; "
+        f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
+        ("method", "accuracy %", "stored floats", "seconds"),
+        [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
+    )
+    records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in table]
+    _write_json(
+        measuring.json, data, {"recipes": [{"name": r.name, **asdict(r.recipe)} for r in rows], "results": records}
+    )
+    if options.out is not None:
+        folders = [Path(options.out) / row.folder for row in rows]
+        print(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
+        hint("show", str(folders[-1]), "--png", str(Path(options.out) / "condensed.png"))
+    return 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A recipe under the name of its preset, its steps shown."""
+
+    name: str
+    recipe: Any
+
+    @property
+    def folder(self) -> str:
+        return self.name.replace(":", "-")
+
+    def condense(self, real: Any) -> "SyntheticSet":
+        with progress(self.name) as observe:
+            synthetic: SyntheticSet = self.recipe.condense(real, observe=observe)
+        return synthetic
+
+
+def _preset(name: str, **fields: Any) -> _Row:
+    key = name.removesuffix(":paper") if name.endswith(":paper") else f"{name}:quick"
+    key = key if key in RECIPES else name
+    return _Row(key, replace(named(RECIPES, key, "recipe"), **fields))
+
+
+def _protocol(measuring: Measuring) -> "Named":
+    if measuring.repeats < 1:
+        raise InputError(f"--repeats must be at least 1, got {measuring.repeats}")
+    named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
+    if measuring.json is not None:
+        writable(Path(measuring.json), f"--json {measuring.json}")
+    from condensery import protocols
+
+    protocol: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
+    return protocol
+
+
+def _warn_of_few(data: "Data") -> None:
+    counts = data.test.labels.bincount(minlength=data.train.classes)
+    if (least := int(counts.min())) < 20:
+        largest, total = int(counts.max()), len(data.test)
+        log.warning(
+            f"{data.name}: the test part has as few as {least} rows of a class; always answering the largest one "
+            f"would score {100 * largest / total:.0f} %"
+        )
+
+
+def _dtype(measuring: Measuring) -> "torch.dtype | None":
+    from condensery.compiling import named
+
+    return named(None if measuring.dtype == "float32" else measuring.dtype)
+
+
+def _figures(reached: Any) -> dict[str, Any]:
+    return {
+        "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": reached.runs,
+        "protocol": reached.protocol, "evaluation_seconds": reached.seconds,
+    }  # fmt: skip
+
+
+def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None:
+    if path is None:
+        return
+    from condensery import storage
+    from condensery.checkpoint import environment
+
+    head = {
+        "data": {"name": data.name, "source": str(data.source or "embedded"), "fingerprint": data.train.fingerprint},
+        "version": __version__,
+        "date": time.strftime("%Y-%m-%d"),
+        **environment(data.train.device),
+    }
+    storage.write(Path(path), (json.dumps({**head, **content}, indent=2) + "\n").encode())
+    print(f"written: {path}")

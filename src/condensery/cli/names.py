@@ -1,0 +1,59 @@
+"""What the command line calls things."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from condensery.errors import InputError
+from condensery.net import Net
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+from condensery.recipes.idc import PUBLISHED
+
+__all__ = ["NETWORKS", "PAPERS", "PROTOCOLS", "RECIPES", "described", "named"]
+
+RECIPES: dict[str, Any] = {
+    "dc": DC(),
+    "dc:quick": DC.quick(),
+    "dm": DM(),
+    "dm:quick": DM.quick(),
+    "dsa": DSA(),
+    "dsa:quick": DSA.quick(),
+    "idc": IDC(),
+    "idc-i": IDC(factor=1),
+    "idc:quick": IDC.quick(),
+    "idc-i:quick": IDC.quick(factor=1),
+    **{f"idc:{data}": IDC.published(data) for data in PUBLISHED},
+    "kfs": KFS(),
+    "kfs:quick": KFS.quick(),
+    "kfs:imagenet10": KFS.imagenet(),
+    "kfs:continual": KFS.continual(),
+    "random": Random(),
+    "herding": Herding(),
+    "k-center": KCenter(),
+    "forgetting": Forgetting(),
+}
+NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
+PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
+
+PAPERS = {
+    "dm": "dsa2021",
+    "dsa": "dsa2021",
+    "idc": "idc2022",
+    "kfs": "kfs2022",
+}  # protocols of their papers, where it is not the default
+
+T = TypeVar("T")
+
+
+def named(table: Mapping[str, T], name: str, what: str) -> T:
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name.lower(), table, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(table)}")
+
+
+def described(net: Net) -> str:
+    differing = [f"{k} {v}" for k, v in asdict(net).items() if k != "family" and v != getattr(Net(), k)]
+    return " ".join([net.family, *differing])

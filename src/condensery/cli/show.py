@@ -1,0 +1,61 @@
+"""`show`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from condensery.cli.names import described
+from condensery.cli.options import ShowOptions, parse, writable
+
+if TYPE_CHECKING:
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["show_command"]
+
+
+def show_command(argv: list[str]) -> int:
+    options = parse(ShowOptions, argv, "show")
+    from condensery.artifact import load
+    from condensery.decoders import Factorized
+    from condensery.picture import grid
+
+    condensed = load(options.file)
+    synthetic, space = condensed.synthetic, condensed.space
+    facts = {
+        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if not isinstance(v, dict)),
+        "network": described(condensed.net),
+        "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
+        "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
+        "codes"
+        if isinstance(synthetic.decoder, Factorized)
+        else "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
+        "decoded": _decoding(synthetic),
+        "steps": str(condensed.steps),
+        "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes",
+        "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
+        + ("; whitened (ZCA)" if space.whitening else ""),
+        "written by": f"condensery {condensed.version}",
+    }
+    for name, value in facts.items():
+        print(f"{name:<12} {value}")
+    if options.png is not None:
+        from condensery import storage
+
+        writable(Path(options.png), f"--png {options.png}")
+        storage.write(Path(options.png), grid(synthetic))
+        print(f"written: {options.png}")
+    return 0
+
+
+def _decoding(synthetic: "SyntheticSet") -> str:
+    """How many rows the stored images become, and by which decoder."""
+    *_, rows, channels, height, width = synthetic(range(1)).x.shape
+    arguments = [
+        f"{k} {' x '.join(map(str, v)) if k == 'factor' and isinstance(v, list) else v}"
+        for k, v in synthetic.decoder.arguments.items()
+    ]
+    about = ", ".join([type(synthetic.decoder).__name__, *arguments])
+    return f"{rows} rows a class, {channels}x{height}x{width} ({about})"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{v:.4g}" for v in values)
