@@ -9,7 +9,7 @@ augmentation (`kfs2022`). Every question changes one thing of the same base. Cel
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from record import Table
 from condensery import protocols
 from condensery.augment import CutMix
 from condensery.compiling import during
+from condensery.condensing import Step
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import evaluate
@@ -128,9 +129,11 @@ def answer(folder: Path, questions: list[str]) -> None:
             table.add(data, reached, {"name": "kfs", **asdict(BASE)}, seconds, question="evaluation", case=name)
 
 
-def condensed(recipe: KFS, data: Data) -> tuple[SyntheticSet, float]:
+def condensed(
+    recipe: KFS, data: Data, observe: Callable[[Step], None] = lambda step: None
+) -> tuple[SyntheticSet, float]:
     start = time.perf_counter()
-    synthetic = recipe.condense(data.train)
+    synthetic = recipe.condense(data.train, observe=observe)
     return synthetic, time.perf_counter() - start
 
 
