@@ -46,13 +46,13 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "codes": {"real": {"init": "real"}, "noise": {"init": "noise"}},
     "activation": {name: {"activation": name} for name in ("none", "relu", "leaky_relu")},
     "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa", "flip": True}},
-    "decoders": {str(n): {"decoders": n} for n in (1, 2, 4, 8, 16)},
+    "decoders": {"8": {}} | {str(n): {"decoders": n} for n in (1, 2, 4, 16)},
     "shape": {
-        "6-5-4": {"channels": (6, 5, 4)},
+        "6-5-4": {},
+        "5-4-3": {"channels": (5, 4, 3)},
         "4-4-4": {"channels": (4, 4, 4)},
-        "12-9-6, 4 decoders": {"channels": (12, 9, 6), "decoders": 4},
         "6-5-4, kernel 4, 2 decoders": {"kernel": 4, "decoders": 2},
-        "2-2 (14 x 14 codes)": {"channels": (2, 2)},
+        "2-2, two layers (7 x 7)": {"channels": (2, 2)},
     },
     "rows": {"16": {"real_rows": 16}, "64": {"real_rows": 64}, "256": {"real_rows": 256}, "1024": {"real_rows": 1024}},
     "rates": {
