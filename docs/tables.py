@@ -110,6 +110,16 @@ def kfs_choices(question: str) -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def kfs_figure7() -> str:
+    head = ["drawn in a step", "how many", "accuracy", "bias (norm) or variance (trace)", "diversity", "n", "commit"]
+    lines = [
+        [r["drawn"], str(r["number"]), percent(r), f"{r['wrong']:.3g}", str(r["diversity"]), str(r["n"]),
+         r["commit"][:7]]
+        for r in results("kfs_figure7")
+    ]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
 def precision() -> str:
     head = ["method", "condensed in", "networks trained in", "accuracy", "n", "protocol", "condensing", "commit"]
     lines = [
@@ -185,11 +195,12 @@ def bench_plan() -> str:
 PARTS = {
     make.__name__: make
     for make in (
-        dc_table1, idc_table10, idc_ablation, methods, precision, bench_steps, bench_sides, bench_scaling, bench_plan
+        dc_table1, idc_table10, idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
+        bench_plan,
     )
 }  # fmt: skip
-QUESTIONS = ("diversity", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows", "rates",
-             "pretraining")  # fmt: skip
+QUESTIONS = ("diversity", "encoder", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows",
+             "rates", "pretraining")  # fmt: skip
 PARTS |= {f"kfs {question}": partial(kfs_choices, question) for question in QUESTIONS}
 
 

@@ -1,6 +1,6 @@
 """What KFS's paper leaves open, tried on FashionMNIST's training part: a tenth is held out, test is not read.
 
-    python experiments/kfs_choices.py --data-dir DIR [--questions diversity init ...]      # about 2 minutes a case
+    python experiments/kfs_choices.py --data-dir DIR [--questions diversity codes ...]      # about 2 minutes a case
 
 1 image a class in floats, decoders counted; ConvNet of width 64 to match in and to measure with, both in bfloat16; 1000
 steps of pre-training, 150 of matching; 1 set x 3 networks under `fixed-steps` but for the question of the evaluation's
@@ -43,6 +43,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "styles 0.5": {"diversity": "styles", "noise": 0.5},
     },
     "pretraining": {str(n): {"pretraining": n} for n in (100, 300, 1000, 2000)},
+    "encoder": {str(n): {"encoder_width": n} for n in (1, 4, 8)},
     "codes": {"real": {"init": "real"}, "noise": {"init": "noise"}},
     "activation": {name: {"activation": name} for name in ("none", "relu", "leaky_relu")},
     "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa", "flip": True}},
@@ -110,7 +111,7 @@ def answer(folder: Path, questions: list[str]) -> None:
     data = fashion_mnist(folder).validation()
     for question, name, recipe in cases([q for q in questions if q in QUESTIONS]):
         fields, cell = {"name": "kfs", **asdict(recipe)}, {"question": question, "case": name}
-        if table.has(**cell) or table.again(fields, **cell):
+        if table.has(**cell) or table.again(fields, "fixed-steps, trained in bfloat16", **cell):
             continue
         made, seconds = condensed(recipe, data)
         reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)

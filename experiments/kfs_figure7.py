@@ -1,4 +1,4 @@
-"""KFS's figure 7 on FashionMNIST: bias where decoders are drawn, variance where real images are.
+"""KFS's figure 7 on FashionMNIST: bias where decoders or codes are drawn, variance where real images are.
 
     python experiments/kfs_figure7.py --data-dir DIR      # about 3 minutes a case on 2 CPU cores
 
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import torch
 from kfs_choices import BASE, REPEATS, condensed, diversity
@@ -30,34 +31,38 @@ from condensery.randomness import rng
 from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 
-DECODERS, ROWS = (1, 2, 4, 8), (4, 16, 64, 256, 1024)
+DECODERS, CODES, ROWS = (1, 2, 4, 8), (1, 3, 6), (4, 16, 64, 256, 1024)
 NETWORKS, SAMPLE = 10, 32
 
 
 class Drawn(Factorized):
-    """Decoders of which a few are drawn whenever rows are asked for; all of them once `drawn` is None."""
+    """Rows of which a few are drawn whenever they are asked for: those of some decoders, or of some codes."""
 
-    drawn: int | None = None
-    generator = rng(0, "drawn")
+    drawing = False
+
+    def drawn(self, what: str, number: int) -> "Drawn":
+        self.drawing, self.what, self.number, self.generator = True, what, number, rng(0, "drawn", what, number)
+        return self
 
     def forward(self, bases: Tensor) -> Tensor:
-        if self.drawn is None:
-            return super().forward(bases)
-        chosen = torch.randperm(self.decoders, generator=self.generator)[: self.drawn]
-        rows = super().forward(bases).unflatten(1, (-1, self.decoders))
-        return rows[:, :, chosen].flatten(1, 2)
+        rows = super().forward(bases)
+        if not self.drawing:
+            return rows
+        by_code = rows.unflatten(1, (-1, self.decoders))
+        axis = 2 if self.what == "decoders" else 1
+        chosen = torch.randperm(by_code.shape[axis], generator=self.generator)[: self.number]
+        return by_code.index_select(axis, chosen).flatten(1, 2)
 
 
 @dataclass(frozen=True)
-class SomeDecoders(KFS):
-    """KFS whose every step and class sees only `drawn` decoders."""
+class Some(KFS):
+    """KFS whose every step and class sees only so many decoders, or codes."""
 
-    drawn: int = 8
+    what: str = "decoders"
+    number: int = 8
 
     def decoder(self, shape: tuple[int, int, int], classes: int) -> Drawn:
-        decoder = Drawn(**super().decoder(shape, classes).arguments)
-        decoder.drawn = self.drawn
-        return decoder
+        return Drawn(**super().decoder(shape, classes).arguments).drawn(self.what, self.number)
 
 
 def places(data: Data) -> list[Point]:
@@ -65,21 +70,28 @@ def places(data: Data) -> list[Point]:
     return [initial(network, rng(1, "figure 7", i)) for i in range(NETWORKS)]
 
 
-def norm_of_bias(data: Data, synthetic: SyntheticSet, drawn: int) -> float:
-    found = (bias(point, synthetic, drawn, "decoders") for point in places(data))
+def norm_of_bias(data: Data, synthetic: SyntheticSet, what: str, number: int) -> float:
+    of: Literal["decoders", "bases"] = "decoders" if what == "decoders" else "bases"
+    found = (bias(point, synthetic, number, of) for point in places(data))
     return fmean(float(torch.cat([part.flatten() for part in parts]).norm()) for parts in found)
 
 
 def trace_of_variance(data: Data, synthetic: SyntheticSet, rows: int) -> float:
     some = data.train.sample(SAMPLE, range(data.train.classes), partial(rng, 1, "figure 7"))
-    return fmean(variance(point, synthetic, some, 1) / rows for point in places(data))
+    n = min(data.train.sizes)
+    share = (n - rows) / (rows * (n - 1))  # of a single row's, where `rows` of n are drawn
+    return share * fmean(variance(point, synthetic, some, 1) for point in places(data))
 
 
 def answer(folder: Path) -> None:
     table = Table("kfs_figure7", "KFS, figure 7; FashionMNIST, validation part of train; width 64")
     data = fashion_mnist(folder).validation()
     recipes = {
-        **{("decoders", n): SomeDecoders(**{**asdict(BASE), "net": BASE.net}, drawn=n) for n in DECODERS},
+        **{
+            (what, n): Some(**{**asdict(BASE), "net": BASE.net}, what=what, number=n)
+            for what, numbers in (("decoders", DECODERS), ("codes", CODES))
+            for n in numbers
+        },
         **{("real images", n): replace(BASE, real_rows=n) for n in ROWS},
     }
     for (what, n), recipe in recipes.items():
@@ -88,9 +100,9 @@ def answer(folder: Path) -> None:
         losses: list[float] = []
         made, seconds = condensed(recipe, data, lambda step, losses=losses: losses.append(step.loss))
         if isinstance(made.decoder, Drawn):
-            made.decoder.drawn = None
+            made.decoder.drawing = False
         reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
-        wrong = norm_of_bias(data, made, n) if what == "decoders" else trace_of_variance(data, made, n)
+        wrong = trace_of_variance(data, made, n) if what == "real images" else norm_of_bias(data, made, what, n)
         table.add(
             data, reached, {"name": "kfs", **asdict(recipe)}, seconds, drawn=what, number=n, wrong=wrong,
             diversity=round(diversity(made), 3), losses=[round(loss, 4) for loss in losses],

@@ -67,10 +67,10 @@ class Table:
             flush=True,
         )
 
-    def again(self, recipe: dict[str, Any], **cell: Any) -> bool:
-        """Whether a row has the same recipe; it then also stands for this cell."""
-        wanted = json.loads(json.dumps(recipe))
-        row = next((row for row in self.rows() if row["recipe"] == wanted), None)
+    def again(self, recipe: dict[str, Any], protocol: str, **cell: Any) -> bool:
+        """Whether a row has the same recipe, measured under the same protocol; it then also stands for this cell."""
+        wanted = (json.loads(json.dumps(recipe)), protocol)
+        row = next((row for row in self.rows() if (row["recipe"], row["protocol"]) == wanted), None)
         if row:
             self._append({**row, **cell})
         return row is not None

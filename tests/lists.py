@@ -125,6 +125,7 @@ LEARNED = {
             "seeds": {"diversity": "seeds", "networks": 2, "drops": (2, 4), "init": "noise"},
             "styles": {"diversity": "styles", "activation": "relu", "kernel": 4, "augment": "dsa"},
             "continual": {"decoder_classes": 2},
+            "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },
     "dc mlp": DC(

@@ -11,21 +11,26 @@ from conftest import blobs
 from lists import TINY, factorized, seeded
 from PIL import Image
 
-from condensery.augment import Augmentation, Crop
+from condensery.artifact import Condensed, load, save
+from condensery.augment import Augmentation, Colour, Crop
 from condensery.autoencoder import pretrained
+from condensery.checkpoint import Interrupted
+from condensery.cli import main
 from condensery.condensing import condense
-from condensery.data import Batch
+from condensery.data import Batch, Data, digits
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.networks import build, initial
-from condensery.objectives import DistributionMatching
+from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.objectives.subsampling import bias, variance
 from condensery.picture import grid
 from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 from condensery.recipes import KFS
+from condensery.running import run
 from condensery.samplers import Whole
 from condensery.schedules import Fresh
+from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet, random_real
 
 SMALL = KFS(channels=(3,), decoders=3, pretraining=20, steps=4, net=TINY)
@@ -99,7 +104,7 @@ def test_the_autoencoder_gives_rows_back():
     real = blobs()
     losses = {}
     for steps in (1, 300):
-        decoder = pretrained(Factorized(real.shape, (8,), 1), real, steps, 0, "none")
+        decoder = pretrained(Factorized(real.shape, (8,), 1), real, steps, 0, "none", 0.0)
         rows = real.space.unit(real.read(slice(None)))[None]
         losses[steps] = (decoder(decoder.encode(rows)) - rows).square().mean()
     assert losses[300] < 0.3 * losses[1]
@@ -181,25 +186,22 @@ def test_eq_3_is_the_variance_of_the_slope_where_real_rows_are_drawn(size):
     )
 
 
-class Counted(DistributionMatching):
-    def __init__(self):
-        super().__init__()
-        self.asked = 0
+def matched(real, folder, augment=None, objective=None, net=TINY, per_pass=1):
+    """The set after 4 steps in 2 networks, and how often real rows were embedded."""
+    synthetic, asked = crossed(real), []
+    objective = objective or DistributionMatching()
 
-    def target(self, point, real):
-        self.asked += 1
-        return super().target(point, real)
+    class Counted(Whole):
+        def _made(self, *arguments):
+            asked.append(arguments)
+            return super()._made(*arguments)
 
-
-def matched(real, folder, augment=None, about=None, networks=2):
-    """The set after 4 steps, and how often real rows were embedded."""
-    synthetic, objective = crossed(real), Counted()
-    network = build(TINY, real.shape, real.classes).to(real.dtype)
+    network = build(net, real.shape, real.classes).to(real.dtype)
     condense(
-        real, synthetic, Fresh(network, 4, 0, networks), Whole(folder, about, augment), objective,
-        torch.optim.Adam(synthetic.parameters(), 0.1), 0, augment,
+        real, synthetic, Fresh(network, 4, 0, networks=2), Counted(folder), objective,
+        torch.optim.Adam(synthetic.parameters(), 0.1), 0, augment, per_pass,
     )  # fmt: skip
-    return synthetic.bases.detach(), objective.asked
+    return synthetic.bases.detach(), len(asked)
 
 
 def test_a_kept_mean_is_the_mean_to_the_bit(tmp_path):
@@ -220,11 +222,36 @@ def test_what_the_means_depend_on_misses_the_cache(tmp_path):
     images[0, 0, 0, 0] = 1 - images[0, 0, 0, 0]
     changed = type(real)(images, real.labels, 3, real.space, real.dtype)
     brighter = real.normalised_by(PixelSpace((0.3,), (0.3,)))
-    for other in (changed, brighter, real.to(torch.float32)):
+    whitened = [Data("blobs", real, real, ("a", "b", "c")).whitened(strength).train for strength in (0.1, 0.2)]
+    for other in (changed, brighter, real.to(torch.float32), *whitened):
         assert matched(other, tmp_path)[1] == 6
-    assert matched(real, tmp_path, about={"net": "another"})[1] == 6
-    assert matched(real, tmp_path, Augmentation((Crop(),)))[1] == 12  # another draw every step
+    for objective in (
+        GradientMatching(),
+        DistributionMatching(chunk=2),
+        DistributionMatching(real_dtype=torch.float32),
+    ):
+        assert matched(real, tmp_path, objective=objective)[1] == 6
+    assert matched(real, tmp_path, net=replace(TINY, activation="swish"))[1] == 6
     assert matched(real, tmp_path)[1] == 0
+
+
+def test_augmented_rows_say_something_else_every_step(tmp_path):
+    real, augment = blobs(), Augmentation((Crop(), Colour()))
+    alone, made = matched(real, tmp_path / "means", augment)
+    assert made == 12
+    assert not (tmp_path / "means").exists()
+    together, _ = matched(real, tmp_path / "means", augment, per_pass=3)  # a class's draw is its own
+    assert torch.allclose(alone, together, atol=1e-9)
+
+
+def test_batch_norms_statistics_are_part_of_the_network(tmp_path):
+    real, net = blobs(), replace(TINY, norm="batch")
+    none, _ = matched(real, None, net=net)
+    miss, made = matched(real, tmp_path, net=net)
+    hit, again = matched(real, tmp_path, net=net)
+    assert (made, again) == (12, 0)  # other rows give other statistics at every step
+    assert torch.equal(none, miss)
+    assert torch.equal(miss, hit)
 
 
 def test_a_damaged_mean_is_made_again(tmp_path):
@@ -241,13 +268,14 @@ def test_a_damaged_mean_is_made_again(tmp_path):
 def test_means_that_cannot_be_kept_are_made_anew(tmp_path, caplog):
     (tmp_path / "file").write_text("not a folder")
     assert matched(blobs(), tmp_path / "file" / "means")[1] == 12
-    assert "not kept" in caplog.text
+    assert "is not kept" in caplog.text
 
 
-def test_the_mean_is_that_of_all_rows_of_a_class():
+def test_the_mean_is_that_of_all_rows_of_a_class(monkeypatch):
     real = blobs(sizes=(9, 5, 40))
     point, objective = place(real), DistributionMatching()
-    (means,) = Whole().target(objective, point, real, range(3), lambda c: rng(0), lambda x: x)
+    monkeypatch.setattr(Whole, "CHUNK", 7)
+    (means,) = Whole().target(objective, point, real, range(3), lambda c: rng(0))
     for c in range(3):
         assert torch.allclose(means[c], point.embeddings(real.read(real.rows(c))).mean(0))
 
@@ -264,8 +292,8 @@ def test_later_classes_leave_the_decoders_alone():
         assert torch.equal(mine, theirs)
         assert mine.requires_grad
     assert torch.equal(synthetic.bases[:2], begun.bases)
-    with pytest.raises(InputError, match="4 classes"):
-        replace(recipe, decoder_classes=5).condense(real)
+    with pytest.raises(InputError, match="at most 3"):
+        replace(recipe, decoder_classes=4).condense(real)
 
 
 def test_rates_drop_when_they_should():
@@ -306,10 +334,11 @@ def test_the_picture_has_codes_down_and_decoders_across():
     real = blobs((1, 8, 8), sizes=(4, 4))
     synthetic = crossed(real, decoders=3, ipc=2)
     sheet = torch.from_numpy(np.array(Image.open(io.BytesIO(grid(synthetic, least=8)))))
-    rows = synthetic.space.uint8(synthetic().x)[0]
-    for code, d in itertools.product(range(2), range(3)):
-        top, left = 6 + 10 * d + 1, 6 + 10 * code + 1
-        assert torch.equal(sheet[top : top + 8, left : left + 8], rows[3 * code + d, 0])
+    rows = synthetic.space.uint8(synthetic().x)
+    assert sheet.shape == (12 + 3 * 10, 2 * (12 + 2 * 10))
+    for c, code, d in itertools.product(range(2), range(2), range(3)):
+        top, left = 6 + 10 * d + 1, 32 * c + 6 + 10 * code + 1
+        assert torch.equal(sheet[top : top + 8, left : left + 8], rows[c, 3 * code + d, 0])
 
 
 @pytest.mark.parametrize(("shape", "ipc"), [((1, 8, 8), 1), ((1, 8, 8), 3), ((1, 28, 28), 1), ((3, 32, 32), 10)])
@@ -319,3 +348,87 @@ def test_decoders_left_to_the_images_fit_a_strict_budget(shape, ipc):
     assert 1 <= decoder.decoders <= 8
     assert recipe.codes(decoder, 10) * decoder.decoders > ipc  # more rows than images
     assert KFS.quick().decoder((1, 28, 28), 10).decoders == 8
+
+
+def test_the_slope_is_the_one_written_out():
+    """DM's loss of one class and its slope, a row at a time."""
+    real = blobs()
+    point, batch = place(real), real.sample(4, [1], lambda c: rng(0, c))
+    x = real.sample(3, [1], lambda c: rng(1, c)).x.requires_grad_()
+    objective = DistributionMatching()
+    loss = objective.loss(point, Batch(x, torch.ones(1, 3, dtype=torch.long)), objective.target(point, batch))
+    network = point.placed()
+    means = [sum(network.embed(row[None])[0] for row in rows[0]) / len(rows[0]) for rows in (batch.x, x)]
+    literal = ((means[0] - means[1]) ** 2).sum()
+    assert loss.item() == pytest.approx(literal.item(), rel=1e-12)
+    ours, theirs = (torch.autograd.grad(of, x)[0] for of in (loss.sum(), literal))
+    assert torch.allclose(ours, theirs, atol=1e-12)
+
+
+def test_styles_that_nobody_has_or_uses_are_refused():
+    real = blobs()
+    for styles, diversity in ((False, "styles"), (True, "noise")):
+        with pytest.raises(InputError, match="styles"):
+            pretrained(Factorized(real.shape, (3,), 2, styles=styles), real, 1, 0, diversity, 0.1)
+
+
+@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, decoder_classes=5, steps=8)], ids=["pre-training", "stage 1"])
+def test_a_phase_is_not_mixed_with_another_runs(recipe, tmp_path):
+    data = digits()
+    asked = itertools.chain([False] * (22 if recipe.decoder_classes else 5), itertools.repeat(True))
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=lambda: next(asked))
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("checkpoint*")}
+    assert before
+    with pytest.raises(InputError, match=r"recipe\.seed is 0 there, 1 here"):
+        run(replace(recipe, seed=1), data, tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("checkpoint*")} == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"shape": [1, 8]}, {"shape": [1, 8, 9]}, {"channels": [30000, 30000]}, {"channels": []}, {"decoders": 10**9},
+     {"decoders": 2}, {"kernel": 4}, {"activation": "exec"}, {"styles": True}],
+    ids=str,
+)  # fmt: skip
+def test_a_file_of_codes_that_does_not_fit_is_refused(damage, tmp_path):
+    synthetic = crossed(blobs())
+    about = {"name": "blobs", "rows": 21, "fingerprint": "0"}
+    path = save(tmp_path / "s", Condensed(synthetic, ("a", "b", "c"), {"name": "kfs"}, 1, about))
+    head, tensors = read_tensors(path)
+    assert load(path).floats == synthetic.floats
+    write_tensors(path, tensors, head | {"decoder": head["decoder"] | damage})
+    with pytest.raises(InputError, match="do not fit"):
+        load(path)
+
+
+def test_the_command_line_makes_measures_and_shows_codes(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = [
+        "--data",
+        "digits",
+        "--ipc",
+        "2",
+        "--pretraining",
+        "20",
+        "--steps",
+        "3",
+        "--net.width",
+        "4",
+        "--real-rows",
+        "9",
+    ]
+    assert main(["plan", "kfs:quick", *quick]) == 0
+    planned = capsys.readouterr().out
+    assert main(["run", "kfs:quick", *quick, "--out", "k"]) == 0
+    assert (
+        main(["evaluate", "k", "--data", "digits", "--protocol", "kfs2022", "--repeats", "1", "--sizes", "1", "2"]) == 0
+    )
+    assert "codes a class" in capsys.readouterr().out
+    assert main(["show", "k", "--png", "k.png"]) == 0
+    shown = capsys.readouterr().out
+    assert (tmp_path / "k.png").stat().st_size > 100
+    stored = next(line.split()[1] for line in shown.splitlines() if line.startswith("stored"))
+    assert f"stored       {stored} floats" in planned
+    assert int(stored.replace(",", "")) <= 2 * 640
+    assert main(["run", "kfs", "--data", "digits", "--decoder-classes", "10", "--out", "x"]) == 2

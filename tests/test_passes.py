@@ -20,7 +20,7 @@ from condensery.networks import ConvNet, initial
 from condensery.networks.convolution import Columns, Direct, Winograd
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
-from condensery.recipes import DC
+from condensery.recipes import DC, KFS
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, fit
 
@@ -151,21 +151,25 @@ compiles = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler h
 RECIPE = DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=Net(width=8, depth=2))
 
 
+EMBEDDING = KFS(channels=(3,), decoders=2, pretraining=5, steps=5, real_rows=6, net=Net(width=8, depth=2))
+
+
 @compiles
-def test_compiled_is_the_same_step_and_a_kill_changes_nothing(tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("recipe", [RECIPE, EMBEDDING], ids=["gradient", "distribution"])
+def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, tmp_path, monkeypatch, caplog):
     real = digits().train
     with during("plain"):
-        plain = RECIPE.condense(real).bases
+        plain = recipe.condense(real).bases
     with caplog.at_level(logging.INFO, "condensery"), during("compiled"):
-        whole = RECIPE.condense(real).bases
+        whole = recipe.condense(real).bases
     assert 2 <= sum("compiling" in record.message for record in caplog.records) <= 4  # each once, whatever the steps
     assert not any("without" in record.message for record in caplog.records)
     assert torch.allclose(plain, whole, atol=1e-3)
     assert not torch.equal(plain, whole)
-    steps = iter([False] * 3 + [True])
+    steps = iter([False] * (8 if recipe is EMBEDDING else 3) + [True])
     with during("compiled"), pytest.raises(Interrupted):
-        RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
-    resumed = RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}))  # goes on compiled, as the checkpoint says
+        recipe.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
+    resumed = recipe.condense(real, Keeper(tmp_path / "c.safetensors", {}))  # goes on compiled, as the checkpoint says
     assert torch.equal(whole, resumed.bases)
 
 

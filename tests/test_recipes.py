@@ -86,7 +86,9 @@ def test_dms_defaults_are_the_papers():
 def test_kfss_defaults_are_the_papers():
     recipe, large, continual = KFS(), KFS.imagenet(), KFS.continual()
     assert (recipe.steps, recipe.codes_lr, recipe.decoders_lr, recipe.pretraining) == (20_000, 0.1, 0.01, 2000)
-    assert (recipe.channels, recipe.decoders, recipe.real_rows, recipe.networks) == ((12, 9, 6), 8, None, None)
+    assert (recipe.real_rows, recipe.networks, recipe.augment) == (None, None, "none")
+    decoder = recipe.decoder((3, 32, 32), 10)
+    assert (decoder.channels, decoder.decoders, decoder.kernel) == ((12, 9, 6), 8, 2)
     assert (large.steps, large.codes_lr, large.decoders_lr, large.kernel) == (50_000, 0.01, 0.001, 4)
     assert large.drops == (30_000, 42_000, 48_000)
     assert (continual.steps, continual.drops, continual.decoder_classes) == (40_000, (5000, 15_000), 20)

@@ -167,7 +167,7 @@ def load(path: str | Path) -> Condensed:
         )
     try:
         return _assembled(head, tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, InputError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, InputError) as error:
         raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
 
 
@@ -187,7 +187,12 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
     )
     space = PixelSpace(tuple(about["mean"]), tuple(about["std"]), about["stored"], whitening)
     kind, arguments = head["decoder"]["name"], {k: v for k, v in head["decoder"].items() if k != "name"}
-    decoder = _DECODERS[kind](**arguments)
+    with torch.device("meta"):  # nothing is allocated or drawn before the file's own tensors are seen to fit
+        decoder = _DECODERS[kind](**arguments)
+    there = {k.removeprefix("decoder."): v.shape for k, v in tensors.items() if k.startswith("decoder.")}
+    if there != {k: v.shape for k, v in decoder.state_dict().items()}:
+        raise ValueError("the decoder's weights have other shapes than its arguments say")
+    decoder = decoder.to_empty(device="cpu")
     bases = tensors["bases"]
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise ValueError("NaN or infinity among the images or the decoder's weights")

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from condensery.checkpoint import Keeper
 from condensery.data import RealSet
 from condensery.decoders import Encoder, Factorized
+from condensery.errors import InputError
 from condensery.randomness import global_rng, rng
 
 __all__ = ["Diversity", "pretrained"]
@@ -26,8 +27,9 @@ def pretrained(
     real: RealSet,
     steps: int,
     seed: int,
-    diversity: Diversity = "noise",
-    amount: float = 0.1,
+    diversity: Diversity,
+    amount: float,
+    width: int = 4,
     lr: float = 0.01,
     batch_size: int = 256,
     keeper: Keeper | None = None,
@@ -43,20 +45,26 @@ def pretrained(
             mean, equal decoders receive equal gradients.
         amount: the noise's standard deviation as a share of that of each of the decoder's tensors; or the style
             vectors', as a share of the codes'.
+        width: of the encoder; see there.
         keeper: keeps checkpoints; None trains in memory only.
 
     Raises:
+        InputError: style vectors that `decoder` does not have, or has and would not use.
         Interrupted: the keeper was asked to stop; the state is kept.
 
     References:
         KFS appendix A: one decoder, 2000 steps of Adam at 0.01 on 256 rows, copied to all.
     """
+    if (decoder.styles is not None) != (diversity == "styles"):
+        raise InputError(
+            f"diversity {diversity!r}, and decoders {'without' if decoder.styles is None else 'with'} styles"
+        )
     copies = diversity != "seeds"
     with global_rng(rng(seed, "decoder")):
         one = Factorized(
             decoder.shape, decoder.channels, 1 if copies else decoder.decoders, decoder.kernel, decoder.activation
         )
-        model = nn.ModuleDict({"encoder": Encoder(decoder.shape, decoder.channels), "decoder": one})
+        model = nn.ModuleDict({"encoder": Encoder(decoder.shape, decoder.channels, width), "decoder": one})
     model.to(real.device, real.dtype)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     state = keeper.resume(model, optimizer) if keeper else None

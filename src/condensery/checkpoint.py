@@ -1,5 +1,6 @@
 """Checkpoints: a run that is killed at any moment goes on where it was, to the same bytes."""
 
+import functools
 import logging
 import platform
 import time
@@ -48,6 +49,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _processor() -> str:
     """The processor's name, where the system tells."""
     try:
@@ -95,13 +97,19 @@ class Keeper:
             path.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Refuse a checkpoint that is unreadable or another run's, before anything is written.
+        """Refuse a checkpoint that is unreadable or another run's, one of a phase too, before anything is written.
 
         Raises:
             InputError: the checkpoint is unreadable or belongs to another run.
         """
         if self.path.exists():
             self._read()
+        for path in self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"):
+            try:
+                phase = read_tensors(path)[0].get("identity", {}).get("phase")
+            except InputError:  # its phase begins anew
+                continue
+            Keeper(path, {**self.identity, "phase": phase})._read()
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         try:

@@ -1,10 +1,11 @@
 """The verb: one loop that every method shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from condensery.augment import Augmentation
 from condensery.checkpoint import Keeper
@@ -13,7 +14,7 @@ from condensery.data import RealSet
 from condensery.errors import RunError
 from condensery.networks import operations
 from condensery.objectives import Objective
-from condensery.randomness import rng
+from condensery.randomness import PerClass, rng
 from condensery.samplers import Sampler
 from condensery.schedules import Schedule, walk
 from condensery.synthetic import SyntheticSet
@@ -83,11 +84,12 @@ def condense(
     total = schedule.outer * schedule.inner
     of_real, of_synthetic = objective.operations
     one = operations(schedule.network, real.shape)
-    ahead = total * one * (of_real * sampler.count(real) + of_synthetic * synthetic().y.numel())
+    with torch.no_grad():
+        rows = real.classes * synthetic(range(1)).y.numel()
+    ahead = total * one * (of_real * sampler.count(real) + of_synthetic * rows)
     computing = state.computing if state else worthwhile(ahead, real.device)
     per_pass = classes_per_pass or (1 if real.device.type == "cpu" else real.classes)
     learned = [parameter for parameter in synthetic.parameters() if parameter.requires_grad]
-    changes = augment or Augmentation()
 
     def aside(name: str, which: str) -> Keeper:
         assert keeper
@@ -102,13 +104,14 @@ def condense(
             draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * rate(step / total)
+            change = partial(_changed, augment, real.shape, omegas) if augment else None
             optimizer.zero_grad()
             loss = torch.zeros((), dtype=real.dtype, device=real.device)
             for start in range(0, real.classes, per_pass):
                 classes = range(start, min(start + per_pass, real.classes))
-                a = partial(changes, omega=changes.siamese(classes, real.shape, omegas))
-                target = sampler.target(objective, point, real, classes, draw, a)
-                part = objective.loss(point, synthetic(classes).map(a), target).sum()
+                target = sampler.target(objective, point, real, classes, draw, change)
+                batch = synthetic(classes)
+                part = objective.loss(point, batch.map(change(classes)) if change else batch, target).sum()
                 part.backward(inputs=learned)
                 loss += part.detach()
             if not torch.isfinite(loss):
@@ -128,3 +131,10 @@ def condense(
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic
+
+
+def _changed(
+    augment: Augmentation, shape: tuple[int, int, int], omegas: PerClass, classes: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """The augmentation of some classes' rows in a step."""
+    return partial(augment, omega=augment.siamese(classes, shape, omegas))

@@ -36,7 +36,7 @@ def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
     blocks = pictures.permute(0, 3, 1, 4, 2, 5).reshape(classes, channels, down * height, across * width)
     if crossed:
         blocks = F.pad(blocks, (6, 6, 6, 6), value=128)
-    columns = max(1, round((classes * blocks.shape[2] / blocks.shape[3]) ** 0.5)) if crossed else 1
+    columns = min(classes, max(1, round((classes * blocks.shape[2] / blocks.shape[3]) ** 0.5))) if crossed else 1
     blocks = F.pad(blocks, (0, 0, 0, 0, 0, 0, 0, -classes % columns), value=128).unflatten(0, (-1, columns))
     sheet = blocks.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2).numpy()
     file = io.BytesIO()

@@ -5,6 +5,7 @@ Networks always see *normalised* rows, (x - mean) / std with x in [0, 1], whiten
 of every artifact, because a condensed set read in the wrong space trains a network to chance.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,6 +95,15 @@ class PixelSpace:
     def __post_init__(self) -> None:
         if self.stored not in ("normalised", "unit"):
             raise ValueError(f"unknown pixel space {self.stored!r}")
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what rows are read by: spaces with the same one read alike."""
+        digest = hashlib.blake2b(repr((self.mean, self.std)).encode(), digest_size=16)
+        if self.whitening:
+            for tensor in (self.whitening.centre, self.whitening.matrix):
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # (channels, 1, 1): broadcasts over any leading axes

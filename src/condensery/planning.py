@@ -15,6 +15,8 @@ from condensery.memory import peak
 from condensery.networks import build, initial
 from condensery.randomness import rng
 from condensery.running import Recipe
+from condensery.storage import without_cache
+from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, computing, fit
 
 __all__ = ["Plan", "plan"]
@@ -46,11 +48,23 @@ class _Enough(Exception):
     pass
 
 
+@dataclass(frozen=True)
+class _Probe:
+    """A run's first steps: seconds to the end of the first, compiling left out; of one more; steps in all; the rest."""
+
+    start: float
+    each: float
+    total: int
+    synthetic: SyntheticSet | None
+    computing: Mode
+
+
 def plan(recipe: Recipe, real: RealSet) -> Plan:
     """Run the first steps of a recipe and say what all of them would take.
 
     The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
-    compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates.
+    compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates;
+    so are steps in networks whose kept means serve again (KFS). Means that earlier runs have kept are not counted on.
 
     Raises:
         InputError: what the recipe refuses.
@@ -60,6 +74,27 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
     early = 0.0
     if getattr(recipe, "early_epochs", 0):
         early, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
+    with without_cache():
+        first = again = _probe(probed, real)
+        networks = getattr(recipe, "networks", None) or first.total
+        if networks < first.total and probed.real_rows is None:
+            again = _probe(replace(probed, networks=1), real)
+    share, synthetic = 1.0, first.synthetic
+    if synthetic and synthetic.classes < real.classes:  # half of the steps are for the other classes
+        share = real.classes / synthetic.classes / 2
+    new = min(networks, first.total)
+    seconds = first.start + share * (first.each * max(new - 1, 0) + again.each * (first.total - new))
+    floats = real.classes * probed.ipc * prod(real.shape)  # of a coreset, where the probe ended before the choice
+    size = 4 * floats
+    if synthetic:
+        shared = synthetic.decoder.floats
+        floats = shared + (synthetic.floats - shared) * real.classes // synthetic.classes
+        size = floats * synthetic.bytes // synthetic.floats
+    memory = peak() if sys.platform.startswith("linux") else None
+    return Plan(recipe.steps, floats, size, seconds + early, memory, first.computing)
+
+
+def _probe(recipe: Recipe, real: RealSet) -> _Probe:
     start, compiled = time.perf_counter(), seconds_spent()
     moments: list[float] = []
     last: list[Step] = []
@@ -72,17 +107,13 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
             raise _Enough
 
     try:
-        synthetic = probed.condense(real, observe=observe)
+        synthetic: SyntheticSet | None = recipe.condense(real, observe=observe)
     except _Enough:
         synthetic = last[0].synthetic
-    seconds = time.perf_counter() - start
-    if len(moments) > STEPS:
-        each = median(after - before for before, after in pairwise(moments))
-        seconds = moments[0] - (seconds_spent() - compiled) + each * (last[0].total - 1)
-    pixels = real.classes * probed.ipc * prod(real.shape)  # of a coreset, where the probe ended before the choice
-    floats, size = (synthetic.floats, synthetic.bytes) if synthetic else (pixels, 4 * pixels)
-    memory = peak() if sys.platform.startswith("linux") else None
-    return Plan(recipe.steps, floats, size, seconds + early, memory, how[0] if how else "plain")
+    if len(moments) <= STEPS:  # it is done
+        return _Probe(time.perf_counter() - start, 0.0, 1, synthetic, how[0] if how else "plain")
+    each = median(after - before for before, after in pairwise(moments))
+    return _Probe(moments[0] - (seconds_spent() - compiled), each, last[0].total, synthetic, how[0])
 
 
 def _early_seconds(recipe: Any, real: RealSet) -> float:

@@ -87,6 +87,10 @@ def run(
         return done
     _prepare(out)
     with storage.locked(out):
+        if done := _finished(out, identity):  # by another process, just now
+            return done
+        for left in out.glob(".*.part"):  # by a kill in the middle of a write
+            left.unlink()
         return _run(recipe, data, out, identity, Keeper(out / "checkpoint.safetensors", identity, every, stop), observe)
 
 
@@ -181,6 +185,8 @@ class _Session:
         return kept
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
+        if self.first and (lines := self._lines_before(self.recipe.steps + 1)):  # no step was left to do
+            self.before = json.loads(lines[-1])["seconds"]
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
         if floats is not None:

@@ -6,13 +6,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from condensery import storage
-from condensery.augment import Augmentation
+from condensery import __version__, storage
 from condensery.checkpoint import environment
 from condensery.compiling import mode
 from condensery.data import Batch, RealSet
@@ -21,10 +19,10 @@ from condensery.networks import Point
 from condensery.objectives import Objective
 from condensery.randomness import PerClass
 
-__all__ = ["Sampler", "Uniform", "Whole"]
+__all__ = ["Change", "Sampler", "Uniform", "Whole"]
 
-Change = Callable[[Tensor], Tensor]
-"""An augmentation with its ω: one draw a class."""
+Change = Callable[[Sequence[int]], Callable[[Tensor], Tensor]]
+"""Classes to the augmentation of their rows in this step."""
 
 log = logging.getLogger("condensery")
 
@@ -38,9 +36,20 @@ class Sampler(ABC):
 
     @abstractmethod
     def target(
-        self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass, a: Change
+        self,
+        objective: Objective,
+        point: Point,
+        real: RealSet,
+        classes: Sequence[int],
+        draw: PerClass,
+        change: Change | None = None,
     ) -> Sequence[Tensor]:
-        """What the rows of `classes` say at a point, augmented by `a`; see `Objective.target`."""
+        """What the rows of `classes` say at a point; see `Objective.target`.
+
+        Arguments:
+            draw: one generator a class.
+            change: their augmentation; None where there is none.
+        """
 
 
 class Uniform(Sampler):
@@ -57,27 +66,36 @@ class Uniform(Sampler):
         return self.rows * real.classes
 
     def target(
-        self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass, a: Change
+        self,
+        objective: Objective,
+        point: Point,
+        real: RealSet,
+        classes: Sequence[int],
+        draw: PerClass,
+        change: Change | None = None,
     ) -> Sequence[Tensor]:
-        return objective.target(point, real.sample(self.rows, classes, draw).map(a))
+        rows = real.sample(self.rows, classes, draw)
+        return objective.target(point, rows.map(change(classes)) if change else rows)
 
 
 class Whole(Sampler):
-    """Every real row, in every step; what they say at a network is kept in a file and found there by later runs.
+    """Every real row, in every step; what they say at a point is kept in a file and found there by later runs.
+
+    A file is known by all that its bytes depend on: the rows and how they are read, the network and its weights, what
+    is computed of them and on what machine. Where rows are augmented nothing is kept: no later step has the same draw.
 
     Arguments:
-        folder: of the files, one a network (a point, where rows are augmented); None keeps nothing.
-        about: what the targets depend on beside data, network and how it is computed here: the recipe's part, as JSON.
-        augment: what rows are augmented by, where they are.
+        folder: of the files, one a point; None keeps nothing.
 
     References:
         KFS section 3.2, "full batch training".
     """
 
-    def __init__(
-        self, folder: Path | None = None, about: dict[str, Any] | None = None, augment: Augmentation | None = None
-    ):
-        self.folder, self.about, self.augment = folder, about or {}, augment or Augmentation()
+    CHUNK = 1024  # rows that are read at once
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder
+        self._point: Point | None = None
         self._key = ""
         self._known: dict[int, Sequence[Tensor]] = {}
 
@@ -85,24 +103,48 @@ class Whole(Sampler):
         return len(real)
 
     def target(
-        self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass, a: Change
+        self,
+        objective: Objective,
+        point: Point,
+        real: RealSet,
+        classes: Sequence[int],
+        draw: PerClass,
+        change: Change | None = None,
     ) -> Sequence[Tensor]:
-        key = self._identity(point, real)
-        if key != self._key:
-            self._key, self._known = key, self._read(key, real)
+        if change:
+            said = {c: self._made(objective, point, real, c, change) for c in classes}
+        else:
+            said = self._kept(objective, point, real, classes)
+        return [torch.cat(parts) for parts in zip(*(said[c] for c in classes), strict=True)]
+
+    def _made(
+        self, objective: Objective, point: Point, real: RealSet, c: int, change: Change | None
+    ) -> Sequence[Tensor]:
+        """The mean over a class's rows, part by part."""
+        part, total = real.rows(c), None
+        for start in range(part.start, part.stop, self.CHUNK):
+            index = slice(start, min(start + self.CHUNK, part.stop))
+            rows = Batch(real.read(index)[None], real.labels[index][None])
+            means = objective.target(point, rows.map(change([c])) if change else rows)
+            share = (index.stop - index.start) / real.sizes[c]
+            total = [share * m + t for m, t in zip(means, total or [0.0] * len(means), strict=True)]
+        assert total
+        return total
+
+    def _kept(
+        self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int]
+    ) -> dict[int, Sequence[Tensor]]:
+        if point is not self._point:
+            key = _identity(objective, point, real)
+            if key != self._key:
+                self._key, self._known = key, self._read(key, real)
+            self._point = point
         for c in classes:
             if c not in self._known:
-                rows = Batch(real.read(real.rows(c))[None], real.labels[real.rows(c)][None])
-                self._known[c] = objective.target(point, rows.map(a))
+                self._known[c] = self._made(objective, point, real, c, None)
                 if len(self._known) == real.classes:
-                    self._write(key)
-        return [torch.cat(parts) for parts in zip(*(self._known[c] for c in classes), strict=True)]
-
-    def _identity(self, point: Point, real: RealSet) -> str:
-        where = [point.outer, point.inner] if self.augment != Augmentation() else []
-        space = [real.space.mean, real.space.std, real.space.whitening is not None]
-        about = [self.about, point.key, *where, repr(self.augment), real.fingerprint, space, str(real.dtype), mode()]
-        return json.dumps([about, environment(real.device)], sort_keys=True)
+                    self._write()
+        return self._known
 
     def _path(self, key: str) -> Path | None:
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
@@ -121,14 +163,28 @@ class Whole(Sampler):
         parts = [tensors[name].to(real.device) for name in sorted(tensors, key=int)]
         return {c: [part[c : c + 1] for part in parts] for c in range(real.classes)}
 
-    def _write(self, key: str) -> None:
-        path = self._path(key)
+    def _write(self) -> None:
+        path = self._path(self._key)
         if path is None:
             return
         parts = zip(*(self._known[c] for c in sorted(self._known)), strict=True)
+        tensors = {str(i): torch.cat(part) for i, part in enumerate(parts)}
+        if not path.parent.is_dir():
+            size = sum(t.numel() * t.element_size() for t in tensors.values())
+            log.info(f"what all real rows say is kept in {path.parent}, {size / 1024:.0f} KiB a network")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            storage.write_tensors(path, {str(i): torch.cat(part) for i, part in enumerate(parts)}, {"targets": key})
+            storage.write_tensors(path, tensors, {"targets": self._key})
         except OSError as error:
-            log.warning(f"{self.folder} cannot be written ({error.strerror or error}): means are not kept")
+            log.warning(f"{self.folder} cannot be written ({error.strerror or error}): what real rows say is not kept")
             self.folder = None
+
+
+def _identity(objective: Objective, point: Point, real: RealSet) -> str:
+    """All that the targets of all rows at a point depend on, to the bit."""
+    weights = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted((point.params | point.buffers).items()):
+        weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    about = [__version__, objective.of_real, repr(point.network), weights.hexdigest(), real.fingerprint,
+             real.space.fingerprint, str(real.dtype), mode()]  # fmt: skip
+    return json.dumps([about, environment(real.device)], sort_keys=True)

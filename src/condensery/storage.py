@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,20 @@ from torch import Tensor
 
 from condensery.errors import InputError
 
-__all__ = ["cache", "locked", "read_tensors", "write", "write_tensors"]
+__all__ = ["cache", "locked", "read_tensors", "without_cache", "write", "write_tensors"]
 
 _KEY = "condensery"
+_caching: ContextVar[bool] = ContextVar("caching", default=True)
+
+
+@contextmanager
+def without_cache() -> Iterator[None]:
+    """Inside the block nothing is kept for later runs or found from earlier ones."""
+    token = _caching.set(False)
+    try:
+        yield
+    finally:
+        _caching.reset(token)
 
 
 def cache(name: str) -> Path | None:
@@ -23,10 +35,15 @@ def cache(name: str) -> Path | None:
 
     Nothing is kept where CONDENSERY_CACHE is empty.
     """
+    if not _caching.get():
+        return None
     own = os.environ.get("CONDENSERY_CACHE")
     if own is not None:
         return Path(own) / name if own else None
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
+    except RuntimeError:  # nobody's home
+        return None
 
 
 @contextmanager
@@ -44,10 +61,12 @@ def locked(folder: Path) -> Iterator[None]:
     with open(folder / ".lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise InputError(
                 f"{folder}: another process is working in it; wait for it, or choose another --out"
             ) from error
+        except OSError:  # a file system without locks: nothing is held
+            pass
         yield
 
 
@@ -58,7 +77,7 @@ def write(path: Path, content: bytes) -> None:
         OSError: the content could not be written.
     """
     path = path.resolve()  # a link stays a link
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write the same file
     try:
         with open(part, "wb") as file:
             file.write(content)

@@ -36,7 +36,8 @@ def run_command(argv: list[str]) -> int:
         log.info(f"the paper's program has settings of its own for {data.name}: {published}")
     from condensery.protocols import UNFLIPPED
 
-    if getattr(options.recipe, "flip", False) and data.name.lower() in UNFLIPPED:
+    flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
+    if flips and data.name.lower() in UNFLIPPED:
         log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
     kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)

@@ -31,6 +31,7 @@ log = logging.getLogger("condensery")
 def evaluate_command(argv: list[str]) -> int:
     options = parse(EvaluateOptions, argv, "evaluate")
     from condensery.artifact import load
+    from condensery.decoders import Factorized
     from condensery.evaluation import evaluate
 
     condensed = load(options.file)
@@ -44,6 +45,7 @@ def evaluate_command(argv: list[str]) -> int:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     _warn_of_few(data)
     measuring, table, records = options.measuring, [], []
+    stored = "codes" if isinstance(condensed.synthetic.decoder, Factorized) else "ipc"
     for size, synthetic in sets.items():
         for net in nets:
             reached = evaluate(
@@ -51,11 +53,11 @@ def evaluate_command(argv: list[str]) -> int:
                 lambda done, total: log.info(f"{done} of {total} networks measured"), _dtype(measuring),
             )  # fmt: skip
             table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
-            records.append({"network": asdict(net), "ipc": size, **_figures(reached), "floats": synthetic.floats})
+            records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": synthetic.floats})
     print_table(
         f"{condensed.recipe['name']} on the {len(data.test)} test rows of {data.name}; "
         f"mean ± std of {measuring.repeats} networks",
-        ("network", "images a class", "accuracy %", "protocol", "seconds"),
+        ("network", "codes a class" if stored == "codes" else "images a class", "accuracy %", "protocol", "seconds"),
         table,
     )
     _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})

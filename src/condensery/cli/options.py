@@ -74,7 +74,7 @@ class EvaluateOptions:
     networks: tuple[str, ...] = ()
     """convnet, mlp (width 128); by default the network that the set was condensed with."""
     sizes: tuple[int, ...] = ()
-    """Images a class: also measure the set's first so many; by default all of them."""
+    """Stored images (or codes) a class: measure the set's first so many; by default all of them."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
 
 
@@ -105,7 +105,7 @@ class ShowOptions:
     file: tyro.conf.Positional[str]
     """The condensed set, or the folder of its run."""
     png: str | None = None
-    """Write its picture here: a row for every class."""
+    """Write its picture here: a row for every class; of codes x decoders, a block."""
 
 
 def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:

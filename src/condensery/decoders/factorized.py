@@ -83,8 +83,9 @@ class Factorized(Decoder):
     def encode(self, rows: Tensor) -> Tensor:
         if not self._encoder:
             raise InputError("these decoders have no encoder to make codes with; train one (`autoencoder.pretrained`)")
-        codes: Tensor = self._encoder[0].to(rows.device, rows.dtype)(rows.flatten(0, 1))
-        return codes.detach().unflatten(0, rows.shape[:2])
+        encoder = self._encoder[0].to(rows.device, rows.dtype)
+        with torch.no_grad():
+            return torch.cat([encoder(part) for part in rows.flatten(0, 1).split(1024)]).unflatten(0, rows.shape[:2])
 
     def forward(self, bases: Tensor) -> Tensor:
         codes = bases.flatten(0, 1)[:, None].expand(-1, self.decoders, *bases.shape[2:])

@@ -24,6 +24,11 @@ class Objective(ABC):
     operations: ClassVar[tuple[int, int]]
     """About how many times a network's forward operations a real and a synthetic row cost."""
 
+    @property
+    def of_real(self) -> str:
+        """What is computed of real rows, in words that differ where a bit of it may: the name of kept targets."""
+        return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
+
     @abstractmethod
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
         """Tensors `(C, ...)`, one mean over rows for every class.
@@ -40,3 +45,7 @@ class Objective(ABC):
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
         """The distance (C,) of the synthetic rows' statistic from `target`."""
         return self.distance(self.statistic(point, synthetic), target)
+
+
+def _word(value: object) -> str:
+    return getattr(value, "__qualname__", None) or repr(value)

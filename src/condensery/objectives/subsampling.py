@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from condensery.data import Batch
+from condensery.errors import InputError
 from condensery.networks import Point
 from condensery.synthetic import SyntheticSet
 
@@ -31,10 +32,15 @@ def bias(
     Returns:
         one tensor for every parameter of `synthetic`, in their order.
 
+    Raises:
+        InputError: a size outside 1 to n, or bases that give different numbers of rows.
+
     References:
         KFS eq. 2, which is 1 / (2 C) of this.
     """
     batch = synthetic()
+    if batch.y.shape[1] % synthetic.ipc:
+        raise InputError("bases of this decoder give different numbers of rows")
     embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.ipc, -1))
     match of:
         case "rows":
@@ -44,6 +50,7 @@ def bias(
         case "decoders":
             drawn = embeddings.mean(1)
     n = drawn.shape[1]
+    _check(size, n)
     spread = (drawn - drawn.mean(1, keepdim=True)).square().sum(2).mean(1).sum()
     return _slopes(spread * ((n - size) / (size * max(n - 1, 1))), synthetic)
 
@@ -57,9 +64,13 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
         real: C classes of n rows, of which `size` are drawn.
         size: 1 to n.
 
+    Raises:
+        InputError: a size outside 1 to n.
+
     References:
         KFS eq. 3, whose trace at `size` 1 is 1 / (2 C)² of this.
     """
+    _check(size, real.y.shape[1])
     total = 0.0
     for c, rows in enumerate(real.x):
         with torch.no_grad():
@@ -72,6 +83,11 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
         n = len(rows)
         total += spread / n * (n - size) / (size * max(n - 1, 1))
     return total
+
+
+def _check(size: int, n: int) -> None:
+    if not 1 <= size <= n:
+        raise InputError(f"{size} of {n} were to be drawn")
 
 
 def _slopes(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:

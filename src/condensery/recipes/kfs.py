@@ -1,7 +1,7 @@
 """Dataset Condensation with Latent Space Knowledge Factorization and Sharing (Lee et al., 2022)."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from condensery.condensing import Step
     from condensery.data import RealSet
     from condensery.decoders import Factorized
+    from condensery.networks import Network
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["KFS"]
@@ -37,11 +38,10 @@ class KFS:
     """What the budget must hold: the codes (as the paper counts), or the decoders too."""
     seed: int = 0
     """Of every random draw."""
-    channels: tuple[int, ...] | None = (12, 9, 6)
-    """Of a code, and after each of a decoder's layers but the last; three layers for 32 and 64 pixels, two for more.
-    None: by the images, see `decoder`."""
-    decoders: int | None = 8
-    """How many; every code is decoded by each. None: 8, or as many as a quarter of the budget holds."""
+    channels: tuple[int, ...] | None = None
+    """Of a code, and after each of a decoder's layers but the last; None: by the images, see `decoder`."""
+    decoders: int | None = None
+    """How many; every code is decoded by each. None: 8, or as many as a quarter of a strict budget holds."""
     kernel: Literal[2, 4] = 2
     """Of the transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
@@ -52,6 +52,8 @@ class KFS:
     """The noise's or style vectors' standard deviation, as a share of that of what they are added to."""
     pretraining: int = 2000
     """Steps of the autoencoder that decoders and codes start from."""
+    encoder_width: int = 4
+    """Of the autoencoder: hidden channels, in multiples of the decoder's."""
     init: Literal["real", "noise"] = "real"
     """Initial codes: those of random real images, or standard normal numbers."""
     steps: int = 20000
@@ -69,7 +71,7 @@ class KFS:
     augment: Literal["none", "dsa"] = "none"
     """Siamese operations in a match."""
     flip: bool = True
-    """Whether flips are among them; not for digits."""
+    """Whether flips are among these; not for digits."""
     part: int | None = None
     """Rows a class that the slope goes back through, of all that enter the mean; None: all."""
     decoder_classes: int | None = None
@@ -89,12 +91,12 @@ class KFS:
         well_typed(self)
         at_least(
             1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
+            encoder_width=self.encoder_width,
             networks=self.networks, real_rows=self.real_rows, part=self.part, decoder_classes=self.decoder_classes,
-            **{f"channels.{i}": c for i, c in enumerate(self.channels or ())},
         )  # fmt: skip
         at_least(0, noise=self.noise, codes_lr=self.codes_lr, decoders_lr=self.decoders_lr)
-        if self.channels is not None and not 1 <= len(self.channels) <= 6:
-            raise InputError(f"--channels must be 1 to 6 numbers, got {len(self.channels)}")
+        if self.channels is not None and not (1 <= len(self.channels) <= 6 and min(self.channels) >= 1):
+            raise InputError(f"--channels must be 1 to 6 numbers, each at least 1, got {self.channels}")
         if self.decoder_classes and self.steps < 2:
             raise InputError("--steps must be at least 2 with --decoder-classes")
 
@@ -114,22 +116,27 @@ class KFS:
     @classmethod
     def quick(cls) -> "KFS":
         """Minutes on a CPU for the floats of 1 grey image of 28 pixels a class, decoders counted."""
-        return cls(budget="strict", channels=None, decoders=None, steps=300, real_rows=256)
+        return cls(budget="strict", steps=300, real_rows=256)
 
     def decoder(self, shape: tuple[int, int, int], classes: int) -> "Factorized":
         """The decoders for rows of `shape`, with weights that say nothing yet.
 
-        Where `channels` are left to the images: three layers from 24 pixels on, two below; half the channels or so for
-        grey images.
+        Where `channels` are left to the images: 12-9-6 (the paper's three layers) from 24 to 64 pixels, 8-6 (two
+        layers) for smaller and larger ones; half of that or so for grey images.
         """
         from condensery.decoders import Factorized
+        from condensery.randomness import global_rng, rng
 
-        colour, small = shape[0] > 1, min(shape[1:]) < 24
-        chosen = ((8, 6) if colour else (4, 3)) if small else ((12, 9, 6) if colour else (6, 5, 4))
-        how = (self.channels or chosen, self.kernel, self.activation, self.diversity == "styles")
-        one = Factorized(shape, how[0], 1, *how[1:])
-        fitting = classes * self.ipc * prod(shape) // (4 * one.floats)
-        return Factorized(shape, how[0], self.decoders or max(1, min(8, fitting)), *how[1:])
+        three, colour = 24 <= min(shape[1:]) <= 64, shape[0] > 1
+        chosen = ((12, 9, 6) if colour else (6, 5, 4)) if three else ((8, 6) if colour else (4, 3))
+
+        def made(decoders: int) -> Factorized:
+            styles = self.diversity == "styles"
+            with global_rng(rng(self.seed, "decoder")):
+                return Factorized(shape, self.channels or chosen, decoders, self.kernel, self.activation, styles)
+
+        quarter = classes * self.ipc * prod(shape) // (4 * made(1).floats)
+        return made(self.decoders or (8 if self.budget == "codes-only" else max(1, min(8, quarter))))
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
         """Codes a class that the budget holds.
@@ -167,12 +174,14 @@ class KFS:
         import torch
 
         from condensery.autoencoder import pretrained
+        from condensery.networks import build
         from condensery.randomness import rng
         from condensery.synthetic import SyntheticSet, random_real
 
         count = real.classes if self.decoder_classes is None else self.decoder_classes
-        if count > real.classes:
-            raise InputError(f"--decoder-classes is {count}; this data has {real.classes} classes")
+        if self.decoder_classes is not None and count >= real.classes:
+            raise InputError(f"--decoder-classes is {count}; with {real.classes} classes, at most {real.classes - 1}")
+        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         decoder = self.decoder(real.shape, real.classes)
         codes = self.codes(decoder, real.classes)
         if self.init == "real" and codes > min(real.sizes):
@@ -182,7 +191,10 @@ class KFS:
             )
         first, aside = real.only(range(count)), keeper.beside if keeper else None
         beginning = aside and aside("autoencoder", "")
-        pretrained(decoder, first, self.pretraining, self.seed, self.diversity, self.noise, keeper=beginning)
+        pretrained(
+            decoder, first, self.pretraining, self.seed, self.diversity, self.noise, self.encoder_width,
+            keeper=beginning,
+        )  # fmt: skip
         if self.init == "real":
             bases = decoder.encode(real.space.unit(random_real(real, codes, self.seed)))
         else:
@@ -191,13 +203,13 @@ class KFS:
             bases = bases.to(real.device, real.dtype)
         space = replace(real.space, stored="unit")
         if count == real.classes:
-            return self._learned(real, SyntheticSet(bases, space, decoder), self.steps, keeper, observe)
+            return self._learned(real, SyntheticSet(bases, space, decoder), network, self.steps, keeper, observe)
         half, rest = self.steps // 2, real.only(range(count, real.classes))
         stage, begun = aside and aside("decoders", ""), SyntheticSet(bases[:count], space, decoder)
-        begun = self._learned(first, begun, half, stage, lambda s: observe(replace(s, total=self.steps)))
+        begun = self._learned(first, begun, network, half, stage, lambda s: observe(replace(s, total=self.steps)))
         decoder.requires_grad_(False)
         later = self._learned(
-            rest, SyntheticSet(bases[count:], space, decoder), self.steps - half, keeper,
+            rest, SyntheticSet(bases[count:], space, decoder), network, self.steps - half, keeper,
             lambda s: observe(replace(s, done=s.done + half, total=self.steps)),
         )  # fmt: skip
         decoder.requires_grad_(True)
@@ -207,6 +219,7 @@ class KFS:
         self,
         real: "RealSet",
         synthetic: "SyntheticSet",
+        network: "Network",
         steps: int,
         keeper: "Keeper | None",
         observe: "Callable[[Step], Any]",
@@ -217,7 +230,6 @@ class KFS:
         from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
         from condensery.compiling import named
         from condensery.condensing import condense
-        from condensery.networks import build
         from condensery.objectives import DistributionMatching
         from condensery.samplers import Uniform, Whole
         from condensery.schedules import Fresh
@@ -225,10 +237,8 @@ class KFS:
 
         flips = (Flip(),) if self.flip else ()
         strategy = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
-        augment = Augmentation() if self.augment == "none" else strategy
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        about = {"seed": self.seed, "net": asdict(self.net), "dtype": self.real_dtype}
-        whole = Whole(cache("means"), about, augment)
+        augment = None if self.augment == "none" else strategy
+        sampler = Uniform(self.real_rows) if self.real_rows else Whole(cache("means"))
         objective = DistributionMatching(
             real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
         )
@@ -236,8 +246,8 @@ class KFS:
         if any(p.requires_grad for p in synthetic.decoder.parameters()):
             groups.append({"params": list(synthetic.decoder.parameters()), "lr": self.decoders_lr})
         return condense(
-            real, synthetic, Fresh(network, steps, self.seed, self.networks),
-            Uniform(self.real_rows) if self.real_rows else whole, objective, torch.optim.Adam(groups), self.seed,
-            augment, rate=lambda progress: 0.2 ** sum(round(progress * steps) >= drop for drop in self.drops),
+            real, synthetic, Fresh(network, steps, self.seed, self.networks), sampler, objective,
+            torch.optim.Adam(groups), self.seed, augment,
+            rate=lambda progress: 0.2 ** sum(round(progress * steps) >= drop for drop in self.drops),
             keeper=keeper, observe=observe,
         )  # fmt: skip
