@@ -40,7 +40,11 @@ def cases(
 
     decoders = Factorized(shape, (12, 9, 6) if shape[0] == 3 else (6, 5, 4), 8)
     factorized = SyntheticSet(torch.randn(classes, 16, *decoders.code_shape), formed.space, decoders)
-    learners = {s: torch.optim.SGD(s.parameters(), 0.1, 0.5) for s in (pixels, formed, factorized)}
+    learners: dict[SyntheticSet, torch.optim.Optimizer] = {
+        pixels: torch.optim.SGD(pixels.parameters(), 0.1, 0.5),
+        formed: torch.optim.SGD(formed.parameters(), 0.1, 0.5),
+        factorized: torch.optim.Adam(factorized.parameters(), 0.01),
+    }
 
     def match(synthetic: SyntheticSet, objective: Objective, rows: int, augment: Augmentation) -> None:
         optimizer = learners[synthetic]

@@ -15,6 +15,8 @@ from condensery.randomness import rng
 
 __all__ = ["DistributionMatching", "means_by_autograd"]
 
+Order = Tensor | slice
+
 
 class DistributionMatching(Objective):
     """‖mean g(real) - mean g(synthetic)‖² a class, with g the embedding of a network: the features before its head.
@@ -65,23 +67,24 @@ class DistributionMatching(Objective):
         return [compute(point, batch.x, weight, order, part, dtype, self.chunk)]
 
 
-def _order(point: Point, c: int, n: int, part: int) -> Tensor:
-    """Rows in the order in which they are embedded: first those that the slope goes back through."""
+def _order(point: Point, c: int, n: int, part: int) -> Order:
+    """Rows in the order in which they are embedded: first those that the slope goes back through. As they are where
+    that is all of them, or none."""
     if part in (0, n):
-        return torch.arange(n)
+        return slice(None)
     return torch.randperm(n, generator=rng(0, "part", point.key, point.outer, point.inner, c))
 
 
 def means_by_autograd(
-    point: Point, x: Tensor, weight: Tensor, order: list[Tensor], part: int, dtype: torch.dtype, chunk: int | None
+    point: Point, x: Tensor, weight: Tensor, order: list[Order], part: int, dtype: torch.dtype, chunk: int | None
 ) -> Tensor:
     """Written to be read: by autograd alone; the oracle of the passes."""
     params, buffers = ({k: v.to(dtype) for k, v in state.items()} for state in (point.params, point.buffers))
     cast, size = Point(point.network, params, buffers), chunk or rows_at_once(x.device)
     by_class = []
     for rows, w, index in zip(x, weight, order, strict=True):
-        index = index.to(x.device)
-        sides = [(rows[index[:part]], w[index[:part]], True), (rows[index[part:]].detach(), w[index[part:]], False)]
+        rows, w = rows[index], w[index]
+        sides = [(rows[:part], w[:part], True), (rows[part:].detach(), w[part:], False)]
         total = torch.zeros((), dtype=weight.dtype, device=x.device)
         for some, shares, carry in sides:
             if not len(some):
@@ -95,7 +98,7 @@ def means_by_autograd(
 
 
 def _means_by_passes(
-    point: Point, x: Tensor, weight: Tensor, order: list[Tensor], part: int, dtype: torch.dtype, chunk: int | None
+    point: Point, x: Tensor, weight: Tensor, order: list[Order], part: int, dtype: torch.dtype, chunk: int | None
 ) -> Tensor:
     """The same by passes."""
     made = passes(point.network, dtype)
@@ -109,14 +112,15 @@ class _Means(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, made: Passes, point: Point, order: list[Tensor], part: int, size: int
+        ctx: Any, x: Tensor, weight: Tensor, made: Passes, point: Point, order: list[Order], part: int, size: int
     ) -> Tensor:
         state, means = point.params | point.buffers, []
         ctx.chunks = []
         for c, (rows, w, index) in enumerate(zip(x, weight, order, strict=True)):
             total: Tensor | None = None
-            for carry, some in ((True, index[:part]), (False, index[part:])):
-                for r, s in chunked(size, rows[some], w[some]):
+            ordered, shares = rows[index], w[index]
+            for carry, some in ((True, slice(0, part)), (False, slice(part, None))):
+                for r, s in chunked(size, ordered[some], shares[some]):
                     mean, residuals = made.embedding(state, r, s, keep=carry)
                     total = mean if total is None else total + mean
                     if carry:
@@ -135,5 +139,6 @@ class _Means(torch.autograd.Function):
             classes[c].append(ctx.made.embedding_back(ctx.state, slope[c], s, residuals))
         x = slope.new_zeros(ctx.shape)
         for c, (parts, index) in enumerate(zip(classes, ctx.order, strict=True)):
-            x[c, index[: ctx.part]] = torch.cat(parts)[: ctx.part] * (ctx.shape[1] / ctx.part)
+            mine = index if isinstance(index, slice) else index[: ctx.part]
+            x[c, mine] = torch.cat(parts)[: ctx.part] * (ctx.shape[1] / ctx.part)
         return x, None, None, None, None, None, None
