@@ -1,8 +1,9 @@
 """The verb: one loop that every method shares."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ class Step:
     """Sum over classes."""
     synthetic: SyntheticSet | None
     """As it is now; None while a network is trained that only chooses."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """What the objective has to say of the step, as JSON: nothing, but for an adaptive one now and then."""
 
 
 def condense(
@@ -79,7 +82,7 @@ def condense(
         S is updated once a step.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
-    state = keeper.resume(synthetic, optimizer, schedule.network) if keeper else None
+    state = keeper.resume(synthetic, optimizer, schedule.network, objective.state) if keeper else None
     step = state.step if state else 0
     total = schedule.outer * schedule.inner
     of_real, of_synthetic = objective.operations
@@ -93,14 +96,14 @@ def condense(
 
     def aside(name: str, which: str) -> Keeper:
         assert keeper
-        keeper.write(step, synthetic, optimizer)
+        keeper.write(step, synthetic, optimizer, more=objective.state)
         return keeper.beside(name, which)
 
     resumed = state.point if state else None
     with during(computing):
         for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
             if keeper:
-                keeper.offer(step, synthetic, optimizer, point)
+                keeper.offer(step, synthetic, optimizer, point, objective.state)
             draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * rate(step / total)
@@ -116,18 +119,19 @@ def condense(
                 loss += part.detach()
             if not torch.isfinite(loss):
                 raise RunError(f"step {step + 1} of {total}: the loss is {loss.item()}; a lower --lr may help")
-            try:
-                optimizer.step()
-            except RuntimeError as error:
-                if "overflow" not in str(error):
-                    raise
-                raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
-            step += 1
-            if project and step % every == 0:
-                project(synthetic)
-            observe(Step(step, total, loss.item(), synthetic))
+            with synthetic.held():
+                try:
+                    optimizer.step()
+                except RuntimeError as error:
+                    if "overflow" not in str(error):
+                        raise
+                    raise RunError(f"step {step + 1} of {total}: {error}; a lower --lr may help") from error
+                step += 1
+                if project and step % every == 0:
+                    project(synthetic)
+            observe(Step(step, total, loss.item(), synthetic, objective.after()))
         if keeper:
-            keeper.write(step, synthetic, optimizer)
+            keeper.write(step, synthetic, optimizer, more=objective.state)
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic

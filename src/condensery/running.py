@@ -161,7 +161,7 @@ class _Session:
             self._write()
         seconds = self._seconds()
         with open(self.metrics, "a") as file:
-            file.write(json.dumps({"step": step.done, "loss": step.loss, "seconds": seconds}) + "\n")
+            file.write(json.dumps({"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}) + "\n")
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
             storage.write(self.out / "previews" / f"step-{step.done:06d}.png", grid(step.synthetic))
         self.now |= {"to_step": step.done}

@@ -1,6 +1,7 @@
 """The synthetic set S, and what it starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class SyntheticSet(nn.Module):
         self.bases = nn.Parameter(bases)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
         self.space = space
+        self.frozen = torch.zeros(len(bases), dtype=torch.long)
+        """(C,), the leading bases of each class that no step moves."""
 
     def extra_repr(self) -> str:
         """What `repr` shows beside the decoder."""
@@ -64,6 +67,23 @@ class SyntheticSet(nn.Module):
     def clamp(self) -> None:
         """Move stored pixels outside [0, 1] to its ends, in place (the projection of IDC)."""
         self.bases.copy_(self.space.clamp(self.bases))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whatever happens inside, frozen bases and what decodes them are afterwards what they were, to the bit.
+
+        The decoder is shared: as soon as one base is frozen, so is it.
+        """
+        mask = (torch.arange(self.ipc) < self.frozen[:, None]).to(self.bases.device)
+        if not mask.any():
+            yield
+            return
+        bases, decoder = self.bases.detach()[mask], [p.detach().clone() for p in self.decoder.parameters()]
+        yield
+        with torch.no_grad():
+            self.bases[mask] = bases
+            for parameter, kept in zip(self.decoder.parameters(), decoder, strict=True):
+                parameter.copy_(kept)
 
     @property
     def classes(self) -> int:

@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from condensery.errors import InputError
 from condensery.net import Net
-from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
 from condensery.recipes.idc import PUBLISHED
 
 __all__ = ["NETWORKS", "PAPERS", "PROTOCOLS", "RECIPES", "described", "named"]
@@ -28,6 +28,11 @@ RECIPES: dict[str, Any] = {
     "kfs:quick": KFS.quick(),
     "kfs:imagenet10": KFS.imagenet(),
     "kfs:continual": KFS.continual(),
+    "mdc": IDC(multisize=MDC()),
+    "mdc:quick": replace(IDC.quick(), ipc=10, multisize=MDC.quick()),
+    "mdc:dc": replace(DC.quick(), ipc=10, multisize=MDC.quick()),
+    "mdc:dm": replace(DM.quick(), ipc=10, multisize=MDC.quick()),
+    "mdc:kfs": replace(KFS.quick(), ipc=10, multisize=MDC.quick()),
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),

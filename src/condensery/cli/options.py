@@ -35,7 +35,7 @@ class RunOptions(Generic[R]):
     source: Annotated[Source, tyro.conf.arg(name="")]
     out: str
     """Folder for the condensed set and the run's records."""
-    recipe: Annotated[R, tyro.conf.arg(name="")]
+    recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints: what a kill can lose."""
 
@@ -45,7 +45,7 @@ class PlanOptions(Generic[R]):
     """Say what a run would take here: stored bytes, time and memory, from its own first steps."""
 
     source: Annotated[Source, tyro.conf.arg(name="")]
-    recipe: Annotated[R, tyro.conf.arg(name="")]
+    recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,14 @@ class Batch:
         """The first `rows` rows of every class."""
         return Batch(self.x[:, :rows], self.y[:, :rows])
 
+    def rows(self, index: slice) -> "Batch":
+        """The rows at `index` of every class."""
+        return Batch(self.x[:, index], self.y[:, index])
+
+    def only(self, classes: slice) -> "Batch":
+        """All rows of some of the classes."""
+        return Batch(self.x[classes], self.y[classes])
+
     def map(self, f: Callable[[Tensor], Tensor]) -> "Batch":
         """`f` applied to the rows; labels stay."""
         return Batch(f(self.x), self.y)
@@ -152,6 +160,19 @@ class RealSet(_Rows):
         """The rows at `index` (N',), with this set's pixel space."""
         return RealSet(self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device)
 
+    def split(self, fraction: float, seed: int) -> "tuple[RealSet, TestSet]":
+        """The rows without `fraction` of every class, and those that were held out to measure on.
+
+        Arguments:
+            fraction: in (0, 1); at least one row of a class stays.
+            seed: which rows.
+
+        Raises:
+            InputError: a fraction outside (0, 1).
+        """
+        held = stratified(self.labels, fraction, seed)
+        return self.subset(~held), TestSet(self.images[held], self.labels[held], self.space, self.dtype, self.device)
+
     def only(self, classes: range) -> "RealSet":
         """The rows of neighbouring classes alone, which become classes 0, 1, ..., with this set's pixel space."""
         if len(classes) == self.classes:
@@ -264,11 +285,8 @@ class Data:
         Raises:
             InputError: a fraction outside (0, 1).
         """
-        held = stratified(self.train.labels, fraction, seed)
-        test = TestSet(
-            self.train.images[held], self.train.labels[held], self.train.space, self.train.dtype, self.train.device
-        )
-        return replace(self, name=f"{self.name}-validation", train=self.train.subset(~held), test=test)
+        train, test = self.train.split(fraction, seed)
+        return replace(self, name=f"{self.name}-validation", train=train, test=test)
 
 
 def stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:

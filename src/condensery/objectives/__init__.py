@@ -3,5 +3,14 @@
 from condensery.objectives.distribution import DistributionMatching
 from condensery.objectives.gradient import GradientMatching, convolutions, everything, weights
 from condensery.objectives.objective import Objective
+from condensery.objectives.subset import AdaptiveSubset
 
-__all__ = ["DistributionMatching", "GradientMatching", "Objective", "convolutions", "everything", "weights"]
+__all__ = [
+    "AdaptiveSubset",
+    "DistributionMatching",
+    "GradientMatching",
+    "Objective",
+    "convolutions",
+    "everything",
+    "weights",
+]

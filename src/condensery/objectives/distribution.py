@@ -45,26 +45,32 @@ class DistributionMatching(Objective):
         self.distance, self.chunk, self.part = distance, chunk, part
         self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
 
-    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
+    def statistic(
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+    ) -> list[Tensor]:
         """Each class's mean embedding at the point, a tensor (C, d).
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+            fill: see `Objective.statistic`.
         """
-        return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype)
+        return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype, fill)
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The mean embedding of real rows, without a graph, in `real_dtype`."""
         return self._means(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
 
-    def _means(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
+    def _means(
+        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None
+    ) -> list[Tensor]:
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         part = min(self.part or n, n) if batch.x.requires_grad else 0
         order = [_order(point, int(c), n, part) for c in batch.y[:, 0]]
-        compute = means_by_autograd if mode() == "plain" else _means_by_passes
-        return [compute(point, batch.x, weight, order, part, dtype, self.chunk)]
+        if mode() == "plain":
+            return [means_by_autograd(point, batch.x, weight, order, part, dtype, self.chunk)]
+        return [_means_by_passes(point, batch.x, weight, order, part, dtype, self.chunk, fill)]
 
 
 def _order(point: Point, c: int, n: int, part: int) -> Order:
@@ -98,11 +104,18 @@ def means_by_autograd(
 
 
 def _means_by_passes(
-    point: Point, x: Tensor, weight: Tensor, order: list[Order], part: int, dtype: torch.dtype, chunk: int | None
+    point: Point,
+    x: Tensor,
+    weight: Tensor,
+    order: list[Order],
+    part: int,
+    dtype: torch.dtype,
+    chunk: int | None,
+    fill: int | None,
 ) -> Tensor:
     """The same by passes."""
     made = passes(point.network, dtype)
-    size = evenly(x.shape[1], chunk or made.rows)
+    size = fill or evenly(x.shape[1], chunk or made.rows)
     means: Tensor = _Means.apply(x, weight, made, point, order, part, size)
     return means
 

@@ -63,23 +63,28 @@ class GradientMatching(Objective):
     ):
         self.distance, self.match, self.chunk, self.real_dtype = distance, match, chunk, real_dtype
 
-    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
+    def statistic(
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+    ) -> list[Tensor]:
         """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+            fill: see `Objective.statistic`.
 
         Raises:
             InputError: the network has no parameter to match.
         """
-        return self._gradients(point, batch, weight, batch.x.dtype)
+        return self._gradients(point, batch, weight, batch.x.dtype, fill)
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The gradient of real rows, without a graph, in `real_dtype`."""
         return self._gradients(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
 
-    def _gradients(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
+    def _gradients(
+        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None
+    ) -> list[Tensor]:
         matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
             raise InputError(
@@ -88,8 +93,9 @@ class GradientMatching(Objective):
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        compute = by_autograd if mode() == "plain" else _by_passes
-        return compute(point, matched, batch, weight, dtype, self.chunk)
+        if mode() == "plain":
+            return by_autograd(point, matched, batch, weight, dtype, self.chunk)
+        return _by_passes(point, matched, batch, weight, dtype, self.chunk, fill)
 
 
 def by_autograd(
@@ -112,14 +118,20 @@ def by_autograd(
 
 
 def _by_passes(
-    point: Point, matched: Sequence[str], batch: Batch, weight: Tensor, dtype: torch.dtype, chunk: int | None
+    point: Point,
+    matched: Sequence[str],
+    batch: Batch,
+    weight: Tensor,
+    dtype: torch.dtype,
+    chunk: int | None,
+    fill: int | None,
 ) -> list[Tensor]:
     """The same by passes, whose slope in the rows is taken forward over reverse."""
     made = passes(point.network, dtype)
     with torch.no_grad():
         outputs = point.logits(batch.x[:1, 0]).shape[1]
     targets = F.one_hot(batch.y, outputs).to(weight.dtype)
-    size = evenly(batch.y.shape[1], chunk or made.rows)
+    size = fill or evenly(batch.y.shape[1], chunk or made.rows)
     gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), size)
     return list(gradients)
 

@@ -1,8 +1,9 @@
 """The seam: an objective is a statistic, a mean over rows, and a distance between two of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor
 
@@ -21,8 +22,14 @@ class Objective(ABC):
     """
 
     distance: Distance
-    operations: ClassVar[tuple[int, int]]
+    operations: tuple[int, int]
     """About how many times a network's forward operations a real and a synthetic row cost."""
+    state: Mapping[str, Tensor] = MappingProxyType({})
+    """What steps change in the objective itself, in place; kept with checkpoints."""
+
+    def after(self) -> dict[str, Any]:
+        """Called after every step; what it returns (JSON) is recorded with the step."""
+        return {}
 
     @property
     def of_real(self) -> str:
@@ -30,12 +37,16 @@ class Objective(ABC):
         return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
 
     @abstractmethod
-    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
+    def statistic(
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+    ) -> Sequence[Tensor]:
         """Tensors `(C, ...)`, one mean over rows for every class.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
+            fill: where passes are compiled, rows go through them in chunks of so many, the last one filled up: one
+                size for batches of any n, since every size is compiled for itself. By n where None.
         """
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:

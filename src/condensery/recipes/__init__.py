@@ -9,5 +9,6 @@ from condensery.recipes.dm import DM
 from condensery.recipes.dsa import DSA
 from condensery.recipes.idc import IDC
 from condensery.recipes.kfs import KFS
+from condensery.recipes.mdc import MDC
 
-__all__ = ["DC", "DM", "DSA", "IDC", "KFS", "Forgetting", "Herding", "KCenter", "Random"]
+__all__ = ["DC", "DM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random"]

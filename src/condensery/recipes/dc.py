@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -65,6 +66,8 @@ class DC:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    multisize: MDC | None = None
+    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
@@ -119,6 +122,7 @@ class DC:
         from condensery.synthetic import SyntheticSet, noise, random_real
         from condensery.training import SGD
 
+        real, held = held_out(self.multisize, real, self.seed)
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
         synthetic = SyntheticSet.from_rows(images, real.space)
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
@@ -130,9 +134,10 @@ class DC:
             SGD(self.network_lr, dtype=named(self.network_dtype)),
             self.seed,
         )
-        objective = objectives.GradientMatching(
+        base = objectives.GradientMatching(
             getattr(distances, self.distance), getattr(objectives, self.match), real_dtype=named(self.real_dtype)
         )
+        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         sampler = Uniform(self.real_rows)
         return condense(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -49,6 +50,8 @@ class DM:
     """What synthetic rows are embedded in; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    multisize: MDC | None = None
+    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
@@ -85,15 +88,18 @@ class DM:
         from condensery.schedules import Fresh
         from condensery.synthetic import SyntheticSet, random_real
 
+        real, held = held_out(self.multisize, real, self.seed)
         flips = (Flip(),) if self.flip else ()
         augment = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
         decoder = decoders.Pixels() if self.factor == 1 else decoders.Uniform(self.factor, pad=0.0)
         images = random_real(real, self.ipc, self.seed, decoder)
         synthetic = SyntheticSet.from_rows(images, real.space, decoder)
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        objective = DistributionMatching(real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype))
+        base = DistributionMatching(real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype))
+        schedule = Fresh(network, self.steps, self.seed)
+        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         return condense(
-            real, synthetic, Fresh(network, self.steps, self.seed), samplers.Uniform(self.real_rows), objective,
+            real, synthetic, schedule, samplers.Uniform(self.real_rows), objective,
             optimizer, self.seed, augment, keeper=keeper, observe=observe,
         )  # fmt: skip

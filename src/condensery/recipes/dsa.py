@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
 from condensery.recipes.dc import paper_epochs
+from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -55,6 +56,8 @@ class DSA:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    multisize: MDC | None = None
+    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
@@ -97,6 +100,7 @@ class DSA:
         from condensery.synthetic import SyntheticSet, random_real
         from condensery.training import SGD
 
+        real, held = held_out(self.multisize, real, self.seed)
         flips = (Flip(),) if self.flip else ()
         augment = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
         synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)
@@ -112,7 +116,8 @@ class DSA:
             self.seed,
             augment,
         )
-        objective = GradientMatching(real_dtype=named(self.real_dtype))
+        base = GradientMatching(real_dtype=named(self.real_dtype))
+        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
         return condense(
             real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
     from torch import optim
@@ -99,6 +100,8 @@ class IDC:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    multisize: MDC | None = None
+    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
@@ -205,6 +208,7 @@ class IDC:
         from condensery.synthetic import SyntheticSet, random_real
         from condensery.training import SGD
 
+        real, held = held_out(self.multisize, real, self.seed)
         operations: dict[str, Operation] = {"color": Colour(), "crop": Crop(), "cutout": Cutout()}
         chosen = [operations[name] for name in self.augment.split("_") if name != "none"]
         augment, without = Augmentation(tuple(chosen)), Augmentation(tuple(chosen[:2]))
@@ -217,7 +221,8 @@ class IDC:
             network, self.outer_steps, self.inner_steps, self.network_rows, how, self.seed, without,
             CutMix(self.cutmix), self.early_epochs, self.pool,
         )  # fmt: skip
-        objective = GradientMatching(getattr(distances, self.distance), convolutions, real_dtype=named(self.real_dtype))
+        base = GradientMatching(getattr(distances, self.distance), convolutions, real_dtype=named(self.real_dtype))
+        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         optimizer = self._optimizer(synthetic, real)
         return condense(
             real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
     from condensery.condensing import Step
-    from condensery.data import RealSet
+    from condensery.data import RealSet, TestSet
     from condensery.decoders import Factorized
     from condensery.networks import Network
     from condensery.synthetic import SyntheticSet
@@ -83,6 +84,8 @@ class KFS:
     """What synthetic rows are embedded in; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    multisize: MDC | None = None
+    """Makes every smaller size good too (the first so many codes a class); None: this one size."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "drops"):  # files give lists
@@ -99,6 +102,8 @@ class KFS:
             raise InputError(f"--channels must be 1 to 6 numbers, each at least 1, got {self.channels}")
         if self.decoder_classes and self.steps < 2:
             raise InputError("--steps must be at least 2 with --decoder-classes")
+        if self.decoder_classes and self.multisize:
+            raise InputError("--decoder-classes and --multisize do not go together: a subset is one of all classes")
 
     @classmethod
     def imagenet(cls) -> "KFS":
@@ -178,6 +183,7 @@ class KFS:
         from condensery.randomness import rng
         from condensery.synthetic import SyntheticSet, random_real
 
+        real, held = held_out(self.multisize, real, self.seed)
         count = real.classes if self.decoder_classes is None else self.decoder_classes
         if self.decoder_classes is not None and count >= real.classes:
             raise InputError(f"--decoder-classes is {count}; with {real.classes} classes, at most {real.classes - 1}")
@@ -203,7 +209,7 @@ class KFS:
             bases = bases.to(real.device, real.dtype)
         space = replace(real.space, stored="unit")
         if count == real.classes:
-            return self._learned(real, SyntheticSet(bases, space, decoder), network, self.steps, keeper, observe)
+            return self._learned(real, SyntheticSet(bases, space, decoder), network, self.steps, keeper, observe, held)
         half, rest = self.steps // 2, real.only(range(count, real.classes))
         stage, begun = aside and aside("decoders", ""), SyntheticSet(bases[:count], space, decoder)
         begun = self._learned(first, begun, network, half, stage, lambda s: observe(replace(s, total=self.steps)))
@@ -223,6 +229,7 @@ class KFS:
         steps: int,
         keeper: "Keeper | None",
         observe: "Callable[[Step], Any]",
+        held: "TestSet | None" = None,
     ) -> "SyntheticSet":
         """Codes, and decoders unless they are fixed, after `steps` steps of distribution matching."""
         import torch
@@ -239,14 +246,16 @@ class KFS:
         strategy = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
         augment = None if self.augment == "none" else strategy
         sampler = Uniform(self.real_rows) if self.real_rows else Whole(cache("means"))
-        objective = DistributionMatching(
+        base = DistributionMatching(
             real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
         )
+        schedule = Fresh(network, steps, self.seed, self.networks)
+        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         groups = [{"params": [synthetic.bases], "lr": self.codes_lr}]
         if any(p.requires_grad for p in synthetic.decoder.parameters()):
             groups.append({"params": list(synthetic.decoder.parameters()), "lr": self.decoders_lr})
         return condense(
-            real, synthetic, Fresh(network, steps, self.seed, self.networks), sampler, objective,
+            real, synthetic, schedule, sampler, objective,
             torch.optim.Adam(groups), self.seed, augment,
             rate=lambda progress: 0.2 ** sum(round(progress * steps) >= drop for drop in self.drops),
             keeper=keeper, observe=observe,

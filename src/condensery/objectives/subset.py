@@ -1,0 +1,236 @@
+"""One condensed set, every smaller size: a base loss, and that of the subset which learns fastest (MDC)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from condensery.data import Batch, TestSet
+from condensery.networks import Network, Point, initial, rows_at_once
+from condensery.objectives.gradient import GradientMatching
+from condensery.objectives.objective import Objective
+from condensery.randomness import rng
+from condensery.synthetic import SyntheticSet
+from condensery.training import SGD, TensorRows, fit
+from condensery.training import accuracy as measured
+
+__all__ = ["Accuracy", "AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric"]
+
+
+FILL = (
+    4  # rows at least that go through compiled passes together: few, so that little of a subset's last chunk is empty
+)
+
+
+class Metric:
+    """How good the subsets of the first 1, 2, ..., N - 1 bases are; what changes most is learned next (eq. 8, 9)."""
+
+    def target(self, point: Point, real: Batch) -> list[Tensor]:
+        """What real rows say at a point, without a graph; nothing by default."""
+        return []
+
+    def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor | None:
+        """(C, N - 1), the subsets' figures at a point, of which the mean over a window counts; None: see `trained`.
+
+        Arguments:
+            synthetic: decoded rows of C classes.
+            ends: rows of a class that the first 0, 1, ..., N bases decode to.
+            target: `self.target` of the real rows.
+        """
+        return None
+
+    def trained(self, synthetic: SyntheticSet, step: int) -> Tensor | None:
+        """(1, N - 1), the subsets' figures once at the end of a window; None: see `at`."""
+        return None
+
+
+class FeatureDistance(Metric):
+    """‖mean features of real rows - those of the subset's rows‖², one forward pass for all subsets (MDC eq. 5)."""
+
+    def target(self, point: Point, real: Batch) -> list[Tensor]:
+        return [torch.stack([_features(point, x).mean(0) for x in real.x])]
+
+    def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor:
+        last = torch.tensor(ends[1:-1], device=synthetic.x.device)
+        by_class = []
+        for x, goal in zip(synthetic.x[:, : ends[-2]], target[0], strict=True):
+            means = _features(point, x).cumsum(0)[last - 1] / last[:, None]
+            by_class.append((means - goal).square().sum(1))
+        return torch.stack(by_class)
+
+
+class GradientDistance(Metric):
+    """The distance of a subset's gradient, as `matching` has it: a pass forward and back for every base (MDC table 5).
+
+    Arguments:
+        matching: what is matched, and its distance.
+    """
+
+    def __init__(self, matching: GradientMatching):
+        self.matching = matching
+
+    def target(self, point: Point, real: Batch) -> list[Tensor]:
+        return self.matching.target(point, real)
+
+    def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor:
+        found, total = [], [torch.zeros_like(part) for part in target]
+        for start, end in pairwise(ends[:-1]):
+            said = self.matching.statistic(point, synthetic.rows(slice(start, end)))
+            total = [t + (end - start) * s for t, s in zip(total, said, strict=True)]
+            found.append(self.matching.distance([t / end for t in total], target))
+        return torch.stack(found, 1)
+
+
+class Accuracy(Metric):
+    """The accuracy of a network trained on the subset, on rows that were held out of learning (MDC table 5).
+
+    Arguments:
+        network: the architecture.
+        held: those rows.
+        how, steps: the training.
+        seed: of weights and row order.
+    """
+
+    def __init__(self, network: Network, held: TestSet, how: SGD, steps: int, seed: int):
+        self.network, self.held, self.how, self.steps, self.seed = network, held, how, steps, seed
+
+    def trained(self, synthetic: SyntheticSet, step: int) -> Tensor:
+        found = []
+        for n in range(1, synthetic.ipc):
+            key = ("subset", step, n)
+            with torch.no_grad():
+                rows = TensorRows(synthetic(images=n))
+            point = fit(initial(self.network, rng(self.seed, *key)), rows, self.how, self.steps, self.seed, key)
+            found.append(measured(point, self.held))
+        return torch.tensor([found])
+
+
+class AdaptiveSubset(Objective):
+    """A base objective's distance for the whole set, plus that for its most learnable subset (MDC eq. 4, 9, 10).
+
+    A subset is the first n bases of every class. The statistic is a mean over rows, so that the whole's is the weighted
+    mean of the subset's and the rest's: the second distance costs no second pass. The first subset has n = 1. Every
+    `period` steps the subset becomes the one whose figure moved most since the last time, up or down. A subset that
+    another has replaced stays as it is while a larger one is learned.
+
+    Arguments:
+        base: the objective.
+        synthetic: the set that is learned; its `frozen` is set here.
+        metric: of the subsets; None: n = 1 for good.
+        period: steps between two choices.
+        window: steps at the end of each over which the metric is averaged.
+        freeze: whether what was learned is kept.
+        class_wise: whether every class chooses for itself.
+
+    References:
+        MDC section 3.3, algorithm 1, appendix B.6. Which subsets freeze is the released program's: the largest of all
+        replaced ones that is smaller than the present one (eq. 10 knows the last one alone).
+    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its momentum still moves
+        frozen pixels; here they stay as they are.
+    """
+
+    def __init__(
+        self,
+        base: Objective,
+        synthetic: SyntheticSet,
+        metric: Metric | None,
+        period: int,
+        window: int,
+        freeze: bool = True,
+        class_wise: bool = False,
+    ):
+        classes, subsets, device = synthetic.classes, synthetic.ipc - 1, synthetic.bases.device
+        with torch.no_grad():
+            self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
+        self.base, self.synthetic, self.metric = base, synthetic, metric
+        self.fill = self.ends[1] * -(-FILL // self.ends[1])
+        self.period, self.window, self.freeze, self.class_wise = period, min(window, period), freeze, class_wise
+        self.distance, self.operations = base.distance, base.operations
+        self.state = {
+            "step": torch.zeros((), dtype=torch.long),
+            "subset": torch.ones(classes, dtype=torch.long),
+            "frozen": synthetic.frozen,
+            "replaced": torch.zeros(classes, subsets + 1, dtype=torch.bool),
+            "before": torch.full((classes, subsets), torch.nan, device=device),
+            "sum": torch.zeros(classes, subsets, device=device),
+            "count": torch.zeros((), dtype=torch.long),
+        }
+
+    @property
+    def of_real(self) -> str:
+        return f"{self.base.of_real}, {self.metric}" if self.measuring else self.base.of_real
+
+    @property
+    def measuring(self) -> bool:
+        """Whether this step is one of a window."""
+        step = int(self.state["step"])
+        return self.metric is not None and (step < self.window or step % self.period >= self.period - self.window)
+
+    def statistic(
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+    ) -> Sequence[Tensor]:
+        """The base's."""
+        return self.base.statistic(point, batch, weight, fill)
+
+    def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
+        """The base's target and, in a window, the metric's."""
+        more = self.metric.target(point, real.map(Tensor.detach)) if self.metric and self.measuring else []
+        return [*self.base.target(point, real), *more]
+
+    def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
+        """Both distances together, (C,)."""
+        losses = []
+        for i, c in enumerate(synthetic.y[:, 0].tolist()):
+            one, goals = synthetic.only(slice(i, i + 1)), [t[i : i + 1] for t in target]
+            end = self.ends[int(self.state["subset"][c])]
+            share = end / self.ends[-1]
+            part = self.base.statistic(point, one.rows(slice(0, end)), fill=self.fill)
+            rest = self.base.statistic(point, one.rows(slice(end, None)), fill=self.fill)
+            whole = [share * p + (1 - share) * r for p, r in zip(part, rest, strict=True)]
+            goal, others = goals[: len(part)], goals[len(part) :]
+            losses.append(self.distance(whole, goal) + self.distance(part, goal))
+            if self.metric and self.measuring:
+                found = self.metric.at(point, one.map(Tensor.detach), self.ends, others)
+                if found is not None:
+                    self.state["sum"][c] += found[0]
+        return torch.cat(losses)
+
+    def after(self) -> dict[str, Any]:
+        """Choose the next subset where a period ends.
+
+        Returns:
+            Then, and after the first window: "subset" and "frozen", bases of each class from now on, and "figures",
+            the metric (C, N - 1). Otherwise nothing.
+        """
+        self.state["count"] += self.measuring
+        self.state["step"] += 1
+        step = int(self.state["step"])
+        if not self.metric or (step != self.window and step % self.period):
+            return {}
+        total, before = self.state["sum"], self.state["before"]
+        trained = self.metric.trained(self.synthetic, step)
+        now = total / self.state["count"] if trained is None else trained.to(total).expand_as(total)
+        if not before.isnan().any():
+            self._choose((now - before).abs())
+        before.copy_(now)
+        total.zero_()
+        self.state["count"].zero_()
+        subset, frozen = (self.state[name].tolist() for name in ("subset", "frozen"))
+        return {"subset": subset, "frozen": frozen, "figures": now.tolist()}
+
+    def _choose(self, change: Tensor) -> None:
+        """The subset (eq. 9) and what freezes (eq. 10), from the change (C, N - 1) of the subsets' figures."""
+        subset, replaced = self.state["subset"], self.state["replaced"]
+        chosen = (change if self.class_wise else change.mean(0, keepdim=True)).argmax(1).cpu() + 1
+        replaced[torch.arange(len(subset)), subset] |= chosen != subset
+        subset.copy_(chosen.expand_as(subset))
+        if self.freeze:
+            sizes = torch.arange(replaced.shape[1])
+            self.state["frozen"].copy_((replaced * (sizes < subset[:, None]) * sizes).amax(1))
+
+
+def _features(point: Point, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([point.embeddings(rows) for rows in x.split(rows_at_once(x.device))])

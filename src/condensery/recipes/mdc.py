@@ -1,0 +1,107 @@
+"""Multisize Dataset Condensation (He et al., ICLR 2024)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from condensery.errors import InputError
+from condensery.fields import at_least, well_typed
+
+if TYPE_CHECKING:
+    from condensery.data import RealSet, TestSet
+    from condensery.networks import Network
+    from condensery.objectives import Objective
+    from condensery.objectives.subset import Metric
+    from condensery.schedules import Schedule
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["MDC", "adapted", "held_out"]
+
+
+@dataclass(frozen=True)
+class MDC:
+    """MDC: one condensed set of which the first 1, 2, ... images a class are good sets too (algorithm 1).
+
+    Not a recipe but one more argument of others: `IDC(ipc=10, multisize=MDC())`. It adds the adaptive subset loss to
+    the recipe's own, and freezes what it has learned.
+
+    References:
+        Multisize Dataset Condensation (He et al., 2024), https://arxiv.org/abs/2403.06075
+    Departs: see `objectives.subset.AdaptiveSubset`, docs/multisize.md and docs/fidelity.md.
+    """
+
+    period: int = 100
+    """Outer loops (restarts of the network) between two choices of the subset."""
+    fraction: float | None = None
+    """Instead, the share of all steps between two choices; None: `period`."""
+    window: int | None = None
+    """Steps at the end of a period over which the subsets' figures are averaged; None: one outer loop's."""
+    metric: Literal["features", "gradients", "accuracy"] = "features"
+    """What tells how well a subset learns: the distance of its features or gradients, or the accuracy of networks
+    trained on it, on a tenth of the training images that is held out of all learning."""
+    compare: bool = True
+    """Whether the subset ever changes; otherwise it is the first image for good (the paper's ablation)."""
+    freeze: bool = True
+    """Whether a subset that was learned stays as it is while a larger one is learned."""
+    class_wise: bool = False
+    """Whether every class chooses its own subset."""
+
+    def __post_init__(self) -> None:
+        well_typed(self)
+        at_least(1, period=self.period, window=self.window)
+        if self.fraction is not None and not 0 < self.fraction <= 0.5:
+            raise InputError(f"--multisize.fraction must lie above 0 and at most at 0.5, got {self.fraction}")
+        if self.class_wise and self.metric == "accuracy":
+            raise InputError(
+                "--multisize.metric accuracy is one figure for all classes; take --multisize.no-class-wise"
+            )
+
+    @classmethod
+    def quick(cls) -> "MDC":
+        """For runs of some hundred steps: ten choices, each by ten steps' figures."""
+        return cls(fraction=0.1, window=10)
+
+    def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
+        from condensery.distances import squared_euclidean
+        from condensery.objectives import GradientMatching, convolutions
+        from condensery.objectives.subset import Accuracy, FeatureDistance, GradientDistance
+        from condensery.training import SGD
+
+        match self.metric:
+            case "features":
+                return FeatureDistance()
+            case "gradients":
+                return GradientDistance(GradientMatching(squared_euclidean, convolutions))
+            case "accuracy":
+                assert held
+                return Accuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, seed)
+
+
+def held_out(multisize: MDC | None, real: "RealSet", seed: int) -> "tuple[RealSet, TestSet | None]":
+    """The rows to learn from, and those that subsets are measured on, where a part is held out for that."""
+    return real.split(0.1, seed) if multisize and multisize.metric == "accuracy" else (real, None)
+
+
+def adapted(
+    multisize: MDC | None,
+    base: "Objective",
+    synthetic: "SyntheticSet",
+    schedule: "Schedule",
+    held: "TestSet | None",
+    seed: int,
+) -> "Objective":
+    """`base` with the adaptive subset loss; as it is where the set is for one size.
+
+    Raises:
+        InputError: a set of one image a class, which has no subset.
+    """
+    if multisize is None:
+        return base
+    from condensery.objectives.subset import AdaptiveSubset
+
+    if synthetic.ipc < 2:
+        raise InputError("one stored image a class has no smaller sizes; give --ipc of at least 2")
+    total, share = schedule.outer * schedule.inner, multisize.fraction
+    period = multisize.period * schedule.inner if share is None else max(1, round(share * total))
+    metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
+    window = multisize.window or schedule.inner
+    return AdaptiveSubset(base, synthetic, metric, period, window, multisize.freeze, multisize.class_wise)
