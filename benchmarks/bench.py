@@ -121,6 +121,8 @@ PLANNED = {
     "digits, dsa, 5 images": "dsa:quick --data digits --ipc 5 --outer-steps 20",
     "digits, idc, 1 image": "idc:quick --data digits --ipc 1 --outer-steps 4",
     "digits, idc, 10 images": "idc:quick --data digits --ipc 10 --outer-steps 1",
+    "digits, kfs, 1 image": "kfs:quick --data digits --ipc 1 --pretraining 500 --steps 300",
+    "digits, dm, 5 images": "dm:quick --data digits --ipc 5 --steps 300",
     "digits, dc, 1 image, compiled": "dc --data digits --ipc 1 --init real --outer-steps 500 --net.depth 3",
 }
 

@@ -31,7 +31,7 @@ from condensery.synthetic import SyntheticSet
 
 REPEATS = 3
 BF16: dict[str, Any] = {"real_dtype": "bfloat16", "synthetic_dtype": "bfloat16"}
-BASE = replace(KFS.quick(), pretraining=1000, steps=150, noise=0.5, net=Net(width=64), **BF16)
+BASE = replace(KFS.quick(), channels=(6, 5, 4), steps=150, net=Net(width=64), **BF16)
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "diversity": {
         "none": {"diversity": "none"},
