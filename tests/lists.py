@@ -4,7 +4,7 @@ from condensery import augment, distances, objectives, protocols
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.net import Net
 from condensery.randomness import global_rng, rng
-from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
 from condensery.synthetic import noise, random_real
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 11, 9), (3, 13, 16)]
@@ -83,6 +83,9 @@ LEARNED = {
     "dc 2": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
     "dc batch norm": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")),
     "dc clamped": DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
+    "dc multisize": DC(
+        ipc=3, outer_steps=2, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.3, class_wise=True)
+    ),
     "dsa 2": DSA(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, lr=0.1, net=TINY),
     **{
         f"idc {name}": IDC(
@@ -109,11 +112,18 @@ LEARNED = {
             "bound": {"formation": "bound", "factor": 3},
             "early": {"early_epochs": 1, "real_rows": 128},
             "pool": {"early_epochs": 1, "pool": 1, "real_rows": 128},
+            "dream": {"representative": DREAM(every=1), "real_rows": 6},
+            "dream of some": {"representative": DREAM(every=2, candidates=12, init=False), "real_rows": 6},
+            "multisize": {"ipc": 3, "multisize": MDC(period=1, window=1)},
         }.items()
     },
     **{
-        f"dm {name}": DM(ipc=2, steps=6, real_rows=6, net=TINY, **fields)
-        for name, fields in {"2": {}, "multi-formation": {"factor": 2, "lr": 0.1}}.items()
+        f"dm {name}": DM(**{"ipc": 2, "steps": 6, "real_rows": 6, "net": TINY, **fields})
+        for name, fields in {
+            "2": {},
+            "multi-formation": {"factor": 2, "lr": 0.1},
+            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.2, metric="gradients")},
+        }.items()
     },
     **{
         f"kfs {name}": KFS(
@@ -125,6 +135,7 @@ LEARNED = {
             "seeds": {"diversity": "seeds", "networks": 2, "drops": (2, 4), "init": "noise"},
             "styles": {"diversity": "styles", "activation": "relu", "kernel": 4, "augment": "dsa"},
             "continual": {"decoder_classes": 2},
+            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.3, metric="accuracy")},
             "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },

@@ -107,8 +107,8 @@ def test_digits_lie_between_0_and_1():
 
 def test_batch_prefix_keeps_the_first_rows_of_every_class():
     batch = Batch(torch.randn(3, 5, 1, 2, 2), torch.arange(3)[:, None].expand(3, 5))
-    assert torch.equal(batch.prefix(2).x, batch.x[:, :2])
-    assert torch.equal(batch.prefix(2).y, batch.y[:, :2])
+    assert torch.equal(batch.rows(slice(2)).x, batch.x[:, :2])
+    assert torch.equal(batch.rows(slice(2)).y, batch.y[:, :2])
 
 
 def test_batch_map_changes_rows_and_keeps_labels():

@@ -12,7 +12,7 @@ SOURCE = Path(condensery.__file__).parent
 FLOORS = [
     ["errors", "randomness"],
     ["fields"],
-    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "memory"],
+    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "memory", "clustering"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
     ["samplers", "objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],

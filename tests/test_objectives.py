@@ -81,7 +81,7 @@ def test_weights_are_parts_of_a_mean(part):
     first = torch.zeros(3, 5, dtype=torch.float64)
     first[:, :2] = 0.5
     for ours, theirs in zip(
-        objective.statistic(point, batch, first), objective.statistic(point, batch.prefix(2)), strict=True
+        objective.statistic(point, batch, first), objective.statistic(point, batch.rows(slice(2))), strict=True
     ):
         assert torch.allclose(ours, theirs, atol=1e-12)
 

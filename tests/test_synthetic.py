@@ -43,7 +43,7 @@ def test_decoding_laws(part, classes, ipc, shape, stored):
     for images in range(1, ipc + 1):  # prefix law: the first bases decode alike whatever follows, and each gives rows
         first = synthetic(images=images).x
         assert first.shape[1] > before
-        assert same(decoder)(first, batch.prefix(before := first.shape[1]).x)
+        assert same(decoder)(first, batch.rows(slice(before := first.shape[1])).x)
     for c in range(classes):  # a class decodes alike alone
         assert same(decoder)(synthetic([c]).x[0], batch.x[c])
     batch.x.square().sum().backward()

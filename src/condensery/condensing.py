@@ -81,8 +81,9 @@ def condense(
         DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
         S is updated once a step.
     """
+    more = {**objective.state, **sampler.state}
     rates = [group["lr"] for group in optimizer.param_groups]
-    state = keeper.resume(synthetic, optimizer, schedule.network, objective.state) if keeper else None
+    state = keeper.resume(synthetic, optimizer, schedule.network, more) if keeper else None
     step = state.step if state else 0
     total = schedule.outer * schedule.inner
     of_real, of_synthetic = objective.operations
@@ -96,14 +97,14 @@ def condense(
 
     def aside(name: str, which: str) -> Keeper:
         assert keeper
-        keeper.write(step, synthetic, optimizer, more=objective.state)
+        keeper.write(step, synthetic, optimizer, more=more)
         return keeper.beside(name, which)
 
     resumed = state.point if state else None
     with during(computing):
         for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
             if keeper:
-                keeper.offer(step, synthetic, optimizer, point, objective.state)
+                keeper.offer(step, synthetic, optimizer, point, more)
             draw, omegas = (partial(rng, seed, what, point.outer, point.inner) for what in ("real", "augment"))
             for group, lr in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * rate(step / total)
@@ -131,7 +132,7 @@ def condense(
                     project(synthetic)
             observe(Step(step, total, loss.item(), synthetic, objective.after()))
         if keeper:
-            keeper.write(step, synthetic, optimizer, more=objective.state)
+            keeper.write(step, synthetic, optimizer, more=more)
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell
         raise RunError(f"step {step} of {total}: what was learned is not finite; a lower --lr may help")
     return synthetic

@@ -4,22 +4,24 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from condensery import __version__, storage
 from condensery.checkpoint import environment
+from condensery.clustering import representatives
 from condensery.compiling import mode
 from condensery.data import Batch, RealSet
 from condensery.errors import InputError
-from condensery.networks import Point
+from condensery.networks import Point, rows_at_once
 from condensery.objectives import Objective
 from condensery.randomness import PerClass
 
-__all__ = ["Change", "Sampler", "Uniform", "Whole"]
+__all__ = ["Change", "Representative", "Sampler", "Uniform", "Whole", "clustered"]
 
 Change = Callable[[Sequence[int]], Callable[[Tensor], Tensor]]
 """Classes to the augmentation of their rows in this step."""
@@ -29,6 +31,9 @@ log = logging.getLogger("condensery")
 
 class Sampler(ABC):
     """Anything that picks real rows for a step."""
+
+    state: Mapping[str, Tensor] = MappingProxyType({})
+    """What steps change in the sampler itself, in place; kept with checkpoints."""
 
     @abstractmethod
     def count(self, real: RealSet) -> float:
@@ -76,6 +81,63 @@ class Uniform(Sampler):
     ) -> Sequence[Tensor]:
         rows = real.sample(self.rows, classes, draw)
         return objective.target(point, rows.map(change(classes)) if change else rows)
+
+
+class Representative(Sampler):
+    """`rows` rows of each class that stand for its clusters in the point's embedding, found anew every few points.
+
+    Arguments:
+        rows: clusters a class.
+        every: points of an outer loop between two clusterings.
+        candidates: random rows a class that are clustered; None: all.
+        real: the set that rows are picked of.
+
+    References:
+        DREAM section 3.
+    """
+
+    def __init__(self, rows: int, every: int, candidates: int | None, real: RealSet):
+        self.rows, self.every, self.candidates = rows, every, candidates
+        self.state = {"chosen": torch.zeros(real.classes, rows, dtype=torch.long)}
+
+    def count(self, real: RealSet) -> float:
+        return self.rows * real.classes
+
+    def target(
+        self,
+        objective: Objective,
+        point: Point,
+        real: RealSet,
+        classes: Sequence[int],
+        draw: PerClass,
+        change: Change | None = None,
+    ) -> Sequence[Tensor]:
+        chosen = self.state["chosen"]
+        if point.inner % self.every == 0:
+            chosen[list(classes)] = clustered(point, real, classes, self.rows, self.candidates, draw)
+        rows = real.at(chosen[list(classes)])
+        return objective.target(point, rows.map(change(classes)) if change else rows)
+
+
+def clustered(
+    point: Point, real: RealSet, classes: Sequence[int], count: int, candidates: int | None, draw: PerClass
+) -> Tensor:
+    """Indices (C, count) of rows that stand for `count` clusters of their class in a point's embedding.
+
+    Arguments:
+        candidates: random rows a class that are clustered; None: all.
+        draw: one generator a class.
+    """
+    picks = []
+    for c in classes:
+        generator, rows = draw(c), real.rows(c)
+        index = torch.arange(rows.start, rows.stop)
+        if candidates is not None and candidates < len(index):
+            index = index[torch.randperm(len(index), generator=generator)[:candidates]]
+        with torch.no_grad():
+            found = [point.embeddings(real.read(part)) for part in index.split(rows_at_once(real.device))]
+        picks.append(index[representatives(torch.cat(found), count, generator)])
+    return torch.stack(picks)
 
 
 class Whole(Sampler):

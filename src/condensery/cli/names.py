@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from condensery.errors import InputError
 from condensery.net import Net
-from condensery.recipes import DC, DM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
 from condensery.recipes.idc import PUBLISHED
 
 __all__ = ["NETWORKS", "PAPERS", "PROTOCOLS", "RECIPES", "described", "named"]
@@ -28,10 +28,13 @@ RECIPES: dict[str, Any] = {
     "kfs:quick": KFS.quick(),
     "kfs:imagenet10": KFS.imagenet(),
     "kfs:continual": KFS.continual(),
+    "dream": IDC(real_rows=128, representative=DREAM()),
+    "dream:quick": replace(IDC.quick(), representative=DREAM(candidates=256)),
     "mdc": IDC(multisize=MDC()),
     "mdc:quick": replace(IDC.quick(), ipc=10, multisize=MDC.quick()),
     "mdc:dc": replace(DC.quick(), ipc=10, multisize=MDC.quick()),
     "mdc:dm": replace(DM.quick(), ipc=10, multisize=MDC.quick()),
+    "mdc:dream": replace(IDC.quick(), ipc=10, representative=DREAM(candidates=256), multisize=MDC.quick()),
     "mdc:kfs": replace(KFS.quick(), ipc=10, multisize=MDC.quick()),
     "random": Random(),
     "herding": Herding(),

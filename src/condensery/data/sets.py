@@ -28,10 +28,6 @@ class Batch:
     x: Tensor
     y: Tensor
 
-    def prefix(self, rows: int) -> "Batch":
-        """The first `rows` rows of every class."""
-        return Batch(self.x[:, :rows], self.y[:, :rows])
-
     def rows(self, index: slice) -> "Batch":
         """The rows at `index` of every class."""
         return Batch(self.x[:, index], self.y[:, index])

@@ -186,7 +186,7 @@ class AdaptiveSubset(Objective):
             one, goals = synthetic.only(slice(i, i + 1)), [t[i : i + 1] for t in target]
             end = self.ends[int(self.state["subset"][c])]
             share = end / self.ends[-1]
-            part = self.base.statistic(point, one.rows(slice(0, end)), fill=self.fill)
+            part = self.base.statistic(point, one.rows(slice(end)), fill=self.fill)
             rest = self.base.statistic(point, one.rows(slice(end, None)), fill=self.fill)
             whole = [share * p + (1 - share) * r for p, r in zip(part, rest, strict=True)]
             goal, others = goals[: len(part)], goals[len(part) :]

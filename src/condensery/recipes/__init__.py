@@ -6,9 +6,10 @@ Importing them needs no torch; it loads when a recipe condenses.
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random
 from condensery.recipes.dc import DC
 from condensery.recipes.dm import DM
+from condensery.recipes.dream import DREAM
 from condensery.recipes.dsa import DSA
 from condensery.recipes.idc import IDC
 from condensery.recipes.kfs import KFS
 from condensery.recipes.mdc import MDC
 
-__all__ = ["DC", "DM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random"]
+__all__ = ["DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.dream import DREAM, first_images, sampled
 from condensery.recipes.mdc import MDC, adapted, held_out
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class IDC:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    representative: DREAM | None = None
+    """Matches real images that stand for clusters of their class; None: random ones."""
     multisize: MDC | None = None
     """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
@@ -203,9 +206,8 @@ class IDC:
         from condensery.condensing import condense
         from condensery.networks import build
         from condensery.objectives import GradientMatching, convolutions
-        from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnReal
-        from condensery.synthetic import SyntheticSet, random_real
+        from condensery.synthetic import SyntheticSet
         from condensery.training import SGD
 
         real, held = held_out(self.multisize, real, self.seed)
@@ -213,9 +215,9 @@ class IDC:
         chosen = [operations[name] for name in self.augment.split("_") if name != "none"]
         augment, without = Augmentation(tuple(chosen)), Augmentation(tuple(chosen[:2]))
         decoder = self._decoder(real.shape[0])
-        images = random_real(real, self.ipc, self.seed, decoder)
-        synthetic = SyntheticSet.from_rows(images, replace(real.space, stored="unit"), decoder)
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
+        images = first_images(self.representative, real, self.ipc, self.seed, decoder, network)
+        synthetic = SyntheticSet.from_rows(images, replace(real.space, stored="unit"), decoder)
         how = SGD(self.network_lr, 0.9, self.network_weight_decay, self.real_rows, dtype=named(self.network_dtype))
         schedule = TrainedOnReal(
             network, self.outer_steps, self.inner_steps, self.network_rows, how, self.seed, without,
@@ -224,7 +226,8 @@ class IDC:
         base = GradientMatching(getattr(distances, self.distance), convolutions, real_dtype=named(self.real_dtype))
         objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
         optimizer = self._optimizer(synthetic, real)
+        sampler = sampled(self.representative, self.real_rows, real)
         return condense(
-            real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,
+            real, synthetic, schedule, sampler, objective, optimizer, self.seed, augment,
             project=SyntheticSet.clamp, every=self.inner_steps, keeper=keeper, observe=observe,
         )  # fmt: skip

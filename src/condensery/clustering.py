@@ -1,0 +1,29 @@
+"""Rows that stand for many: those nearest to the centres of clusters."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["representatives"]
+
+
+def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices (count,) of the rows of `x` (n, d) nearest to the centres of `count` clusters, each row once.
+
+    Where there are no more rows than clusters, all of them, in fresh permutations until `count` are there.
+
+    References:
+        DREAM section 3.2: k-means (mini-batches of it), and one row a cluster.
+    """
+    if len(x) <= count:
+        rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-count // len(x)))]
+        return torch.cat(rounds)[:count]
+    from sklearn.cluster import MiniBatchKMeans
+
+    seed = int(torch.randint(2**31, (), generator=generator))
+    found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit(x.double().cpu().numpy())
+    distances = torch.cdist(torch.as_tensor(found.cluster_centers_), x.double().cpu())
+    chosen = []
+    for centre in distances:
+        chosen.append(int(centre.argmin()))
+        distances[:, chosen[-1]] = torch.inf
+    return torch.tensor(chosen)

@@ -1,0 +1,245 @@
+"""MDC: the adaptive subset loss, what it chooses, what it freezes."""
+
+import pytest
+import torch
+from conftest import blobs
+from lists import DECODERS, NETS, OBJECTIVES, TINY, over
+
+from condensery.compiling import during
+from condensery.condensing import condense
+from condensery.data import Batch
+from condensery.distances import squared_euclidean
+from condensery.errors import InputError
+from condensery.networks import build, initial
+from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching
+from condensery.objectives.subset import Accuracy, FeatureDistance, GradientDistance, Metric
+from condensery.randomness import rng
+from condensery.recipes import DC, IDC, KFS, MDC
+from condensery.samplers import Uniform
+from condensery.schedules import Fresh
+from condensery.synthetic import SyntheticSet, noise
+from condensery.training import SGD, TensorRows, accuracy, fit
+
+
+def made(decoder="pixels", ipc=4):
+    real = blobs()
+    decoder = DECODERS[decoder](real.shape, ipc)
+    return real, SyntheticSet.from_rows(noise(real, ipc, 0, decoder), real.space, decoder)
+
+
+def place(net, real, key=0):
+    return initial(build(net, real.shape, real.classes).double(), rng(key)).with_statistics_of(real.read(slice(0, 9)))
+
+
+def rows(real, n):
+    return real.sample(n, range(real.classes), lambda c: rng(0, "rows", c))
+
+
+class Told(Metric):
+    """Figures as a test has them, (C, N - 1) or (N - 1,) after every period."""
+
+    def __init__(self, *figures):
+        self.figures = [torch.tensor(f, dtype=torch.float64) for f in figures]
+
+    def trained(self, synthetic, step):
+        return self.figures.pop(0)
+
+
+def choices(figures, **fields):
+    """Subset and frozen of class 0 (or of all, class-wise) after every period."""
+    _, synthetic = made()
+    objective = AdaptiveSubset(GradientMatching(), synthetic, Told(*figures), 1, 1, **fields)
+    said = [objective.after() for _ in figures]
+    assert synthetic.frozen.tolist() == said[-1]["frozen"]
+    return [(s["subset"], s["frozen"]) for s in said]
+
+
+def test_the_subset_is_what_moved_most_up_or_down_and_the_first_is_one_image():
+    said = choices([[9, 5, 1], [8, 3, 1], [8, 3, 4], [3, 3, 4]])
+    assert [s[0] for s, _ in said] == [1, 2, 3, 1]
+
+
+def test_what_was_replaced_stays_while_something_larger_is_learned():
+    said = choices([[9, 9, 9], [9, 9, 8], [9, 8, 8], [8, 8, 8], [8, 7, 7.5]])
+    assert [(s[0], f[0]) for s, f in said] == [(1, 0), (3, 1), (2, 1), (1, 0), (2, 1)]
+    said = choices([[9, 9, 9], [9, 8, 9], [9, 8, 8], [9, 8, 8]])
+    assert [(s[0], f[0]) for s, f in said] == [(1, 0), (2, 1), (3, 2), (1, 0)]
+    assert all(f[0] == 0 for _, f in choices([[9, 9, 9], [9, 9, 8], [9, 8, 8]], freeze=False))
+
+
+def test_every_class_may_choose_for_itself():
+    figures = [[[9, 9, 9]] * 3, [[8, 9, 9], [9, 8, 9], [9, 9, 8]]]
+    assert choices(figures, class_wise=True)[-1] == ([1, 2, 3], [0, 1, 1])
+    figures[1][0] = [9, 9, 6]
+    assert choices(figures)[-1] == ([3, 3, 3], [1, 1, 1])
+
+
+@over(OBJECTIVES)
+@pytest.mark.parametrize("decoder", ["pixels", "uniform 2", "bound", "codes x decoders"])
+@pytest.mark.parametrize("computing", ["plain", "passes"])
+def test_the_loss_is_the_wholes_and_the_subsets_in_one_pass(part, decoder, computing):
+    real, synthetic = made(decoder)
+    point = place(TINY, real)
+    base = part()
+    objective = AdaptiveSubset(base, synthetic, None, 1, 1)
+    objective.state["subset"].copy_(torch.tensor([1, 2, 3]))
+    with during(computing):
+        target = objective.target(point, rows(real, 5))
+        losses = objective.loss(point, synthetic(), target)
+        losses.sum().backward()
+        slopes = [p.grad.clone() for p in synthetic.parameters()]
+        synthetic.zero_grad()
+        expected = base.loss(point, synthetic(), target)
+        for c, n in enumerate((1, 2, 3)):
+            expected = expected + torch.eye(3)[c] * base.loss(point, synthetic(images=n), target)
+        expected.sum().backward()
+    assert torch.allclose(losses, expected, atol=1e-9)
+    for ours, theirs in zip(slopes, synthetic.parameters(), strict=True):
+        assert torch.allclose(ours, theirs.grad, atol=1e-9)
+
+
+@over(OBJECTIVES)
+def test_filled_chunks_say_the_same(part):
+    real = blobs()
+    point, x = place(NETS["convnet instance"], real), rows(real, 7)
+    with during("passes"):
+        for fill in (2, 8):
+            for ours, theirs in zip(part().statistic(point, x, fill=fill), part().statistic(point, x), strict=True):
+                assert torch.allclose(ours, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("decoder", ["uniform 2", "bound"])
+def test_the_metrics_are_distances_of_the_first_rows(decoder):
+    real, synthetic = made(decoder)
+    point, x = place(TINY, real), rows(real, 5)
+    gradients, features = GradientMatching(squared_euclidean), DistributionMatching()
+    for metric, objective in ((FeatureDistance(), features), (GradientDistance(gradients), gradients)):
+        ends = AdaptiveSubset(gradients, synthetic, metric, 1, 1).ends
+        with torch.no_grad():
+            batch = synthetic()
+        found = metric.at(point, batch, ends, metric.target(point, x))
+        assert found.shape == (3, 3)
+        for n in (1, 2, 3):
+            expected = objective.loss(point, batch.rows(slice(ends[n])), objective.target(point, x))
+            assert torch.allclose(found[:, n - 1], expected, atol=1e-9)
+
+
+def test_accuracies_are_those_of_networks_trained_on_the_subsets():
+    real, synthetic = made()
+    learn, held = real.split(0.3, 0)
+    network, how = build(TINY, real.shape, 3).double(), SGD(0.1)
+    found = Accuracy(network, held, how, 5, seed=0).trained(synthetic, 7)
+    with torch.no_grad():
+        subset = TensorRows(synthetic(images=2))
+    key = ("subset", 7, 2)
+    expected = accuracy(fit(initial(network, rng(0, *key)), subset, how, 5, 0, key), held)
+    assert found.shape == (1, 3)
+    assert found[0, 1] == expected
+    assert len(learn) + len(held) == len(real)
+
+
+def test_figures_are_means_over_the_end_of_a_period():
+    real, synthetic = made()
+    seen = []
+
+    class Counted(Metric):
+        def at(self, point, synthetic, ends, target):
+            seen.append(point.outer)
+            return torch.full((1, 3), float(point.outer), dtype=torch.float64)
+
+    objective = AdaptiveSubset(DistributionMatching(), synthetic, Counted(), period=5, window=2)
+    said = {}
+    condense(
+        real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 10, 0), Uniform(4), objective,
+        torch.optim.SGD(synthetic.parameters(), 0.1), 0,
+        observe=lambda step: said.update({step.done: step.said["figures"][0][0]} if step.said else {}),
+    )  # fmt: skip
+    assert sorted(set(seen)) == [0, 1, 3, 4, 8, 9]
+    assert said == {2: 0.5, 5: 3.5, 10: 8.5}
+
+
+OPTIMIZERS = {
+    "momentum": lambda p: torch.optim.SGD(p, 0.5, 0.9),
+    "adam": lambda p: torch.optim.Adam(p, 0.1),
+    "weight decay": lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.5),
+}
+
+
+@over(OPTIMIZERS)
+@pytest.mark.parametrize("decoder", ["pixels", "multi-scale", "learnable", "codes x decoders"])
+def test_frozen_rows_are_the_same_to_the_bit_after_100_steps(part, decoder):
+    _, synthetic = made(decoder)
+    optimizer = part(list(synthetic.parameters()))
+    frozen = torch.tensor([0, 1, 3])
+
+    def steps(count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            synthetic().x.square().mean().backward()
+            with synthetic.held():
+                optimizer.step()
+                synthetic.clamp()
+
+    steps(3)  # so that there is momentum
+    synthetic.frozen.copy_(frozen)
+    with torch.no_grad():
+        before, bases = synthetic().x, synthetic.bases.clone()
+        ends = [0, *(synthetic(images=n).y.shape[1] for n in range(1, 5))]
+    steps(100)
+    with torch.no_grad():
+        after = synthetic().x
+    for c, n in enumerate(frozen.tolist()):
+        assert torch.equal(after[c, : ends[n]], before[c, : ends[n]])
+        assert (synthetic.bases[c, n:] != bases[c, n:]).any()
+
+
+def test_a_recipe_freezes_what_its_rule_says():
+    real = blobs()
+    images = []
+    recipe = DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.1))
+    recipe.condense(real, observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
+    frozen = torch.zeros(3, dtype=torch.long)
+    held = 0
+    for (said, after), (_, before) in zip(images[1:], images, strict=False):
+        for c, n in enumerate(frozen.tolist()):
+            assert torch.equal(after[c, :n], before[c, :n])
+            held += n
+        if said:
+            frozen = torch.tensor(said["frozen"])
+    assert held
+
+
+@over({"idc": IDC(ipc=1, net=TINY, multisize=MDC()), "dc": DC(ipc=1, net=TINY, multisize=MDC())})
+def test_one_image_has_no_smaller_sizes(part):
+    with pytest.raises(InputError, match="no smaller sizes"):
+        part.condense(blobs())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: MDC(fraction=0.6), "fraction must lie above 0"),
+        (lambda: MDC(period=0), "--period must be at least 1"),
+        (lambda: MDC(metric="loss"), "metric is 'loss'"),
+        (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
+        (lambda: KFS(decoder_classes=2, multisize=MDC()), "do not go together"),
+    ],
+)
+def test_bad_fields_are_refused(wrong, words):
+    with pytest.raises(InputError, match=words):
+        wrong()
+
+
+def test_outside_its_windows_it_asks_of_real_rows_what_its_base_asks():
+    _, synthetic = made()
+    base = DistributionMatching()
+    objective = AdaptiveSubset(base, synthetic, FeatureDistance(), period=5, window=1)
+    assert objective.of_real != base.of_real
+    objective.after()
+    assert objective.of_real == base.of_real
+
+
+def test_only_is_some_classes_of_a_batch():
+    batch = Batch(torch.arange(6.0).reshape(3, 2, 1, 1, 1), torch.arange(3)[:, None].expand(3, 2))
+    assert batch.only(slice(1, 2)).x.flatten().tolist() == [2, 3]
+    assert batch.only(slice(1, 2)).y.tolist() == [[1, 1]]
