@@ -18,7 +18,7 @@ FLOORS = [
     ["samplers", "objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
     ["recipes"],
-    ["running", "console", "sources"],
+    ["running", "console", "sources", "plots"],
     ["planning"],
     ["cli", "__main__"],
 ]

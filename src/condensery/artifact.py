@@ -71,12 +71,30 @@ class Condensed:
         """The network it was condensed with."""
         return Net(**self.recipe.get("net", {}))
 
-    def subset(self, ipc: int) -> "Condensed":
-        """The condensed set of the first `ipc` stored images of every class.
+    @property
+    def method(self) -> str:
+        """The recipe's name, and those of the methods that it was combined with."""
+        more = {"representative": "dream", "multisize": "mdc"}
+        return " + ".join([self.recipe["name"], *(name for field, name in more.items() if self.recipe.get(field))])
+
+    def subset(self, ipc: int | None = None, *, bytes: int | None = None) -> "Condensed":
+        """The condensed set of the first stored images of every class.
+
+        Arguments:
+            ipc: how many.
+            bytes: instead, as many as so many stored bytes hold, a shared decoder counted.
 
         Raises:
-            InputError: more images than are stored, or fewer than one.
+            InputError: more images than are stored, or fewer than one; none fits.
         """
+        if ipc is None and bytes is not None:
+            shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
+            each = (self.synthetic.bytes - shared) // self.ipc
+            ipc = min((bytes - shared) // each, self.ipc)
+            if ipc < 1:
+                raise InputError(f"{bytes} bytes hold no stored image a class; the smallest subset has {shared + each}")
+        elif ipc is None or bytes is not None:
+            raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
         if not 1 <= ipc <= self.ipc:
             raise InputError(f"a subset of {ipc} images a class was asked for; this set has 1 to {self.ipc}")
         kept = SyntheticSet(self.synthetic.bases.detach()[:, :ipc].clone(), self.space, self.synthetic.decoder)

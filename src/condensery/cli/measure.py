@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from condensery.data import Data
-    from condensery.evaluation import Comparison
+    from condensery.evaluation import Accuracy, Comparison
     from condensery.protocols import Named
     from condensery.synthetic import SyntheticSet
 
@@ -35,6 +35,8 @@ def evaluate_command(argv: list[str]) -> int:
     from condensery.evaluation import evaluate
 
     condensed = load(options.file)
+    if options.plot is not None:
+        writable(Path(options.plot), f"--plot {options.plot}")
     sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
@@ -45,6 +47,7 @@ def evaluate_command(argv: list[str]) -> int:
         log.warning(f"{options.file} was condensed from other training rows ({condensed.data['name']})")
     _warn_of_few(data)
     measuring, table, records = options.measuring, [], []
+    curves: dict[str, dict[int, Accuracy]] = {described(net): {} for net in nets}
     stored = "codes" if isinstance(condensed.synthetic.decoder, Factorized) else "ipc"
     for size, synthetic in sets.items():
         for net in nets:
@@ -52,14 +55,21 @@ def evaluate_command(argv: list[str]) -> int:
                 synthetic, data, net, protocol, measuring.repeats, measuring.seed,
                 lambda done, total: log.info(f"{done} of {total} networks measured"), _dtype(measuring),
             )  # fmt: skip
+            curves[described(net)][size] = reached
             table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": synthetic.floats})
     print_table(
-        f"{condensed.recipe['name']} on the {len(data.test)} test rows of {data.name}; "
+        f"{condensed.method} on the {len(data.test)} test rows of {data.name}; "
         f"mean ± std of {measuring.repeats} networks",
         ("network", "codes a class" if stored == "codes" else "images a class", "accuracy %", "protocol", "seconds"),
         table,
     )
+    if options.plot is not None:
+        from condensery import storage
+        from condensery.plots import size_curve
+
+        storage.write(Path(options.plot), size_curve(curves, f"{'codes' if stored == 'codes' else 'images'} a class"))
+        print(f"written: {options.plot}")
     _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
     return 0
 

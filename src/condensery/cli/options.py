@@ -75,6 +75,8 @@ class EvaluateOptions:
     """convnet, mlp (width 128); by default the network that the set was condensed with."""
     sizes: tuple[int, ...] = ()
     """Stored images (or codes) a class: measure the set's first so many; by default all of them."""
+    plot: str | None = None
+    """Write the curve of accuracy over sizes here (SVG)."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
 
 
@@ -106,6 +108,8 @@ class ShowOptions:
     """The condensed set, or the folder of its run."""
     png: str | None = None
     """Write its picture here: a row for every class; of codes x decoders, a block."""
+    trace: str | None = None
+    """Write here which subsets a multisize run learned, step by step (SVG)."""
 
 
 def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:

@@ -1,7 +1,7 @@
 """`show`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from condensery.cli.names import described
 from condensery.cli.options import ShowOptions, parse, writable
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["show_command"]
+
+PARTS = ("representative", "multisize")  # arguments of a recipe that are methods of their own
 
 
 def show_command(argv: list[str]) -> int:
@@ -21,7 +23,8 @@ def show_command(argv: list[str]) -> int:
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
     facts = {
-        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if not isinstance(v, dict)),
+        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *PARTS)),
+        **{name: _fields(condensed.recipe[name]) for name in PARTS if condensed.recipe.get(name)},
         "network": described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
@@ -43,6 +46,13 @@ def show_command(argv: list[str]) -> int:
         writable(Path(options.png), f"--png {options.png}")
         storage.write(Path(options.png), grid(synthetic))
         print(f"written: {options.png}")
+    if options.trace is not None:
+        from condensery import storage
+        from condensery.plots import subset_trace
+
+        writable(Path(options.trace), f"--trace {options.trace}")
+        storage.write(Path(options.trace), subset_trace(options.file))
+        print(f"written: {options.trace}")
     return 0
 
 
@@ -55,6 +65,10 @@ def _decoding(synthetic: "SyntheticSet") -> str:
     ]
     about = ", ".join([type(synthetic.decoder).__name__, *arguments])
     return f"{rows} rows a class, {channels}x{height}x{width} ({about})"
+
+
+def _fields(part: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in part.items())
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,0 +1,101 @@
+"""Plots as SVG, by matplotlib (`pip install condensery[plot]`)."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery.errors import InputError
+
+if TYPE_CHECKING:
+    from condensery.evaluation import Accuracy
+
+__all__ = ["size_curve", "subset_trace"]
+
+
+def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "images a class") -> bytes:
+    """Accuracy over the size of a subset, mean ± std, a line a curve: an SVG.
+
+    Arguments:
+        curves: the accuracy at every size, by the curve's name.
+        sizes: what is counted.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    figure, axes = _figure(1)
+    for name, by_size in curves.items():
+        x = sorted(by_size)
+        axes[0].errorbar(
+            x, [100 * by_size[n].mean for n in x], [100 * by_size[n].std for n in x], label=name, marker="o", capsize=3
+        )
+    axes[0].set_xlabel(sizes)
+    axes[0].set_ylabel("accuracy %")
+    axes[0].legend()
+    return _svg(figure)
+
+
+def subset_trace(run: str | Path) -> bytes:
+    """The most learnable subset of an MDC run, what was frozen, and the subsets' figures over its steps: an SVG.
+
+    Arguments:
+        run: its folder, of which `metrics.jsonl` is read.
+
+    Raises:
+        InputError: no such run, or one that chose no subset; matplotlib is not installed.
+
+    References:
+        MDC figure 5 and table 7.
+    """
+    said = _choices(Path(run) / "metrics.jsonl")
+    steps = [line["step"] for line in said]
+    figure, axes = _figure(2)
+    for name, style in (("subset", "-"), ("frozen", "--")):
+        low, high = ([extreme(line[name]) for line in said] for extreme in (min, max))
+        mean = [sum(line[name]) / len(line[name]) for line in said]
+        axes[0].step(steps, mean, style, where="post", label=f"{name}" if low == high else f"{name}, mean of classes")
+        if low != high:
+            axes[0].fill_between(steps, low, high, step="post", alpha=0.2)
+    axes[0].set_ylabel("images a class")
+    axes[0].legend()
+    figures = [[sum(column) / len(column) for column in zip(*line["figures"], strict=True)] for line in said]
+    for n, by_step in enumerate(zip(*figures, strict=True), 1):
+        axes[1].plot(steps, by_step, marker=".", label=f"first {n}")
+    axes[1].set_xlabel("steps")
+    axes[1].set_ylabel("figure of the subset")
+    if len(figures[0]) <= 20:
+        axes[1].legend(fontsize="x-small", ncols=2)
+    return _svg(figure)
+
+
+def _choices(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(f"{path.parent}: no {path.name} in it; give the folder of a run")
+    try:
+        lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+        said = [line for line in lines if "figures" in line]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a run's metrics ({error})") from error
+    if not said:
+        raise InputError(
+            f"{path.parent}: this run chose no subset; a recipe with --multisize does (condensery run mdc)"
+        )
+    return said
+
+
+def _figure(rows: int) -> tuple[Any, Any]:
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise InputError("plots need matplotlib: pip install 'condensery[plot]'") from None
+    matplotlib.rcParams["svg.hashsalt"] = "condensery"  # the same plot, the same bytes
+    figure = Figure(figsize=(7, 3.5 * rows), layout="constrained")
+    return figure, figure.subplots(rows, squeeze=False)[:, 0]
+
+
+def _svg(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
