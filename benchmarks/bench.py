@@ -4,11 +4,13 @@
              each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
     embeddings  the same for DM's and KFS's matches. 10 minutes.
     scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 30 minutes.
+    multisize  IDC's steps with and without MDC, 1x28x28, 10 images a class: one period, figures and all. 10 minutes.
     plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
 
 Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,9 @@ from torch.nn import functional as F
 
 from condensery import storage
 from condensery.checkpoint import environment
+from condensery.condensing import Step
+from condensery.data import RealSet
+from condensery.recipes import IDC, MDC
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "bench"
@@ -127,6 +133,41 @@ PLANNED = {
 }
 
 
+def multisize() -> list[dict[str, Any]]:
+    """Seconds of a period's steps of each run, alternating in one process; the first period compiles and warms up."""
+    images, labels = torch.rand(2560, 1, 28, 28), torch.arange(10).repeat_interleave(256)
+    real = RealSet.measured(images, labels, 10)
+    base = replace(IDC.quick(), ipc=10, outer_steps=6)
+    recipes = {"idc": base, "idc + mdc": replace(base, multisize=MDC.quick())}
+    period = round(0.1 * base.steps)
+    runs: dict[str, list[float]] = {name: [] for name in recipes}
+    for _ in range(ROUNDS):
+        for name, recipe in recipes.items():
+            runs[name].append(_seconds_of_steps(recipe, real, period, 2 * period))
+    ratios = [m / b for b, m in zip(runs["idc"], runs["idc + mdc"], strict=True)]
+    row = {"steps": period, "seconds": {name: [round(s, 2) for s in times] for name, times in runs.items()},
+           "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios]}  # fmt: skip
+    print(row, flush=True)
+    return [row]
+
+
+class _Enough(Exception):
+    pass
+
+
+def _seconds_of_steps(recipe: Any, real: RealSet, first: int, last: int) -> float:
+    moments: dict[int, float] = {}
+
+    def observe(step: Step) -> None:
+        moments[step.done] = time.perf_counter()
+        if step.done == last:
+            raise _Enough
+
+    with contextlib.suppress(_Enough):
+        recipe.condense(real, observe=observe)
+    return moments[last] - moments[first]
+
+
 def plan() -> list[dict[str, Any]]:
     rows = []
     for name, words in PLANNED.items():
@@ -162,7 +203,7 @@ def peak_convolution() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "plan": plan
+    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "multisize": multisize, "plan": plan
 }  # fmt: skip
 
 

@@ -4,9 +4,10 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from statistics import fmean, median
 
 ROOT = Path(__file__).parent.parent
-FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md")), ROOT / "README.md")
+FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md", "multisize.md")), ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
 METHODS = ("random", "herding", "dc", "dsa", "dm", "idc-i", "idc", "kfs", "whole")
 
@@ -120,6 +121,32 @@ def kfs_figure7() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def mdc_table1(part: str) -> str:
+    """Accuracy at every size, a line a method, with the paper's for CIFAR-10."""
+    rows = {(r["method"], r["size"]): r for r in results("mdc_table1") if r["dataset"] == part}
+    sizes, names = sorted({size for _, size in rows}), list(dict.fromkeys(method for method, _ in rows))
+    lines = []
+    for method in names:
+        mine = [rows[method, size] for size in sizes if (method, size) in rows]
+        lines.append(
+            [method, *(percent(r) for r in mine), f"{100 * fmean(r['accuracy'] for r in mine):.1f}",
+             *((f"{' / '.join(str(r['paper']) for r in mine)}", f"{fmean(r['paper'] for r in mine):.1f}")
+               if mine[0]["paper"] else ("-", "-")),
+             str(mine[0]["n"]), f"{mine[0]['condense_seconds']:.0f} s", mine[0]["commit"][:7]]
+        )  # fmt: skip
+    head = ["", *map(str, sizes), "average", "paper, CIFAR-10", "average", "n", "condensing", "commit"]
+    return table(head, lines) if lines else "No figures yet."
+
+
+def bench_multisize() -> str:
+    rows = results("bench/multisize")
+    lines = [
+        [str(r["steps"]), *(f"{median(r['seconds'][name]):.1f} s" for name in ("idc", "idc + mdc")), str(r["ratio"])]
+        for r in rows
+    ]
+    return table(["steps", "IDC", "IDC + MDC", "ratio"], lines) if lines else "No figures yet."
+
+
 def precision() -> str:
     head = ["method", "condensed in", "networks trained in", "accuracy", "n", "protocol", "condensing", "commit"]
     lines = [
@@ -196,11 +223,12 @@ PARTS = {
     make.__name__: make
     for make in (
         dc_table1, idc_table10, idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
-        bench_plan,
+        bench_plan, bench_multisize,
     )
 }  # fmt: skip
 QUESTIONS = ("diversity", "encoder", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows",
              "rates", "pretraining")  # fmt: skip
+PARTS |= {f"mdc_table1 {part}": partial(mdc_table1, part) for part in ("FashionMNIST", "FashionMNIST-validation")}
 PARTS |= {f"kfs {question}": partial(kfs_choices, question) for question in QUESTIONS}
 
 
