@@ -86,6 +86,10 @@ LEARNED = {
     "dc multisize": DC(
         ipc=3, outer_steps=2, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.3, class_wise=True)
     ),
+    "dc soft labels": DC(
+        ipc=2, outer_steps=3, network_epochs=1, real_rows=6, net=TINY, learn="both", multisize=MDC(fraction=0.3)
+    ),
+    "ld": DC(ipc=2, init="real", outer_steps=3, network_epochs=1, real_rows=6, net=TINY, learn="labels"),
     "dsa 2": DSA(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, lr=0.1, net=TINY),
     **{
         f"idc {name}": IDC(

@@ -97,13 +97,15 @@ class Condensed:
             raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
         if not 1 <= ipc <= self.ipc:
             raise InputError(f"a subset of {ipc} images a class was asked for; this set has 1 to {self.ipc}")
-        kept = SyntheticSet(self.synthetic.bases.detach()[:, :ipc].clone(), self.space, self.synthetic.decoder)
+        whole = self.synthetic
+        labels = None if whole.labels is None else whole.labels.detach()[:, :ipc].clone()
+        kept = SyntheticSet(whole.bases.detach()[:, :ipc].clone(), self.space, whole.decoder, labels)
         return replace(self, synthetic=kept)
 
     def tensors(
         self, ipc: int | None = None, space: Literal["normalised", "unit", "uint8"] = "normalised"
     ) -> tuple[Tensor, Tensor]:
-        """Decoded rows (N, channels, height, width) and labels (N,).
+        """Decoded rows (N, channels, height, width) and labels (N,), or learned label probabilities (N, classes).
 
         Arguments:
             ipc: only the first stored images of every class.
@@ -122,7 +124,7 @@ class Condensed:
             x = self.space.uint8(x)
         elif space == "unit":
             x = self.space.unit(x).clamp(0, 1)
-        return x, y.clone()
+        return x, y.detach().clone()
 
     def dataset(self, ipc: int | None = None) -> TensorDataset:
         """A torch `Dataset` of (normalised row, label); wrap it in a `DataLoader` and train any network."""
@@ -222,7 +224,10 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
     Net(**head["recipe"].get("net", {}))
     if tuple(bases.shape[2:]) != decoder.base_shape(tuple(head["shape"])) or len(bases) != len(head["class_names"]):
         raise ValueError(f"bases of shape {tuple(bases.shape)}")
-    synthetic = SyntheticSet(bases, space, decoder)
+    labels = tensors.get("labels")
+    if labels is not None and labels.shape != (*bases.shape[:2], len(bases)):
+        raise ValueError(f"labels of shape {tuple(labels.shape)}")
+    synthetic = SyntheticSet(bases, space, decoder, labels)
     synthetic.load_state_dict(tensors)
     with torch.no_grad():
         x = synthetic(range(1)).x

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import log
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from condensery.errors import InputError
 from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 
-__all__ = ["SyntheticSet", "noise", "random_real"]
+__all__ = ["SyntheticSet", "noise", "one_sided", "random_real"]
 
 
 class SyntheticSet(nn.Module):
@@ -22,11 +23,13 @@ class SyntheticSet(nn.Module):
         bases: shape `(C, ipc, *base_shape)`, in the stored pixel space.
         decoder: base to rows; `Pixels` where an image is stored as it is.
         space: the stored pixel space and the statistics that normalise it.
+        labels: where labels are learned too, the logits (C, ipc, K) of every base's; None: its class.
     """
 
-    def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None):
+    def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None):
         super().__init__()
         self.bases = nn.Parameter(bases)
+        self.labels = None if labels is None else nn.Parameter(labels)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
         self.space = space
         self.frozen = torch.zeros(len(bases), dtype=torch.long)
@@ -37,13 +40,15 @@ class SyntheticSet(nn.Module):
         return f"{self.classes} classes, {self.ipc} stored images a class, {self.floats} floats"
 
     @classmethod
-    def from_rows(cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None) -> "SyntheticSet":
+    def from_rows(
+        cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None
+    ) -> "SyntheticSet":
         """The set whose bases are those of normalised `rows`.
 
         Arguments:
             rows: (C, decoder.initial_rows(ipc), channels, height, width); those of another synthetic set, say, which
                 multi-formation then shrinks after the fact (IDC's baseline of post-downsampling).
-            space, decoder: the set's.
+            space, decoder, labels: the set's.
 
         Raises:
             InputError: the decoder cannot make rows of this shape, or not so many.
@@ -51,17 +56,22 @@ class SyntheticSet(nn.Module):
         decoder = decoder or Pixels()
         channels, height, width = rows.shape[2:]
         decoder.base_shape((channels, height, width))
-        return cls(decoder.encode(space.encode(rows)), space, decoder)
+        return cls(decoder.encode(space.encode(rows)), space, decoder, labels)
 
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
         """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
 
         Returns:
-            x (C', N, channels, height, width) and y (C', N), the N rows of a class base after base.
+            x (C', N, channels, height, width) and y (C', N), the N rows of a class base after base, with learned
+            labels (C', N, K) where the set has them.
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
         x = self.space.decode(self.decoder(self.bases[ids, :images]))
-        return Batch(x, ids[:, None].expand(x.shape[:2]))
+        y = ids[:, None].expand(x.shape[:2])
+        if self.labels is None:
+            return Batch(x, y)
+        logits = self.labels[ids, :images]
+        return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
     @torch.no_grad()
     def clamp(self) -> None:
@@ -78,11 +88,13 @@ class SyntheticSet(nn.Module):
         if not mask.any():
             yield
             return
-        bases, decoder = self.bases.detach()[mask], [p.detach().clone() for p in self.decoder.parameters()]
+        by_base = [p for p in (self.bases, self.labels) if p is not None]
+        before = [p.detach()[mask] for p in by_base], [p.detach().clone() for p in self.decoder.parameters()]
         yield
         with torch.no_grad():
-            self.bases[mask] = bases
-            for parameter, kept in zip(self.decoder.parameters(), decoder, strict=True):
+            for parameter, kept in zip(by_base, before[0], strict=True):
+                parameter[mask] = kept
+            for parameter, kept in zip(self.decoder.parameters(), before[1], strict=True):
                 parameter.copy_(kept)
 
     @property
@@ -97,8 +109,9 @@ class SyntheticSet(nn.Module):
 
     @property
     def floats(self) -> int:
-        """Everything stored, decoder included: the budget is counted, not claimed."""
-        return self.bases.numel() + self.decoder.floats
+        """Everything stored, decoder and learned labels included: the budget is counted, not claimed."""
+        labels = 0 if self.labels is None else self.labels.numel()
+        return self.bases.numel() + labels + self.decoder.floats
 
     @property
     def bytes(self) -> int:
@@ -132,6 +145,12 @@ def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = No
     check_ipc(real, ipc)
     rows = decoder.initial_rows(ipc) if decoder else ipc
     return real.sample(rows, range(real.classes), lambda c: rng(seed, "random real", c)).x
+
+
+def one_sided(classes: int, ipc: int, like: Tensor, own: float = 0.9) -> Tensor:
+    """Logits (C, ipc, C) of labels that are their class with probability `own`, and any other one alike."""
+    logits = torch.eye(classes, device=like.device, dtype=like.dtype) * log(own * (classes - 1) / (1 - own))
+    return logits[:, None].repeat(1, ipc, 1)
 
 
 def check_ipc(real: RealSet, ipc: int) -> None:

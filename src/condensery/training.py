@@ -33,7 +33,9 @@ class TensorRows:
 
     def __init__(self, batch: Batch, device: torch.device | None = None, dtype: torch.dtype | None = None):
         x, y = batch.flat()
-        self.x, self.y = x.detach().to(device, dtype), y.to(device)
+        self.x, self.y = x.detach().to(device, dtype), y.detach().to(device)
+        if y.is_floating_point():
+            self.y = self.y.to(self.x.dtype)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -158,7 +160,7 @@ def _by_passes(
 ) -> tuple[Tensor, Tensor]:
     """The same by passes."""
     made, state = passes(network, dtype), dict(network.named_parameters())
-    targets = F.one_hot(y, network(x[:1]).shape[1]).to(x.dtype)
+    targets = y if y.is_floating_point() else F.one_hot(y, network(x[:1]).shape[1]).to(x.dtype)
     if cut:
         targets = cut.share * targets + (1 - cut.share) * targets[cut.order.to(y.device)]
     weight = x.new_full((len(x),), 1 / len(x))

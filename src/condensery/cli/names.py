@@ -28,6 +28,8 @@ RECIPES: dict[str, Any] = {
     "kfs:quick": KFS.quick(),
     "kfs:imagenet10": KFS.imagenet(),
     "kfs:continual": KFS.continual(),
+    "ld": DC(init="real", learn="labels"),
+    "ld:quick": replace(DC.quick(), learn="labels"),
     "dream": IDC(real_rows=128, representative=DREAM()),
     "dream:quick": replace(IDC.quick(), representative=DREAM(candidates=256)),
     "mdc": IDC(multisize=MDC()),

@@ -23,26 +23,33 @@ class Batch:
     Arguments:
         x: normalised rows, shape (C, n, channels, height, width).
         y: class ids, shape (C, n), int64.
+        soft: learned label probabilities, shape (C, n, K), where rows have them; they are then trained on, not `y`.
     """
 
     x: Tensor
     y: Tensor
+    soft: Tensor | None = None
+
+    @property
+    def labels(self) -> Tensor:
+        """What rows are trained on: class ids (C, n), or probabilities (C, n, K)."""
+        return self.y if self.soft is None else self.soft
 
     def rows(self, index: slice) -> "Batch":
         """The rows at `index` of every class."""
-        return Batch(self.x[:, index], self.y[:, index])
+        return Batch(self.x[:, index], self.y[:, index], None if self.soft is None else self.soft[:, index])
 
     def only(self, classes: slice) -> "Batch":
         """All rows of some of the classes."""
-        return Batch(self.x[classes], self.y[classes])
+        return Batch(self.x[classes], self.y[classes], None if self.soft is None else self.soft[classes])
 
     def map(self, f: Callable[[Tensor], Tensor]) -> "Batch":
         """`f` applied to the rows; labels stay."""
-        return Batch(f(self.x), self.y)
+        return replace(self, x=f(self.x))
 
     def flat(self) -> tuple[Tensor, Tensor]:
-        """Rows (C * n, channels, height, width) and labels (C * n,), class after class."""
-        return self.x.flatten(0, 1), self.y.flatten(0, 1)
+        """Rows (C * n, channels, height, width) and labels (C * n,) or (C * n, K), class after class."""
+        return self.x.flatten(0, 1), self.labels.flatten(0, 1)
 
 
 class _Rows:

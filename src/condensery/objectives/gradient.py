@@ -93,7 +93,8 @@ class GradientMatching(Objective):
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        if mode() == "plain":
+        learned = batch.soft is not None and batch.soft.requires_grad  # the passes know the slope in the rows alone
+        if mode() == "plain" or learned:
             return by_autograd(point, matched, batch, weight, dtype, self.chunk)
         return _by_passes(point, matched, batch, weight, dtype, self.chunk, fill)
 
@@ -104,9 +105,10 @@ def by_autograd(
     """Written to be read: gradients of gradients by autograd alone (`create_graph=True`); the oracle of the passes."""
     params = {k: p.detach().to(dtype).requires_grad_(k in matched) for k, p in point.params.items()}
     leaves = [params[name] for name in matched]
-    differentiable, chunk = batch.x.requires_grad, chunk or rows_at_once(batch.x.device)
+    differentiable = batch.x.requires_grad or batch.labels.requires_grad
+    chunk = chunk or rows_at_once(batch.x.device)
     by_class = []
-    for x, y, w in zip(batch.x, batch.y, weight, strict=True):
+    for x, y, w in zip(batch.x, batch.labels, weight, strict=True):
         total = [torch.zeros_like(p, dtype=weight.dtype) for p in leaves]
         for rows, labels, part in zip(x.split(chunk), y.split(chunk), w.split(chunk), strict=True):
             logits = point.logits(rows.to(dtype), params).to(weight.dtype)
@@ -130,7 +132,7 @@ def _by_passes(
     made = passes(point.network, dtype)
     with torch.no_grad():
         outputs = point.logits(batch.x[:1, 0]).shape[1]
-    targets = F.one_hot(batch.y, outputs).to(weight.dtype)
+    targets = (F.one_hot(batch.y, outputs) if batch.soft is None else batch.soft.detach()).to(weight.dtype)
     size = fill or evenly(batch.y.shape[1], chunk or made.rows)
     gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), size)
     return list(gradients)

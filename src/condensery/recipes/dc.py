@@ -66,13 +66,20 @@ class DC:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
+    learn: Literal["images", "labels", "both"] = "images"
+    """What is learned: images, each of its class; soft labels of fixed images (label distillation); or both."""
+    labels_lr: float = 1.0
+    """Learning rate of soft labels' logits."""
     multisize: MDC | None = None
     """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
-        at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
+        at_least(
+            0, network_epochs=self.network_epochs, lr=self.lr, labels_lr=self.labels_lr, momentum=self.momentum,
+            network_lr=self.network_lr,
+        )  # fmt: skip
 
     @classmethod
     def quick(cls) -> "DC":
@@ -119,12 +126,14 @@ class DC:
         from condensery.networks import build
         from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnSynthetic
-        from condensery.synthetic import SyntheticSet, noise, random_real
+        from condensery.synthetic import SyntheticSet, noise, one_sided, random_real
         from condensery.training import SGD
 
         real, held = held_out(self.multisize, real, self.seed)
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
-        synthetic = SyntheticSet.from_rows(images, real.space)
+        labels = None if self.learn == "images" else one_sided(real.classes, self.ipc, images)
+        synthetic = SyntheticSet.from_rows(images, real.space, labels=labels)
+        synthetic.bases.requires_grad_(self.learn != "labels")
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         schedule = TrainedOnSynthetic(
             network,
@@ -138,7 +147,10 @@ class DC:
             getattr(distances, self.distance), getattr(objectives, self.match), real_dtype=named(self.real_dtype)
         )
         objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
+        groups = [{"params": [synthetic.bases], "lr": self.lr}] if self.learn != "labels" else []
+        if synthetic.labels is not None:
+            groups.append({"params": [synthetic.labels], "lr": self.labels_lr})
+        optimizer = torch.optim.SGD(groups, self.lr, self.momentum)
         sampler = Uniform(self.real_rows)
         return condense(
             real,
