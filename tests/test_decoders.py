@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from lists import seeded
 from torch.nn import functional as F
 
-from condensery.decoders import Bound, Learnable, MultiScale, Uniform, bound
+from condensery.decoders import Bound, Learnable, MultiScale, Uniform, bound, from_cell_major
 from condensery.errors import InputError
 from condensery.pixels import PixelSpace
+from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet, random_real
 
 SIZES = {"channels": st.sampled_from([1, 3]), "height": st.integers(4, 16), "width": st.integers(4, 16)}
@@ -169,3 +170,12 @@ def test_post_downsampling_stores_a_finished_set_in_fewer_pixels():
 def test_a_factor_out_of_reason_is_refused(make, factor):
     with pytest.raises(InputError, match="1 to 32"):
         make(factor)
+
+
+def test_a_set_counted_cell_by_cell_can_be_laid_out_image_by_image():
+    bases = torch.randn(2, 3, 1, 6, 8, generator=rng(0)).double()
+    rows = Uniform(2)(bases)
+    by_cell = rows.unflatten(1, (3, 4)).transpose(1, 2).flatten(1, 2)
+    assert torch.equal(Uniform(2)(from_cell_major(bases, 2)), by_cell)
+    with pytest.raises(InputError, match="does not divide"):
+        from_cell_major(bases, 4)

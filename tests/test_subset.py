@@ -243,3 +243,16 @@ def test_only_is_some_classes_of_a_batch():
     batch = Batch(torch.arange(6.0).reshape(3, 2, 1, 1, 1), torch.arange(3)[:, None].expand(3, 2))
     assert batch.only(slice(1, 2)).x.flatten().tolist() == [2, 3]
     assert batch.only(slice(1, 2)).y.tolist() == [[1, 1]]
+
+
+def test_learned_labels_freeze_with_their_images():
+    real = blobs()
+    rows_, labels = noise(real, 3, 0), torch.zeros(3, 3, 3, dtype=torch.float64)
+    synthetic = SyntheticSet.from_rows(rows_, real.space, labels=labels)
+    synthetic.frozen.fill_(2)
+    with synthetic.held(), torch.no_grad():
+        synthetic.labels += 1
+        synthetic.bases += 1
+    assert (synthetic.labels[:, :2] == 0).all()
+    assert (synthetic.labels[:, 2:] == 1).all()
+    assert torch.equal(synthetic.bases[:, :2], rows_[:, :2])

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from condensery.decoders.decoder import Decoder
 from condensery.errors import InputError
 
-__all__ = ["Bound", "Learnable", "MultiScale", "Uniform", "bound"]
+__all__ = ["Bound", "Learnable", "MultiScale", "Uniform", "bound", "from_cell_major"]
 
 Factors = tuple[int, int]
 
@@ -203,6 +203,27 @@ class Bound(Decoder):
         groups = self._groups(bases.shape[1])
         parts = bases.split([n for _, n in groups], dim=1)
         return torch.cat([uniform(part) for (uniform, _), part in zip(groups, parts, strict=True)], dim=1)
+
+
+def from_cell_major(bases: Tensor, factor: int) -> Tensor:
+    """Stored images laid out anew, for sets whose rows were counted cell by cell: the first cells of all images, then
+    the second ones.
+
+    Such are the subsets of MDC's released program. The first n · factor² of its rows are the rows of the first n images
+    here.
+
+    Arguments:
+        bases: (C, n, channels, height, width), cut into cells by `Uniform(factor)`.
+
+    Raises:
+        InputError: the factor does not divide the sides, so that cells differ in size.
+    """
+    n, (height, width) = bases.shape[1], bases.shape[-2:]
+    if height % factor or width % factor:
+        raise InputError(f"factor {factor} does not divide {height}x{width}: cells of other sizes cannot change places")
+    cells = _cells(bases, (factor, factor), 0.0).unflatten(1, (n, -1)).transpose(1, 2).flatten(1, 2)
+    grid = cells.unflatten(1, (n, factor, factor))  # (C, n, down, across, channels, s, t)
+    return grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
 
 def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:

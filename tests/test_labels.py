@@ -1,0 +1,99 @@
+"""Learned labels: counted, carried, trained on."""
+
+import pytest
+import torch
+from conftest import blobs
+from lists import LEARNED, TINY
+from torch.nn import functional as F
+
+from condensery.artifact import Condensed, load, save
+from condensery.augment import CutMix
+from condensery.compiling import during
+from condensery.data import Batch
+from condensery.errors import InputError
+from condensery.networks import build, initial
+from condensery.objectives import GradientMatching
+from condensery.randomness import rng
+from condensery.synthetic import SyntheticSet, one_sided
+from condensery.training import SGD, TensorRows, fit
+
+
+def labelled(ipc=3):
+    real = blobs()
+    rows = real.sample(ipc, range(3), lambda c: rng(0, c)).x
+    labels = one_sided(3, ipc, rows) + torch.randn(3, ipc, 3, generator=rng(1)).double()
+    return real, SyntheticSet.from_rows(rows, real.space, labels=labels)
+
+
+def hard(batch):
+    """The same rows whose labels are probabilities of 0 and 1."""
+    return Batch(batch.x, batch.y, F.one_hot(batch.y, 3).to(batch.x.dtype))
+
+
+def test_labels_start_on_the_side_of_their_class():
+    labels = one_sided(4, 2, torch.zeros(1)).softmax(2)
+    assert torch.allclose(labels[1, 0], torch.tensor([1 / 30, 0.9, 1 / 30, 1 / 30]))
+
+
+@pytest.mark.parametrize("mode", ["plain", "passes"])
+def test_sure_labels_are_classes(mode):
+    real = blobs()
+    point, batch = initial(build(TINY, real.shape, 3).double(), rng(0)), real.sample(4, range(3), lambda c: rng(0, c))
+    with during(mode):
+        objective = GradientMatching()
+        said = [objective.statistic(point, b) for b in (batch, hard(batch))]
+        for a, b in zip(*said, strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
+        how, mix = SGD(0.1, batch_size=5), CutMix(1.0)
+        trained = [fit(point, TensorRows(b), how, 4, 0, ("labels",), mix=mix).params for b in (batch, hard(batch))]
+    for name in trained[0]:
+        assert torch.allclose(trained[0][name], trained[1][name], atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["plain", "passes"])
+def test_the_slope_reaches_images_and_labels(mode):
+    real, synthetic = labelled()
+    point = initial(build(TINY, real.shape, 3).double(), rng(0))
+    objective = GradientMatching()
+    target = objective.target(point, real.sample(4, range(3), lambda c: rng(1, c)))
+
+    def loss(logits):
+        soft = logits.softmax(2)
+        return objective.loss(point, Batch(synthetic().x, synthetic().y, soft), target).sum()
+
+    with during(mode):
+        loss(synthetic.labels).backward()
+    step = torch.randn(synthetic.labels.shape, generator=rng(2)).double()
+    with torch.no_grad():
+        change = (loss(synthetic.labels + 1e-6 * step) - loss(synthetic.labels - 1e-6 * step)) / 2e-6
+    assert torch.allclose(change, (synthetic.labels.grad * step).sum(), rtol=1e-4)
+    assert synthetic.bases.grad.abs().sum() > 0
+
+
+def test_labels_are_counted_carried_and_cut(tmp_path):
+    real, synthetic = labelled()
+    assert synthetic.floats == 3 * 3 * (64 + 3)
+    about = {"name": "blobs", "fingerprint": real.fingerprint, "rows": len(real)}
+    kept = load(save(tmp_path / "s.safetensors", Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about)))
+    with torch.no_grad():
+        assert torch.equal(kept.synthetic().labels, synthetic().labels)
+    x, y = kept.subset(2).tensors()
+    assert x.shape[0] == y.shape[0] == 6
+    assert torch.allclose(y.sum(1), torch.ones(6, dtype=y.dtype))
+    assert torch.equal(y[2:4], synthetic().labels[1, :2].detach())
+    assert kept.subset(bytes=2 * 3 * 67 * 8).ipc == 2
+    assert kept.subset(bytes=3 * 3 * 67 * 8 - 1).ipc == 2
+    with pytest.raises(InputError, match="hold no stored image"):
+        kept.subset(bytes=100)
+    with pytest.raises(InputError, match="give one of them"):
+        kept.subset()
+
+
+def test_label_distillation_moves_labels_alone():
+    real, recipe = blobs(), LEARNED["ld"]
+    synthetic = recipe.condense(real)
+    flat = real.read(slice(None)).flatten(1)
+    with torch.no_grad():
+        rows = synthetic().x.flatten(2)
+    assert all((flat == row).all(1).any() for row in rows.flatten(0, 1))
+    assert not torch.allclose(synthetic.labels, one_sided(3, 2, synthetic.bases))
