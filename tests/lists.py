@@ -89,7 +89,9 @@ LEARNED = {
     "dc soft labels": DC(
         ipc=2, outer_steps=3, network_epochs=1, real_rows=6, net=TINY, learn="both", multisize=MDC(fraction=0.3)
     ),
-    "ld": DC(ipc=2, init="real", outer_steps=3, network_epochs=1, real_rows=6, net=TINY, learn="labels"),
+    "ld": DC(
+        ipc=2, init="real", outer_steps=3, network_epochs=0, real_rows=6, net=TINY, learn="labels", labels_lr=10.0
+    ),
     "dsa 2": DSA(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, lr=0.1, net=TINY),
     **{
         f"idc {name}": IDC(

@@ -35,7 +35,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(part):
 def test_what_is_learned_matches_better_than_what_it_started_from(part):
     """At the same points, on the same real rows, with the same changes of both, as images that stay as they were."""
     losses = {}
-    rates = [name for name in asdict(part) if name == "lr" or name in ("codes_lr", "decoders_lr")]
+    rates = [name for name in asdict(part) if name == "lr" or name in ("codes_lr", "decoders_lr", "labels_lr")]
     for still in (False, True):
         recipe = replace(part, **{"outer_steps" if hasattr(part, "outer_steps") else "steps": 20})
         recipe = replace(recipe, **dict.fromkeys(rates, 0.0)) if still else recipe

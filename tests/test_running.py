@@ -18,6 +18,7 @@ from condensery.checkpoint import Interrupted
 from condensery.data import digits
 from condensery.errors import InputError, RunError
 from condensery.net import Net
+from condensery.recipes import DREAM, MDC
 from condensery.running import run
 
 COMMAND = [
@@ -46,10 +47,9 @@ def test_a_run_leaves_its_records_and_is_not_done_twice(part, tmp_path):
     assert {"condensed.safetensors", "recipe.toml", "run.json", "previews"} <= files
     assert "checkpoint.safetensors" not in files
     written = tomllib.loads((out / "recipe.toml").read_text())
-    assert (
-        type(recipe)(**{k: v for k, v in written.items() if k not in ("name", "net")}, net=Net(**written["net"]))
-        == recipe
-    )
+    nested = {"net": Net, "multisize": MDC, "representative": DREAM}
+    fields = {k: nested[k](**v) if k in nested else v for k, v in written.items() if k != "name"}
+    assert type(recipe)(**fields) == recipe
     record = json.loads((out / "run.json").read_text())
     assert record["floats"] == done.floats
     assert record["seconds"] > 0
