@@ -14,6 +14,9 @@ are kept in `runs/mdc_table1/`; cells are not done twice.
     compare     ... chosen, nothing frozen (table 3, row 3)
     gradients, accuracy, class-wise
                 other ways to choose (table 5, appendix B.6)
+    LFS, LBS    C made smaller without the real images (Slimmable, after its abstract: its text is not with us).
+                LFS, free of learning: of each class's rows the n principal components, from which all rows are put together again;
+                LBS, by learning: size after size, the next one condensed from the rows of the last
     kfs C, kfs  codes x decoders of as many bytes as 10 images, cut to those of fewer; the same with MDC
 
 `PAPER` has the paper's figures for CIFAR-10 at these sizes.
@@ -32,7 +35,7 @@ from record import ROOT, Table
 from condensery import protocols
 from condensery.artifact import Condensed
 from condensery.compiling import during
-from condensery.data import Data, fashion_mnist
+from condensery.data import Data, RealSet, fashion_mnist
 from condensery.evaluation import evaluate
 from condensery.net import Net
 from condensery.recipes import IDC, KFS, MDC
@@ -84,6 +87,17 @@ def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, floa
         first = ones[0][0].synthetic
         for size in SIZES:
             yield size, SyntheticSet(bases[:, :size], first.space, first.decoder), replace(BASE, ipc=1), seconds
+    elif method == "LFS":
+        whole, seconds = made(BASE, data, "C")
+        for size in SIZES:
+            yield size, slimmed(whole, size), BASE, seconds
+    elif method == "LBS":
+        last, total = made(BASE, data, "C")
+        yield 10, last.synthetic, BASE, total
+        for size in (5, 2, 1):
+            recipe = replace(BASE, ipc=size)
+            last, seconds = made(recipe, as_data(last, data), f"LBS-{size}")
+            yield size, last.synthetic, recipe, (total := total + seconds)
     else:
         recipe = VARIANTS[method]
         condensed, seconds = made(recipe, data, method.replace(" ", "-"))
@@ -92,11 +106,28 @@ def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, floa
             yield size, condensed.subset(bytes=size * image).synthetic, recipe, seconds
 
 
+def slimmed(whole: Condensed, size: int) -> SyntheticSet:
+    """All rows of a set, made of `size` principal components a class; what is stored is these, and a factor a row."""
+    with torch.no_grad():
+        x = whole.synthetic().x
+    left, scales, right = torch.linalg.svd(x.flatten(2), full_matrices=False)
+    rows = (left[..., :size] * scales[:, None, :size]) @ right[:, :size]
+    return SyntheticSet.from_rows(rows.reshape(x.shape), replace(whole.space, stored="normalised"))
+
+
+def as_data(condensed: Condensed, data: Data) -> Data:
+    """A condensed set's rows in place of real ones."""
+    x, y = condensed.tensors(space="unit")
+    return replace(
+        data, name=f"{data.name}-{condensed.ipc}", train=RealSet(x, y, len(data.class_names), condensed.space)
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
-    known = ["A", "B", *VARIANTS]
+    known = ["A", "B", "LFS", "LBS", *VARIANTS]
     parser.add_argument("--methods", nargs="+", choices=known, default=["C", "mdc", "A", "B"])
     given = parser.parse_args()
     table = Table("mdc_table1", "MDC, tables 1, 3 and 5: FashionMNIST, up to 10 images a class, width 64")
@@ -114,7 +145,10 @@ def main() -> None:
                 reached = evaluate(synthetic, data, NET, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
             table.add(
                 data, reached, {"name": recipe.name, **asdict(recipe)}, seconds,
-                dataset=data.name, method=method, size=size, floats=synthetic.floats,
+                dataset=data.name, method=method, size=size,
+                floats=synthetic.floats if method != "LFS" else synthetic.classes * size * (
+                    synthetic.ipc + data.train.images[0].numel()
+                ),
                 paper=PAPER[method][SIZES.index(size)] if method in PAPER else None,
             )  # fmt: skip
 
