@@ -15,8 +15,8 @@ are kept in `runs/mdc_table1/`; cells are not done twice.
     gradients, accuracy, class-wise
                 other ways to choose (table 5, appendix B.6)
     LFS, LBS    C made smaller without the real images (Slimmable, after its abstract: its text is not with us).
-                LFS, free of learning: of each class's rows the n principal components, from which all rows are put together again;
-                LBS, by learning: size after size, the next one condensed from the rows of the last
+                LFS, free of learning: n principal components of each class's rows, and all rows put together from
+                them; LBS, by learning: size after size, the next one condensed from the rows of the last
     kfs C, kfs  codes x decoders of as many bytes as 10 images, cut to those of fewer; the same with MDC
 
 `PAPER` has the paper's figures for CIFAR-10 at these sizes.

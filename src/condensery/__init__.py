@@ -27,7 +27,9 @@ _HOME = {
     "condensery.net": ("Net",),
     "condensery.planning": ("Plan", "plan"),
     "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"),
-    "condensery.recipes": ("DC", "DM", "DSA", "IDC", "KFS", "Forgetting", "Herding", "KCenter", "Random"),
+    "condensery.recipes": (
+        "DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random",
+    ),
     "condensery.running": ("run",),
     "condensery.synthetic": ("SyntheticSet",),
 }  # fmt: skip
