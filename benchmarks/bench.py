@@ -139,7 +139,7 @@ def multisize() -> list[dict[str, Any]]:
     real = RealSet.measured(images, labels, 10)
     base = replace(IDC.quick(), ipc=10, outer_steps=6)
     recipes = {"idc": base, "idc + mdc": replace(base, multisize=MDC.quick())}
-    period = round(0.1 * base.steps)
+    period = base.inner_steps  # 0.1 of the 6 restarts are less than one
     runs: dict[str, list[float]] = {name: [] for name in recipes}
     for _ in range(ROUNDS):
         for name, recipe in recipes.items():

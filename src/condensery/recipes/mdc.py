@@ -32,7 +32,7 @@ class MDC:
     period: int = 100
     """Outer loops (restarts of the network) between two choices of the subset."""
     fraction: float | None = None
-    """Instead, the share of all steps between two choices; None: `period`."""
+    """Instead, the share of all outer loops between two choices, one at least; None: `period`."""
     window: int | None = None
     """Steps at the end of a period over which the subsets' figures are averaged; None: one outer loop's."""
     metric: Literal["features", "gradients", "accuracy"] = "features"
@@ -57,7 +57,7 @@ class MDC:
 
     @classmethod
     def quick(cls) -> "MDC":
-        """For runs of some hundred steps: ten choices, each by ten steps' figures."""
+        """For runs of some hundred steps: ten choices (where there are so many restarts), each by ten steps' figures."""
         return cls(fraction=0.1, window=10)
 
     def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
@@ -100,8 +100,10 @@ def adapted(
 
     if synthetic.ipc < 2:
         raise InputError("one stored image a class has no smaller sizes; give --ipc of at least 2")
-    total, share = schedule.outer * schedule.inner, multisize.fraction
-    period = multisize.period * schedule.inner if share is None else max(1, round(share * total))
+    share = multisize.fraction
+    loops = multisize.period if share is None else max(1, round(share * schedule.outer))
     metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
     window = multisize.window or schedule.inner
-    return AdaptiveSubset(base, synthetic, metric, period, window, multisize.freeze, multisize.class_wise)
+    return AdaptiveSubset(
+        base, synthetic, metric, loops * schedule.inner, window, multisize.freeze, multisize.class_wise
+    )
