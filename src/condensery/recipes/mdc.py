@@ -57,7 +57,7 @@ class MDC:
 
     @classmethod
     def quick(cls) -> "MDC":
-        """For runs of some hundred steps: ten choices (where there are so many restarts), each by ten steps' figures."""
+        """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of ten steps."""
         return cls(fraction=0.1, window=10)
 
     def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
