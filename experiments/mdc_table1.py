@@ -17,7 +17,8 @@ are kept in `runs/mdc_table1/`; cells are not done twice.
     LFS, LBS    C made smaller without the real images (Slimmable, after its abstract: its text is not with us).
                 LFS, free of learning: n principal components of each class's rows, and all rows put together from
                 them; LBS, by learning: size after size, the next one condensed from the rows of the last
-    kfs C, kfs  codes x decoders of as many bytes as 10 images, cut to those of fewer; the same with MDC
+    kfs C, kfs, kfs, decoders learned, kfs, nothing frozen
+                codes x decoders of as many bytes as 10 images, cut to those of fewer; the same with MDC, three ways
 
 `PAPER` has the paper's figures for CIFAR-10 at these sizes.
 """
@@ -64,6 +65,8 @@ VARIANTS: dict[str, Any] = {
     "class-wise": replace(BASE, multisize=replace(MDC.quick(), class_wise=True)),
     "kfs C": CODES,
     "kfs": replace(CODES, multisize=MDC.quick()),
+    "kfs, decoders learned": replace(CODES, multisize=replace(MDC.quick(), decoders="learned")),
+    "kfs, nothing frozen": replace(CODES, multisize=replace(MDC.quick(), freeze=False)),
 }
 
 
@@ -100,7 +103,7 @@ def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, floa
             yield size, last.synthetic, recipe, (total := total + seconds)
     else:
         recipe = VARIANTS[method]
-        condensed, seconds = made(recipe, data, method.replace(" ", "-"))
+        condensed, seconds = made(recipe, data, method.replace(",", "").replace(" ", "-"))
         image = 4 * condensed.synthetic.classes * data.train.images[0].numel()
         for size in SIZES:
             yield size, condensed.subset(bytes=size * image).synthetic, recipe, seconds

@@ -256,3 +256,16 @@ def test_learned_labels_freeze_with_their_images():
     assert (synthetic.labels[:, :2] == 0).all()
     assert (synthetic.labels[:, 2:] == 1).all()
     assert torch.equal(synthetic.bases[:, :2], rows_[:, :2])
+
+
+def test_a_shared_decoder_stands_still_unless_told_to_go_on():
+    for decoder_freezes in (True, False):
+        _, synthetic = made("codes x decoders")
+        synthetic.frozen.fill_(1)
+        synthetic.decoder_freezes = decoder_freezes
+        before = [p.detach().clone() for p in synthetic.decoder.parameters()]
+        with synthetic.held(), torch.no_grad():
+            for p in synthetic.parameters():
+                p += 1
+        moved = [not torch.equal(p, q) for p, q in zip(synthetic.decoder.parameters(), before, strict=True)]
+        assert not any(moved) if decoder_freezes else all(moved)

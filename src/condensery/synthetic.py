@@ -34,6 +34,8 @@ class SyntheticSet(nn.Module):
         self.space = space
         self.frozen = torch.zeros(len(bases), dtype=torch.long)
         """(C,), the leading bases of each class that no step moves."""
+        self.decoder_freezes = True
+        """Whether the decoder, which all bases share, stands still as soon as one base does."""
 
     def extra_repr(self) -> str:
         """What `repr` shows beside the decoder."""
@@ -80,21 +82,19 @@ class SyntheticSet(nn.Module):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Whatever happens inside, frozen bases and what decodes them are afterwards what they were, to the bit.
-
-        The decoder is shared: as soon as one base is frozen, so is it.
-        """
+        """Whatever happens inside, frozen bases and what decodes them are afterwards what they were, to the bit."""
         mask = (torch.arange(self.ipc) < self.frozen[:, None]).to(self.bases.device)
         if not mask.any():
             yield
             return
         by_base = [p for p in (self.bases, self.labels) if p is not None]
-        before = [p.detach()[mask] for p in by_base], [p.detach().clone() for p in self.decoder.parameters()]
+        shared = list(self.decoder.parameters()) if self.decoder_freezes else []
+        before = [p.detach()[mask] for p in by_base], [p.detach().clone() for p in shared]
         yield
         with torch.no_grad():
             for parameter, kept in zip(by_base, before[0], strict=True):
                 parameter[mask] = kept
-            for parameter, kept in zip(self.decoder.parameters(), before[1], strict=True):
+            for parameter, kept in zip(shared, before[1], strict=True):
                 parameter.copy_(kept)
 
     @property

@@ -42,6 +42,9 @@ class MDC:
     """Whether the subset ever changes; otherwise it is the first image for good (the paper's ablation)."""
     freeze: bool = True
     """Whether a subset that was learned stays as it is while a larger one is learned."""
+    decoders: Literal["frozen", "learned"] = "frozen"
+    """What becomes of a decoder that all images share once one of them is frozen: it stands still too, or goes on, so
+    that frozen images change."""
     class_wise: bool = False
     """Whether every class chooses its own subset."""
 
@@ -100,6 +103,7 @@ def adapted(
 
     if synthetic.ipc < 2:
         raise InputError("one stored image a class has no smaller sizes; give --ipc of at least 2")
+    synthetic.decoder_freezes = multisize.decoders == "frozen"
     share = multisize.fraction
     loops = multisize.period if share is None else max(1, round(share * schedule.outer))
     metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
