@@ -84,7 +84,7 @@ def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, floa
             condensed, seconds = made(recipe, data, "C" if size == 10 else f"A-{size}")
             yield size, condensed.synthetic, recipe, seconds
     elif method == "B":
-        ones = [made(replace(BASE, ipc=1, seed=k), data, f"A-{1}" if k == 0 else f"B-{k}") for k in range(10)]
+        ones = [made(replace(BASE, ipc=1, seed=k), data, "A-1" if k == 0 else f"B-{k}") for k in range(10)]
         seconds = sum(s for _, s in ones)
         bases = torch.cat([one.synthetic.bases.detach() for one, _ in ones], 1)
         first = ones[0][0].synthetic

@@ -84,10 +84,16 @@ LEARNED = {
     "dc batch norm": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")),
     "dc clamped": DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
     "dc multisize": DC(
-        ipc=3, outer_steps=2, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.3, class_wise=True)
+        ipc=3, outer_steps=4, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.3, class_wise=True)
     ),
     "dc soft labels": DC(
-        ipc=2, outer_steps=3, network_epochs=1, real_rows=6, net=TINY, learn="both", multisize=MDC(fraction=0.3)
+        ipc=3,
+        outer_steps=3,
+        network_epochs=1,
+        real_rows=6,
+        net=TINY,
+        learn="both",
+        multisize=MDC(fraction=0.3, metric="gradients"),
     ),
     "ld": DC(
         ipc=2, init="real", outer_steps=3, network_epochs=0, real_rows=6, net=TINY, learn="labels", labels_lr=10.0
@@ -120,7 +126,7 @@ LEARNED = {
             "pool": {"early_epochs": 1, "pool": 1, "real_rows": 128},
             "dream": {"representative": DREAM(every=1), "real_rows": 6},
             "dream of some": {"representative": DREAM(every=2, candidates=12, init=False), "real_rows": 6},
-            "multisize": {"ipc": 3, "multisize": MDC(period=1, window=1)},
+            "multisize": {"ipc": 4, "outer_steps": 4, "inner_steps": 3, "multisize": MDC(period=1, window=2)},
         }.items()
     },
     **{
@@ -128,7 +134,7 @@ LEARNED = {
         for name, fields in {
             "2": {},
             "multi-formation": {"factor": 2, "lr": 0.1},
-            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.2, metric="gradients")},
+            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.2, metric="gradients", window=1)},
         }.items()
     },
     **{

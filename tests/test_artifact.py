@@ -103,6 +103,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         {"decoder": {"name": "learnable", "factor": 2, "channels": 1, "width": 4, "pad": 0.5}},
         {"decoder": {"name": "os.system"}},
         {"shape": [1, 8, 9]},
+        {"recipe": {"name": ["idc"]}},
+        {"recipe": {"name": "idc", "multisize": "x"}},
         {"space": {"stored": "unit", "mean": [0.4], "std": [0.3], "whitened": True}},
     ],
     ids=str,

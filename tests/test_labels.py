@@ -10,18 +10,20 @@ from condensery.artifact import Condensed, load, save
 from condensery.augment import CutMix
 from condensery.compiling import during
 from condensery.data import Batch
+from condensery.decoders import Bound
 from condensery.errors import InputError
 from condensery.networks import build, initial
 from condensery.objectives import GradientMatching
 from condensery.randomness import rng
-from condensery.synthetic import SyntheticSet, one_sided
+from condensery.recipes import DC
+from condensery.synthetic import SyntheticSet, class_logits
 from condensery.training import SGD, TensorRows, fit
 
 
 def labelled(ipc=3):
     real = blobs()
     rows = real.sample(ipc, range(3), lambda c: rng(0, c)).x
-    labels = one_sided(3, ipc, rows) + torch.randn(3, ipc, 3, generator=rng(1)).double()
+    labels = class_logits(3, ipc, rows) + torch.randn(3, ipc, 3, generator=rng(1)).double()
     return real, SyntheticSet.from_rows(rows, real.space, labels=labels)
 
 
@@ -31,7 +33,7 @@ def hard(batch):
 
 
 def test_labels_start_on_the_side_of_their_class():
-    labels = one_sided(4, 2, torch.zeros(1)).softmax(2)
+    labels = class_logits(4, 2, torch.zeros(1)).softmax(2)
     assert torch.allclose(labels[1, 0], torch.tensor([1 / 30, 0.9, 1 / 30, 1 / 30]))
 
 
@@ -89,6 +91,19 @@ def test_labels_are_counted_carried_and_cut(tmp_path):
         kept.subset()
 
 
+def test_labels_need_as_many_rows_of_every_image():
+    real = blobs()
+    decoder = Bound([2, 2, 1])
+    with pytest.raises(InputError, match="as many rows"):
+        SyntheticSet(torch.zeros(3, 3, 1, 8, 8), real.space, decoder, torch.zeros(3, 3, 3))
+    SyntheticSet(torch.zeros(3, 2, 1, 8, 8), real.space, Bound([2, 2]), torch.zeros(3, 2, 3))
+
+
+def test_fixed_images_are_not_clamped():
+    with pytest.raises(InputError, match="--clamp is for images that are learned"):
+        DC(learn="labels", clamp=True)
+
+
 def test_label_distillation_moves_labels_alone():
     real, recipe = blobs(), LEARNED["ld"]
     synthetic = recipe.condense(real)
@@ -96,4 +111,4 @@ def test_label_distillation_moves_labels_alone():
     with torch.no_grad():
         rows = synthetic().x.flatten(2)
     assert all((flat == row).all(1).any() for row in rows.flatten(0, 1))
-    assert not torch.allclose(synthetic.labels, one_sided(3, 2, synthetic.bases))
+    assert not torch.allclose(synthetic.labels, class_logits(3, 2, synthetic.bases))

@@ -12,9 +12,9 @@ from condensery.distances import squared_euclidean
 from condensery.errors import InputError
 from condensery.networks import build, initial
 from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching
-from condensery.objectives.subset import Accuracy, FeatureDistance, GradientDistance, Metric
+from condensery.objectives.subset import FeatureDistance, GradientDistance, Metric, SubsetAccuracy
 from condensery.randomness import rng
-from condensery.recipes import DC, IDC, KFS, MDC
+from condensery.recipes import DC, DM, DSA, IDC, KFS, MDC
 from condensery.samplers import Uniform
 from condensery.schedules import Fresh
 from condensery.synthetic import SyntheticSet, noise
@@ -48,7 +48,7 @@ class Told(Metric):
 def choices(figures, **fields):
     """Subset and frozen of class 0 (or of all, class-wise) after every period."""
     _, synthetic = made()
-    objective = AdaptiveSubset(GradientMatching(), synthetic, Told(*figures), 1, 1, **fields)
+    objective = AdaptiveSubset(GradientMatching(), synthetic, Told(*figures), 1, 1, 1, **fields)
     said = [objective.after() for _ in figures]
     assert synthetic.frozen.tolist() == said[-1]["frozen"]
     return [(s["subset"], s["frozen"]) for s in said]
@@ -70,6 +70,8 @@ def test_what_was_replaced_stays_while_something_larger_is_learned():
 def test_every_class_may_choose_for_itself():
     figures = [[[9, 9, 9]] * 3, [[8, 9, 9], [9, 8, 9], [9, 9, 8]]]
     assert choices(figures, class_wise=True)[-1] == ([1, 2, 3], [0, 1, 1])
+    noisy = [[[9, 9, 9]] * 3, [[4, 8, 9], [14, 8, 9], [9, 8, 9]]]  # what cancels out between classes is no change
+    assert choices(noisy)[-1][0] == [2, 2, 2]
     figures[1][0] = [9, 9, 6]
     assert choices(figures)[-1] == ([3, 3, 3], [1, 1, 1])
 
@@ -81,7 +83,7 @@ def test_the_loss_is_the_wholes_and_the_subsets_in_one_pass(part, decoder, compu
     real, synthetic = made(decoder)
     point = place(TINY, real)
     base = part()
-    objective = AdaptiveSubset(base, synthetic, None, 1, 1)
+    objective = AdaptiveSubset(base, synthetic, None, 1, 1, 1)
     objective.state["subset"].copy_(torch.tensor([1, 2, 3]))
     with during(computing):
         target = objective.target(point, rows(real, 5))
@@ -114,7 +116,7 @@ def test_the_metrics_are_distances_of_the_first_rows(decoder):
     point, x = place(TINY, real), rows(real, 5)
     gradients, features = GradientMatching(squared_euclidean), DistributionMatching()
     for metric, objective in ((FeatureDistance(), features), (GradientDistance(gradients), gradients)):
-        ends = AdaptiveSubset(gradients, synthetic, metric, 1, 1).ends
+        ends = AdaptiveSubset(gradients, synthetic, metric, 1, 1, 1).ends
         with torch.no_grad():
             batch = synthetic()
         found = metric.at(point, batch, ends, metric.target(point, x))
@@ -128,7 +130,7 @@ def test_accuracies_are_those_of_networks_trained_on_the_subsets():
     real, synthetic = made()
     learn, held = real.split(0.3, 0)
     network, how = build(TINY, real.shape, 3).double(), SGD(0.1)
-    found = Accuracy(network, held, how, 5, seed=0).trained(synthetic, 7)
+    found = SubsetAccuracy(network, held, how, 5, seed=0).trained(synthetic, 7)
     with torch.no_grad():
         subset = TensorRows(synthetic(images=2))
     key = ("subset", 7, 2)
@@ -147,15 +149,15 @@ def test_figures_are_means_over_the_end_of_a_period():
             seen.append(point.outer)
             return torch.full((1, 3), float(point.outer), dtype=torch.float64)
 
-    objective = AdaptiveSubset(DistributionMatching(), synthetic, Counted(), period=5, window=2)
+    objective = AdaptiveSubset(DistributionMatching(), synthetic, Counted(), period=6, first=3, window=2)
     said = {}
     condense(
-        real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 10, 0), Uniform(4), objective,
+        real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 12, 0), Uniform(4), objective,
         torch.optim.SGD(synthetic.parameters(), 0.1), 0,
         observe=lambda step: said.update({step.done: step.said["figures"][0][0]} if step.said else {}),
     )  # fmt: skip
-    assert sorted(set(seen)) == [0, 1, 3, 4, 8, 9]
-    assert said == {2: 0.5, 5: 3.5, 10: 8.5}
+    assert sorted(set(seen)) == [1, 2, 4, 5, 10, 11]
+    assert said == {3: 1.5, 6: 4.5, 12: 10.5}
 
 
 OPTIMIZERS = {
@@ -196,7 +198,7 @@ def test_frozen_rows_are_the_same_to_the_bit_after_100_steps(part, decoder):
 def test_a_recipe_freezes_what_its_rule_says():
     real = blobs()
     images = []
-    recipe = DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.1))
+    recipe = DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.1, window=3))
     recipe.condense(real, observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
     frozen = torch.zeros(3, dtype=torch.long)
     held = 0
@@ -209,20 +211,49 @@ def test_a_recipe_freezes_what_its_rule_says():
     assert held
 
 
-@over({"idc": IDC(ipc=1, net=TINY, multisize=MDC()), "dc": DC(ipc=1, net=TINY, multisize=MDC())})
+@over({kind.name: kind for kind in (DC, DSA, DM, IDC)})
 def test_one_image_has_no_smaller_sizes(part):
-    with pytest.raises(InputError, match="no smaller sizes"):
-        part.condense(blobs())
+    with pytest.raises(InputError, match="one stored image a class has no smaller sizes"):
+        part(ipc=1, multisize=MDC())
+
+
+def test_one_code_has_no_smaller_sizes():
+    recipe = KFS(channels=(4,), decoders=1, ipc=1, multisize=MDC(), net=TINY)
+    with pytest.raises(InputError, match="one code a class has no smaller sizes"):
+        recipe.condense(blobs())
+
+
+def test_a_run_too_short_for_a_choice_is_refused():
+    with pytest.raises(InputError, match="a subset is chosen every 200 steps, and the run has 10"):
+        DC(ipc=2, outer_steps=5, net=TINY, multisize=MDC()).condense(blobs())
+    DC(ipc=2, outer_steps=1, real_rows=4, net=TINY, multisize=MDC(compare=False)).condense(blobs())
+
+
+def test_figures_come_from_networks_of_one_age(monkeypatch):
+    ages = {}
+    at = FeatureDistance.at
+
+    def noted(self, point, *arguments):
+        ages.setdefault(point.outer, set()).add(point.inner)
+        return at(self, point, *arguments)
+
+    monkeypatch.setattr(FeatureDistance, "at", noted)
+    DC(
+        ipc=3, outer_steps=5, inner_steps=4, network_epochs=0, real_rows=4, net=TINY,
+        multisize=MDC(period=2, window=3),
+    ).condense(blobs())  # fmt: skip
+    assert ages == {0: {1, 2, 3}, 1: {1, 2, 3}, 3: {1, 2, 3}}
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         (lambda: MDC(fraction=0.6), "fraction must lie above 0"),
-        (lambda: MDC(period=0), "--period must be at least 1"),
+        (lambda: MDC(period=0), "--multisize.period must be at least 1"),
+        (lambda: MDC(period=2, fraction=0.1), "set one of them to None"),
         (lambda: MDC(metric="loss"), "metric is 'loss'"),
         (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
-        (lambda: KFS(decoder_classes=2, multisize=MDC()), "do not go together"),
+        (lambda: KFS(decoder_classes=2, multisize=MDC()), "does not go with MDC"),
     ],
 )
 def test_bad_fields_are_refused(wrong, words):
@@ -233,8 +264,10 @@ def test_bad_fields_are_refused(wrong, words):
 def test_outside_its_windows_it_asks_of_real_rows_what_its_base_asks():
     _, synthetic = made()
     base = DistributionMatching()
-    objective = AdaptiveSubset(base, synthetic, FeatureDistance(), period=5, window=1)
+    objective = AdaptiveSubset(base, synthetic, FeatureDistance(), period=5, first=1, window=1)
     assert objective.of_real != base.of_real
+    again = AdaptiveSubset(DistributionMatching(), synthetic, FeatureDistance(), period=5, first=1, window=1)
+    assert objective.of_real == again.of_real  # a name that another run knows
     objective.after()
     assert objective.of_real == base.of_real
 

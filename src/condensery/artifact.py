@@ -20,11 +20,13 @@ from condensery.pixels import PixelSpace, Whitening
 from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
+__all__ = ["FORMAT", "MORE", "NAME", "Condensed", "load", "save"]
 
 FORMAT = 1
 NAME = "condensed.safetensors"
 """What a run calls its artifact."""
+MORE = {"representative": "dream", "multisize": "mdc"}
+"""A recipe's arguments that are methods of their own, and their names."""
 _DECODERS: dict[str, type[Decoder]] = {
     "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
     "factorized": Factorized,
@@ -74,8 +76,7 @@ class Condensed:
     @property
     def method(self) -> str:
         """The recipe's name, and those of the methods that it was combined with."""
-        more = {"representative": "dream", "multisize": "mdc"}
-        return " + ".join([self.recipe["name"], *(name for field, name in more.items() if self.recipe.get(field))])
+        return "+".join([self.recipe["name"], *(name for field, name in MORE.items() if self.recipe.get(field))])
 
     def subset(self, ipc: int | None = None, *, bytes: int | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
@@ -222,6 +223,9 @@ def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
     if missing:
         raise KeyError(*missing)
     Net(**head["recipe"].get("net", {}))
+    parts = [head["recipe"].get(field) for field in MORE]
+    if not isinstance(head["recipe"]["name"], str) or any(part and not isinstance(part, dict) for part in parts):
+        raise TypeError("the recipe is not one")
     if tuple(bases.shape[2:]) != decoder.base_shape(tuple(head["shape"])) or len(bases) != len(head["class_names"]):
         raise ValueError(f"bases of shape {tuple(bases.shape)}")
     labels = tensors.get("labels")

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from condensery.errors import RunError
+
 __all__ = ["representatives"]
 
 
@@ -11,16 +13,23 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
 
     Where there are no more rows than clusters, all of them, in fresh permutations until `count` are there.
 
+    Raises:
+        RunError: a row is not finite.
+
     References:
         DREAM section 3.2: k-means (mini-batches of it), and one row a cluster.
     """
     if len(x) <= count:
         rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-count // len(x)))]
         return torch.cat(rounds)[:count]
+    if not torch.isfinite(x).all():
+        raise RunError("embeddings of real images are not finite; a lower --network-lr may help")
     from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
 
     seed = int(torch.randint(2**31, (), generator=generator))
-    found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit(x.double().cpu().numpy())
+    with threadpool_limits(1):  # sums in one order, whatever the number of threads
+        found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit(x.double().cpu().numpy())
     distances = torch.cdist(torch.as_tensor(found.cluster_centers_), x.double().cpu())
     chosen = []
     for centre in distances:

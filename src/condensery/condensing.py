@@ -81,7 +81,8 @@ def condense(
         DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
         S is updated once a step.
     """
-    more = {**objective.state, **sampler.state}
+    changing = {"objective": objective.state, "sampler": sampler.state}
+    more = {f"{part}.{name}": tensor for part, state in changing.items() for name, tensor in state.items()}
     rates = [group["lr"] for group in optimizer.param_groups]
     state = keeper.resume(synthetic, optimizer, schedule.network, more) if keeper else None
     step = state.step if state else 0

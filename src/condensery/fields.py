@@ -9,15 +9,18 @@ from condensery.errors import InputError
 __all__ = ["at_least", "well_typed"]
 
 
-def at_least(minimum: float, **values: float | None) -> None:
+def at_least(minimum: float, prefix: str = "", **values: float | None) -> None:
     """Refuse a value below `minimum` or not finite; None means "by the rule" and passes.
+
+    Arguments:
+        prefix: of the fields' options, "multisize." say.
 
     Raises:
         InputError: which field, what it must be, what it is.
     """
     for name, value in values.items():
         if value is not None and not minimum <= value < inf:
-            option = "--" + name.replace("_", "-")
+            option = f"--{prefix}{name.replace('_', '-')}"
             raise InputError(f"{option} must be at least {minimum:g} and finite, got {value:g}")
 
 

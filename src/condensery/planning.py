@@ -64,7 +64,8 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
 
     The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
     compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates;
-    so are steps in networks whose kept means serve again (KFS). Means that earlier runs have kept are not counted on.
+    so are steps in networks whose kept means serve again (KFS). Means that earlier runs have kept are not counted on;
+    nor is what MDC's figures take, a few steps' worth of every period, or with accuracies the networks' training.
 
     Raises:
         InputError: what the recipe refuses.
@@ -74,6 +75,8 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
     early = 0.0
     if getattr(recipe, "early_epochs", 0):
         early, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
+    if multisize := getattr(recipe, "multisize", None):
+        probed = replace(probed, multisize=replace(multisize, compare=False))
     with without_cache():
         first = again = _probe(probed, real)
         networks = getattr(recipe, "networks", None) or first.total

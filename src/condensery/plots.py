@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,17 @@ from condensery.errors import InputError
 if TYPE_CHECKING:
     from condensery.evaluation import Accuracy
 
-__all__ = ["size_curve", "subset_trace"]
+__all__ = ["needed", "size_curve", "subset_trace"]
+
+
+def needed() -> None:
+    """Refuse to begin what will be plotted where matplotlib is missing.
+
+    Raises:
+        InputError: it is.
+    """
+    if find_spec("matplotlib") is None:
+        raise InputError("plots need matplotlib: pip install 'condensery[plot]'")
 
 
 def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "images a class") -> bytes:
@@ -54,7 +65,7 @@ def subset_trace(run: str | Path) -> bytes:
     for name, style in (("subset", "-"), ("frozen", "--")):
         low, high = ([extreme(line[name]) for line in said] for extreme in (min, max))
         mean = [sum(line[name]) / len(line[name]) for line in said]
-        axes[0].step(steps, mean, style, where="post", label=f"{name}" if low == high else f"{name}, mean of classes")
+        axes[0].step(steps, mean, style, where="post", label=name if low == high else f"{name}, mean of classes")
         if low != high:
             axes[0].fill_between(steps, low, high, step="post", alpha=0.2)
     axes[0].set_ylabel("images a class")
@@ -74,28 +85,27 @@ def _choices(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path.parent}: no {path.name} in it; give the folder of a run")
     try:
         lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
-        said = [line for line in lines if "figures" in line]
-    except (ValueError, TypeError) as error:
+        wanted = ("step", "subset", "frozen", "figures")
+        said = [{key: line[key] for key in wanted} for line in lines if "figures" in line]
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a run's metrics ({error})") from error
     if not said:
-        raise InputError(
-            f"{path.parent}: this run chose no subset; a recipe with --multisize does (condensery run mdc)"
-        )
+        raise InputError(f"{path.parent}: this run chose no subset; those of a recipe with +mdc do")
     return said
 
 
 def _figure(rows: int) -> tuple[Any, Any]:
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("plots need matplotlib: pip install 'condensery[plot]'") from None
-    matplotlib.rcParams["svg.hashsalt"] = "condensery"  # the same plot, the same bytes
+    needed()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 3.5 * rows), layout="constrained")
     return figure, figure.subplots(rows, squeeze=False)[:, 0]
 
 
 def _svg(figure: Any) -> bytes:
+    from matplotlib import rc_context
+
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "condensery"}):  # the same plot, the same bytes
+        figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

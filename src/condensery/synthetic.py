@@ -13,7 +13,7 @@ from condensery.errors import InputError
 from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 
-__all__ = ["SyntheticSet", "noise", "one_sided", "random_real"]
+__all__ = ["SyntheticSet", "class_logits", "noise", "random_real"]
 
 
 class SyntheticSet(nn.Module):
@@ -24,10 +24,15 @@ class SyntheticSet(nn.Module):
         decoder: base to rows; `Pixels` where an image is stored as it is.
         space: the stored pixel space and the statistics that normalise it.
         labels: where labels are learned too, the logits (C, ipc, K) of every base's; None: its class.
+
+    Raises:
+        InputError: labels with a decoder whose bases make unequal numbers of rows.
     """
 
     def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None):
         super().__init__()
+        if labels is not None and decoder is not None and not decoder.even:
+            raise InputError("learned labels need a decoder that makes as many rows of every stored image")
         self.bases = nn.Parameter(bases)
         self.labels = None if labels is None else nn.Parameter(labels)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
@@ -147,9 +152,9 @@ def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = No
     return real.sample(rows, range(real.classes), lambda c: rng(seed, "random real", c)).x
 
 
-def one_sided(classes: int, ipc: int, like: Tensor, own: float = 0.9) -> Tensor:
+def class_logits(classes: int, ipc: int, like: Tensor, own: float = 0.9) -> Tensor:
     """Logits (C, ipc, C) of labels that are their class with probability `own`, and any other one alike."""
-    logits = torch.eye(classes, device=like.device, dtype=like.dtype) * log(own * (classes - 1) / (1 - own))
+    logits = torch.eye(classes, device=like.device, dtype=like.dtype) * log(own * max(classes - 1, 1) / (1 - own))
     return logits[:, None].repeat(1, ipc, 1)
 
 

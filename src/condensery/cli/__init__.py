@@ -9,7 +9,7 @@ from collections.abc import Callable
 from condensery import __version__
 from condensery.cli.condense import plan_command, run_command
 from condensery.cli.measure import compare_command, evaluate_command
-from condensery.cli.names import PROTOCOLS, RECIPES, named
+from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, named
 from condensery.cli.show import show_command
 from condensery.errors import InputError, RunError
 from condensery.sources import EMBEDDED, FILES
@@ -30,6 +30,7 @@ commands:
   show FILE|DIR                              what a condensed set is, and its picture
 
 recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
+           RECIPE+NAME adds a method to it: {", ".join(ADDED)}; dc:quick+mdc, say
 data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
 protocols: {", ".join(PROTOCOLS)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from condensery.cli.names import PAPERS, RECIPES, named
+from condensery.cli.names import ADDED, PAPERS, RECIPES, recipe
 from condensery.cli.options import PlanOptions, RunOptions, parse
 from condensery.console import progress, stoppable
 from condensery.errors import InputError
@@ -28,9 +28,9 @@ log = logging.getLogger("condensery")
 def run_command(argv: list[str]) -> int:
     if (chosen := _recipe("run", "--out DIR ", argv)) is None:
         return 0
-    name, recipe, rest = chosen
-    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, recipe)
-    options = parse(RunOptions[type(recipe)], rest, f"run {name}", unset)  # type: ignore[misc]
+    name, preset, rest = chosen
+    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, preset)
+    options = parse(RunOptions[type(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if (published := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"the paper's program has settings of its own for {data.name}: {published}")
@@ -54,19 +54,21 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[st
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
         print(f"usage: {usage}[--FIELD V ...]\n\n"
-              f"recipes: {', '.join(RECIPES)}\ncondensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
+              f"recipes: {', '.join(RECIPES)}\n"
+              f"RECIPE+NAME adds a method to it: {', '.join(ADDED)}\n"
+              f"condensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
         return None
     if not argv or argv[0].startswith("-"):
         raise InputError(f"{command} what? {usage.strip()}; recipes: {', '.join(RECIPES)}")
     name, *rest = argv
-    return name, named(RECIPES, name.removesuffix(":paper"), "recipe"), rest
+    return name, recipe(name), rest
 
 
 def plan_command(argv: list[str]) -> int:
     if (chosen := _recipe("plan", "", argv)) is None:
         return 0
-    name, recipe, rest = chosen
-    options = parse(PlanOptions[type(recipe)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), recipe))  # type: ignore[misc]
+    name, preset, rest = chosen
+    options = parse(PlanOptions[type(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
     from condensery.planning import plan
 
     data = read(options.source)
@@ -101,7 +103,7 @@ def hint(*words: str) -> None:
     print(f"next:    {shlex.join([program, *words])}")
 
 
-def kept(name: str, recipe: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+def kept(name: str, preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
@@ -110,6 +112,6 @@ def kept(name: str, recipe: Any, out: str | Path, data: "Data", every: float = 3
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
     with stoppable() as stop, progress(name) as observe:
         try:
-            return run(recipe, data, out, every, stop, observe).synthetic
+            return run(preset, data, out, every, stop, observe).synthetic
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

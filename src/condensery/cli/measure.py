@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from condensery import __version__
 from condensery.cli.condense import hint, kept
-from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named
+from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
 from condensery.console import print_table, progress
 from condensery.errors import InputError
@@ -36,7 +36,10 @@ def evaluate_command(argv: list[str]) -> int:
 
     condensed = load(options.file)
     if options.plot is not None:
+        from condensery import plots
+
         writable(Path(options.plot), f"--plot {options.plot}")
+        plots.needed()
     sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
@@ -64,13 +67,13 @@ def evaluate_command(argv: list[str]) -> int:
         ("network", "codes a class" if stored == "codes" else "images a class", "accuracy %", "protocol", "seconds"),
         table,
     )
+    _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
     if options.plot is not None:
         from condensery import storage
-        from condensery.plots import size_curve
 
-        storage.write(Path(options.plot), size_curve(curves, f"{'codes' if stored == 'codes' else 'images'} a class"))
+        counted = f"{'codes' if stored == 'codes' else 'images'} a class"
+        storage.write(Path(options.plot), plots.size_curve(curves, counted))
         print(f"written: {options.plot}")
-    _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
     return 0
 
 
@@ -150,9 +153,10 @@ class _Row:
 
 
 def _preset(name: str, **fields: Any) -> _Row:
-    key = name.removesuffix(":paper") if name.endswith(":paper") else f"{name}:quick"
-    key = key if key in RECIPES else name
-    return _Row(key, replace(named(RECIPES, key, "recipe"), **fields))
+    base, *added = name.split("+")
+    if f"{base}:quick" in RECIPES:
+        name = "+".join([f"{base}:quick", *added])
+    return _Row(name.replace(":paper", ""), replace(recipe(name), **fields))
 
 
 def _protocol(measuring: Measuring) -> "Named":

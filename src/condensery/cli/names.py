@@ -31,18 +31,19 @@ RECIPES: dict[str, Any] = {
     "ld": DC(init="real", learn="labels"),
     "ld:quick": replace(DC.quick(), learn="labels"),
     "dream": IDC(real_rows=128, representative=DREAM()),
-    "dream:quick": replace(IDC.quick(), representative=DREAM(candidates=256)),
+    "dream:quick": replace(IDC.quick(), representative=DREAM.quick()),
     "mdc": IDC(multisize=MDC()),
     "mdc:quick": replace(IDC.quick(), ipc=10, multisize=MDC.quick()),
-    "mdc:dc": replace(DC.quick(), ipc=10, multisize=MDC.quick()),
-    "mdc:dm": replace(DM.quick(), ipc=10, multisize=MDC.quick()),
-    "mdc:dream": replace(IDC.quick(), ipc=10, representative=DREAM(candidates=256), multisize=MDC.quick()),
-    "mdc:kfs": replace(KFS.quick(), ipc=10, multisize=MDC.quick()),
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),
     "forgetting": Forgetting(),
 }
+ADDED: dict[str, tuple[str, Any, Any]] = {
+    "dream": ("representative", DREAM(), DREAM.quick()),
+    "mdc": ("multisize", MDC(), MDC.quick()),
+}
+"""What `+NAME` adds to a recipe: the field, its value, and that of quick presets."""
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
 
@@ -62,6 +63,23 @@ def named(table: Mapping[str, T], name: str, what: str) -> T:
     near = difflib.get_close_matches(name.lower(), table, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(table)}")
+
+
+def recipe(name: str) -> Any:
+    """The recipe of a name such as dc, dc:paper (the same), dc:quick or dc:quick+mdc.
+
+    Raises:
+        InputError: no such recipe, or one that takes no such addition.
+    """
+    base, *added = name.split("+")
+    found = named(RECIPES, base.removesuffix(":paper"), "recipe")
+    for part in added:
+        field, value, quick = named(ADDED, part, "addition")
+        if not hasattr(found, field):
+            raise InputError(f"{base} takes no +{part}")
+        least = {"ipc": 10} if part == "mdc" and found.ipc < 2 and found.name != "kfs" else {}
+        found = replace(found, **least, **{field: quick if base.endswith(":quick") else value})
+    return found
 
 
 def described(net: Net) -> str:

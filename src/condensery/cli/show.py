@@ -11,20 +11,18 @@ if TYPE_CHECKING:
 
 __all__ = ["show_command"]
 
-PARTS = ("representative", "multisize")  # arguments of a recipe that are methods of their own
-
 
 def show_command(argv: list[str]) -> int:
     options = parse(ShowOptions, argv, "show")
-    from condensery.artifact import load
+    from condensery.artifact import MORE, load
     from condensery.decoders import Factorized
     from condensery.picture import grid
 
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
     facts = {
-        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *PARTS)),
-        **{name: _fields(condensed.recipe[name]) for name in PARTS if condensed.recipe.get(name)},
+        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *MORE)),
+        **{name: _fields(condensed.recipe[field]) for field, name in MORE.items() if condensed.recipe.get(field)},
         "network": described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",

@@ -47,6 +47,10 @@ class Batch:
         """`f` applied to the rows; labels stay."""
         return replace(self, x=f(self.x))
 
+    def detach(self) -> "Batch":
+        """The same rows and labels without a graph."""
+        return Batch(self.x.detach(), self.y, None if self.soft is None else self.soft.detach())
+
     def flat(self) -> tuple[Tensor, Tensor]:
         """Rows (C * n, channels, height, width) and labels (C * n,) or (C * n, K), class after class."""
         return self.x.flatten(0, 1), self.labels.flatten(0, 1)

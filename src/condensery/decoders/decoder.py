@@ -15,6 +15,11 @@ class Decoder(nn.Module, ABC):
     """
 
     @property
+    def even(self) -> bool:
+        """Whether every base decodes to as many rows."""
+        return True
+
+    @property
     def floats(self) -> int:
         """Stored floats of the decoder itself, shared by all classes."""
         return sum(p.numel() for p in self.parameters())

@@ -178,6 +178,10 @@ class Bound(Decoder):
     def arguments(self) -> dict[str, Any]:
         return {"factors": list(self.factors), "pad": self.pad}
 
+    @property
+    def even(self) -> bool:
+        return len(set(self.factors)) == 1
+
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
         for factor in set(self.factors):
             _cell(shape[1:], (factor, factor))

@@ -59,7 +59,7 @@ class DistributionMatching(Objective):
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The mean embedding of real rows, without a graph, in `real_dtype`."""
-        return self._means(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
+        return self._means(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
     def _means(
         self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None

@@ -80,7 +80,7 @@ class GradientMatching(Objective):
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The gradient of real rows, without a graph, in `real_dtype`."""
-        return self._gradients(point, real.map(Tensor.detach), None, self.real_dtype or real.x.dtype)
+        return self._gradients(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
     def _gradients(
         self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None

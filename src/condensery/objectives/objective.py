@@ -46,12 +46,12 @@ class Objective(ABC):
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
             fill: where passes are compiled, rows go through them in chunks of so many, the last one filled up: one
-                size for batches of any n, since every size is compiled for itself. By n where None.
+                size for batches of any n, since every size is compiled for itself. By n and `chunk` where None.
         """
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
         """The statistic of real rows, without a graph."""
-        return self.statistic(point, real.map(Tensor.detach))
+        return self.statistic(point, real.detach())
 
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
         """The distance (C,) of the synthetic rows' statistic from `target`."""

@@ -13,19 +13,21 @@ from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, TensorRows, fit
-from condensery.training import accuracy as measured
+from condensery.training import SGD, TensorRows, accuracy, fit
 
-__all__ = ["Accuracy", "AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric"]
+__all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "SubsetAccuracy"]
 
 
-FILL = (
-    4  # rows at least that go through compiled passes together: few, so that little of a subset's last chunk is empty
-)
+FILL = 4  # rows that go through compiled passes together, at least; few, so that little of a last chunk is empty
 
 
 class Metric:
     """How good the subsets of the first 1, 2, ..., N - 1 bases are; what changes most is learned next (eq. 8, 9)."""
+
+    @property
+    def of_real(self) -> str:
+        """What it asks of real rows, in words; see `Objective.of_real`."""
+        return type(self).__name__
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """What real rows say at a point, without a graph; nothing by default."""
@@ -71,6 +73,10 @@ class GradientDistance(Metric):
     def __init__(self, matching: GradientMatching):
         self.matching = matching
 
+    @property
+    def of_real(self) -> str:
+        return f"{type(self).__name__} {self.matching.of_real}"
+
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         return self.matching.target(point, real)
 
@@ -83,7 +89,7 @@ class GradientDistance(Metric):
         return torch.stack(found, 1)
 
 
-class Accuracy(Metric):
+class SubsetAccuracy(Metric):
     """The accuracy of a network trained on the subset, on rows that were held out of learning (MDC table 5).
 
     Arguments:
@@ -103,7 +109,7 @@ class Accuracy(Metric):
             with torch.no_grad():
                 rows = TensorRows(synthetic(images=n))
             point = fit(initial(self.network, rng(self.seed, *key)), rows, self.how, self.steps, self.seed, key)
-            found.append(measured(point, self.held))
+            found.append(accuracy(point, self.held))
         return torch.tensor([found])
 
 
@@ -120,15 +126,16 @@ class AdaptiveSubset(Objective):
         synthetic: the set that is learned; its `frozen` is set here.
         metric: of the subsets; None: n = 1 for good.
         period: steps between two choices.
-        window: steps at the end of each over which the metric is averaged.
+        first: the step after which figures are taken for the first time, for the first choice to compare with.
+        window: steps before such a moment over which the metric is averaged.
         freeze: whether what was learned is kept.
         class_wise: whether every class chooses for itself.
 
     References:
         MDC section 3.3, algorithm 1, appendix B.6. Which subsets freeze is the released program's: the largest of all
         replaced ones that is smaller than the present one (eq. 10 knows the last one alone).
-    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its momentum still moves
-        frozen pixels; here they stay as they are.
+    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its frozen rows have no slope
+        but are moved by momentum; here they have one, which feeds the optimizer's moments, and stay as they are.
     """
 
     def __init__(
@@ -137,6 +144,7 @@ class AdaptiveSubset(Objective):
         synthetic: SyntheticSet,
         metric: Metric | None,
         period: int,
+        first: int,
         window: int,
         freeze: bool = True,
         class_wise: bool = False,
@@ -146,7 +154,8 @@ class AdaptiveSubset(Objective):
             self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
         self.fill = self.ends[1] * -(-FILL // self.ends[1])
-        self.period, self.window, self.freeze, self.class_wise = period, min(window, period), freeze, class_wise
+        self.period, self.first, self.window = period, first, min(window, period)
+        self.freeze, self.class_wise = freeze, class_wise
         self.distance, self.operations = base.distance, base.operations
         self.state = {
             "step": torch.zeros((), dtype=torch.long),
@@ -160,13 +169,14 @@ class AdaptiveSubset(Objective):
 
     @property
     def of_real(self) -> str:
-        return f"{self.base.of_real}, {self.metric}" if self.measuring else self.base.of_real
+        return f"{self.base.of_real}, {self.metric.of_real}" if self.metric and self.measuring else self.base.of_real
 
     @property
     def measuring(self) -> bool:
         """Whether this step is one of a window."""
         step = int(self.state["step"])
-        return self.metric is not None and (step < self.window or step % self.period >= self.period - self.window)
+        of_first = self.first - self.window <= step < self.first
+        return self.metric is not None and (of_first or step % self.period >= self.period - self.window)
 
     def statistic(
         self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
@@ -176,7 +186,7 @@ class AdaptiveSubset(Objective):
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
         """The base's target and, in a window, the metric's."""
-        more = self.metric.target(point, real.map(Tensor.detach)) if self.metric and self.measuring else []
+        more = self.metric.target(point, real.detach()) if self.metric and self.measuring else []
         return [*self.base.target(point, real), *more]
 
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
@@ -192,7 +202,7 @@ class AdaptiveSubset(Objective):
             goal, others = goals[: len(part)], goals[len(part) :]
             losses.append(self.distance(whole, goal) + self.distance(part, goal))
             if self.metric and self.measuring:
-                found = self.metric.at(point, one.map(Tensor.detach), self.ends, others)
+                found = self.metric.at(point, one.detach(), self.ends, others)
                 if found is not None:
                     self.state["sum"][c] += found[0]
         return torch.cat(losses)
@@ -201,19 +211,19 @@ class AdaptiveSubset(Objective):
         """Choose the next subset where a period ends.
 
         Returns:
-            Then, and after the first window: "subset" and "frozen", bases of each class from now on, and "figures",
+            Then, and after the first figures: "subset" and "frozen", bases of each class from now on, and "figures",
             the metric (C, N - 1). Otherwise nothing.
         """
         self.state["count"] += self.measuring
         self.state["step"] += 1
         step = int(self.state["step"])
-        if not self.metric or (step != self.window and step % self.period):
+        if not self.metric or (step != self.first and step % self.period):
             return {}
         total, before = self.state["sum"], self.state["before"]
         trained = self.metric.trained(self.synthetic, step)
         now = total / self.state["count"] if trained is None else trained.to(total).expand_as(total)
         if not before.isnan().any():
-            self._choose((now - before).abs())
+            self._choose(now - before)
         before.copy_(now)
         total.zero_()
         self.state["count"].zero_()
@@ -223,7 +233,8 @@ class AdaptiveSubset(Objective):
     def _choose(self, change: Tensor) -> None:
         """The subset (eq. 9) and what freezes (eq. 10), from the change (C, N - 1) of the subsets' figures."""
         subset, replaced = self.state["subset"], self.state["replaced"]
-        chosen = (change if self.class_wise else change.mean(0, keepdim=True)).argmax(1).cpu() + 1
+        change = change if self.class_wise else change.mean(0, keepdim=True)
+        chosen = change.abs().argmax(1).cpu() + 1
         replaced[torch.arange(len(subset)), subset] |= chosen != subset
         subset.copy_(chosen.expand_as(subset))
         if self.freeze:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, held_out
+from condensery.recipes.mdc import MDC, adapted, enough, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -75,11 +76,15 @@ class DC:
 
     def __post_init__(self) -> None:
         well_typed(self)
+        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(
             0, network_epochs=self.network_epochs, lr=self.lr, labels_lr=self.labels_lr, momentum=self.momentum,
             network_lr=self.network_lr,
         )  # fmt: skip
+
+        if self.clamp and self.learn == "labels":
+            raise InputError("--clamp is for images that are learned; with --learn labels they stay as they are")
 
     @classmethod
     def quick(cls) -> "DC":
@@ -126,12 +131,12 @@ class DC:
         from condensery.networks import build
         from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnSynthetic
-        from condensery.synthetic import SyntheticSet, noise, one_sided, random_real
+        from condensery.synthetic import SyntheticSet, class_logits, noise, random_real
         from condensery.training import SGD
 
         real, held = held_out(self.multisize, real, self.seed)
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
-        labels = None if self.learn == "images" else one_sided(real.classes, self.ipc, images)
+        labels = None if self.learn == "images" else class_logits(real.classes, self.ipc, images)
         synthetic = SyntheticSet.from_rows(images, real.space, labels=labels)
         synthetic.bases.requires_grad_(self.learn != "labels")
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, held_out
+from condensery.recipes.mdc import MDC, adapted, enough, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -55,6 +55,7 @@ class DM:
 
     def __post_init__(self) -> None:
         well_typed(self)
+        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, factor=self.factor, steps=self.steps, real_rows=self.real_rows)
         at_least(0, lr=self.lr, momentum=self.momentum)
 

@@ -35,9 +35,14 @@ class DREAM:
     init: bool = True
     """Whether initial images stand for clusters too."""
 
+    @classmethod
+    def quick(cls) -> "DREAM":
+        """For minutes on a CPU: clusters of 256 random images a class."""
+        return cls(candidates=256)
+
     def __post_init__(self) -> None:
         well_typed(self)
-        at_least(1, every=self.every, candidates=self.candidates)
+        at_least(1, "representative.", every=self.every, candidates=self.candidates)
 
 
 def sampled(representative: DREAM | None, rows: int, real: "RealSet") -> "Sampler":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
 from condensery.recipes.dc import paper_epochs
-from condensery.recipes.mdc import MDC, adapted, held_out
+from condensery.recipes.mdc import MDC, adapted, enough, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -61,6 +61,7 @@ class DSA:
 
     def __post_init__(self) -> None:
         well_typed(self)
+        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 

@@ -8,7 +8,7 @@ from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
 from condensery.recipes.dream import DREAM, first_images, sampled
-from condensery.recipes.mdc import MDC, adapted, held_out
+from condensery.recipes.mdc import MDC, adapted, enough, held_out
 
 if TYPE_CHECKING:
     from torch import optim
@@ -108,6 +108,7 @@ class IDC:
 
     def __post_init__(self) -> None:
         well_typed(self)
+        enough(self.multisize, self.ipc)
         at_least(
             1, ipc=self.ipc, factor=self.factor, outer_steps=self.outer_steps, inner_steps=self.inner_steps,
             base_size=self.base_size, real_rows=self.real_rows,

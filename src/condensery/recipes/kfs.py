@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, held_out
+from condensery.recipes.mdc import MDC, adapted, enough, held_out
 
 if TYPE_CHECKING:
     from condensery.checkpoint import Keeper
@@ -103,7 +103,7 @@ class KFS:
         if self.decoder_classes and self.steps < 2:
             raise InputError("--steps must be at least 2 with --decoder-classes")
         if self.decoder_classes and self.multisize:
-            raise InputError("--decoder-classes and --multisize do not go together: a subset is one of all classes")
+            raise InputError("--decoder-classes does not go with MDC: a subset is one of all classes")
 
     @classmethod
     def imagenet(cls) -> "KFS":
@@ -193,6 +193,7 @@ class KFS:
         network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
         decoder = self.decoder(real.shape, real.classes)
         codes = self.codes(decoder, real.classes)
+        enough(self.multisize, codes, "code")
         if self.init == "real" and codes > min(real.sizes):
             raise InputError(
                 f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "

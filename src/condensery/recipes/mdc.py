@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from condensery.schedules import Schedule
     from condensery.synthetic import SyntheticSet
 
-__all__ = ["MDC", "adapted", "held_out"]
+__all__ = ["MDC", "adapted", "enough", "held_out"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class MDC:
     Departs: see `objectives.subset.AdaptiveSubset`, docs/multisize.md and docs/fidelity.md.
     """
 
-    period: int = 100
-    """Outer loops (restarts of the network) between two choices of the subset."""
+    period: int | None = None
+    """Outer loops (restarts of the network) between two choices; None: by `fraction`, or the paper's 100."""
     fraction: float | None = None
-    """Instead, the share of all outer loops between two choices, one at least; None: `period`."""
+    """Instead, the share of all outer loops between two choices, one at least."""
     window: int | None = None
-    """Steps at the end of a period over which the subsets' figures are averaged; None: one outer loop's."""
+    """Steps at the end of a period over which the subsets' figures are averaged; None: an outer loop's, at least 10."""
     metric: Literal["features", "gradients", "accuracy"] = "features"
     """What tells how well a subset learns: the distance of its features or gradients, or the accuracy of networks
     trained on it, on a tenth of the training images that is held out of all learning."""
@@ -50,7 +50,9 @@ class MDC:
 
     def __post_init__(self) -> None:
         well_typed(self)
-        at_least(1, period=self.period, window=self.window)
+        at_least(1, "multisize.", period=self.period, window=self.window)
+        if None not in (self.period, self.fraction):
+            raise InputError("--multisize.period and --multisize.fraction say the same; set one of them to None")
         if self.fraction is not None and not 0 < self.fraction <= 0.5:
             raise InputError(f"--multisize.fraction must lie above 0 and at most at 0.5, got {self.fraction}")
         if self.class_wise and self.metric == "accuracy":
@@ -66,7 +68,7 @@ class MDC:
     def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
         from condensery.distances import squared_euclidean
         from condensery.objectives import GradientMatching, convolutions
-        from condensery.objectives.subset import Accuracy, FeatureDistance, GradientDistance
+        from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
         from condensery.training import SGD
 
         match self.metric:
@@ -76,7 +78,7 @@ class MDC:
                 return GradientDistance(GradientMatching(squared_euclidean, convolutions))
             case "accuracy":
                 assert held
-                return Accuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, seed)
+                return SubsetAccuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, seed)
 
 
 def held_out(multisize: MDC | None, real: "RealSet", seed: int) -> "tuple[RealSet, TestSet | None]":
@@ -95,19 +97,31 @@ def adapted(
     """`base` with the adaptive subset loss; as it is where the set is for one size.
 
     Raises:
-        InputError: a set of one image a class, which has no subset.
+        InputError: a run too short for a choice to be made.
     """
     if multisize is None:
         return base
     from condensery.objectives.subset import AdaptiveSubset
 
-    if synthetic.ipc < 2:
-        raise InputError("one stored image a class has no smaller sizes; give --ipc of at least 2")
     synthetic.decoder_freezes = multisize.decoders == "frozen"
-    share = multisize.fraction
-    loops = multisize.period if share is None else max(1, round(share * schedule.outer))
+    share, inner, total = multisize.fraction, schedule.inner, schedule.outer * schedule.inner
+    period = inner * (multisize.period or (100 if share is None else max(1, round(share * schedule.outer))))
+    window = multisize.window or max(inner, 10)
+    first = max(inner, min(window, period))
+    if multisize.compare and (period if period > first else 2 * period) >= total:
+        raise InputError(
+            f"a subset is chosen every {period} steps, and the run has {total}: it would be the first image for good; "
+            "give a smaller --multisize.period or --multisize.fraction, more steps, or --multisize.no-compare"
+        )
     metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
-    window = multisize.window or schedule.inner
-    return AdaptiveSubset(
-        base, synthetic, metric, loops * schedule.inner, window, multisize.freeze, multisize.class_wise
-    )
+    return AdaptiveSubset(base, synthetic, metric, period, first, window, multisize.freeze, multisize.class_wise)
+
+
+def enough(multisize: MDC | None, images: int, what: str = "stored image") -> None:
+    """Refuse a set of one image a class, which has no subset.
+
+    Raises:
+        InputError: it is.
+    """
+    if multisize and images < 2:
+        raise InputError(f"one {what} a class has no smaller sizes to learn; give --ipc of at least 2")

@@ -1,0 +1,78 @@
+"""DREAM: rows that stand for clusters."""
+
+import pytest
+import torch
+from conftest import blobs
+from lists import TINY
+
+from condensery.clustering import representatives
+from condensery.errors import RunError
+from condensery.networks import build, initial
+from condensery.objectives import DistributionMatching
+from condensery.randomness import rng
+from condensery.samplers import Representative, clustered
+
+
+def test_every_cluster_has_its_row():
+    centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0], [50.0, 50.0]])
+    x = (centres[:, None] + torch.randn(4, 30, 2, generator=rng(0))).flatten(0, 1)
+    chosen = representatives(x, 4, rng(1))
+    assert sorted((chosen // 30).tolist()) == [0, 1, 2, 3]
+    for pick in chosen.tolist():  # not any row of the cluster: one near its middle
+        own = x[pick // 30 * 30 :][:30]
+        assert (x[pick] - own.mean(0)).norm() < (own - own.mean(0)).norm(dim=1).median()
+
+
+def test_rows_differ_and_the_same_draw_gives_the_same():
+    x = torch.randn(40, 3, generator=rng(0)).round()  # many rows coincide
+    chosen = representatives(x, 20, rng(1))
+    assert len(set(chosen.tolist())) == 20
+    assert torch.equal(chosen, representatives(x, 20, rng(1)))
+    assert not torch.equal(chosen, representatives(x, 20, rng(2)))
+
+
+def test_where_there_are_too_few_rows_all_are_taken_again_and_again():
+    chosen = representatives(torch.randn(3, 2, generator=rng(0)), 7, rng(1)).tolist()
+    assert sorted(chosen[:3]) == sorted(chosen[3:6]) == [0, 1, 2]
+
+
+def test_what_is_not_finite_is_refused():
+    with pytest.raises(RunError, match="not finite"):
+        representatives(torch.full((5, 2), torch.nan), 2, rng(0))
+
+
+def place(real, inner=0):
+    point = initial(build(TINY, real.shape, real.classes).double(), rng(0))
+    return type(point)(point.network, point.params, point.buffers, inner=inner)
+
+
+def draw(c):
+    return rng(0, "draw", c)
+
+
+def test_representatives_are_of_their_class_and_found_in_the_embedding():
+    real = blobs()
+    index = clustered(place(real), real, [2, 0], 3, None, draw)
+    assert torch.equal(real.labels[index], torch.tensor([[2] * 3, [0] * 3]))
+    for row, c in zip(index, (2, 0), strict=True):
+        part = real.rows(c)
+        x = place(real).embeddings(real.read(part)).detach()
+        assert torch.equal(row, part.start + representatives(x, 3, draw(c)))
+    some = clustered(place(real), real, [0], 3, 4, draw)
+    assert set((some - real.rows(0).start).flatten().tolist()) <= set(
+        torch.randperm(real.sizes[0], generator=draw(0))[:4].tolist()
+    )
+
+
+def test_clusters_are_found_anew_every_few_points():
+    real, sampler = blobs(), Representative(3, 2, None, blobs())
+    seen = []
+    for inner in range(4):
+        point = place(real, inner)
+        for name, p in point.params.items():  # the network moves
+            point.params[name] = p + inner * torch.randn(p.shape, generator=rng(inner, name)).double()
+        sampler.target(DistributionMatching(), point, real, range(3), lambda c, i=inner: rng(i, c))
+        seen.append(sampler.state["chosen"].clone())
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[2], seen[3])
+    assert not torch.equal(seen[1], seen[2])
