@@ -166,3 +166,42 @@ def test_a_small_unbalanced_folder_of_odd_sizes_condenses(tmp_path, capsys, coun
     condensed = load(tmp_path / "out")
     assert condensed.synthetic.bases.shape == (3, 2, 3, 32, 32)
     assert condensed.class_names == ("class0", "class1", "class2")
+
+
+def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
+    out, curve, trace = tmp_path / "run", tmp_path / "curve.svg", tmp_path / "trace.svg"
+    words = ["--data", "digits", "--ipc", "3", "--net.width", "4", "--real-rows", "4", "--network-rows", "8"]
+    loops = ["--outer-steps", "4", "--inner-steps", "2", "--multisize.window", "1"]
+    assert main(["run", "idc-i:quick+dream+mdc", *words, *loops, "--out", str(out)]) == 0
+    capsys.readouterr()
+    measured = ["--data", "digits", "--protocol", "fixed-steps", "--repeats", "1", "--sizes", "1", "3"]
+    assert main(["evaluate", str(out), *measured, "--plot", str(curve)]) == 0
+    assert "idc+dream+mdc on the" in capsys.readouterr().out
+    assert main(["show", str(out), "--trace", str(trace)]) == 0
+    said = capsys.readouterr().out
+    assert "metric features" in said
+    assert "candidates 256" in said
+    assert b"</svg>" in curve.read_bytes()
+    assert b"</svg>" in trace.read_bytes()
+    assert main(["plan", "dm:quick+mdc", "--data", "digits", "--net.width", "4", "--steps", "40"]) == 0
+    assert "6,400 floats" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "random+mdc"], "random takes no +mdc"),
+        (["run", "dc+mcd"], "did you mean mdc"),
+        (["run", "idc", "--multisize.period", "3"], "multisize.period"),
+        (["run", "idc:quick+mdc", "--multisize.period", "3"], "set one of them to None"),
+        (["run", "mdc", "--ipc", "1"], "no smaller sizes"),
+        (["compare", "--methods", "idc", "mdc"], "no smaller sizes"),
+    ],
+)
+def test_additions_that_do_not_fit_are_refused_at_once(words, said, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out")]
+    assert main([*words, "--data", "digits", *out]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
