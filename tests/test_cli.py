@@ -193,7 +193,7 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
         (["run", "random+mdc"], "random takes no +mdc"),
         (["run", "dc+mcd"], "did you mean mdc"),
         (["run", "idc", "--multisize.period", "3"], "multisize.period"),
-        (["run", "idc:quick+mdc", "--multisize.period", "3"], "set one of them to None"),
+        (["run", "idc:quick+mdc", "--multisize.period", "3"], "add --multisize.fraction None"),
         (["run", "mdc", "--ipc", "1"], "no smaller sizes"),
         (["compare", "--methods", "idc", "mdc"], "no smaller sizes"),
     ],

@@ -250,7 +250,7 @@ def test_figures_come_from_networks_of_one_age(monkeypatch):
     [
         (lambda: MDC(fraction=0.6), "fraction must lie above 0"),
         (lambda: MDC(period=0), "--multisize.period must be at least 1"),
-        (lambda: MDC(period=2, fraction=0.1), "set one of them to None"),
+        (lambda: MDC(period=2, fraction=0.1), "add --multisize.fraction None"),
         (lambda: MDC(metric="loss"), "metric is 'loss'"),
         (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
         (lambda: KFS(decoder_classes=2, multisize=MDC()), "does not go with MDC"),

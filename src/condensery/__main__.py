@@ -1,5 +1,3 @@
-import sys
+from condensery.cli import program
 
-from condensery.cli import main
-
-sys.exit(main())
+program()

@@ -96,7 +96,7 @@ class Condensed:
                 raise InputError(f"{bytes} bytes hold no stored image a class; the smallest subset has {shared + each}")
         elif ipc is None or bytes is not None:
             raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
-        if not 1 <= ipc <= self.ipc:
+        if not isinstance(ipc, int) or not 1 <= ipc <= self.ipc:
             raise InputError(f"a subset of {ipc} images a class was asked for; this set has 1 to {self.ipc}")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :ipc].clone()

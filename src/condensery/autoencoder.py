@@ -1,6 +1,7 @@
 """Pre-training of codes × decoders: an autoencoder on real rows (KFS)."""
 
 import logging
+import time
 from typing import Literal
 
 import torch
@@ -68,8 +69,14 @@ def pretrained(
     model.to(real.device, real.dtype)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     state = keeper.resume(model, optimizer) if keeper else None
-    log.info(f"training an autoencoder on real rows, {steps} steps, for the decoders to start from")
-    for step in range(state.step if state else 0, steps):
+    begun, said = state.step if state else 0, time.monotonic()
+    if begun < steps:
+        after = f", going on after {begun}" if begun else ""
+        log.info(f"training an autoencoder on real rows, {steps} steps{after}, for the decoders to start from")
+    for step in range(begun, steps):
+        if time.monotonic() - said > 10:
+            said = time.monotonic()
+            log.info(f"autoencoder: step {step}/{steps}")
         if keeper:
             keeper.offer(step, model, optimizer)
         index = torch.randint(len(real), (min(batch_size, len(real)),), generator=rng(seed, "autoencoder", step))

@@ -143,7 +143,8 @@ class Keeper:
             return
         self.write(step, learned, optimizer, point, more)
         if stop:
-            raise Interrupted(f"stopped after step {step}")
+            phase = self.identity.get("phase", "").strip()
+            raise Interrupted(f"stopped after step {step}{phase and f' of the phase {phase}'}")
 
     def write(
         self,

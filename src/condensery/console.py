@@ -25,7 +25,9 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        log.info("stopping after this step, and what it compiles (once more: at once, from the last checkpoint)")
+        log.info(
+            "stopping once this step, and any compiling, is done; again to stop at once (the last checkpoint is kept)"
+        )
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -36,8 +36,11 @@ def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "ima
         InputError: matplotlib is not installed.
     """
     figure, axes = _figure(1)
+    from matplotlib.ticker import MaxNLocator
+
     for name, by_size in curves.items():
         x = sorted(by_size)
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].errorbar(
             x, [100 * by_size[n].mean for n in x], [100 * by_size[n].std for n in x], label=name, marker="o", capsize=3
         )
@@ -62,6 +65,7 @@ def subset_trace(run: str | Path) -> bytes:
     said = _choices(Path(run) / "metrics.jsonl")
     steps = [line["step"] for line in said]
     figure, axes = _figure(2)
+    axes[0].set_ylim(0, len(said[0]["figures"][0]) + 1)
     for name, style in (("subset", "-"), ("frozen", "--")):
         low, high = ([extreme(line[name]) for line in said] for extreme in (min, max))
         mean = [sum(line[name]) / len(line[name]) for line in said]
@@ -90,7 +94,7 @@ def _choices(path: Path) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a run's metrics ({error})") from error
     if not said:
-        raise InputError(f"{path.parent}: this run chose no subset; those of a recipe with +mdc do")
+        raise InputError(f"{path.parent}: this run chose no subset: its recipe has no +mdc, or no choice in it")
     return said
 
 

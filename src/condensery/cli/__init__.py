@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from condensery.cli.show import show_command
 from condensery.errors import InputError, RunError
 from condensery.sources import EMBEDDED, FILES
 
-__all__ = ["RECIPES", "main"]
+__all__ = ["RECIPES", "main", "program"]
 
 log = logging.getLogger("condensery")
 
@@ -76,6 +77,14 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(1, f"out of memory: {str(error).splitlines()[0]}; fewer --real-rows or --device cpu may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
+
+
+def program() -> None:
+    """The command line's process."""
+    status = main()
+    if status == 130:  # a further Ctrl-C finds the interpreter on its way out
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _fail(status: int, message: object) -> int:

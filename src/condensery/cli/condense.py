@@ -99,8 +99,11 @@ def _duration(seconds: float) -> str:
 
 def hint(*words: str) -> None:
     """A command to try, as this one was called."""
-    program = "condensery" if shutil.which("condensery") else sys.argv[0]
-    print(f"next:    {shlex.join([program, *words])}")
+    module = Path(sys.argv[0]).name == "__main__.py"
+    program = (
+        ["condensery"] if shutil.which("condensery") else ["python", "-m", "condensery"] if module else sys.argv[:1]
+    )
+    print(f"next:    {shlex.join([*program, *words])}")
 
 
 def kept(name: str, preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":

@@ -76,7 +76,10 @@ def recipe(name: str) -> Any:
     for part in added:
         field, value, quick = named(ADDED, part, "addition")
         if not hasattr(found, field):
-            raise InputError(f"{base} takes no +{part}")
+            fit = [key for key, known in RECIPES.items() if ":" not in key and hasattr(known, field)]
+            raise InputError(f"{base} takes no +{part}; {', '.join(fit)} do")
+        if getattr(found, field):
+            raise InputError(f"{name}: +{part} is there already")
         least = {"ipc": 10} if part == "mdc" and found.ipc < 2 and found.name != "kfs" else {}
         found = replace(found, **least, **{field: quick if base.endswith(":quick") else value})
     return found

@@ -20,8 +20,13 @@ def show_command(argv: list[str]) -> int:
 
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
+    for path, option in ((options.png, "--png"), (options.trace, "--trace")):
+        if path is not None:
+            writable(Path(path), f"{option} {path}")
     facts = {
-        "recipe": ", ".join(f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *MORE)),
+        "recipe": ", ".join(
+            f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *MORE) and v is not None
+        ),
         **{name: _fields(condensed.recipe[field]) for field, name in MORE.items() if condensed.recipe.get(field)},
         "network": described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
@@ -31,7 +36,8 @@ def show_command(argv: list[str]) -> int:
         else "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
         "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
-        "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes",
+        "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes"
+        + ("" if synthetic.labels is None else f"; {synthetic.labels.numel():,} of the floats are soft labels"),
         "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
         + ("; whitened (ZCA)" if space.whitening else ""),
         "written by": f"condensery {condensed.version}",
@@ -41,14 +47,12 @@ def show_command(argv: list[str]) -> int:
     if options.png is not None:
         from condensery import storage
 
-        writable(Path(options.png), f"--png {options.png}")
         storage.write(Path(options.png), grid(synthetic))
         print(f"written: {options.png}")
     if options.trace is not None:
         from condensery import storage
         from condensery.plots import subset_trace
 
-        writable(Path(options.trace), f"--trace {options.trace}")
         storage.write(Path(options.trace), subset_trace(options.file))
         print(f"written: {options.trace}")
     return 0
@@ -66,7 +70,7 @@ def _decoding(synthetic: "SyntheticSet") -> str:
 
 
 def _fields(part: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in part.items())
+    return ", ".join(f"{k} {v}" for k, v in part.items() if v is not None)
 
 
 def _numbers(values: tuple[float, ...]) -> str:
