@@ -25,9 +25,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        log.info(
-            "stopping once this step, and any compiling, is done; again to stop at once (the last checkpoint is kept)"
-        )
+        log.info("stopping once this step, and any compiling, is done (once more: now, at the last checkpoint)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -99,10 +99,11 @@ def _duration(seconds: float) -> str:
 
 def hint(*words: str) -> None:
     """A command to try, as this one was called."""
-    module = Path(sys.argv[0]).name == "__main__.py"
-    program = (
-        ["condensery"] if shutil.which("condensery") else ["python", "-m", "condensery"] if module else sys.argv[:1]
-    )
+    program = sys.argv[:1]
+    if Path(sys.argv[0]).name == "__main__.py":
+        program = ["python", "-m", "condensery"]
+    if shutil.which("condensery"):
+        program = ["condensery"]
     print(f"next:    {shlex.join([*program, *words])}")
 
 

@@ -24,9 +24,7 @@ def show_command(argv: list[str]) -> int:
         if path is not None:
             writable(Path(path), f"{option} {path}")
     facts = {
-        "recipe": ", ".join(
-            f"{k} {v}" for k, v in condensed.recipe.items() if k not in ("net", *MORE) and v is not None
-        ),
+        "recipe": _fields({k: v for k, v in condensed.recipe.items() if k not in ("net", *MORE)}),
         **{name: _fields(condensed.recipe[field]) for field, name in MORE.items() if condensed.recipe.get(field)},
         "network": described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",

@@ -53,7 +53,7 @@ class MDC:
         at_least(1, "multisize.", period=self.period, window=self.window)
         if None not in (self.period, self.fraction):
             raise InputError(
-                "--multisize.period and --multisize.fraction say the same: add --multisize.fraction None, or leave the other out"
+                "--multisize.period and --multisize.fraction say the same: with the one, add --multisize.fraction None"
             )
         if self.fraction is not None and not 0 < self.fraction <= 0.5:
             raise InputError(f"--multisize.fraction must lie above 0 and at most at 0.5, got {self.fraction}")
