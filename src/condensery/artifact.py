@@ -75,8 +75,11 @@ class Condensed:
 
     @property
     def method(self) -> str:
-        """The recipe's name, and those of the methods that it was combined with."""
-        return "+".join([self.recipe["name"], *(name for field, name in MORE.items() if self.recipe.get(field))])
+        """The recipe's name, those of the methods that it was combined with, and whether labels were learned."""
+        labels = [] if self.synthetic.labels is None else ["labels"]
+        return "+".join(
+            [self.recipe["name"], *(name for field, name in MORE.items() if self.recipe.get(field)), *labels]
+        )
 
     def subset(self, ipc: int | None = None, *, bytes: int | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
