@@ -76,10 +76,8 @@ class Condensed:
     @property
     def method(self) -> str:
         """The recipe's name, those of the methods that it was combined with, and whether labels were learned."""
-        labels = [] if self.synthetic.labels is None else ["labels"]
-        return "+".join(
-            [self.recipe["name"], *(name for field, name in MORE.items() if self.recipe.get(field)), *labels]
-        )
+        added = [name for field, name in MORE.items() if self.recipe.get(field)]
+        return "+".join([self.recipe["name"], *added, *["labels"] * (self.synthetic.labels is not None)])
 
     def subset(self, ipc: int | None = None, *, bytes: int | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
