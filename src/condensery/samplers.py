@@ -21,7 +21,7 @@ from condensery.networks import Point, rows_at_once
 from condensery.objectives import Objective
 from condensery.randomness import PerClass
 
-__all__ = ["Change", "Representative", "Sampler", "Uniform", "Whole", "clustered"]
+__all__ = ["Change", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
 
 Change = Callable[[Sequence[int]], Callable[[Tensor], Tensor]]
 """Classes to the augmentation of their rows in this step."""
@@ -57,15 +57,14 @@ class Sampler(ABC):
         """
 
 
-class Uniform(Sampler):
-    """`rows` random rows of each class; a smaller class is repeated in fresh permutations.
+class Some(Sampler):
+    """`rows` rows of each class; a subclass picks them."""
 
-    References:
-        DC appendix A: 256 rows a class.
-    """
+    rows: int
 
-    def __init__(self, rows: int):
-        self.rows = rows
+    @abstractmethod
+    def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
+        """The rows of `classes` that a step sees; one generator a class."""
 
     def count(self, real: RealSet) -> float:
         return self.rows * real.classes
@@ -79,11 +78,25 @@ class Uniform(Sampler):
         draw: PerClass,
         change: Change | None = None,
     ) -> Sequence[Tensor]:
-        rows = real.sample(self.rows, classes, draw)
+        rows = self.pick(point, real, classes, draw)
         return objective.target(point, rows.map(change(classes)) if change else rows)
 
 
-class Representative(Sampler):
+class Uniform(Some):
+    """`rows` random rows of each class; a smaller class is repeated in fresh permutations.
+
+    References:
+        DC appendix A: 256 rows a class.
+    """
+
+    def __init__(self, rows: int):
+        self.rows = rows
+
+    def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
+        return real.sample(self.rows, classes, draw)
+
+
+class Representative(Some):
     """`rows` rows of each class that stand for its clusters in the point's embedding, found anew every few points.
 
     Arguments:
@@ -100,23 +113,11 @@ class Representative(Sampler):
         self.rows, self.every, self.candidates = rows, every, candidates
         self.state = {"chosen": torch.zeros(real.classes, rows, dtype=torch.long)}
 
-    def count(self, real: RealSet) -> float:
-        return self.rows * real.classes
-
-    def target(
-        self,
-        objective: Objective,
-        point: Point,
-        real: RealSet,
-        classes: Sequence[int],
-        draw: PerClass,
-        change: Change | None = None,
-    ) -> Sequence[Tensor]:
-        chosen = self.state["chosen"]
+    def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
+        chosen, some = self.state["chosen"], list(classes)
         if point.inner % self.every == 0:
-            chosen[list(classes)] = clustered(point, real, classes, self.rows, self.candidates, draw)
-        rows = real.at(chosen[list(classes)])
-        return objective.target(point, rows.map(change(classes)) if change else rows)
+            chosen[some] = clustered(point, real, classes, self.rows, self.candidates, draw)
+        return real.at(chosen[some])
 
 
 def clustered(
