@@ -41,7 +41,7 @@ class Passes(ABC):
         self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
         self._kept = Kernel("the gradient of synthetic rows", self._all_results)
         self._along: dict[tuple[str, ...], Kernel] = {}
-        self._mean = Kernel("the embedding", lambda *tensors: self._embedded(tensors)[:1])
+        self._features = Kernel("the embeddings", self._embeddings)
         self._mean_kept = Kernel("the embedding of synthetic rows", lambda *tensors: self._embedded(tensors))
         self._back = Kernel("the embedding's slope", self._embedded_back)
 
@@ -86,12 +86,22 @@ class Passes(ABC):
         Arguments:
             keep: whether `embedding_back` will be asked about these rows.
         """
-        mean, *residuals = (self._mean_kept if keep else self._mean)(*self._listed(state), x, weight)
+        if not keep:
+            return (self.embeddings(state, x) * weight[:, None]).sum(0), ()
+        mean, *residuals = self._mean_kept(*self._listed(state), x, weight)
         return mean, residuals
+
+    def embeddings(self, state: State, x: Tensor) -> Tensor:
+        """The embeddings (n, d) of rows `x` (n, channels, height, width), in the rows' precision."""
+        return self._features(*self._listed(state), x)[0]
 
     def embedding_back(self, state: State, slope: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
         """The slope in the rows of what has `slope` (d,) in their `embedding`."""
         return self._back(*self._listed(state), slope, weight, *residuals)[0]
+
+    def _embeddings(self, *tensors: Tensor) -> list[Tensor]:
+        x = tensors[-1]
+        return [self.embed(self._state(tensors), x.to(self.dtype))[0].to(x.dtype)]
 
     def _embedded(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         *_, x, weight = tensors

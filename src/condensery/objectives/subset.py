@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from condensery.compiling import mode
 from condensery.data import Batch, TestSet
-from condensery.networks import Network, Point, initial, rows_at_once
+from condensery.networks import Network, Point, chunked, initial, passes, rows_at_once
 from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
@@ -18,7 +20,7 @@ from condensery.training import SGD, TensorRows, accuracy, fit
 __all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "SubsetAccuracy"]
 
 
-FILL = 4  # rows that go through compiled passes together, at least; few, so that little of a last chunk is empty
+LARGEST, OVERHEAD = 32, 4  # of a chunk in compiled passes: rows; what it costs beside them, in rows (measured)
 
 
 class Metric:
@@ -153,7 +155,7 @@ class AdaptiveSubset(Objective):
         with torch.no_grad():
             self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
-        self.fill = self.ends[1] * -(-FILL // self.ends[1])
+        self.fill = _cheapest(self.ends)
         self.period, self.first, self.window = period, first, min(window, period)
         self.freeze, self.class_wise = freeze, class_wise
         self.distance, self.operations = base.distance, base.operations
@@ -242,6 +244,19 @@ class AdaptiveSubset(Objective):
             self.state["frozen"].copy_((replaced * (sizes < subset[:, None]) * sizes).amax(1))
 
 
+def _cheapest(ends: Sequence[int]) -> int:
+    """The one size of chunks with which a subset and the rest together cost least, over all subsets."""
+
+    def cost(size: int) -> int:
+        return sum(ceil(end / size) + ceil((ends[-1] - end) / size) for end in ends[1:-1]) * (size + OVERHEAD)
+
+    return min(range(1, LARGEST + 1), key=cost)
+
+
 def _features(point: Point, x: Tensor) -> Tensor:
     with torch.no_grad():
-        return torch.cat([point.embeddings(rows) for rows in x.split(rows_at_once(x.device))])
+        if mode() == "plain":
+            return torch.cat([point.embeddings(rows) for rows in x.split(rows_at_once(x.device))])
+        made = passes(point.network, x.dtype)
+        state = point.params | point.buffers
+        return torch.cat([made.embeddings(state, rows) for (rows,) in chunked(made.rows, x)])[: len(x)]
