@@ -64,8 +64,8 @@ class MDC:
 
     @classmethod
     def quick(cls) -> "MDC":
-        """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of ten steps."""
-        return cls(fraction=0.1, window=10)
+        """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of five steps."""
+        return cls(fraction=0.1, window=5)
 
     def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
         from condensery.distances import squared_euclidean
