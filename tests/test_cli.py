@@ -137,18 +137,19 @@ def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
 
 
 def test_compare_tells_presets_apart(capsys, monkeypatch):
-    monkeypatch.setitem(RECIPES, "dc:quick", replace(RECIPES["dc:quick"], outer_steps=1, real_rows=4))
+    for quick in ("dc:quick", "dc:digits"):
+        monkeypatch.setitem(RECIPES, quick, replace(RECIPES[quick], outer_steps=1, real_rows=4))
     monkeypatch.setitem(RECIPES, "dc", replace(RECIPES["dc"], outer_steps=2, real_rows=4))
     words = ["compare", "--data", "digits", "--repeats", "1", "--no-whole", "--protocol", "fixed-steps"]
-    words += ["--net.width", "4", "--methods", "dc", "dc:paper"]
+    words += ["--net.width", "4", "--methods", "dc", "dc:quick", "dc:paper"]
     assert main(words) == 0
     said = capsys.readouterr()
     table = [line.split()[0] for line in said.out.splitlines() if " ± " in line]
-    assert table[-3:] == ["random", "dc:quick", "dc"]
-    assert "dc:quick: step 1/1" in said.err
+    assert table[-4:] == ["random", "dc:digits", "dc:quick", "dc"]
+    assert "dc:digits: step 1/1" in said.err
     assert "dc: step 2/2" in said.err
     assert main([*words, "dc"]) == 2
-    assert "dc:quick is named twice" in capsys.readouterr().err
+    assert "dc:digits is named twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("count", "ipc"), [((40, 7, 3), 2)])

@@ -82,7 +82,8 @@ def compare_command(argv: list[str]) -> int:
     if not options.methods:
         raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
     names = options.methods if "random" in options.methods else ("random", *options.methods)
-    rows = [_preset(name, ipc=options.ipc, seed=options.measuring.seed, net=options.net) for name in names]
+    fields = {"ipc": options.ipc, "seed": options.measuring.seed, "net": options.net}
+    rows = [_preset(name, options.source.data, **fields) for name in names]
     twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
     if twice:
         raise InputError(f"--methods: {twice[0]} is named twice")
@@ -152,10 +153,12 @@ class _Row:
         return synthetic
 
 
-def _preset(name: str, **fields: Any) -> _Row:
+def _preset(name: str, data: str, **fields: Any) -> _Row:
     base, *added = name.split("+")
-    if f"{base}:quick" in RECIPES:
-        name = "+".join([f"{base}:quick", *added])
+    for preset in (f"{base}:digits", f"{base}:quick") if data == "digits" else (f"{base}:quick",):
+        if preset in RECIPES:
+            name = "+".join([preset, *added])
+            break
     return _Row(name.replace(":paper", ""), replace(recipe(name), **fields))
 
 

@@ -15,25 +15,33 @@ __all__ = ["NETWORKS", "PAPERS", "PROTOCOLS", "RECIPES", "described", "named"]
 RECIPES: dict[str, Any] = {
     "dc": DC(),
     "dc:quick": DC.quick(),
+    "dc:digits": DC.digits(),
     "dm": DM(),
     "dm:quick": DM.quick(),
+    "dm:digits": DM.digits(),
     "dsa": DSA(),
     "dsa:quick": DSA.quick(),
+    "dsa:digits": DSA.digits(),
     "idc": IDC(),
     "idc-i": IDC(factor=1),
     "idc:quick": IDC.quick(),
     "idc-i:quick": IDC.quick(factor=1),
+    "idc:digits": IDC.digits(),
+    "idc-i:digits": IDC.digits(factor=1),
     **{f"idc:{data}": IDC.published(data) for data in PUBLISHED},
     "kfs": KFS(),
     "kfs:quick": KFS.quick(),
+    "kfs:digits": KFS.digits(),
     "kfs:imagenet10": KFS.imagenet(),
     "kfs:continual": KFS.continual(),
     "ld": DC(init="real", learn="labels"),
     "ld:quick": replace(DC.quick(), learn="labels"),
     "dream": IDC(real_rows=128, representative=DREAM()),
     "dream:quick": replace(IDC.quick(), representative=DREAM.quick()),
+    "dream:digits": replace(IDC.digits(), representative=DREAM.quick()),
     "mdc": IDC(multisize=MDC()),
     "mdc:quick": replace(IDC.quick(), ipc=10, multisize=MDC.quick()),
+    "mdc:digits": replace(IDC.digits(), ipc=3, multisize=MDC.quick()),
     "random": Random(),
     "herding": Herding(),
     "k-center": KCenter(),
@@ -43,7 +51,7 @@ ADDED: dict[str, tuple[str, Any, Any]] = {
     "dream": ("representative", DREAM(), DREAM.quick()),
     "mdc": ("multisize", MDC(), MDC.quick()),
 }
-"""What `+NAME` adds to a recipe: the field, its value, and that of quick presets."""
+"""What `+NAME` adds to a recipe: the field, its value, and that of the presets for minutes."""
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
 
@@ -81,7 +89,7 @@ def recipe(name: str) -> Any:
         if getattr(found, field):
             raise InputError(f"{name}: +{part} is there already")
         least = {"ipc": 10} if part == "mdc" and found.ipc < 2 and found.name != "kfs" else {}
-        found = replace(found, **least, **{field: quick if base.endswith(":quick") else value})
+        found = replace(found, **least, **{field: quick if base.endswith((":quick", ":digits")) else value})
     return found
 
 

@@ -84,7 +84,8 @@ class EvaluateOptions:
 class CompareOptions:
     """Several methods under one protocol, beside random images and the whole set.
 
-    A method's quick preset is taken where it has one; write dc:paper for the paper's own settings.
+    A method's preset for minutes is taken where it has one, dc:quick (for the digits dc:digits); write dc:paper for the
+    paper's own settings.
     """
 
     source: Annotated[Source, tyro.conf.arg(name="")]

@@ -131,7 +131,9 @@ def _by_passes(
 ) -> list[Tensor]:
     """The same by passes, whose slope in the rows is taken forward over reverse."""
     made = passes(point.network, dtype)
-    targets = (F.one_hot(batch.y, _logits(point, batch.x[:1, 0])) if batch.soft is None else batch.soft.detach()).to(weight.dtype)
+    targets = (F.one_hot(batch.y, _logits(point, batch.x[:1, 0])) if batch.soft is None else batch.soft.detach()).to(
+        weight.dtype
+    )
     size = fill or evenly(batch.y.shape[1], chunk or made.rows)
     gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), size)
     return list(gradients)

@@ -1,7 +1,7 @@
 """Dataset Condensation with Gradient Matching (Zhao, Mopuri & Bilen, ICLR 2021)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.errors import InputError
@@ -95,6 +95,14 @@ class DC:
         MNIST's and FashionMNIST's training parts, at 1 image a class.
         """
         return cls(ipc=1, init="real", outer_steps=200, network_epochs=10, lr=0.5, real_rows=128)
+
+    @classmethod
+    def digits(cls) -> "DC":
+        """Under a minute for the embedded digits, at any number of images: 100 steps, in networks that stay random.
+
+        Tried on a tenth of their training part, at 3 images a class.
+        """
+        return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0)
 
     @property
     def steps(self) -> int:

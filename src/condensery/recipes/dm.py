@@ -1,7 +1,7 @@
 """Dataset Condensation with Distribution Matching (Zhao & Bilen, WACV 2023)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
@@ -63,6 +63,11 @@ class DM:
     def quick(cls) -> "DM":
         """Minutes on a CPU for 1 image a class: fewer steps and real rows; no flips."""
         return cls(ipc=1, flip=False, steps=1000, real_rows=64)
+
+    @classmethod
+    def digits(cls) -> "DM":
+        """Under a minute for the embedded digits: 300 steps. Tried as `DC.digits`."""
+        return replace(cls.quick(), steps=300)
 
     def condense(
         self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None

@@ -1,7 +1,7 @@
 """Dataset Condensation via Efficient Synthetic-Data Parameterization (Kim et al., ICML 2022)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.errors import InputError
@@ -144,6 +144,11 @@ class IDC:
         Tried on a tenth of FashionMNIST's training part, at 1 image a class and width 64: see docs/fidelity.md.
         """
         return cls(ipc=1, factor=factor, outer_steps=10, inner_steps=50, optimizer="adam", lr=0.02, network_rows=256)
+
+    @classmethod
+    def digits(cls, factor: int = 2) -> "IDC":
+        """A minute for the embedded digits: 150 steps in 6 restarts. Tried as `DC.digits`."""
+        return replace(cls.quick(factor), outer_steps=6, inner_steps=25, lr=0.05)
 
     @property
     def steps(self) -> int:
