@@ -42,6 +42,18 @@ def test_without_a_terminal_steps_are_plain_lines(monkeypatch):
     assert heard[1].endswith("0 s left")
 
 
+def test_what_mdc_chose_is_said_at_once(monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
+    with progress("mdc") as observe:
+        for done, subset in ((1, None), (2, [1, 1]), (3, None), (4, [2, 3]), (5, None)):
+            observe(Step(done, 9, 1.5, None, {"subset": subset} if subset else {}))
+    assert len(heard) == 3
+    assert heard[1].startswith("mdc: step 2/9")
+    assert heard[1].endswith("learning the first 1")
+    assert heard[2].endswith("learning the first 2 to 3")
+
+
 def test_a_table_is_aligned(capsys):
     print_table("title", ("method", "%"), [("a", "1.0"), ("longer", "10.0")])
     lines = capsys.readouterr().out.splitlines()

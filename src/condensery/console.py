@@ -60,12 +60,21 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
     def say(step: "Step") -> None:
         nonlocal last
         speed = pace.speed(step.done)
-        if step.done == step.total or step.done == pace.first or time.monotonic() - last > 10:
+        chosen = _chosen(step.said.get("subset"))
+        if chosen or step.done in (step.total, pace.first) or time.monotonic() - last > 10:
             last = time.monotonic()
             said = [f"{label}: step {step.done}/{step.total}", f"loss {step.loss:.4g}", speed]
-            log.info(", ".join(filter(None, [*said, pace.left(step.done, step.total)])))
+            log.info(", ".join(filter(None, [*said, pace.left(step.done, step.total), chosen])))
 
     yield say
+
+
+def _chosen(subset: list[int] | None) -> str:
+    """What MDC learns from here on, beside the whole."""
+    if not subset:
+        return ""
+    low, high = min(subset), max(subset)
+    return f"learning the first {low if low == high else f'{low} to {high}'}"
 
 
 class _Pace:

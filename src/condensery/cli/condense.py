@@ -32,8 +32,8 @@ def run_command(argv: list[str]) -> int:
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, preset)
     options = parse(RunOptions[type(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
-    if (published := f"{name}:{data.name.lower()}") in RECIPES:
-        log.info(f"the paper's program has settings of its own for {data.name}: {published}")
+    if (settings := f"{name}:{data.name.lower()}") in RECIPES:
+        log.info(f"there are settings for {data.name}: {settings}")
     from condensery.protocols import UNFLIPPED
 
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"

@@ -73,7 +73,7 @@ class DSA:
     @classmethod
     def digits(cls) -> "DSA":
         """Under a minute for the embedded digits: see `DC.digits`."""
-        return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0)
+        return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
     @property
     def steps(self) -> int:
