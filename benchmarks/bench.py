@@ -4,7 +4,7 @@
              each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
     embeddings  the same for DM's and KFS's matches. 10 minutes.
     scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 30 minutes.
-    multisize  IDC's steps with and without MDC, 1x28x28, 10 images a class: one period, figures and all. 9 minutes.
+    multisize  IDC's steps with and without MDC, 1x28x28, 10 images a class: one period, figures and all. 12 minutes.
     plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
 
 Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`.
@@ -42,7 +42,7 @@ SIDES: dict[str, dict[str, Any]] = {
     "float32, allocator tuned": {"side": "ours", "mode": "compiled", "tuned": True},
     "float32, plain": {"side": "ours", "mode": "plain"},  # autograd alone: the oracle
 }
-ROUNDS = 5
+ROUNDS, ROUNDS_OF_PERIODS = 5, 3
 
 
 class Worker:
@@ -137,25 +137,28 @@ PLANNED = {
 def multisize() -> list[dict[str, Any]]:
     """Seconds of a period's steps of each run, alternating in one process, after a round that compiles and warms up.
 
-    The runs are those of experiments/mdc_table1.py. The first period has its figures too, of as many steps as others.
+    The runs are those of experiments/mdc_table1.py, real rows in either precision. The first period has its figures
+    too, of as many steps as others.
     """
     images, labels = torch.rand(2560, 1, 28, 28), torch.arange(10).repeat_interleave(256)
     real = RealSet.measured(images, labels, 10)
-    base = replace(
-        IDC.quick(), ipc=10, outer_steps=6, real_dtype="bfloat16", network_dtype="bfloat16", net=Net(width=64)
-    )
-    recipes = {"idc": base, "idc + mdc": replace(base, multisize=MDC.quick())}
-    period = base.inner_steps  # 0.1 of the 6 restarts are less than one
-    runs: dict[str, list[float]] = {name: [] for name in recipes}
-    for _ in range(1 + ROUNDS):
-        for name, recipe in recipes.items():
-            runs[name].append(_seconds_of_steps(recipe, real, 1, period))
-    counted = {name: times[1:] for name, times in runs.items()}
-    ratios = [m / b for b, m in zip(counted["idc"], counted["idc + mdc"], strict=True)]
-    row = {"steps": period - 1, "seconds": {name: [round(s, 2) for s in times] for name, times in counted.items()},
-           "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios]}  # fmt: skip
-    print(row, flush=True)
-    return [row]
+    quick = replace(IDC.quick(), ipc=10, outer_steps=6, net=Net(width=64))
+    rows = []
+    for dtype in (None, "bfloat16"):
+        base = replace(quick, real_dtype=dtype, network_dtype=dtype)
+        recipes = {"idc": base, "idc + mdc": replace(base, multisize=MDC.quick())}
+        period = base.inner_steps  # 0.1 of the 6 restarts are less than one
+        runs: dict[str, list[float]] = {name: [] for name in recipes}
+        for _ in range(1 + ROUNDS_OF_PERIODS):
+            for name, recipe in recipes.items():
+                runs[name].append(_seconds_of_steps(recipe, real, 1, period))
+        counted = {name: times[1:] for name, times in runs.items()}
+        ratios = [m / b for b, m in zip(counted["idc"], counted["idc + mdc"], strict=True)]
+        rows.append({"real_dtype": dtype or "float32", "steps": period - 1,
+                     "seconds": {name: [round(s, 2) for s in times] for name, times in counted.items()},
+                     "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios]})  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
 
 
 class _Enough(Exception):

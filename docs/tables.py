@@ -141,10 +141,15 @@ def mdc_table1(part: str) -> str:
 def bench_multisize() -> str:
     rows = results("bench/multisize")
     lines = [
-        [str(r["steps"]), *(f"{median(r['seconds'][name]):.1f} s" for name in ("idc", "idc + mdc")), str(r["ratio"])]
+        [
+            r["real_dtype"],
+            str(r["steps"]),
+            *(f"{median(r['seconds'][name]):.1f} s" for name in ("idc", "idc + mdc")),
+            str(r["ratio"]),
+        ]
         for r in rows
     ]
-    return table(["steps", "IDC", "IDC + MDC", "ratio"], lines) if lines else "No figures yet."
+    return table(["real rows in", "steps", "IDC", "IDC + MDC", "ratio"], lines) if lines else "No figures yet."
 
 
 def precision() -> str:
