@@ -156,7 +156,8 @@ def multisize() -> list[dict[str, Any]]:
         ratios = [m / b for b, m in zip(counted["idc"], counted["idc + mdc"], strict=True)]
         rows.append({"real_dtype": dtype or "float32", "steps": period - 1,
                      "seconds": {name: [round(s, 2) for s in times] for name, times in counted.items()},
-                     "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios]})  # fmt: skip
+                     "ratio": round(statistics.median(ratios), 3),
+                     "ratios": [round(r, 3) for r in ratios]})  # fmt: skip
         print(rows[-1], flush=True)
     return rows
 
