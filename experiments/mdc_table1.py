@@ -1,6 +1,6 @@
 """MDC's table 1 (and 3, and 5) on FashionMNIST: one set for every size up to 10 images a class, and what it costs.
 
-    python experiments/mdc_table1.py --data-dir DIR [--methods A B C mdc ...] [--part validation|test]
+    python experiments/mdc_table1.py --data-dir DIR [--methods A B C mdc ...] [--part validation|test] [--figures DIR]
 
 IDC, ConvNet of width 64, 300 steps (6 restarts of 50), Adam, in bfloat16; sizes 1, 2, 5, 10; 1 set x 3 networks under
 `fixed-steps` in bfloat16. On 2 CPU cores: 2 minutes of condensing at 10 images, and 1 minute to measure a size. Runs
@@ -33,11 +33,11 @@ from typing import Any
 import torch
 from record import ROOT, Table
 
-from condensery import protocols
+from condensery import plots, protocols, storage
 from condensery.artifact import Condensed
 from condensery.compiling import during
 from condensery.data import Data, RealSet, fashion_mnist
-from condensery.evaluation import evaluate
+from condensery.evaluation import Accuracy, evaluate
 from condensery.net import Net
 from condensery.recipes import IDC, KFS, MDC
 from condensery.running import run
@@ -126,10 +126,25 @@ def as_data(condensed: Condensed, data: Data) -> Data:
     )
 
 
+def drawn(table: Table, part: str, folder: Path) -> None:
+    """The curves of a part's methods, and what its run of `mdc` chose (figure 5, table 7)."""
+    curves: dict[str, dict[int, Accuracy]] = {}
+    for row in table.rows():
+        if row["dataset"] == part:
+            found = Accuracy(tuple(row["runs"]), row["protocol"], NET, row["evaluation_seconds"])
+            curves.setdefault(row["method"], {})[row["size"]] = found
+    folder.mkdir(parents=True, exist_ok=True)
+    storage.write(folder / "mdc-sizes.svg", plots.size_curve(curves))
+    storage.write(folder / "mdc-trace.svg", plots.subset_trace(RUNS / part / "mdc"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument(
+        "--figures", type=Path, help="draw the part's curves, and the trace of its mdc, into this folder"
+    )
     known = ["A", "B", "LFS", "LBS", *VARIANTS]
     parser.add_argument("--methods", nargs="+", choices=known, default=["C", "mdc", "A", "B"])
     given = parser.parse_args()
@@ -154,6 +169,8 @@ def main() -> None:
                 ),
                 paper=PAPER[method][SIZES.index(size)] if method in PAPER else None,
             )  # fmt: skip
+    if given.figures:
+        drawn(table, data.name, given.figures)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,12 @@ def crossed(real, decoders=3, ipc=2):
     return SyntheticSet.from_rows(random_real(real, ipc, 0), space, decoder)
 
 
+def test_decoders_deeper_than_the_image_are_refused():
+    assert Factorized((1, 8, 8), (3, 3, 3), 1).code_shape == (3, 1, 1)
+    with pytest.raises(InputError, match="give fewer numbers"):
+        Factorized((1, 8, 8), (3, 3, 3, 3), 1)
+
+
 def test_the_papers_example_has_738_floats_and_16_codes_a_class():
     one = Factorized((3, 32, 32), (12, 9, 6), 1)
     assert (one.floats, one.code_shape) == (441 + 222 + 75, (12, 4, 4))

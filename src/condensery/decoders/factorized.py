@@ -49,6 +49,11 @@ class Factorized(Decoder):
             raise InputError(f"--channels and --decoders must be at least 1, got {channels} and {decoders}")
         if activation not in _ACTIVATIONS:
             raise InputError(f"no activation {activation!r}; known: {', '.join(_ACTIVATIONS)}")
+        if 2 ** (len(channels) - 1) >= max(shape[1:]) > 1:
+            raise InputError(
+                f"--channels {' '.join(map(str, channels))}: a layer fewer makes images of {shape[1]} x {shape[2]} "
+                "pixels from codes of one already; give fewer numbers"
+            )
         self.shape = (shape[0], shape[1], shape[2])
         self.channels, self.decoders = tuple(channels), decoders
         self.kernel, self.activation = kernel, activation
