@@ -16,7 +16,7 @@ from condensery.checkpoint import Interrupted, Keeper
 from condensery.compiling import during
 from condensery.data import Batch, digits
 from condensery.net import Net
-from condensery.networks import ConvNet, initial
+from condensery.networks import ConvNet, chunked, initial, jointly
 from condensery.networks.convolution import Columns, Direct, Winograd
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
@@ -207,3 +207,16 @@ def test_long_work_is_compiled_and_short_is_not(monkeypatch):
     monkeypatch.setattr(compiling, "_works", lambda: False)
     DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=Net(width=4, depth=2)).condense(digits().train)
     assert seen == ["plain"]  # decided to compile, could not
+
+
+@pytest.mark.parametrize("ends", [range(0, 41, 4), range(11), [0, 3, 4, 12], range(3)])
+def test_wherever_rows_are_divided_their_chunks_have_two_sizes_and_little_room_to_spare(ends):
+    sizes = jointly(list(ends))
+    assert len(sizes) <= 2
+    for end in list(ends)[1:-1]:
+        for rows in (end, ends[-1] - end):
+            parts = [part for (part,) in chunked(sizes, torch.arange(1.0, rows + 1))]
+            assert {len(part) for part in parts} <= set(sizes)
+            assert torch.cat(parts)[:rows].tolist() == list(range(1, rows + 1))
+            assert not torch.cat(parts)[rows:].any()
+            assert len(torch.cat(parts)) - rows < max(sizes)

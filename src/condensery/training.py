@@ -165,7 +165,7 @@ def _by_passes(
         targets = cut.share * targets + (1 - cut.share) * targets[cut.order.to(y.device)]
     weight = x.new_full((len(x),), 1 / len(x))
     losses, all_logits = [], []
-    for part in chunked(evenly(most, made.rows), x, targets, weight):
+    for part in chunked([evenly(most, made.rows)], x, targets, weight):
         loss, logits, slopes, _ = made.gradients(state, *part)
         losses.append(loss)
         all_logits.append(logits)

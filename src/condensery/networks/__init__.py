@@ -4,7 +4,7 @@ from condensery.networks.build import build
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
 from condensery.networks.network import Network, Point, initial, operations, rows_at_once
-from condensery.networks.passes import Passes, chunked, evenly, passes
+from condensery.networks.passes import Passes, chunked, evenly, jointly, passes
 
 __all__ = [
     "MLP",
@@ -16,6 +16,7 @@ __all__ = [
     "chunked",
     "evenly",
     "initial",
+    "jointly",
     "operations",
     "passes",
     "rows_at_once",

@@ -7,6 +7,7 @@ rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and on
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import combinations
 from math import ceil
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,12 @@ from condensery.networks.chain import Chain, cross_entropy
 from condensery.networks.convnet import ConvNet
 from condensery.networks.network import Network, embedded
 
-__all__ = ["Passes", "chunked", "evenly", "passes"]
+__all__ = ["Passes", "chunked", "evenly", "jointly", "passes"]
+
+# of chunks, as measured with rows of 28 x 28 at width 64 on two cores
+OVERHEAD = 4  # what one costs beside its rows, in rows
+LARGEST = 12  # rows above which one no longer stays in a core's cache
+SECOND = 1.05  # how many times dearer one size must be than two for the second to be compiled
 
 State = Mapping[str, Tensor]
 Residuals = Sequence[Tensor]
@@ -247,12 +253,42 @@ def evenly(n: int, most: int) -> int:
     return ceil(n / ceil(n / most))
 
 
-def chunked(size: int, *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Columns (n, ...) in chunks of `size` rows, the last filled up with zeros.
+def jointly(ends: Sequence[int]) -> tuple[int, ...]:
+    """The one or two sizes of chunks with which the first rows and the others cost least, over all places to divide.
 
-    Rows of weight 0 take no part, and one size is compiled once.
+    Arguments:
+        ends: 0, those places in ascending order, and how many rows there are.
     """
-    for start in range(0, len(columns[0]), size):
+
+    def total(sizes: tuple[int, ...]) -> float:
+        sides = [side for end in ends[1:-1] for side in (end, ends[-1] - end)]
+        return sum(_cost(_parted(side, sizes)) for side in sides) * (SECOND if len(sizes) > 1 else 1)
+
+    counts = range(1, min(LARGEST, ends[-1]) + 1)
+    return min([*((size,) for size in counts), *combinations(counts, 2)], key=total)
+
+
+def _parted(n: int, sizes: Sequence[int]) -> list[int]:
+    """Sizes of the chunks that n rows go in: the largest of `sizes`; for what is left over the smallest, if cheaper."""
+    small, large = min(sizes), max(sizes)
+    whole, left = divmod(n, large)
+    rest = [small] * ceil(left / small) if _cost([small]) * ceil(left / small) < _cost([large]) else [large]
+    return [large] * whole + (rest if left else [])
+
+
+def _cost(chunks: Sequence[int]) -> int:
+    """What chunks of so many rows cost in the passes, in rows."""
+    return sum(chunks) + OVERHEAD * len(chunks)
+
+
+def chunked(sizes: Sequence[int], *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Columns (n, ...) in chunks of `sizes` (see `_parted`), the last filled up with zeros.
+
+    Rows of weight 0 take no part, and a size is compiled once.
+    """
+    start = 0
+    for size in _parted(len(columns[0]), sizes):
         parts = [column[start : start + size] for column in columns]
         missing = size - len(parts[0])
         yield tuple(F.pad(part, (0, 0) * (part.ndim - 1) + (0, missing)) if missing else part for part in parts)
+        start += size

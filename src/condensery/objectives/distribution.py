@@ -1,5 +1,6 @@
 """Distribution matching: synthetic rows should lie, on average, where real rows lie."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ class DistributionMatching(Objective):
         self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
 
     def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
     ) -> list[Tensor]:
         """Each class's mean embedding at the point, a tensor (C, d).
 
@@ -62,7 +63,7 @@ class DistributionMatching(Objective):
         return self._means(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
     def _means(
-        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: Sequence[int] | None = None
     ) -> list[Tensor]:
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
@@ -111,12 +112,12 @@ def _means_by_passes(
     part: int,
     dtype: torch.dtype,
     chunk: int | None,
-    fill: int | None,
+    fill: Sequence[int] | None,
 ) -> Tensor:
     """The same by passes."""
     made = passes(point.network, dtype)
-    size = fill or evenly(x.shape[1], chunk or made.rows)
-    means: Tensor = _Means.apply(x, weight, made, point, order, part, size)
+    sizes = fill or [evenly(x.shape[1], chunk or made.rows)]
+    means: Tensor = _Means.apply(x, weight, made, point, order, part, sizes)
     return means
 
 
@@ -125,7 +126,14 @@ class _Means(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, made: Passes, point: Point, order: list[Order], part: int, size: int
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        made: Passes,
+        point: Point,
+        order: list[Order],
+        part: int,
+        sizes: Sequence[int],
     ) -> Tensor:
         state, means = point.params | point.buffers, []
         ctx.chunks = []
@@ -133,7 +141,7 @@ class _Means(torch.autograd.Function):
             total: Tensor | None = None
             ordered, shares = rows[index], w[index]
             for carry, some in ((True, slice(0, part)), (False, slice(part, None))):
-                for r, s in chunked(size, ordered[some], shares[some]):
+                for r, s in chunked(sizes, ordered[some], shares[some]):
                     mean, residuals = made.embedding(state, r, s, keep=carry)
                     total = mean if total is None else total + mean
                     if carry:

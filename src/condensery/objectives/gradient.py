@@ -65,7 +65,7 @@ class GradientMatching(Objective):
         self.distance, self.match, self.chunk, self.real_dtype = distance, match, chunk, real_dtype
 
     def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
     ) -> list[Tensor]:
         """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
 
@@ -84,7 +84,7 @@ class GradientMatching(Objective):
         return self._gradients(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
     def _gradients(
-        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: Sequence[int] | None = None
     ) -> list[Tensor]:
         matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
@@ -127,15 +127,15 @@ def _by_passes(
     weight: Tensor,
     dtype: torch.dtype,
     chunk: int | None,
-    fill: int | None,
+    fill: Sequence[int] | None,
 ) -> list[Tensor]:
     """The same by passes, whose slope in the rows is taken forward over reverse."""
     made = passes(point.network, dtype)
     targets = (F.one_hot(batch.y, _logits(point, batch.x[:1, 0])) if batch.soft is None else batch.soft.detach()).to(
         weight.dtype
     )
-    size = fill or evenly(batch.y.shape[1], chunk or made.rows)
-    gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), size)
+    sizes = fill or [evenly(batch.y.shape[1], chunk or made.rows)]
+    gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), sizes)
     return list(gradients)
 
 
@@ -155,14 +155,21 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, targets: Tensor, weight: Tensor, made: Passes, point: Point, matched: Names, size: int
+        ctx: Any,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        made: Passes,
+        point: Point,
+        matched: Names,
+        sizes: Sequence[int],
     ) -> tuple[Tensor, ...]:
         state, keep = point.params | point.buffers, ctx.needs_input_grad[0]
         totals = [x.new_zeros(len(x), *point.params[name].shape) for name in matched]
         order = [made.names.index(name) for name in matched]
         ctx.chunks = []
         for c, rows_of_class in enumerate(zip(x, targets, weight, strict=True)):
-            for part in chunked(size, *rows_of_class):
+            for part in chunked(sizes, *rows_of_class):
                 _, _, slopes, residuals = made.gradients(state, *part, keep=keep)
                 for total, i in zip(totals, order, strict=True):
                     total[c] += slopes[i]

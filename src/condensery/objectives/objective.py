@@ -38,15 +38,15 @@ class Objective(ABC):
 
     @abstractmethod
     def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
     ) -> Sequence[Tensor]:
         """Tensors `(C, ...)`, one mean over rows for every class.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
-            fill: where passes are compiled, rows go through them in chunks of so many, the last one filled up: one
-                size for batches of any n, since every size is compiled for itself. By n and `chunk` where None.
+            fill: where passes are compiled, rows go through them in chunks of these sizes, the last one filled up: the
+                same for batches of any n, since every size is compiled for itself. By n and `chunk` where None.
         """
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:

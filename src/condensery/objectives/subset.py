@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import ceil
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from condensery.compiling import mode
 from condensery.data import Batch, TestSet
-from condensery.networks import Network, Point, chunked, initial, passes, rows_at_once
+from condensery.networks import Network, Point, chunked, initial, jointly, passes, rows_at_once
 from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
@@ -18,9 +17,6 @@ from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, TensorRows, accuracy, fit
 
 __all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "SubsetAccuracy"]
-
-
-LARGEST, OVERHEAD = 32, 4  # of a chunk in compiled passes: rows; what it costs beside them, in rows (measured)
 
 
 class Metric:
@@ -155,7 +151,7 @@ class AdaptiveSubset(Objective):
         with torch.no_grad():
             self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
-        self.fill = _cheapest(self.ends)
+        self.fill = jointly(self.ends)
         self.period, self.first, self.window = period, first, min(window, period)
         self.freeze, self.class_wise = freeze, class_wise
         self.distance, self.operations = base.distance, base.operations
@@ -181,7 +177,7 @@ class AdaptiveSubset(Objective):
         return self.metric is not None and (of_first or step % self.period >= self.period - self.window)
 
     def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: int | None = None
+        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
     ) -> Sequence[Tensor]:
         """The base's."""
         return self.base.statistic(point, batch, weight, fill)
@@ -244,19 +240,10 @@ class AdaptiveSubset(Objective):
             self.state["frozen"].copy_((replaced * (sizes < subset[:, None]) * sizes).amax(1))
 
 
-def _cheapest(ends: Sequence[int]) -> int:
-    """The one size of chunks with which a subset and the rest together cost least, over all subsets."""
-
-    def cost(size: int) -> int:
-        return sum(ceil(end / size) + ceil((ends[-1] - end) / size) for end in ends[1:-1]) * (size + OVERHEAD)
-
-    return min(range(1, LARGEST + 1), key=cost)
-
-
 def _features(point: Point, x: Tensor) -> Tensor:
     with torch.no_grad():
         if mode() == "plain":
             return torch.cat([point.embeddings(rows) for rows in x.split(rows_at_once(x.device))])
         made = passes(point.network, x.dtype)
         state = point.params | point.buffers
-        return torch.cat([made.embeddings(state, rows) for (rows,) in chunked(made.rows, x)])[: len(x)]
+        return torch.cat([made.embeddings(state, rows) for (rows,) in chunked([made.rows], x)])[: len(x)]
