@@ -214,9 +214,9 @@ def test_wherever_rows_are_divided_their_chunks_have_two_sizes_and_little_room_t
     sizes = jointly(list(ends))
     assert len(sizes) <= 2
     for end in list(ends)[1:-1]:
-        for rows in (end, ends[-1] - end):
-            parts = [part for (part,) in chunked(sizes, torch.arange(1.0, rows + 1))]
+        for count in (end, ends[-1] - end):
+            parts = [part for (part,) in chunked(sizes, torch.arange(1.0, count + 1))]
             assert {len(part) for part in parts} <= set(sizes)
-            assert torch.cat(parts)[:rows].tolist() == list(range(1, rows + 1))
-            assert not torch.cat(parts)[rows:].any()
-            assert len(torch.cat(parts)) - rows < max(sizes)
+            assert torch.cat(parts)[:count].tolist() == list(range(1, count + 1))
+            assert not torch.cat(parts)[count:].any()
+            assert len(torch.cat(parts)) - count < max(sizes)
