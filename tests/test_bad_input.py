@@ -437,10 +437,10 @@ def test_an_out_that_holds_another_unfinished_run(line, word, tmp_path, unfinish
 
 
 def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse):
-    shutil.copytree(unfinished, tmp_path / "out" / "dc-quick")
+    shutil.copytree(unfinished, tmp_path / "out" / "dc-digits")
     refuse(
         "compare --data digits --methods dc random --net.width 8 --out {tmp}/out",
-        "{tmp}/out/dc-quick holds another run",
+        "{tmp}/out/dc-digits holds another run",
         "another --out",
     )
 
