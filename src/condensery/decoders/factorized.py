@@ -52,7 +52,7 @@ class Factorized(Decoder):
         if 2 ** (len(channels) - 1) >= max(shape[1:]) > 1:
             raise InputError(
                 f"--channels {' '.join(map(str, channels))}: a layer fewer makes images of {shape[1]} x {shape[2]} "
-                "pixels from codes of one already; give fewer numbers"
+                "pixels from codes of one pixel already; give fewer numbers"
             )
         self.shape = (shape[0], shape[1], shape[2])
         self.channels, self.decoders = tuple(channels), decoders
