@@ -14,7 +14,7 @@ from condensery.augment import Augmentation, Cut, CutMix
 from condensery.checkpoint import Keeper
 from condensery.compiling import Mode, mode, worthwhile
 from condensery.data import Batch, TestSet
-from condensery.networks import Network, Point, chunked, evenly, operations, passes, rows_at_once
+from condensery.networks import Network, Point, chunked, evenly, operations, outputs, passes, rows_at_once
 from condensery.randomness import rng
 
 __all__ = ["SGD", "Rows", "TensorRows", "accuracy", "computing", "fit"]
@@ -160,7 +160,7 @@ def _by_passes(
 ) -> tuple[Tensor, Tensor]:
     """The same by passes."""
     made, state = passes(network, dtype), dict(network.named_parameters())
-    targets = y if y.is_floating_point() else F.one_hot(y, network(x[:1]).shape[1]).to(x.dtype)
+    targets = y if y.is_floating_point() else F.one_hot(y, outputs(network, x.shape[1:])).to(x.dtype)
     if cut:
         targets = cut.share * targets + (1 - cut.share) * targets[cut.order.to(y.device)]
     weight = x.new_full((len(x),), 1 / len(x))

@@ -3,7 +3,7 @@
 from condensery.networks.build import build
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
-from condensery.networks.network import Network, Point, initial, operations, rows_at_once
+from condensery.networks.network import Network, Point, initial, operations, outputs, rows_at_once
 from condensery.networks.passes import Passes, chunked, evenly, jointly, passes
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "initial",
     "jointly",
     "operations",
+    "outputs",
     "passes",
     "rows_at_once",
 ]

@@ -1,7 +1,8 @@
 """What every network offers, and a network at a place in weight space."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from condensery.randomness import global_rng
 
-__all__ = ["Network", "Point", "embedded", "initial", "operations", "rows_at_once"]
+__all__ = ["Network", "Point", "embedded", "initial", "operations", "outputs", "rows_at_once"]
 
 State = dict[str, Tensor]
 
@@ -134,12 +135,27 @@ def embedded(network: Network, state: Mapping[str, Tensor], x: Tensor) -> Tensor
 
 def operations(network: Network, shape: tuple[int, int, int]) -> float:
     """Floating-point operations of one row (channels, height, width) on its way forward."""
-    some = next(network.parameters())
-    training = network.training
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(some.new_zeros(1, *shape))
-    network.train(training)
+    with FlopCounterMode(display=False) as counter:
+        _of_zeros(network, shape)
     return float(counter.get_total_flops())
+
+
+_outputs: WeakKeyDictionary[Network, int] = WeakKeyDictionary()
+
+
+def outputs(network: Network, shape: Sequence[int]) -> int:
+    """How many logits a row (channels, height, width) gets; asked once, since asking costs a pass."""
+    if network not in _outputs:
+        _outputs[network] = _of_zeros(network, shape).shape[1]
+    return _outputs[network]
+
+
+@torch.no_grad()
+def _of_zeros(network: Network, shape: Sequence[int]) -> Tensor:
+    training, some = network.training, next(network.parameters())
+    logits: Tensor = network.eval()(some.new_zeros(1, *shape))
+    network.train(training)
+    return logits
 
 
 def rows_at_once(device: torch.device) -> int:

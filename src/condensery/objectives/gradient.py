@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from condensery.compiling import mode
 from condensery.data import Batch
 from condensery.distances import Distance, layerwise_cosine
 from condensery.errors import InputError
-from condensery.networks import Network, Passes, Point, chunked, evenly, passes, rows_at_once
+from condensery.networks import Passes, Point, chunked, evenly, outputs, passes, rows_at_once
 from condensery.objectives.objective import Objective
 
 __all__ = ["GradientMatching", "by_autograd", "convolutions", "everything", "weights"]
@@ -131,23 +130,12 @@ def _by_passes(
 ) -> list[Tensor]:
     """The same by passes, whose slope in the rows is taken forward over reverse."""
     made = passes(point.network, dtype)
-    targets = (F.one_hot(batch.y, _logits(point, batch.x[:1, 0])) if batch.soft is None else batch.soft.detach()).to(
-        weight.dtype
-    )
+    targets = (
+        F.one_hot(batch.y, outputs(point.network, batch.x.shape[2:])) if batch.soft is None else batch.soft.detach()
+    ).to(weight.dtype)
     sizes = fill or [evenly(batch.y.shape[1], chunk or made.rows)]
     gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), sizes)
     return list(gradients)
-
-
-_outputs: WeakKeyDictionary[Network, int] = WeakKeyDictionary()
-
-
-def _logits(point: Point, row: Tensor) -> int:
-    """How many logits a network gives a row; asked once, since asking costs a pass."""
-    if point.network not in _outputs:
-        with torch.no_grad():
-            _outputs[point.network] = point.logits(row).shape[1]
-    return _outputs[point.network]
 
 
 class _Gradients(torch.autograd.Function):
