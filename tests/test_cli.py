@@ -186,6 +186,8 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
     assert b"</svg>" in trace.read_bytes()
     assert main(["plan", "dm:quick+mdc", "--data", "digits", "--net.width", "4", "--steps", "40"]) == 0
     assert "6,400 floats" in capsys.readouterr().out
+    labels = ["--data", "digits", "--net.width", "4", "--ipc", "2", "--network-epochs", "0", "--real-rows", "4"]
+    assert main(["plan", "ld:quick+mdc", *labels]) == 0  # chosen by gradients, since features say nothing of labels
 
 
 @pytest.mark.parametrize(

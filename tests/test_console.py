@@ -7,7 +7,10 @@ import sys
 from condensery.condensing import Step
 from condensery.console import print_table, progress
 
-COMMAND = "run dc:quick --data digits --ipc 1 --outer-steps 4 --real-rows 4 --net.width 4 --out"
+COMMAND = (
+    "run dc:quick+mdc --data digits --ipc 2 --outer-steps 4 --inner-steps 1 --network-epochs 0 --real-rows 4 "
+    "--net.width 4 --out"
+)
 
 
 def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
@@ -26,7 +29,7 @@ def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
         pass
     os.close(ours)
     assert process.wait() == 0
-    for word in (b"dc", b"4/4", b"loss", b"step", b"0:00:0"):
+    for word in (b"dc", b"learning the first 1", b"4/4", b"loss", b"step", b"0:00:0"):
         assert word in said
 
 

@@ -36,7 +36,13 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [([], "plan what?"), (["dcc", "--data", "digits"], "did you mean dc"), (["dc"], "--data")]
+    ("words", "said"),
+    [
+        ([], "plan what?"),
+        (["dcc", "--data", "digits"], "did you mean dc"),
+        (["dc"], "--data"),
+        (["mdc:quick", "--data", "digits", "--outer-steps", "1"], "chosen every 50 steps, and the run has 50"),
+    ],
 )
 def test_a_plan_of_nothing(words, said, capsys):
     assert main(["plan", *words]) == 2

@@ -100,6 +100,16 @@ def test_a_run_stopped_at_every_step_ends_with_the_same_bytes(part, tmp_path):
         assert [line["step"] for line in parts] == list(range(1, recipe.steps + 1))
 
 
+def test_some_of_the_runs_that_are_stopped_freeze_what_they_learned():
+    frozen = {}
+    for name, recipe in RECIPES.items():
+        if getattr(recipe, "multisize", None):
+            said = []
+            small(recipe).condense(digits().train, observe=lambda s, said=said: said.append(s.said.get("frozen", [0])))
+            frozen[name] = max(map(max, said))
+    assert any(frozen.values()), frozen
+
+
 def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
     data, recipe = digits(), LEARNED["dc 1"]
     asked = iter([False, True])

@@ -58,6 +58,7 @@ def test_representatives_are_of_their_class_and_found_in_the_embedding():
         part = real.rows(c)
         x = place(real).embeddings(real.read(part)).detach()
         assert torch.equal(row, part.start + representatives(x, 3, draw(c)))
+    assert len(set(clustered(place(real), real, [0], 5, 4, draw)[0].tolist())) == 5  # no image twice
     some = clustered(place(real), real, [0], 3, 4, draw)
     assert set((some - real.rows(0).start).flatten().tolist()) <= set(
         torch.randperm(real.sizes[0], generator=draw(0))[:4].tolist()

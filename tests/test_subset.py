@@ -1,5 +1,7 @@
 """MDC: the adaptive subset loss, what it chooses, what it freezes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import blobs
@@ -41,7 +43,7 @@ class Told(Metric):
     def __init__(self, *figures):
         self.figures = [torch.tensor(f, dtype=torch.float64) for f in figures]
 
-    def trained(self, synthetic, step):
+    def trained(self, synthetic):
         return self.figures.pop(0)
 
 
@@ -132,10 +134,10 @@ def test_accuracies_are_those_of_networks_trained_on_the_subsets():
     real, synthetic = made()
     learn, held = real.split(0.3, 0)
     network, how = build(TINY, real.shape, 3).double(), SGD(0.1)
-    found = SubsetAccuracy(network, held, how, 5, seed=0).trained(synthetic, 7)
+    found = SubsetAccuracy(network, held, how, 5, seed=0).trained(synthetic)
     with torch.no_grad():
         subset = TensorRows(synthetic(images=2))
-    key = ("subset", 7, 2)
+    key = ("subset", 2)
     expected = accuracy(fit(initial(network, rng(0, *key)), subset, how, 5, 0, key), held)
     assert found.shape == (1, 3)
     assert found[0, 1] == expected
@@ -197,11 +199,22 @@ def test_frozen_rows_are_the_same_to_the_bit_after_100_steps(part, decoder):
         assert (synthetic.bases[c, n:] != bases[c, n:]).any()
 
 
-def test_a_recipe_freezes_what_its_rule_says():
+FREEZING = {
+    "dc": lambda: DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, clamp=True, multisize=SOON),
+    "dm": lambda: DM(ipc=3, steps=20, real_rows=6, net=TINY, multisize=SOON),
+    "idc": lambda: IDC(
+        ipc=3, outer_steps=10, inner_steps=2, real_rows=6, optimizer="adam", early_epochs=0, net=TINY, multisize=SOON
+    ),
+    "kfs": lambda: KFS(channels=(3,), decoders=2, ipc=3, steps=20, pretraining=9, net=TINY, multisize=SOON),
+}
+SOON = MDC(fraction=0.1, window=3)
+
+
+@over(FREEZING)
+def test_a_recipe_freezes_what_its_rule_says(part):
     real = blobs()
     images = []
-    recipe = DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.1, window=3))
-    recipe.condense(real, observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
+    part().condense(real, observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
     frozen = torch.zeros(3, dtype=torch.long)
     held = 0
     for (said, after), (_, before) in zip(images[1:], images, strict=False):
@@ -231,20 +244,54 @@ def test_a_run_too_short_for_a_choice_is_refused():
     DC(ipc=2, outer_steps=1, real_rows=4, net=TINY, multisize=MDC(compare=False)).condense(blobs())
 
 
-def test_figures_come_from_networks_of_one_age(monkeypatch):
-    ages = {}
+@pytest.mark.parametrize(
+    ("inner", "window", "ages"),
+    [
+        (4, 3, {0: {1, 2, 3}, 1: {1, 2, 3}, 3: {1, 2, 3}}),
+        (3, 5, {0: {1, 2}, 1: {0, 1, 2}, 2: {1, 2}, 3: {0, 1, 2}, 4: {1, 2}}),
+    ],
+)
+def test_figures_come_from_networks_of_one_age(inner, window, ages, monkeypatch):
+    seen = {}
     at = FeatureDistance.at
 
     def noted(self, point, *arguments):
-        ages.setdefault(point.outer, set()).add(point.inner)
+        seen.setdefault(point.outer, set()).add(point.inner)
         return at(self, point, *arguments)
 
     monkeypatch.setattr(FeatureDistance, "at", noted)
     DC(
-        ipc=3, outer_steps=5, inner_steps=4, network_epochs=0, real_rows=4, net=TINY,
-        multisize=MDC(period=2, window=3),
+        ipc=3, outer_steps=5, inner_steps=inner, network_epochs=0, real_rows=4, net=TINY,
+        multisize=MDC(period=2, window=window),
     ).condense(blobs())  # fmt: skip
-    assert ages == {0: {1, 2, 3}, 1: {1, 2, 3}, 3: {1, 2, 3}}
+    assert seen == ages
+
+
+def test_nothing_is_held_out_where_nothing_is_chosen():
+    base = DC(ipc=2, outer_steps=1, real_rows=4, net=TINY, multisize=MDC(compare=False))
+    learned = [
+        replace(base, multisize=MDC(metric=metric, compare=False)).condense(blobs()).bases.detach()
+        for metric in ("features", "accuracy")
+    ]
+    assert torch.equal(*learned)
+
+
+def test_a_frozen_row_is_not_projected_either():
+    real, synthetic = made()
+    synthetic.frozen.copy_(torch.tensor([0, 1, 3]))
+    before = synthetic.bases.detach().clone()
+
+    @torch.no_grad()
+    def shift(some):
+        some.bases.add_(1)
+
+    condense(
+        real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 2, 0), Uniform(4), DistributionMatching(),
+        torch.optim.SGD(synthetic.parameters(), 0.1), 0, project=shift,
+    )  # fmt: skip
+    for c, n in enumerate((0, 1, 3)):
+        assert torch.equal(synthetic.bases[c, :n], before[c, :n])
+        assert (synthetic.bases[c, n:] - before[c, n:]).mean() > 1
 
 
 @pytest.mark.parametrize(
@@ -255,6 +302,7 @@ def test_figures_come_from_networks_of_one_age(monkeypatch):
         (lambda: MDC(period=2, fraction=0.1), "add --multisize.fraction None"),
         (lambda: MDC(metric="loss"), "metric is 'loss'"),
         (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
+        (lambda: DC(ipc=2, learn="labels", multisize=MDC()), "features say nothing of labels"),
         (lambda: KFS(decoder_classes=2, multisize=MDC()), "does not go with MDC"),
     ],
 )

@@ -50,6 +50,8 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
 
             def show(step: "Step") -> None:
                 speed = started.speed(step.done)
+                if chosen := _chosen(step.said.get("subset")):
+                    bar.update(task, description=f"{label}, {chosen}")
                 bar.update(task, completed=step.done, total=step.total, loss=step.loss, speed=speed, visible=True)
 
             yield show

@@ -71,7 +71,7 @@ def evaluate(
         data: its test part is read once a network, after the last epoch; its train part is not used.
         net: the architecture, which need not be the one condensed with; by default that of a loaded set's recipe, or
             the papers' ConvNet.
-        protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `fixed_steps` or `whole`.
+        protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
         repeats: networks a set.
         seed: of weights, row order and augmentation.
         observe: called with (networks done, networks in all).

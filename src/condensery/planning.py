@@ -15,6 +15,7 @@ from condensery.memory import peak
 from condensery.networks import build, initial
 from condensery.randomness import rng
 from condensery.running import Recipe
+from condensery.samplers import clustered
 from condensery.storage import without_cache
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, computing, fit
@@ -64,18 +65,23 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
 
     The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
     compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates;
-    so are steps in networks whose kept means serve again (KFS). Means that earlier runs have kept are not counted on;
-    nor is what MDC's figures take, a few steps' worth of every period, or with accuracies the networks' training.
+    so are clusterings (DREAM), by one, and steps in networks whose kept means serve again (KFS). Means that earlier
+    runs have kept are not counted on; nor is what MDC's figures take, a few steps' worth of every period, or with
+    accuracies the networks' training.
 
     Raises:
         InputError: what the recipe refuses.
         RunError: the loss is not finite within the probe.
     """
     probed: Any = recipe
-    early = 0.0
+    apart = 0.0
     if getattr(recipe, "early_epochs", 0):
-        early, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
+        apart, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
+    if getattr(recipe, "representative", None):
+        apart, probed = apart + _clustering_seconds(recipe, real), replace(probed, representative=None)
     if multisize := getattr(recipe, "multisize", None):
+        outer = getattr(recipe, "outer_steps", recipe.steps)
+        multisize.moments(outer, recipe.steps // outer)  # refuses what a run refuses
         probed = replace(probed, multisize=replace(multisize, compare=False))
     with without_cache():
         first = again = _probe(probed, real)
@@ -94,7 +100,7 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
         floats = shared + (synthetic.floats - shared) * real.classes // synthetic.classes
         size = floats * synthetic.bytes // synthetic.floats
     memory = peak() if sys.platform.startswith("linux") else None
-    return Plan(recipe.steps, floats, size, seconds + early, memory, first.computing)
+    return Plan(recipe.steps, floats, size, seconds + apart, memory, first.computing)
 
 
 def _probe(recipe: Recipe, real: RealSet) -> _Probe:
@@ -129,3 +135,13 @@ def _early_seconds(recipe: Any, real: RealSet) -> float:
     with during(computing(network, real.shape, updates * recipe.real_rows)):
         fit(initial(network, rng(0)), real, how, 6, 0, (), report=lambda *_: times.append(time.perf_counter()))
     return updates * (times[-1] - times[0]) / (len(times) - 1)
+
+
+def _clustering_seconds(recipe: Any, real: RealSet) -> float:
+    """Of all clusterings, that of the initial images counted as one of those between matches."""
+    how = recipe.representative
+    network = build(recipe.net, real.shape, real.classes).to(real.device, real.dtype)
+    start = time.perf_counter()
+    clustered(initial(network, rng(0)), real, range(real.classes), recipe.real_rows, how.candidates, lambda c: rng(c))
+    count = how.init + recipe.outer_steps * -(-recipe.inner_steps // how.every)
+    return count * (time.perf_counter() - start)

@@ -126,7 +126,7 @@ def clustered(
     """Indices (C, count) of rows that stand for `count` clusters of their class in a point's embedding.
 
     Arguments:
-        candidates: random rows a class that are clustered; None: all.
+        candidates: random rows a class that are clustered, at least `count`; None: all.
         draw: one generator a class.
     """
     picks = []
@@ -134,7 +134,7 @@ def clustered(
         generator, rows = draw(c), real.rows(c)
         index = torch.arange(rows.start, rows.stop)
         if candidates is not None and candidates < len(index):
-            index = index[torch.randperm(len(index), generator=generator)[:candidates]]
+            index = index[torch.randperm(len(index), generator=generator)[: max(candidates, count)]]
         with torch.no_grad():
             found = [point.embeddings(real.read(part)) for part in index.split(rows_at_once(real.device))]
         picks.append(index[representatives(torch.cat(found), count, generator)])

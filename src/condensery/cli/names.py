@@ -89,7 +89,10 @@ def recipe(name: str) -> Any:
         if getattr(found, field):
             raise InputError(f"{name}: +{part} is there already")
         least = {"ipc": 10} if part == "mdc" and found.ipc < 2 and found.name != "kfs" else {}
-        found = replace(found, **least, **{field: quick if base.endswith((":quick", ":digits")) else value})
+        value = quick if base.endswith((":quick", ":digits")) else value
+        if part == "mdc" and getattr(found, "learn", "") == "labels":
+            value = replace(value, metric="gradients")  # features say nothing of labels
+        found = replace(found, **least, **{field: value})
     return found
 
 

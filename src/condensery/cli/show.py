@@ -14,6 +14,7 @@ __all__ = ["show_command"]
 
 def show_command(argv: list[str]) -> int:
     options = parse(ShowOptions, argv, "show")
+    from condensery import storage
     from condensery.artifact import MORE, load
     from condensery.decoders import Factorized
     from condensery.picture import grid
@@ -40,18 +41,18 @@ def show_command(argv: list[str]) -> int:
         + ("; whitened (ZCA)" if space.whitening else ""),
         "written by": f"condensery {condensed.version}",
     }
+    trace = None
+    if options.trace is not None:
+        from condensery.plots import subset_trace  # before anything is printed, since it may refuse
+
+        trace = subset_trace(options.file)
     for name, value in facts.items():
         print(f"{name:<12} {value}")
     if options.png is not None:
-        from condensery import storage
-
         storage.write(Path(options.png), grid(synthetic))
         print(f"written: {options.png}")
-    if options.trace is not None:
-        from condensery import storage
-        from condensery.plots import subset_trace
-
-        storage.write(Path(options.trace), subset_trace(options.file))
+    if trace is not None:
+        storage.write(Path(options.trace), trace)
         print(f"written: {options.trace}")
     return 0
 

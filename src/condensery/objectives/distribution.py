@@ -46,6 +46,10 @@ class DistributionMatching(Objective):
         self.distance, self.chunk, self.part = distance, chunk, part
         self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
 
+    @property
+    def of_real(self) -> str:
+        return f"{type(self).__name__} {self.chunk} {self.real_dtype}"  # not of what synthetic rows alone know
+
     def statistic(
         self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
     ) -> list[Tensor]:

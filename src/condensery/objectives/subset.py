@@ -41,7 +41,7 @@ class Metric:
         """
         return None
 
-    def trained(self, synthetic: SyntheticSet, step: int) -> Tensor | None:
+    def trained(self, synthetic: SyntheticSet) -> Tensor | None:
         """(1, N - 1), the subsets' figures once at the end of a window; None: see `at`."""
         return None
 
@@ -100,10 +100,10 @@ class SubsetAccuracy(Metric):
     def __init__(self, network: Network, held: TestSet, how: SGD, steps: int, seed: int):
         self.network, self.held, self.how, self.steps, self.seed = network, held, how, steps, seed
 
-    def trained(self, synthetic: SyntheticSet, step: int) -> Tensor:
+    def trained(self, synthetic: SyntheticSet) -> Tensor:
         found = []
         for n in range(1, synthetic.ipc):
-            key = ("subset", step, n)
+            key = ("subset", n)  # the same weights and order every time, so that only what was learned differs
             with torch.no_grad():
                 rows = TensorRows(synthetic(images=n))
             point = fit(initial(self.network, rng(self.seed, *key)), rows, self.how, self.steps, self.seed, key)
@@ -152,7 +152,7 @@ class AdaptiveSubset(Objective):
             self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
         self.fill = jointly(self.ends)
-        self.period, self.first, self.window = period, first, min(window, period)
+        self.period, self.first, self.window = period, first, window
         self.freeze, self.class_wise = freeze, class_wise
         self.distance, self.operations = base.distance, base.operations
         self.state = {
@@ -218,7 +218,7 @@ class AdaptiveSubset(Objective):
         if not self.metric or (step != self.first and step % self.period):
             return {}
         total, before = self.state["sum"], self.state["before"]
-        trained = self.metric.trained(self.synthetic, step)
+        trained = self.metric.trained(self.synthetic)
         now = total / self.state["count"] if trained is None else trained.to(total).expand_as(total)
         if not before.isnan().any():
             self._choose(now - before)

@@ -85,6 +85,8 @@ class DC:
 
         if self.clamp and self.learn == "labels":
             raise InputError("--clamp is for images that are learned; with --learn labels they stay as they are")
+        if self.learn == "labels" and self.multisize and self.multisize.blind_to_labels:
+            raise InputError("features say nothing of labels; with --learn labels take --multisize.metric gradients")
 
     @classmethod
     def quick(cls) -> "DC":

@@ -204,8 +204,6 @@ class IDC:
             RunError: the loss, or what was learned, is not finite.
             Interrupted: the keeper was asked to stop.
         """
-        from dataclasses import replace
-
         from condensery import distances
         from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Operation
         from condensery.compiling import named

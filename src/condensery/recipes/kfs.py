@@ -182,8 +182,6 @@ class KFS:
             RunError: the loss, or what was learned, is not finite.
             Interrupted: the keeper was asked to stop.
         """
-        from dataclasses import replace
-
         import torch
 
         from condensery.autoencoder import pretrained

@@ -1,6 +1,7 @@
 """Multisize Dataset Condensation (He et al., ICLR 2024)."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 from condensery.errors import InputError
@@ -39,7 +40,8 @@ class MDC:
     """What tells how well a subset learns: the distance of its features or gradients, or the accuracy of networks
     trained on it, on a tenth of the training images that is held out of all learning."""
     compare: bool = True
-    """Whether the subset ever changes; otherwise it is the first image for good (the paper's ablation)."""
+    """Whether the subset ever changes; otherwise it is the first image for good (the paper's ablation), and all that is
+    about choosing and freezing does nothing."""
     freeze: bool = True
     """Whether a subset that was learned stays as it is while a larger one is learned."""
     decoders: Literal["frozen", "learned"] = "frozen"
@@ -67,6 +69,30 @@ class MDC:
         """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of five steps."""
         return cls(fraction=0.1, window=5)
 
+    @property
+    def blind_to_labels(self) -> bool:
+        """Whether subsets are chosen by what no learned label changes."""
+        return self.compare and self.metric == "features"
+
+    def moments(self, outer: int, inner: int) -> tuple[int, int, int]:
+        """Of a run of `outer` loops of `inner` steps: steps between two choices, the step of the first figures, and
+        steps that figures are averaged over. The first two are whole outer loops: figures compare at one age alone.
+
+        Raises:
+            InputError: a run too short for a choice to be made.
+        """
+        share = self.fraction
+        period = inner * (self.period or (100 if share is None else max(1, round(share * outer))))
+        window = min(self.window or max(inner, 10), period)
+        first = inner * ceil(window / inner)
+        if self.compare and (period if period > first else 2 * period) >= outer * inner:
+            raise InputError(
+                f"a subset is chosen every {period} steps, and the run has {outer * inner}: it would be the first "
+                "image for good; give a smaller --multisize.period or --multisize.fraction, more steps, or "
+                "--multisize.no-compare"
+            )
+        return period, first, window
+
     def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
         from condensery.distances import squared_euclidean
         from condensery.objectives import GradientMatching, convolutions
@@ -85,7 +111,8 @@ class MDC:
 
 def held_out(multisize: MDC | None, real: "RealSet", seed: int) -> "tuple[RealSet, TestSet | None]":
     """The rows to learn from, and those that subsets are measured on, where a part is held out for that."""
-    return real.split(0.1, seed) if multisize and multisize.metric == "accuracy" else (real, None)
+    held = multisize and multisize.compare and multisize.metric == "accuracy"
+    return real.split(0.1, seed) if held else (real, None)
 
 
 def adapted(
@@ -106,15 +133,7 @@ def adapted(
     from condensery.objectives.subset import AdaptiveSubset
 
     synthetic.decoder_freezes = multisize.decoders == "frozen"
-    share, inner, total = multisize.fraction, schedule.inner, schedule.outer * schedule.inner
-    period = inner * (multisize.period or (100 if share is None else max(1, round(share * schedule.outer))))
-    window = multisize.window or max(inner, 10)
-    first = max(inner, min(window, period))
-    if multisize.compare and (period if period > first else 2 * period) >= total:
-        raise InputError(
-            f"a subset is chosen every {period} steps, and the run has {total}: it would be the first image for good; "
-            "give a smaller --multisize.period or --multisize.fraction, more steps, or --multisize.no-compare"
-        )
+    period, first, window = multisize.moments(schedule.outer, schedule.inner)
     metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
     return AdaptiveSubset(base, synthetic, metric, period, first, window, multisize.freeze, multisize.class_wise)
 
