@@ -12,12 +12,11 @@ The test part is read once a network, after the last epoch; `dc:quick` was chose
 """
 
 import argparse
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from record import ROOT, Table
+from record import ROOT, Table, kept
 
 from condensery import coresets, storage
 from condensery.data import Data, fashion_mnist, mnist
@@ -27,7 +26,6 @@ from condensery.networks import Point, build, initial
 from condensery.protocols import WHOLE
 from condensery.randomness import rng
 from condensery.recipes import DC, Herding, Random
-from condensery.running import run
 from condensery.synthetic import SyntheticSet
 from condensery.training import fit
 
@@ -65,20 +63,18 @@ def dc(ipc: int) -> DC:
     return replace(DC.quick(), ipc=ipc) if ipc == 1 else replace(DC.quick(), ipc=ipc, outer_steps=30, real_rows=64)
 
 
-def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, float]:
-    """The sets of a cell, the recipe that made them, and the seconds it took."""
+def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, float, str]:
+    """The sets of a cell, the recipe that made them, the seconds it took, and the commit if not the present one."""
     start = time.perf_counter()
     if method == "random":
         sets = [Random(ipc, seed=seed).condense(data.train) for seed in range(5)]
-        return sets, {"name": "random", "ipc": ipc, "seeds": list(range(5))}, time.perf_counter() - start
+        return sets, {"name": "random", "ipc": ipc, "seeds": list(range(5))}, time.perf_counter() - start, ""
     if method == "herding":
         recipe = Herding(ipc, feature_epochs=FEATURE_EPOCHS)
         synthetic = coresets.herding(data.train, ipc, features(data))
-        return [synthetic], {"name": "herding", **asdict(recipe)}, time.perf_counter() - start
-    out = RUNS / f"{data.name}-dc-{ipc}"
-    condensed = run(dc(ipc), data, out, observe=lambda s: s.done % 20 or print(s.done, s.total, s.loss, flush=True))
-    seconds = json.loads((out / "run.json").read_text())["seconds"]
-    return [condensed.synthetic], condensed.recipe, seconds
+        return [synthetic], {"name": "herding", **asdict(recipe)}, time.perf_counter() - start, ""
+    made = kept(dc(ipc), data, RUNS / f"{data.name}-dc-{ipc}")
+    return [made.condensed.synthetic], made.condensed.recipe, made.seconds, made.commit
 
 
 def main() -> None:
@@ -102,10 +98,10 @@ def main() -> None:
             for ipc in given.ipc:
                 if table.has(dataset=name, ipc=ipc, method=method):
                     continue
-                sets, recipe, seconds = cell(data, ipc, method)
+                sets, recipe, seconds, at = cell(data, ipc, method)
                 reached: Accuracy = evaluate(sets, data, repeats=5 // len(sets))
                 paper = PAPER[name, ipc][method]
-                table.add(data, reached, recipe, seconds, dataset=name, ipc=ipc, method=method, paper=paper)
+                table.add(data, reached, recipe, seconds, at, dataset=name, ipc=ipc, method=method, paper=paper)
 
 
 if __name__ == "__main__":

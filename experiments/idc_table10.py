@@ -11,17 +11,15 @@ once a network, after the last epoch; the presets were chosen on a tenth of Fash
 """
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
-from record import ROOT, Table
+from record import ROOT, Table, kept
 
 from condensery.data import digits, fashion_mnist, mnist
 from condensery.evaluation import evaluate
 from condensery.protocols import dc2021, dsa2021, idc2022, kfs2022
 from condensery.recipes import DM, DSA, IDC, KFS, Random
-from condensery.running import run
 
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist, "digits": lambda folder: digits()}
 METHODS = {
@@ -58,18 +56,15 @@ def main() -> None:
                 continue
             if method == "random":
                 sets = [Random(1, seed=seed).condense(data.train) for seed in range(5)]
-                recipe, seconds = {"name": "random", "ipc": 1, "seeds": list(range(5))}, 0.0
+                recipe, seconds, at = {"name": "random", "ipc": 1, "seeds": list(range(5))}, 0.0, ""
             else:
-                out = RUNS / f"{name}-{method}"
-                said = run(
-                    METHODS[method], data, out, observe=lambda s: s.done % 20 or print(s.done, s.loss, flush=True)
-                )
-                sets, recipe = [said.synthetic], {"name": method, **asdict(METHODS[method])}
-                seconds = json.loads((out / "run.json").read_text())["seconds"]
+                made = kept(METHODS[method], data, RUNS / f"{name}-{method}")
+                sets, recipe = [made.condensed.synthetic], {"name": method, **asdict(METHODS[method])}
+                seconds, at = made.seconds, made.commit
             for protocol in todo:
                 reached = evaluate(sets, data, protocol=PROTOCOLS[protocol], repeats=5 // len(sets))
                 table.add(
-                    data, reached, recipe, seconds, dataset=name, ipc=1, method=method, protocol_name=protocol,
+                    data, reached, recipe, seconds, at, dataset=name, ipc=1, method=method, protocol_name=protocol,
                     floats=sets[0].floats, paper=PAPER.get((name, method, protocol)),
                 )  # fmt: skip
 

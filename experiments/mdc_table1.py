@@ -24,14 +24,13 @@ Runs are kept in `runs/mdc_table1/`; cells are not done twice.
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import ROOT, Table
+from record import ROOT, Table, kept
 
 from condensery import plots, protocols, storage
 from condensery.artifact import Condensed
@@ -40,7 +39,6 @@ from condensery.data import Data, RealSet, fashion_mnist
 from condensery.evaluation import Accuracy, evaluate
 from condensery.net import Net
 from condensery.recipes import IDC, KFS, MDC
-from condensery.running import run
 from condensery.synthetic import SyntheticSet
 
 SIZES, REPEATS, NET = (1, 2, 5, 10), 3, Net(width=64)
@@ -70,43 +68,40 @@ VARIANTS: dict[str, Any] = {
 }
 
 
-def made(recipe: Any, data: Data, name: str) -> tuple[Condensed, float]:
-    out = RUNS / data.name / name
-    condensed = run(recipe, data, out, observe=lambda s: s.done % 50 or print(name, s.done, s.loss, flush=True))
-    return condensed, json.loads((out / "run.json").read_text())["seconds"]
-
-
-def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, float]]:
-    """Size, set, recipe and seconds of condensing."""
+def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, float, str]]:
+    """Size, set, recipe, and of condensing the seconds and the (last) commit."""
+    runs = RUNS / data.name
     if method == "A":
         for size in SIZES:
             recipe = replace(BASE, ipc=size)
-            condensed, seconds = made(recipe, data, "C" if size == 10 else f"A-{size}")
-            yield size, condensed.synthetic, recipe, seconds
+            made = kept(recipe, data, runs / ("C" if size == 10 else f"A-{size}"))
+            yield size, made.condensed.synthetic, recipe, made.seconds, made.commit
     elif method == "B":
-        ones = [made(replace(BASE, ipc=1, seed=k), data, "A-1" if k == 0 else f"B-{k}") for k in range(10)]
-        seconds = sum(s for _, s in ones)
-        bases = torch.cat([one.synthetic.bases.detach() for one, _ in ones], 1)
-        first = ones[0][0].synthetic
+        ones = [kept(replace(BASE, ipc=1, seed=k), data, runs / ("A-1" if k == 0 else f"B-{k}")) for k in range(10)]
+        seconds = sum(one.seconds for one in ones)
+        bases = torch.cat([one.condensed.synthetic.bases.detach() for one in ones], 1)
+        first = ones[0].condensed.synthetic
         for size in SIZES:
-            yield size, SyntheticSet(bases[:, :size], first.space, first.decoder), replace(BASE, ipc=1), seconds
+            side_by_side = SyntheticSet(bases[:, :size], first.space, first.decoder)
+            yield size, side_by_side, replace(BASE, ipc=1), seconds, ones[-1].commit
     elif method == "LFS":
-        whole, seconds = made(BASE, data, "C")
+        made = kept(BASE, data, runs / "C")
         for size in SIZES:
-            yield size, slimmed(whole, size), BASE, seconds
+            yield size, slimmed(made.condensed, size), BASE, made.seconds, made.commit
     elif method == "LBS":
-        last, total = made(BASE, data, "C")
-        yield 10, last.synthetic, BASE, total
+        last = kept(BASE, data, runs / "C")
+        total = last.seconds
+        yield 10, last.condensed.synthetic, BASE, total, last.commit
         for size in (5, 2, 1):
             recipe = replace(BASE, ipc=size)
-            last, seconds = made(recipe, as_data(last, data), f"LBS-{size}")
-            yield size, last.synthetic, recipe, (total := total + seconds)
+            last = kept(recipe, as_data(last.condensed, data), runs / f"LBS-{size}")
+            yield size, last.condensed.synthetic, recipe, (total := total + last.seconds), last.commit
     else:
         recipe = VARIANTS[method]
-        condensed, seconds = made(recipe, data, method.replace(",", "").replace(" ", "-"))
-        image = 4 * condensed.synthetic.classes * data.train.images[0].numel()
+        made = kept(recipe, data, runs / method.replace(",", "").replace(" ", "-"))
+        image = 4 * made.condensed.synthetic.classes * data.train.images[0].numel()
         for size in SIZES:
-            yield size, condensed.subset(bytes=size * image).synthetic, recipe, seconds
+            yield size, made.condensed.subset(bytes=size * image).synthetic, recipe, made.seconds, made.commit
 
 
 def slimmed(whole: Condensed, size: int) -> SyntheticSet:
@@ -156,13 +151,13 @@ def main() -> None:
             continue
         with during("compiled"):
             found = list(sets(method, data))
-        for size, synthetic, recipe, seconds in found:
+        for size, synthetic, recipe, seconds, at in found:
             if table.has(dataset=data.name, method=method, size=size):
                 continue
             with during("compiled"):
                 reached = evaluate(synthetic, data, NET, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
             table.add(
-                data, reached, {"name": recipe.name, **asdict(recipe)}, seconds,
+                data, reached, {"name": recipe.name, **asdict(recipe)}, seconds, at,
                 dataset=data.name, method=method, size=size,
                 floats=synthetic.floats if method != "LFS" else synthetic.classes * size * (
                     synthetic.ipc + data.train.images[0].numel()

@@ -8,19 +8,17 @@ from `runs/precision/`. The papers have no such figures.
 """
 
 import argparse
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import ROOT, Table
+from record import ROOT, Table, kept
 
 from condensery.data import fashion_mnist
 from condensery.evaluation import evaluate
 from condensery.protocols import dc2021, idc2022
 from condensery.recipes import DC, IDC
-from condensery.running import run
 
 METHODS: dict[str, Any] = {"dc": (DC.quick(), dc2021), "idc": (IDC.quick(), idc2022)}
 # condensed in, and then measured by networks trained in
@@ -42,12 +40,13 @@ def main() -> None:
                 continue
             named = None if condensed == "float32" else condensed
             recipe = replace(recipe, real_dtype=named, network_dtype=named)
-            out = ROOT / "runs" / "precision" / f"{method}-{condensed}"
-            said = run(recipe, data, out, observe=lambda s: s.done % 20 or print(s.done, s.loss, flush=True))
+            made = kept(recipe, data, ROOT / "runs" / "precision" / f"{method}-{condensed}")
             dtype = torch.bfloat16 if measured == "bfloat16" else None
-            reached = evaluate(said.synthetic, data, protocol=protocol, repeats=5, dtype=dtype)
-            seconds = json.loads((out / "run.json").read_text())["seconds"]
-            table.add(data, reached, {"name": method, **asdict(recipe)}, seconds, **cell, floats=said.floats)
+            reached = evaluate(made.condensed.synthetic, data, protocol=protocol, repeats=5, dtype=dtype)
+            table.add(
+                data, reached, {"name": method, **asdict(recipe)}, made.seconds, made.commit, **cell,
+                floats=made.condensed.floats,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

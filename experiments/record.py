@@ -3,15 +3,18 @@
 import json
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import condensery
 from condensery import __version__, storage
+from condensery.artifact import Condensed
 from condensery.checkpoint import environment
+from condensery.condensing import Step
 from condensery.data import Data
 from condensery.evaluation import Accuracy
+from condensery.running import run
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +36,31 @@ def commit() -> str:
     return subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A run's set, the seconds that it took, and the commit that it was made at."""
+
+    condensed: Condensed
+    seconds: float
+    commit: str
+
+
+def kept(recipe: Any, data: Data, out: Path) -> Kept:
+    """Run a recipe into a folder, or go on, or take what is there already."""
+    made_at = out / "commit.txt"
+    if not (out / "condensed.safetensors").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        made_at.write_text(commit())
+
+    def observe(step: Step) -> None:
+        if step.done % 50 == 0:
+            print(out.name, f"{step.done}/{step.total}", step.loss, flush=True)
+
+    condensed = run(recipe, data, out, observe=observe)
+    seconds = json.loads((out / "run.json").read_text())["seconds"]
+    return Kept(condensed, seconds, made_at.read_text() if made_at.exists() else "not kept")
+
+
 class Table:
     """A results file; a cell that is in it already is not computed again.
 
@@ -51,14 +79,24 @@ class Table:
     def has(self, **cell: Any) -> bool:
         return any(all(row.get(k) == v for k, v in cell.items()) for row in self.rows())
 
-    def add(self, data: Data, reached: Accuracy, recipe: dict[str, Any], condense_seconds: float, **cell: Any) -> None:
+    def add(
+        self,
+        data: Data,
+        reached: Accuracy,
+        recipe: dict[str, Any],
+        condense_seconds: float,
+        condensed_at: str = "",
+        **cell: Any,
+    ) -> None:
+        """Write a row; `condensed_at` is the commit of a set that was kept, where it is not the present one."""
         row = {
             **cell,
             "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
             "protocol": reached.protocol, "network": asdict(reached.net), "recipe": recipe,
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
             "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
-            "commit": self.commit, "version": __version__, "date": time.strftime("%Y-%m-%d"),
+            "commit": self.commit, "condensed_at": condensed_at or self.commit,
+            "version": __version__, "date": time.strftime("%Y-%m-%d"),
             **environment(data.train.device),
         }  # fmt: skip
         self._append(row)
