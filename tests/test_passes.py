@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from condensery.networks import ConvNet, chunked, initial, jointly
 from condensery.networks.convolution import Columns, Direct, Winograd
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
-from condensery.recipes import DC, KFS
+from condensery.recipes import DC, KFS, MDC
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, fit
 
@@ -149,20 +150,23 @@ def test_training_in_bfloat16_is_near_and_keeps_its_weights():
 
 compiles = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
 RECIPE = DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=Net(width=8, depth=2))
-
-
+MULTISIZE = replace(RECIPE, ipc=4, inner_steps=1, outer_steps=4, multisize=MDC(period=1, window=1))
 EMBEDDING = KFS(channels=(3,), decoders=2, pretraining=5, steps=5, real_rows=6, net=Net(width=8, depth=2))
 
 
 @compiles
-@pytest.mark.parametrize("recipe", [RECIPE, EMBEDDING], ids=["gradient", "distribution"])
-def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    ("recipe", "most"),
+    [(RECIPE, 4), (EMBEDDING, 4), (MULTISIZE, 7)],  # MDC: also its features, and synthetic rows in two sizes
+    ids=["gradient", "distribution", "multisize"],
+)
+def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, most, tmp_path, monkeypatch, caplog):
     real = digits().train
     with during("plain"):
         plain = recipe.condense(real).bases
     with caplog.at_level(logging.INFO, "condensery"), during("compiled"):
         whole = recipe.condense(real).bases
-    assert 2 <= sum("compiling" in record.message for record in caplog.records) <= 4  # each once, whatever the steps
+    assert 2 <= sum("compiling" in record.message for record in caplog.records) <= most  # each once, whatever the steps
     assert not any("without" in record.message for record in caplog.records)
     assert torch.allclose(plain, whole, atol=1e-3)
     assert not torch.equal(plain, whole)
