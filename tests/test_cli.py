@@ -184,6 +184,8 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
     assert "candidates 256" in said
     assert b"</svg>" in curve.read_bytes()
     assert b"</svg>" in trace.read_bytes()
+    assert main(["show", str(out), "--trace", str(tmp_path / "trace.png")]) == 2
+    assert "ends in .svg" in capsys.readouterr().err
     assert main(["plan", "dm:quick+mdc", "--data", "digits", "--net.width", "4", "--steps", "40"]) == 0
     assert "6,400 floats" in capsys.readouterr().out
     labels = ["--data", "digits", "--net.width", "4", "--ipc", "2", "--network-epochs", "0", "--real-rows", "4"]

@@ -16,7 +16,7 @@ from condensery.networks import build, initial
 from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching
 from condensery.objectives.subset import FeatureDistance, GradientDistance, Metric, SubsetAccuracy
 from condensery.randomness import rng
-from condensery.recipes import DC, DM, DSA, IDC, KFS, MDC
+from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC
 from condensery.samplers import Uniform
 from condensery.schedules import Fresh
 from condensery.synthetic import SyntheticSet, noise
@@ -303,6 +303,8 @@ def test_a_frozen_row_is_not_projected_either():
         (lambda: MDC(metric="loss"), "metric is 'loss'"),
         (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
         (lambda: DC(ipc=2, learn="labels", multisize=MDC()), "features say nothing of labels"),
+        (lambda: IDC(ipc=3, multisize=True), "multisize is True; it must be of MDC"),
+        (lambda: IDC(representative=DREAM(candidates=10)), "10 are fewer than the 64 --real-rows"),
         (lambda: KFS(decoder_classes=2, multisize=MDC()), "does not go with MDC"),
     ],
 )

@@ -92,13 +92,13 @@ class Condensed:
         if ipc is None and bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.ipc
-            ipc = min((bytes - shared) // each, self.ipc)
+            ipc = min(int(bytes - shared) // each, self.ipc)
             if ipc < 1:
                 raise InputError(f"{bytes} bytes hold no stored image a class; the smallest subset has {shared + each}")
         elif ipc is None or bytes is not None:
             raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
         if not isinstance(ipc, int) or not 1 <= ipc <= self.ipc:
-            raise InputError(f"a subset of {ipc} images a class was asked for; this set has 1 to {self.ipc}")
+            raise InputError(f"a subset of {ipc} stored images a class was asked for; this set has 1 to {self.ipc}")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :ipc].clone()
         kept = SyntheticSet(whole.bases.detach()[:, :ipc].clone(), self.space, whole.decoder, labels)

@@ -1,6 +1,6 @@
 """Checks that recipes and network descriptions make of their fields, in the words of the command line."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from math import inf
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -25,7 +25,7 @@ def at_least(minimum: float, prefix: str = "", **values: float | None) -> None:
 
 
 def well_typed(of: Any) -> None:
-    """Refuse a value outside its field's `Literal`, and a fraction where a whole number is meant.
+    """Refuse a value outside its field's `Literal`, a fraction where a whole number is meant, another kind of part.
 
     Raises:
         InputError: which field of the dataclass `of`, what it may be, what it is.
@@ -36,5 +36,8 @@ def well_typed(of: Any) -> None:
         known = [a for part in (hint, *get_args(hint)) if get_origin(part) is Literal for a in get_args(part)]
         if known and value not in known and not (value is None and type(None) in get_args(hint)):
             raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, known))}")
+        nested = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and is_dataclass(part)]
+        if nested and value is not None and not isinstance(value, tuple(nested)):
+            raise InputError(f"{field.name} is {value!r}; it must be of {nested[0].__name__}")
         if hint in (int, int | None) and value is not None and not isinstance(value, int):
             raise InputError(f"{field.name} is {value!r}; it must be a whole number")

@@ -38,7 +38,7 @@ def evaluate_command(argv: list[str]) -> int:
     if options.plot is not None:
         from condensery import plots
 
-        writable(Path(options.plot), f"--plot {options.plot}")
+        writable(Path(options.plot), f"--plot {options.plot}", ".svg")
         plots.needed()
     sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
     if options.source.zca and not condensed.space.whitening:
@@ -54,10 +54,13 @@ def evaluate_command(argv: list[str]) -> int:
     stored = "codes" if isinstance(condensed.synthetic.decoder, Factorized) else "ipc"
     for size, synthetic in sets.items():
         for net in nets:
+
+            def say(done: int, total: int, size: int = size) -> None:
+                log.info(f"{stored} {size}: {done} of {total} networks measured")
+
             reached = evaluate(
-                synthetic, data, net, protocol, measuring.repeats, measuring.seed,
-                lambda done, total: log.info(f"{done} of {total} networks measured"), _dtype(measuring),
-            )  # fmt: skip
+                synthetic, data, net, protocol, measuring.repeats, measuring.seed, say, _dtype(measuring)
+            )
             curves[described(net)][size] = reached
             table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": synthetic.floats})

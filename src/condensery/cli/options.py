@@ -129,8 +129,10 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
         raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
 
 
-def writable(path: Path, option: str) -> None:
+def writable(path: Path, option: str, suffix: str = "") -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{option} cannot be written: a folder or device; name a file")
+    if path.suffix != suffix and suffix:
+        raise InputError(f"{option}: name a file that ends in {suffix}, which is what is written")
     if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
         raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")

@@ -21,9 +21,9 @@ def show_command(argv: list[str]) -> int:
 
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
-    for path, option in ((options.png, "--png"), (options.trace, "--trace")):
+    for path, option, suffix in ((options.png, "--png", ".png"), (options.trace, "--trace", ".svg")):
         if path is not None:
-            writable(Path(path), f"{option} {path}")
+            writable(Path(path), f"{option} {path}", suffix)
     facts = {
         "recipe": _fields({k: v for k, v in condensed.recipe.items() if k not in ("net", *MORE)}),
         **{name: _fields(condensed.recipe[field]) for field, name in MORE.items() if condensed.recipe.get(field)},

@@ -48,7 +48,7 @@ class DC:
     network_epochs: int | None = None
     """Passes over the synthetic set between two matches; None: the paper's rule, 500 / T and at most 50."""
     lr: float = 0.1
-    """Learning rate of the images."""
+    """Learning rate of the images, where they are learned."""
     momentum: float = 0.5
     """Momentum of the images."""
     network_lr: float = 0.01
@@ -70,7 +70,7 @@ class DC:
     learn: Literal["images", "labels", "both"] = "images"
     """What is learned: images, each of its class; soft labels of fixed images (label distillation); or both."""
     labels_lr: float = 1.0
-    """Learning rate of soft labels' logits."""
+    """Learning rate of soft labels' logits, where they are learned."""
     multisize: MDC | None = None
     """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 

@@ -31,7 +31,7 @@ class DREAM:
     every: int = 10
     """Matches in a restarted network between two clusterings, each in its embedding as it then is."""
     candidates: int | None = None
-    """Random real images a class that are clustered; None: all of them."""
+    """Random real images a class that are clustered, at least `real_rows`; None: all of them."""
     init: bool = True
     """Whether initial images stand for clusters too."""
 

@@ -109,6 +109,11 @@ class IDC:
     def __post_init__(self) -> None:
         well_typed(self)
         enough(self.multisize, self.ipc)
+        candidates = self.representative and self.representative.candidates
+        if candidates and candidates < self.real_rows:
+            raise InputError(
+                f"--representative.candidates {candidates} are fewer than the {self.real_rows} --real-rows to be picked"
+            )
         at_least(
             1, ipc=self.ipc, factor=self.factor, outer_steps=self.outer_steps, inner_steps=self.inner_steps,
             base_size=self.base_size, real_rows=self.real_rows,

@@ -35,7 +35,8 @@ class MDC:
     fraction: float | None = None
     """Instead, the share of all outer loops between two choices, one at least."""
     window: int | None = None
-    """Steps at the end of a period over which the subsets' figures are averaged; None: an outer loop's, at least 10."""
+    """Steps at the end of a period over which the subsets' figures are averaged, at most all of them; None: an outer
+    loop's, at least 10."""
     metric: Literal["features", "gradients", "accuracy"] = "features"
     """What tells how well a subset learns: the distance of its features or gradients, or the accuracy of networks
     trained on it, on a tenth of the training images that is held out of all learning."""
@@ -88,8 +89,9 @@ class MDC:
         if self.compare and (period if period > first else 2 * period) >= outer * inner:
             raise InputError(
                 f"a subset is chosen every {period} steps, and the run has {outer * inner}: it would be the first "
-                "image for good; give a smaller --multisize.period or --multisize.fraction, more steps, or "
-                "--multisize.no-compare"
+                "image for good; give more restarts of the network (--outer-steps; --steps of dm and kfs), "
+                f"{'' if period == inner else 'a smaller --multisize.period or --multisize.fraction, '}"
+                "or --multisize.no-compare"
             )
         return period, first, window
 
