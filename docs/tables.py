@@ -128,7 +128,9 @@ def mdc_table1(part: str) -> str:
     sizes, names = sorted({size for _, size in rows}), sorted(found, key=lambda n: "ABC".find(n) % 4)
     lines = []
     for method in names:
-        mine = [rows[method, size] for size in sizes if (method, size) in rows]
+        if any((method, size) not in rows for size in sizes):  # not all measured yet
+            continue
+        mine = [rows[method, size] for size in sizes]
         seconds = (sum if method == "A" else max)(r["condense_seconds"] for r in mine)  # A: a run a size
         lines.append(
             [method, *(percent(r) for r in mine), f"{100 * fmean(r['accuracy'] for r in mine):.1f}",
