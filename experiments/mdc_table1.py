@@ -3,7 +3,7 @@
     python experiments/mdc_table1.py --data-dir DIR [--methods A B C mdc ...] [--part validation|test] [--figures DIR]
 
 IDC, ConvNet of width 64, 300 steps (6 restarts of 50), Adam, in bfloat16; sizes 1, 2, 5, 10; 1 set x 3 networks under
-`fixed-steps` in bfloat16. On 2 CPU cores: 5 to 7 minutes of condensing at 10 images, and 1 minute to measure a size.
+`fixed-steps` in bfloat16. On 2 CPU cores: 4 to 7 minutes of condensing at 10 images, and 1 minute to measure a size.
 Runs are kept in `runs/mdc_table1/`; cells are not done twice.
 
     A           a set condensed for every size

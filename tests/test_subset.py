@@ -324,6 +324,13 @@ def test_outside_its_windows_it_asks_of_real_rows_what_its_base_asks():
     assert objective.of_real == base.of_real
 
 
+def test_kept_means_are_known_by_what_is_asked_of_real_rows_alone():
+    of_real = DistributionMatching().of_real
+    assert DistributionMatching(part=4, synthetic_dtype=torch.bfloat16).of_real == of_real
+    assert DistributionMatching(real_dtype=torch.bfloat16).of_real != of_real
+    assert DistributionMatching(chunk=7).of_real != of_real
+
+
 def test_only_is_some_classes_of_a_batch():
     batch = Batch(torch.arange(6.0).reshape(3, 2, 1, 1, 1), torch.arange(3)[:, None].expand(3, 2))
     assert batch.only(slice(1, 2)).x.flatten().tolist() == [2, 3]

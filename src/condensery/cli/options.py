@@ -132,7 +132,7 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
 def writable(path: Path, option: str, suffix: str = "") -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{option} cannot be written: a folder or device; name a file")
-    if path.suffix != suffix and suffix:
+    if suffix and path.suffix != suffix:
         raise InputError(f"{option}: name a file that ends in {suffix}, which is what is written")
     if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
         raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")
