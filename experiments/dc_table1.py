@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from record import ROOT, Table, kept
+from record import ROOT, Table, kept, parsed, program
 
 from condensery import coresets, storage
 from condensery.data import Data, fashion_mnist, mnist
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--ipc", nargs="+", type=int, default=[1], choices=[1, 10])
     parser.add_argument("--methods", nargs="+", default=["dc", "random", "herding"],
                         choices=["random", "herding", "dc", "whole"])  # fmt: skip
-    given = parser.parse_args()
+    given = parsed(parser)
     table = Table("dc_table1", "DC, table 1: ConvNet-3, width 128; test accuracy")
     for name in given.data:
         data = READERS[name](given.data_dir)
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from record import Table
+from record import Table, parsed, program
 
 from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout
 from condensery.condensing import condense
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--table", type=int, choices=[5, 7], required=True)
     parser.add_argument("--ipc", type=int, nargs="+", default=[10, 1], help="of table 5")
     parser.add_argument("--data-dir", type=Path)
-    given = parser.parse_args()
+    given = parsed(parser)
     table = Table("idc_ablation", "IDC, tables 5 and 7, at CPU scale: ConvNet-3 of width 64; test accuracy")
     if given.table == 5:
         for ipc in given.ipc:
@@ -106,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

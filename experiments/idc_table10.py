@@ -14,7 +14,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from record import ROOT, Table, kept
+from record import ROOT, Table, kept, parsed, program
 
 from condensery.data import digits, fashion_mnist, mnist
 from condensery.evaluation import evaluate
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["idc", "dsa", "idc-i", "random"],
                         choices=["random", *METHODS])  # fmt: skip
     parser.add_argument("--protocols", nargs="+", default=["dc2021", "dsa2021", "idc2022"], choices=list(PROTOCOLS))
-    given = parser.parse_args()
+    given = parsed(parser)
     table = Table("idc_table10", "DM, DSA, IDC and KFS, 1 image a class: ConvNet-3, width 128; test accuracy")
     for name in given.data:
         data = READERS[name](given.data_dir)
@@ -70,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import Table
+from record import Table, parsed, program
 
 from condensery import protocols
 from condensery.augment import CutMix
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--questions", nargs="+", choices=[*QUESTIONS, "evaluation"], default=list(QUESTIONS))
-    given = parser.parse_args()
+    given = parsed(parser)
     with during("compiled"):
         answer(given.data_dir, given.questions)
 
@@ -143,4 +143,4 @@ def condensed(
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 from kfs_choices import BASE, REPEATS, condensed, diversity
-from record import Table
+from record import Table, parsed, program
 from torch import Tensor
 
 from condensery import protocols
@@ -112,10 +112,10 @@ def answer(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
-    given = parser.parse_args()
+    given = parsed(parser)
     with during("compiled"):
         answer(given.data_dir)
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import ROOT, Table, kept
+from record import ROOT, Table, kept, parsed, program
 
 from condensery import plots, protocols, storage
 from condensery.artifact import Condensed
@@ -142,7 +142,7 @@ def main() -> None:
     )
     known = ["A", "B", "LFS", "LBS", *VARIANTS]
     parser.add_argument("--methods", nargs="+", choices=known, default=["C", "mdc", "A", "B"])
-    given = parser.parse_args()
+    given = parsed(parser)
     table = Table("mdc_table1", "MDC, tables 1, 3 and 5: FashionMNIST, up to 10 images a class, width 64")
     data = fashion_mnist(given.data_dir)
     data = data.validation() if given.part == "validation" else data
@@ -169,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

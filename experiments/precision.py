@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import ROOT, Table, kept
+from record import ROOT, Table, kept, parsed, program
 
 from condensery.data import fashion_mnist
 from condensery.evaluation import evaluate
@@ -28,7 +28,7 @@ CELLS = [("float32", "float32"), ("bfloat16", "float32"), ("float32", "bfloat16"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="holds FashionMNIST/")
-    given = parser.parse_args()
+    given = parsed(parser)
     table = Table(
         "precision", "float32 and bfloat16, FashionMNIST, 1 image a class: ConvNet-3, width 128; test accuracy"
     )
@@ -50,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program(main)

@@ -1,8 +1,11 @@
 """How an experiment leaves a figure: one JSON file a table in `results/`, with where every figure comes from."""
 
+import argparse
 import json
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,9 @@ from condensery.artifact import Condensed
 from condensery.checkpoint import environment
 from condensery.condensing import Step
 from condensery.data import Data
+from condensery.errors import InputError, RunError
 from condensery.evaluation import Accuracy
-from condensery.running import run
+from condensery.running import run, seconds_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,29 +51,48 @@ class Kept:
 
 def kept(recipe: Any, data: Data, out: Path) -> Kept:
     """Run a recipe into a folder, or go on, or take what is there already."""
-    made_at = out / "commit.txt"
+    made_at = out.with_name(f"{out.name}.commit.txt")  # beside the folder, which is the run's own
     if not (out / "condensed.safetensors").exists():
-        out.mkdir(parents=True, exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
         made_at.write_text(commit())
 
     def observe(step: Step) -> None:
         if step.done % 50 == 0:
             print(out.name, f"{step.done}/{step.total}", step.loss, flush=True)
 
-    condensed = run(recipe, data, out, observe=observe)
-    seconds = json.loads((out / "run.json").read_text())["seconds"]
-    return Kept(condensed, seconds, made_at.read_text() if made_at.exists() else "not kept")
+    condensed = run(recipe, data, out, observe=observe, progress=False)
+    return Kept(condensed, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept")
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """An experiment's options, with `--again` among them."""
+    parser.add_argument("--again", action="store_true", help="measure anew what the results file has already")
+    given = parser.parse_args()
+    Table.anew = given.again
+    return given
+
+
+def program(main: Callable[[], None]) -> None:
+    """Run an experiment; bad input is one line and exit status 2, as on the command line."""
+    try:
+        main()
+    except (InputError, RunError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
 
 
 class Table:
-    """A results file; a cell that is in it already is not computed again.
+    """A results file; a cell that is in it already is not computed again, unless that is asked for (`parsed`).
 
     Arguments:
         name: `results/<name>.json`.
         about: what the table is.
     """
 
+    anew = False
+
     def __init__(self, name: str, about: str):
+        self.renewed: list[dict[str, Any]] = []
         self.path, self.about, self.commit = ROOT / "results" / f"{name}.json", about, commit()
         self.path.parent.mkdir(exist_ok=True)
 
@@ -77,7 +100,16 @@ class Table:
         return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
 
     def has(self, **cell: Any) -> bool:
-        return any(all(row.get(k) == v for k, v in cell.items()) for row in self.rows())
+        """Whether a cell is there, which is then said; where it is to be measured anew it is taken out."""
+        rows = self.rows()
+        found = [row for row in rows if all(row.get(k) == v for k, v in cell.items())]
+        if found and self.anew and cell not in self.renewed:
+            self.renewed.append(cell)
+            self._write([row for row in rows if row not in found])
+            return False
+        if found:
+            print(f"{cell}: already in {self.path.relative_to(ROOT)}; --again measures anew", flush=True)
+        return bool(found)
 
     def add(
         self,
@@ -109,10 +141,13 @@ class Table:
         """Whether a row has the same recipe, measured under the same protocol; it then also stands for this cell."""
         wanted = (json.loads(json.dumps(recipe)), protocol)
         row = next((row for row in self.rows() if (row["recipe"], row["protocol"]) == wanted), None)
-        if row:
+        if row and not self.anew:
             self._append({**row, **cell})
-        return row is not None
+        return row is not None and not self.anew
 
     def _append(self, row: dict[str, Any]) -> None:
-        content = {"about": self.about, "rows": [*self.rows(), row]}
+        self._write([*self.rows(), row])
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        content = {"about": self.about, "rows": rows}
         storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())

@@ -202,7 +202,7 @@ def test_minibatches_come_in_random_order():
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
 def test_normalised_rows_have_mean_0_and_std_1_in_every_channel(dtype, shape):
     images, labels = made((2000, 3000), shape, dtype)
-    x = from_arrays("made", images, labels, images[:9], labels[:9]).train.to(torch.float64).read(slice(None))
+    x = from_arrays(images, labels, images[:9], labels[:9]).train.to(torch.float64).read(slice(None))
     assert x.mean((0, 2, 3)).abs().max() < 1e-9
     assert (x.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-9
 
@@ -210,27 +210,27 @@ def test_normalised_rows_have_mean_0_and_std_1_in_every_channel(dtype, shape):
 def test_a_constant_channel_is_normalised_to_0():
     images, labels = made(shape=(8, 6, 3))
     images[..., 1] = 77
-    data = from_arrays("made", images, labels, images, labels).to(torch.float64)
+    data = from_arrays(images, labels, images, labels).to(torch.float64)
     assert data.train.read(slice(None))[:, 1].abs().max() < 1e-6
     assert data.std[1] == 1
 
 
 def test_test_rows_are_normalised_by_the_training_rows_statistics():
     images, labels = made()
-    data = from_arrays("made", images, labels, images // 2, labels).to(torch.float64)
+    data = from_arrays(images, labels, images // 2, labels).to(torch.float64)
     expected = (torch.from_numpy(images // 2).double() / 255 - data.mean[0]) / data.std[0]
     assert torch.allclose(data.test.read(slice(None))[:, 0], expected, atol=1e-12)
 
 
 def test_the_fingerprint_is_that_of_rows_and_labels():
     images, labels = made((4, 4))
-    fingerprint = from_arrays("made", images, labels, images, labels).train.fingerprint
-    assert from_arrays("other", images.copy(), labels.copy(), images[:1], labels[:1]).train.fingerprint == fingerprint
+    fingerprint = from_arrays(images, labels, images, labels).train.fingerprint
+    assert from_arrays(images.copy(), labels.copy(), images[:1], labels[:1]).train.fingerprint == fingerprint
     pixel, label = images.copy(), labels.copy()
     pixel[0, 0, 0] ^= 1
     label[0] = 1 - label[0]
     changed = [(pixel, labels), (images, label), (images.reshape(len(images), 6, 8), labels)]
-    prints = {from_arrays("made", *pair, *pair).train.fingerprint for pair in changed}
+    prints = {from_arrays(*pair, *pair).train.fingerprint for pair in changed}
     assert len(prints | {fingerprint}) == 4
 
 
@@ -300,7 +300,7 @@ def test_packed_and_unpacked_idx_files_give_equal_data(tmp_path, family_arrays, 
         write_idx(tmp_path / str(packed) / name / "raw", packed, family_arrays)
     packed, unpacked = (FAMILY[name](tmp_path / str(packed)) for packed in (True, False))
     assert same(packed, unpacked)
-    assert same(unpacked, from_arrays(name, *family_arrays, class_names=unpacked.class_names))
+    assert same(unpacked, from_arrays(*family_arrays, class_names=unpacked.class_names))
     assert unpacked.name == name
     assert unpacked.source == tmp_path / "False" / name
     assert unpacked.shape == (1, 28, 28)
@@ -474,22 +474,24 @@ def test_size_resizes_the_shorter_side_and_cuts_out_the_middle(tmp_path, size):
     pixels = np.zeros((size[1], size[0]), np.uint8)
     middle = slice(max(size) // 3 - 1, max(size) - max(size) // 3 + 1)
     pixels[middle if size[1] > size[0] else slice(None), middle if size[0] > size[1] else slice(None)] = 255
-    for name in ("cat", "dog"):
+    for name, bright in (("cat", 255), ("dog", 102)):
         (tmp_path / name).mkdir()
         for i in range(2):
-            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+            Image.fromarray((pixels * (bright / 255)).astype(np.uint8)).save(tmp_path / name / f"{i}.png")
     data = image_folder(tmp_path, size=8)
     assert data.shape == (1, 8, 8)
-    assert data.train.images[:, :, 1:-1, 1:-1].min() == 255
+    for row, bright in zip(data.train.images[:, :, 1:-1, 1:-1], (255, 102), strict=True):
+        assert row.unique().tolist() == [bright]
 
 
 def test_size_makes_odd_sizes_alike(tmp_path):
     for i, size in enumerate([(8, 8), (7, 11), (33, 9), (64, 64), (1, 1)]):
         draw_picture(tmp_path / "train" / "cat" / f"{i}.png", size=size)
+    draw_picture(tmp_path / "train" / "dog" / "0.png", size=(9, 8))
     draw_picture(tmp_path / "test" / "cat" / "0.png", size=(13, 17))
     data = image_folder(tmp_path, size=8)
     assert data.shape == data.test.shape == (1, 8, 8)
-    assert len(data.train) == 5
+    assert len(data.train) == 6
     kept = np.asarray(Image.open(tmp_path / "train" / "cat" / "0.png"))
     assert torch.equal(data.train.images[0, 0], torch.from_numpy(kept.copy()))
 
@@ -536,7 +538,7 @@ def test_npz_takes_grey_and_rgb_with_channels_first_or_last(tmp_path, dtype, cha
 
 def test_bytes_and_floats_of_one_picture_are_the_same_rows():
     (images, labels), (unit, _) = made(), made(dtype=np.float64)
-    a, b = (from_arrays("made", x, labels, x, labels).to(torch.float64) for x in (images, unit))
+    a, b = (from_arrays(x, labels, x, labels).to(torch.float64) for x in (images, unit))
     assert torch.allclose(a.train.read(slice(None)), b.train.read(slice(None)), atol=1e-5)
 
 
@@ -565,7 +567,7 @@ def test_npz_without_a_test_part_is_split_and_said(tmp_path, heard):
 def test_a_set_that_leaves_no_test_row_is_refused():
     images, labels = made((1, 1, 1))
     with pytest.raises(InputError, match="test"):
-        from_arrays("made", images, labels)
+        from_arrays(images, labels)
 
 
 # ---- any torch Dataset
@@ -574,9 +576,9 @@ def test_a_set_that_leaves_no_test_row_is_refused():
 def test_a_tensor_dataset_is_read_as_its_tensors():
     images, labels = made(shape=(3, 8, 6), dtype=np.float32)
     train = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
-    data = from_dataset("made", train, TensorDataset(*train[:4]))
+    data = from_dataset(train, TensorDataset(*train[:4]))
     assert data.class_names == ("0", "1", "2")
-    assert same(data, from_arrays("made", images, labels, images[:4], labels[:4]))
+    assert same(data, from_arrays(images, labels, images[:4], labels[:4]))
 
 
 class Pictures(list):
@@ -586,17 +588,17 @@ class Pictures(list):
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
 def test_a_dataset_of_pil_pictures_brings_its_class_names(shape, heard):
     images, labels = made((5, 5, 5), shape)
-    data = from_dataset("made", Pictures((Image.fromarray(x), int(y)) for x, y in zip(images, labels, strict=True)))
+    data = from_dataset(Pictures((Image.fromarray(x), int(y)) for x, y in zip(images, labels, strict=True)))
     assert data.class_names == ("cat", "dog", "emu")
     assert data.shape == ((shape[2:] or (1,))[0], 8, 6)
-    assert same(data, from_arrays("made", images, labels, class_names=("cat", "dog", "emu")))
+    assert same(data, from_arrays(images, labels, class_names=("cat", "dog", "emu")))
     assert "no test part" in heard()[0]
 
 
 def test_given_class_names_win():
     images, labels = made()
     pictures = Pictures(zip(images, labels, strict=True))
-    assert from_dataset("made", pictures, pictures, ("x", "y", "z")).class_names == ("x", "y", "z")
+    assert from_dataset(pictures, pictures, class_names=("x", "y", "z")).class_names == ("x", "y", "z")
 
 
 @pytest.mark.parametrize(
@@ -609,4 +611,4 @@ def test_given_class_names_win():
 )
 def test_a_dataset_that_cannot_be_read_is_refused(pairs, words):
     with pytest.raises(InputError, match=words):
-        from_dataset("made", pairs, pairs)
+        from_dataset(pairs, pairs)

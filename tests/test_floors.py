@@ -12,13 +12,14 @@ SOURCE = Path(condensery.__file__).parent
 FLOORS = [
     ["errors", "randomness"],
     ["fields"],
-    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "memory", "clustering"],
+    ["console", "cores", "memory"],
+    ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "clustering"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
     ["samplers", "objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],
     ["condensing", "protocols", "evaluation"],
     ["recipes"],
-    ["running", "console", "sources", "plots"],
+    ["running", "sources", "plots"],
     ["planning"],
     ["cli", "__main__"],
 ]

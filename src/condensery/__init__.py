@@ -12,6 +12,8 @@ Names load on first use, so that importing the package does not import torch.
 from importlib import import_module
 from typing import Any
 
+from condensery.console import speak
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -36,6 +38,9 @@ _HOME = {
 _HOME_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+speak()
 
 
 def __getattr__(name: str) -> Any:

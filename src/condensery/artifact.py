@@ -4,20 +4,27 @@ Tensors are the synthetic set's parameters; one metadata key holds JSON. No date
 that the same recipe, seed and data give the same bytes. Nothing in it is executed (no pickle).
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
+import msgspec
 import torch
+from msgspec import Meta, Struct
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError
+from condensery.memory import bounded
 from condensery.net import Net
 from condensery.pixels import PixelSpace, Whitening
-from condensery.storage import read_tensors, write_tensors
+from condensery.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["FORMAT", "MORE", "NAME", "Condensed", "load", "save"]
@@ -31,6 +38,50 @@ _DECODERS: dict[str, type[Decoder]] = {
     "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
     "factorized": Factorized,
 }  # fmt: skip
+
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Side = Annotated[int, Meta(ge=1, le=2**16)]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class _Space(Struct, forbid_unknown_fields=True):
+    stored: Literal["normalised", "unit"]
+    mean: list[float]
+    std: list[Positive]
+    whitened: bool
+
+
+class _Origin(Struct, forbid_unknown_fields=True):
+    name: str
+    fingerprint: str
+    rows: Count
+    zca: bool = False
+
+
+class _Recipe(Struct):
+    """What is read of a recipe; its other fields are its own."""
+
+    name: str
+    net: dict[str, Any] = {}
+    representative: dict[str, Any] | None = None
+    multisize: dict[str, Any] | None = None
+
+
+class _Head(Struct, forbid_unknown_fields=True):
+    """The head of an artifact: its JSON, entry by entry."""
+
+    format: int
+    version: str
+    class_names: list[str]
+    space: _Space
+    decoder: dict[str, Any]
+    shape: tuple[Side, Side, Side]
+    recipe: dict[str, Any]
+    steps: Count
+    floats: Count
+    bytes: Count
+    data: _Origin
 
 
 @dataclass(frozen=True)
@@ -79,26 +130,27 @@ class Condensed:
         added = [name for field, name in MORE.items() if self.recipe.get(field)]
         return "+".join([self.recipe["name"], *added, *["labels"] * (self.synthetic.labels is not None)])
 
-    def subset(self, ipc: int | None = None, *, bytes: int | None = None) -> "Condensed":
+    def subset(self, ipc: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
 
         Arguments:
             ipc: how many.
-            bytes: instead, as many as so many stored bytes hold, a shared decoder counted.
+            bytes: instead, as many as so many stored bytes hold, a shared decoder counted; a number, or "40 KB",
+                "1.5 MB" (thousands and millions).
 
         Raises:
             InputError: more images than are stored, or fewer than one; none fits.
         """
-        if ipc is None and bytes is not None:
+        if (ipc is None) == (bytes is None):
+            raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
+        if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.ipc
-            ipc = min(int(bytes - shared) // each, self.ipc)
+            ipc = min((_size(bytes) - shared) // each, self.ipc)
             if ipc < 1:
                 raise InputError(f"{bytes} bytes hold no stored image a class; the smallest subset has {shared + each}")
-        elif ipc is None or bytes is not None:
-            raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
-        if not isinstance(ipc, int) or not 1 <= ipc <= self.ipc:
-            raise InputError(f"a subset of {ipc} stored images a class was asked for; this set has 1 to {self.ipc}")
+        if not isinstance(ipc, int) or isinstance(ipc, bool) or not 1 <= ipc <= self.ipc:
+            raise InputError(f"a subset of {ipc!r} stored images a class was asked for; this set has 1 to {self.ipc}")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :ipc].clone()
         kept = SyntheticSet(whole.bases.detach()[:, :ipc].clone(), self.space, whole.decoder, labels)
@@ -137,6 +189,7 @@ def save(path: str | Path, condensed: Condensed) -> Path:
     """Write the artifact; an existing file is replaced in one step or left as it was.
 
     Raises:
+        InputError: `load` would refuse it: values that are not finite, say. Nothing is written.
         OSError: it could not be written.
     """
     synthetic, space = condensed.synthetic, condensed.space
@@ -144,11 +197,11 @@ def save(path: str | Path, condensed: Condensed) -> Path:
     head = {
         "format": FORMAT,
         "version": condensed.version,
-        "class_names": condensed.class_names,
+        "class_names": list(condensed.class_names),
         "space": {
             "stored": space.stored,
-            "mean": space.mean,
-            "std": space.std,
+            "mean": list(space.mean),
+            "std": list(space.std),
             "whitened": space.whitening is not None,
         },
         "decoder": {"name": decoder, **synthetic.decoder.arguments},
@@ -162,22 +215,27 @@ def save(path: str | Path, condensed: Condensed) -> Path:
     tensors = synthetic.state_dict()
     if space.whitening:
         tensors |= {"whitening.centre": space.whitening.centre, "whitening.matrix": space.whitening.matrix}
-    write_tensors(path := Path(path), tensors, head)
+    content = tensor_file(tensors, head)
+    _assembled(Path(path), head, {name: tensor.cpu() for name, tensor in tensors.items()})
+    write(path := Path(path), content)
     return path
 
 
 def load(path: str | Path) -> Condensed:
     """Read an artifact, from its file or from the folder of the run that wrote it.
 
+    Whatever is in the file, nothing of it is executed, and what it would take in memory is known before it is taken.
+
     Raises:
-        InputError: no such file, cut short, not an artifact, or of another format version.
+        InputError: no such file, cut short, damaged, not an artifact, of another format version, or of more decoded
+            rows than `memory.bounded` allows.
     """
     path = Path(path)
     if path.is_dir():
         if not (path / NAME).is_file():
             raise InputError(f"{path}: no {NAME} in it; {_instead(path)}")
         path = path / NAME
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
     head, tensors = read_tensors(path)
     if "format" not in head:
@@ -187,10 +245,7 @@ def load(path: str | Path) -> Condensed:
             f"{path}: format {head['format']}, written by condensery {head.get('version')}; this is condensery "
             f"{__version__}, which reads format {FORMAT}: install the version that wrote it"
         )
-    try:
-        return _assembled(head, tensors)
-    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, InputError) as error:
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+    return _assembled(path, head, tensors)
 
 
 def _instead(folder: Path) -> str:
@@ -202,42 +257,96 @@ def _instead(folder: Path) -> str:
     return "it is not a run's folder"
 
 
-def _assembled(head: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
-    about = head["space"]
-    whitening = (
-        Whitening(tensors.pop("whitening.centre"), tensors.pop("whitening.matrix")) if about["whitened"] else None
-    )
-    space = PixelSpace(tuple(about["mean"]), tuple(about["std"]), about["stored"], whitening)
-    kind, arguments = head["decoder"]["name"], {k: v for k, v in head["decoder"].items() if k != "name"}
-    with torch.device("meta"):  # nothing is allocated or drawn before the file's own tensors are seen to fit
-        decoder = _DECODERS[kind](**arguments)
-    there = {k.removeprefix("decoder."): v.shape for k, v in tensors.items() if k.startswith("decoder.")}
-    if there != {k: v.shape for k, v in decoder.state_dict().items()}:
-        raise ValueError("the decoder's weights have other shapes than its arguments say")
-    decoder = decoder.to_empty(device="cpu")
-    bases = tensors["bases"]
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ValueError("NaN or infinity among the images or the decoder's weights")
-    if not bases.shape[1] or not len(space.mean) == len(space.std) == head["shape"][0]:
-        raise ValueError(f"bases of shape {tuple(bases.shape)} with {len(space.mean)} means")
-    missing = {"name"} - head["recipe"].keys() | {"name", "rows", "fingerprint"} - head["data"].keys()
-    if missing:
-        raise KeyError(*missing)
-    Net(**head["recipe"].get("net", {}))
-    parts = [head["recipe"].get(field) for field in MORE]
-    if not isinstance(head["recipe"]["name"], str) or any(part and not isinstance(part, dict) for part in parts):
-        raise TypeError("the recipe is not one")
-    if tuple(bases.shape[2:]) != decoder.base_shape(tuple(head["shape"])) or len(bases) != len(head["class_names"]):
-        raise ValueError(f"bases of shape {tuple(bases.shape)}")
-    labels = tensors.get("labels")
-    if labels is not None and labels.shape != (*bases.shape[:2], len(bases)):
+def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
+    """The condensed set of a file's head and tensors, once they are seen to fit together."""
+    try:
+        head = checked(raw, _Head)
+        recipe = checked(head.recipe, _Recipe)
+        Net(**recipe.net)
+        decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
+        rows = _rows(head, decoder, tensors)
+    except Exception as error:  # of a stranger's file: whatever a constructor or a shape can fail with
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+    bounded(rows * prod(head.shape) * tensors["bases"].element_size(), f"{path}: the {rows} rows that it decodes to")
+    try:
+        return _filled(head, decoder.to_empty(device="cpu"), tensors)
+    except Exception as error:
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+
+
+def _decoder(described: Mapping[str, Any]) -> Decoder:
+    """The decoder of that name and those arguments, without memory for its weights."""
+    kind = _DECODERS[described["name"]]
+    hints = get_type_hints(kind.__init__) if kind.__init__ is not torch.nn.Module.__init__ else {}
+    names = [name for name in signature(kind.__init__).parameters if name in hints]
+    fields = [(name, hints[name], msgspec.field(default=None)) for name in names]
+    arguments = {name: value for name, value in described.items() if name != "name"}
+    checked(arguments, msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
+    numbers = [n for value in arguments.values() for n in (value if isinstance(value, list) else [value])]
+    if any(isinstance(n, int) and n > 2**12 for n in numbers):
+        raise ValueError(f"a decoder of {arguments}")
+    with torch.device("meta"):
+        return kind(**arguments)
+
+
+def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
+    """How many rows a file's bases decode to, from the shapes alone.
+
+    Raises:
+        ValueError: head, decoder and tensors do not fit together.
+    """
+    bases, labels, classes = tensors["bases"], tensors.get("labels"), len(head.class_names)
+    channels, *_ = head.shape
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise ValueError("tensors that are not floating-point numbers")
+    if bases.ndim != 5 or bases.shape[0] != classes or not bases.shape[1]:
+        raise ValueError(f"bases of shape {tuple(bases.shape)} for {classes} classes")
+    if tuple(bases.shape[2:]) != decoder.base_shape(head.shape):
+        raise ValueError(f"bases of shape {tuple(bases.shape)} for rows of {head.shape}")
+    if not channels == len(head.space.mean) == len(head.space.std):
+        raise ValueError(f"{channels} channels, {len(head.space.mean)} means and {len(head.space.std)} deviations")
+    if labels is not None and labels.shape != (classes, bases.shape[1], classes):
         raise ValueError(f"labels of shape {tuple(labels.shape)}")
-    synthetic = SyntheticSet(bases, space, decoder, labels)
-    synthetic.load_state_dict(tensors)
+    expected = {f"decoder.{name}": tuple(weight.shape) for name, weight in decoder.state_dict().items()}
+    expected |= {name: tuple(t.shape) for name, t in (("bases", bases), ("labels", labels)) if t is not None}
+    if head.space.whitened:
+        values = prod(head.shape)
+        expected |= {"whitening.centre": (values,), "whitening.matrix": (values, values)}
+    if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
+        raise ValueError("tensors other than those of its decoder and pixel space")
+    decoded = decoder(torch.empty_like(bases[:1], device="meta"))
+    if tuple(decoded.shape[2:]) != head.shape:
+        raise ValueError(f"rows of shape {tuple(decoded.shape[2:])}")
+    return classes * decoded.shape[1]
+
+
+def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:
+    """The condensed set with a file's numbers in it."""
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+        raise ValueError("NaN or infinity among the images, labels or the decoder's weights")
+    about, own = head.space, {name: t for name, t in tensors.items() if not name.startswith("whitening.")}
+    whitening = Whitening(tensors["whitening.centre"], tensors["whitening.matrix"]) if about.whitened else None
+    space = PixelSpace(tuple(about.mean), tuple(about.std), about.stored, whitening)
+    synthetic = SyntheticSet(tensors["bases"], space, decoder, tensors.get("labels"))
+    synthetic.load_state_dict(own)
+    if (synthetic.floats, synthetic.bytes) != (head.floats, head.bytes):
+        raise ValueError(f"{synthetic.floats} floats, and its head says {head.floats}")
     with torch.no_grad():
-        x = synthetic(range(1)).x
-        if x.shape[2:] != (*head["shape"],) or not torch.isfinite(space.unit(x)).all():
-            raise ValueError(f"rows of shape {tuple(x.shape[2:])}")
-    return Condensed(
-        synthetic, tuple(head["class_names"]), head["recipe"], head["steps"], head["data"], head["version"]
-    )
+        if not torch.isfinite(space.unit(synthetic(range(1), 1).x)).all():
+            raise ValueError("rows that are not finite")
+    data = msgspec.to_builtins(head.data)
+    return Condensed(synthetic, tuple(head.class_names), head.recipe, head.steps, data, head.version)
+
+
+def _size(bytes: int | str) -> int:
+    """A number of bytes, as a number or as words such as 40KB.
+
+    Raises:
+        InputError: neither.
+    """
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
+    if words:
+        return int(float(words[1]) * {"": 1, "k": 1000, "m": 1_000_000}[words[2].lower()])
+    if isinstance(bytes, str | bool) or not bytes >= 0:
+        raise InputError(f"bytes is {bytes!r}; give a number, or words such as '40 KB' or '1.5 MB'")
+    return int(bytes)

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
 from condensery.compiling import Mode, mode
 from condensery.errors import InputError
 from condensery.networks import Network, Point
-from condensery.storage import read_tensors, write_tensors
+from condensery.storage import checked, parts, read_head, read_tensors, write_tensors
 
 __all__ = ["Interrupted", "Keeper", "State", "difference", "environment"]
 
@@ -59,6 +60,25 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    outer: Count
+    inner: Count
+
+
+class _Head(msgspec.Struct, forbid_unknown_fields=True):
+    """The head of a checkpoint: its JSON, entry by entry."""
+
+    step: Count
+    computing: Mode
+    point: _Place | None
+    identity: dict[str, Any]
+    environment: dict[str, Any]
+
+
 class Keeper:
     """Keeps the last state of a run in one safetensors file (no pickle).
 
@@ -92,8 +112,11 @@ class Keeper:
         return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.every, self.stop, strict=False)
 
     def remove(self) -> None:
-        """Delete the checkpoint, and those beside it."""
-        for path in self.path.parent.glob(f"{self.path.stem}*{self.path.suffix}"):
+        """Delete the run's checkpoint, those of its phases, and what a kill left of writing them; nothing else."""
+        for path in self._all():
+            if self._mine(path):
+                path.unlink(missing_ok=True)
+        for path in parts(self.path.parent, rf"{self.path.stem}(-\w+)*\{self.path.suffix}"):
             path.unlink(missing_ok=True)
 
     def check(self) -> None:
@@ -102,28 +125,44 @@ class Keeper:
         Raises:
             InputError: the checkpoint is unreadable or belongs to another run.
         """
-        if self.path.exists():
-            self._read()
-        for path in self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"):
-            try:
-                phase = read_tensors(path)[0].get("identity", {}).get("phase")
-            except InputError:  # its phase begins anew
-                continue
-            Keeper(path, {**self.identity, "phase": phase})._read()
+        for path in self._all():
+            if path == self.path:
+                self._read()
+            elif not self._mine(path):
+                try:
+                    phase = read_head(path).get("identity", {}).get("phase")
+                except (InputError, AttributeError):  # nobody's that could be told; a phase of this run begins anew
+                    continue
+                Keeper(path, {**self.identity, "phase": phase})._read()
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _all(self) -> list[Path]:
+        """The checkpoints there are: the run's, and those of phases."""
+        phases = sorted(self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"))
+        return [path for path in (self.path, *phases) if path.exists()]
+
+    def _mine(self, path: Path) -> bool:
+        """Whether a checkpoint is this run's, or of a phase of it."""
+        try:
+            identity = read_head(path).get("identity")
+        except InputError:
+            return False
+        return isinstance(identity, dict) and {k: v for k, v in identity.items() if k != "phase"} == self.identity
+
+    def _read(self) -> tuple[_Head, dict[str, Tensor]]:
         try:
             head, tensors = read_tensors(self.path)
         except InputError as error:
             raise InputError(f"{error}, or remove it to start over") from error
-        if "identity" not in head:
-            raise InputError(f"{self.path}: not a checkpoint; remove it to start over")
-        if head["identity"] != self.identity:
+        try:
+            known = checked(head, _Head)
+        except ValueError as error:
+            raise InputError(f"{self.path}: not a checkpoint ({error}); remove it to start over") from error
+        if known.identity != self.identity:
             raise InputError(
-                f"{self.path.parent} holds another run ({difference(head['identity'], self.identity)}); "
+                f"{self.path.parent} holds another run ({difference(known.identity, self.identity)}); "
                 "choose another --out, or repeat that run's command to resume it"
             )
-        return head, tensors
+        return known, tensors
 
     def offer(
         self,
@@ -172,7 +211,6 @@ class Keeper:
             "step": step,
             "computing": mode(),
             "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
-            "param_groups": state["param_groups"],
             "identity": self.identity,
             "environment": environment(next(learned.parameters()).device),
         }
@@ -204,39 +242,95 @@ class Keeper:
             if self.strict:
                 raise
             return None
-        if head["environment"] != (now := environment(device)):
+        if head.environment != (now := environment(device)):
             log.warning(
-                f"resuming on another set-up ({difference(head['environment'], now)}): the result will not be "
+                f"resuming on another set-up ({difference(head.environment, now)}): the result will not be "
                 "byte-identical to an uninterrupted run's"
             )
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in _PARTS}
+        try:
+            for name, tensor in tensors.items():
+                part, _, entry = name.partition(".")
+                parts[part][entry] = tensor.to(device)
+            _fill(learned.state_dict(), parts["learned"])
+            _fill(more, parts["more"])
+            _restore(optimizer, parts["optimizer"])
+            point = _point(network, head.point, parts) if network and head.point else None
+        except (LookupError, ValueError) as error:
+            raise InputError(
+                f"{self.path}: does not fit its run ({error}); written by another version? Remove it to start over"
+            ) from error
+        return State(head.step, head.computing, point)
 
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
 
-        learned.load_state_dict(part("learned."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer.").items():
-            i, _, entry = name.partition(".")
-            state.setdefault(int(i), {})[entry] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": head["param_groups"]})
-        for name, tensor in part("more.").items():
-            more[name].copy_(tensor)
-        if network is None or head["point"] is None:
-            return State(head["step"], head["computing"])
-        # in the network's own order, not the file's: the order in which layers are summed is part of the result
-        kept = part("params.") | part("buffers.")
-        params = {name: kept[name] for name, _ in network.named_parameters()}
-        buffers = {name: kept[name] for name, _ in network.named_buffers()}
-        momenta = part("momenta.")
-        return State(head["step"], head["computing"], Point(network, params, buffers, **head["point"], momenta=momenta))
+_PARTS = ("learned", "more", "optimizer", "params", "buffers", "momenta")
+
+
+@torch.no_grad()
+def _fill(there: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    """Write kept tensors into those of the same names and shapes that are there.
+
+    Raises:
+        ValueError: others are kept.
+    """
+    if (mine := _shapes(there)) != (theirs := _shapes(kept)):
+        raise ValueError(difference(theirs, mine))
+    for name, tensor in there.items():
+        tensor.copy_(kept[name])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: f"{tensor.dtype} {tuple(tensor.shape)}" for name, tensor in tensors.items()}
+
+
+def _restore(optimizer: torch.optim.Optimizer, kept: Mapping[str, Tensor]) -> None:
+    """Give an optimizer its state; its rates and the like are its recipe's.
+
+    Raises:
+        ValueError: not the state of such an optimizer.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in kept.items():
+        i, _, entry = name.partition(".")
+        like = parameters[int(i)]
+        if tensor.shape not in (like.shape, ()) or entry not in _ENTRIES.get(type(optimizer), ()):
+            raise ValueError(f"optimizer state {name} of shape {tuple(tensor.shape)}")
+        state.setdefault(int(i), {})[entry] = tensor
+    if len({tuple(sorted(entries)) for entries in state.values()}) > 1:
+        raise ValueError("optimizer state of some parameters is incomplete")
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+_ENTRIES = {torch.optim.SGD: {"momentum_buffer"}, torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"}}
+
+
+def _point(network: Network, place: _Place, parts: Mapping[str, Mapping[str, Tensor]]) -> Point:
+    """The kept point of a network.
+
+    Raises:
+        ValueError: its tensors are not the network's.
+    """
+    # in the network's own order, not the file's: the order in which layers are summed is part of the result
+    params, buffers = (
+        {name: t.clone() for name, t in named} for named in (network.named_parameters(), network.named_buffers())
+    )
+    _fill(params, parts["params"])
+    _fill(buffers, parts["buffers"])
+    momenta = dict(parts["momenta"])
+    if momenta and _shapes(momenta) != _shapes(params):
+        raise ValueError("momenta of another network")
+    return Point(network, params, buffers, place.key, place.outer, place.inner, momenta=momenta)
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
     """The first entry in which two nested dictionaries differ, in words."""
+    nothing = object()
     for key in sorted(before.keys() | now.keys()):
-        a, b = before.get(key), now.get(key)
+        a, b = before.get(key, nothing), now.get(key, nothing)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:
             return difference(a, b, f"{prefix}{key}.")
         if a != b:
-            return f"{prefix}{key} is {a} there, {b} here"
-    return "no difference"
+            return f"{prefix}{key} is {'missing' if a is nothing else a} there, {'missing' if b is nothing else b} here"
+    raise AssertionError("equal dictionaries have no difference")

@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from condensery.cores import shared
+
 __all__ = ["Kernel", "Mode", "during", "mode", "named", "seconds_spent", "worthwhile"]
 
 log = logging.getLogger("condensery")
@@ -37,10 +39,14 @@ def mode() -> Mode:
 
 @contextlib.contextmanager
 def during(mode: Mode) -> Iterator[None]:
-    """Compute steps so inside the block; "compiled" falls back to "plain" where nothing can be compiled."""
+    """Compute steps so inside the block, making room for other processes (`cores.shared`).
+
+    "compiled" falls back to "plain" where nothing can be compiled.
+    """
     token = _mode.set("plain" if mode == "compiled" and not _works() else mode)
     try:
-        yield
+        with shared():
+            yield
     finally:
         _mode.reset(token)
 

@@ -1,6 +1,7 @@
 """The verb: one loop that every method shares."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from condensery.augment import Augmentation
 from condensery.checkpoint import Keeper
 from condensery.compiling import during, worthwhile
+from condensery.console import progress
 from condensery.data import RealSet
 from condensery.errors import RunError
 from condensery.networks import operations
@@ -51,7 +53,7 @@ def condense(
     every: int = 1,
     rate: Callable[[float], float] = lambda progress: 1.0,
     keeper: Keeper | None = None,
-    observe: Callable[[Step], None] = lambda step: None,
+    observe: Callable[[Step], Any] | None = None,
 ) -> SyntheticSet:
     """Learn `synthetic` so that it does at the schedule's points what `real` does.
 
@@ -70,7 +72,7 @@ def condense(
         every: steps from one projection to the next.
         rate: progress in [0, 1) to a factor on the optimizer's learning rates.
         keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
-        observe: called after every step.
+        observe: called after every step; by default it is shown how far the run is (`console.progress`).
 
     Raises:
         InputError: the checkpoint is unreadable or another run's.
@@ -102,7 +104,7 @@ def condense(
         return keeper.beside(name, which)
 
     resumed = state.point if state else None
-    with during(computing):
+    with during(computing), progress("condensing") if observe is None else nullcontext(observe) as told:
         for point in walk(schedule, synthetic, real, resumed, step // schedule.inner, aside if keeper else None):
             if keeper:
                 keeper.offer(step, synthetic, optimizer, point, more)
@@ -131,7 +133,7 @@ def condense(
                 step += 1
                 if project and step % every == 0:
                     project(synthetic)
-            observe(Step(step, total, loss.item(), synthetic, objective.after()))
+            told(Step(step, total, loss.item(), synthetic, objective.after()))
         if keeper:
             keeper.write(step, synthetic, optimizer, more=more)
     if not all(torch.isfinite(p).all() for p in learned):  # after the last step no loss would tell

@@ -1,5 +1,6 @@
 """What a person at the console sees and presses: progress, tables, Ctrl-C."""
 
+import codecs
 import contextlib
 import logging
 import signal
@@ -8,12 +9,59 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from condensery.errors import plain
+
 if TYPE_CHECKING:
     from condensery.condensing import Step
 
-__all__ = ["print_table", "progress", "stoppable"]
+__all__ = ["Spoken", "counted", "print_table", "progress", "say", "silence", "speak", "spell", "stoppable"]
 
 log = logging.getLogger("condensery")
+
+
+class Spoken(logging.Handler):
+    """Messages on standard error, a line each.
+
+    Arguments:
+        unless: where it is true, messages are left to others.
+    """
+
+    def __init__(self, unless: Callable[[], object] = lambda: False):
+        super().__init__()
+        self.unless = unless
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.unless():
+            print(f"condensery: {plain(record.getMessage())}", file=sys.stderr, flush=True)
+
+
+def speak() -> None:
+    """Let a Python program's user hear what is said aloud, unless the program has set up logging itself."""
+    if not log.handlers:
+        log.addHandler(Spoken(unless=lambda: logging.getLogger().handlers))
+        log.setLevel(logging.INFO)
+
+
+def say(text: object = "") -> None:
+    """Print lines, safe for a terminal whatever words of a file are in them."""
+    for line in str(text).split("\n"):
+        print(plain(line))
+
+
+def spell() -> None:
+    """Have signs that the output's encoding lacks spelled, so that nothing measured is lost for want of a ±."""
+    codecs.register_error("spell", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if callable(reconfigure := getattr(stream, "reconfigure", None)):
+            reconfigure(errors="spell")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    spelling = {"±": "+-", "×": "x", "…": "...", "─": "-"}
+    characters = error.object[error.start : error.end]
+    return "".join(spelling.get(c) or c.encode("unicode_escape").decode() for c in characters), error.end
 
 
 @contextlib.contextmanager
@@ -35,10 +83,23 @@ def stoppable() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def _lively() -> bool:
+    """Whether a bar can move: in a terminal, or a notebook."""
+    if sys.stderr.isatty():
+        return True
+    return "ipykernel" in sys.modules
+
+
+@contextlib.contextmanager
+def silence() -> "Iterator[Callable[[Step], None]]":
+    """Nothing is shown of a run."""
+    yield lambda step: None
+
+
 @contextlib.contextmanager
 def progress(label: str) -> "Iterator[Callable[[Step], None]]":
-    """A bar with loss, speed and time left on a terminal; otherwise a plain line now and then."""
-    if sys.stderr.isatty():
+    """A bar with loss, speed and time left in a terminal or notebook; otherwise a plain line now and then."""
+    if _lively():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -59,7 +120,7 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
 
     pace, last = _Pace(), 0.0
 
-    def say(step: "Step") -> None:
+    def tell(step: "Step") -> None:
         nonlocal last
         speed = pace.speed(step.done)
         chosen = _chosen(step.said.get("subset"))
@@ -68,7 +129,29 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
             said = [f"{label}: step {step.done}/{step.total}", f"loss {step.loss:.4g}", speed]
             log.info(", ".join(filter(None, [*said, pace.left(step.done, step.total), chosen])))
 
-    yield say
+    yield tell
+
+
+@contextlib.contextmanager
+def counted(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of (done, total) in a terminal or notebook; otherwise, where it takes long, a line now and then."""
+    if _lively():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(label, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            log.info(f"{done} of {total} {label}")
+
+    yield tell
 
 
 def _chosen(subset: list[int] | None) -> str:
@@ -102,10 +185,10 @@ class _Pace:
 
 def print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A title and aligned columns: the first to the left, the others to the right."""
-    print(f"\n{title}\n")
+    say(f"\n{title}\n")
     widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
     for line in [head, tuple("-" * width for width in widths), *rows]:
-        print(
+        say(
             "  ".join(f"{c:<{w}}" if i == 0 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths, strict=True)))
         )
-    print()
+    say()

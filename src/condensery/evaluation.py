@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Protocol as Interface
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from condensery.artifact import Condensed
 from condensery.compiling import during
+from condensery.console import counted
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
 from condensery.net import Net
@@ -21,6 +24,8 @@ from condensery.synthetic import SyntheticSet
 from condensery.training import Rows, TensorRows, accuracy, computing, fit
 
 __all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
+
+Observe = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,22 @@ class Accuracy:
 
 
 def evaluate(
-    sets: SyntheticSet | Condensed | Sequence[SyntheticSet],
+    sets: SyntheticSet | Condensed | Sequence[SyntheticSet | Condensed],
     data: Data,
     net: Net | None = None,
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,
-    observe: Callable[[int, int], None] = lambda done, total: None,
+    observe: Observe | None = None,
     dtype: torch.dtype | None = None,
+    progress: bool = True,
 ) -> Accuracy:
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
     Arguments:
         sets: one condensed set, as learned or as loaded, or several of one method (seeds); mean and std are over
-            all networks.
+            all networks. A loaded one knows its classes' names: its labels become those of the data's classes of the
+            same names. Of one without names the classes are the data's, in their order.
         data: its test part is read once a network, after the last epoch; its train part is not used.
         net: the architecture, which need not be the one condensed with; by default that of a loaded set's recipe, or
             the papers' ConvNet.
@@ -77,14 +84,17 @@ def evaluate(
         observe: called with (networks done, networks in all).
         dtype: what rows go through the networks in while they are trained; `torch.bfloat16` is faster where the
             processor knows it, and the protocol's name says so. Weights and measuring stay in the data's.
+        progress: whether to show how many networks are done, where nobody observes.
 
     Raises:
         InputError: the set's classes or shape differ from the data's; fewer than 1 repeat.
     """
     if isinstance(sets, Condensed):
-        net, sets = net or sets.net, sets.synthetic
-    sets = [sets] if isinstance(sets, SyntheticSet) else sets
-    for synthetic in sets:
+        net = net or sets.net
+    several = [sets] if isinstance(sets, SyntheticSet | Condensed) else sets
+    pairs: list[tuple[Rows, TestSet]] = []
+    for condensed in several:
+        synthetic = condensed.synthetic if isinstance(condensed, Condensed) else condensed
         if synthetic.classes != data.train.classes:
             raise InputError(
                 f"the condensed set has {synthetic.classes} classes, {data.name} has {data.train.classes}; "
@@ -92,12 +102,38 @@ def evaluate(
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
-    pairs = [
+        rows = TensorRows(synthetic(), data.train.device, data.train.dtype)
+        if isinstance(condensed, Condensed) and condensed.class_names != data.class_names:
+            rows.y = _renamed(rows.y, condensed, data)
         # test rows are normalised as the set's own rows are, whatever the data at hand would measure
-        (TensorRows(s(), data.train.device, data.train.dtype), data.test.normalised_by(s.space))
-        for s in sets
-    ]
-    return _measure(pairs, data, net or Net(), protocol, repeats, seed, observe, dtype)
+        pairs.append((rows, data.test.normalised_by(synthetic.space)))
+    return _measure(pairs, data, net or Net(), protocol, repeats, seed, _seen(observe, progress), dtype)
+
+
+def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
+    """A set's labels (N,) or label probabilities (N, K) as those of the data's classes of the same names.
+
+    Raises:
+        InputError: the data have other classes.
+    """
+    mine, theirs = condensed.class_names, data.class_names
+    if differing := set(mine) ^ set(theirs):
+        some = min(differing)
+        whose, other = ("the condensed set's", data.name) if some in mine else (f"{data.name}'s", "the condensed set")
+        raise InputError(
+            f"class {some!r} is {whose} alone and none of {other}; evaluate a set on data of its own classes, "
+            "under the same names"
+        )
+    order = torch.tensor([theirs.index(name) for name in mine], device=labels.device)
+    if labels.is_floating_point():
+        return torch.empty_like(labels).index_copy_(1, order, labels)
+    return order[labels]
+
+
+def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Observe]:
+    if observe is None and progress:
+        return counted("networks measured")
+    return nullcontext(observe or (lambda done, total: None))
 
 
 def evaluate_whole(
@@ -106,11 +142,13 @@ def evaluate_whole(
     protocol: Named = whole,
     repeats: int = 5,
     seed: int = 0,
-    observe: Callable[[int, int], None] = lambda done, total: None,
+    observe: Observe | None = None,
     dtype: torch.dtype | None = None,
+    progress: bool = True,
 ) -> Accuracy:
     """The reference: networks trained on all of `data.train`. See `evaluate`."""
-    return _measure([(data.train, data.test)], data, net, protocol, repeats, seed, observe, dtype)
+    sets = [(data.train, data.test)]
+    return _measure(sets, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
 
 def _measure(
@@ -120,7 +158,7 @@ def _measure(
     protocol: Named,
     repeats: int,
     seed: int,
-    observe: Callable[[int, int], None],
+    seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
     if repeats < 1:
@@ -135,7 +173,7 @@ def _measure(
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets) * repeats
     runs = []
-    with during(computing(network, data.shape, trained)):
+    with during(computing(network, data.shape, trained)), seen as observe:
         for s, (rows, test) in enumerate(sets):
             for r in range(repeats):
                 key = ("evaluation", s, r)
@@ -182,8 +220,8 @@ def compare(
     reference: bool = True,
     make: Callable[[Method, RealSet], tuple[SyntheticSet, float]] = timed,
     observe: Callable[[Comparison], None] = lambda row: None,
-    observe_whole: Callable[[int, int], None] = lambda done, total: None,
     dtype: torch.dtype | None = None,
+    progress: bool = True,
 ) -> list[Comparison]:
     """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
 
@@ -192,8 +230,8 @@ def compare(
         reference: whether the whole set gets a row; on a large one it costs more than all the rest.
         make: condenses, and says how long it took; in memory by default.
         observe: called with every finished row.
-        observe_whole: called with (networks done, networks in all) of the reference.
         dtype: see `evaluate`; the reference is trained in it too.
+        progress: whether to show how many networks are done.
 
     Raises:
         InputError: what a recipe refuses of the data, or fewer than 1 repeat.
@@ -201,11 +239,11 @@ def compare(
     rows = []
     for method in methods:
         synthetic, seconds = make(method, data.train)
-        reached = evaluate(synthetic, data, net, protocol, repeats, seed, dtype=dtype)
+        reached = evaluate(synthetic, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
         rows.append(Comparison(method.name, reached, synthetic.floats, seconds))
         observe(rows[-1])
     if reference:
-        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, observe=observe_whole, dtype=dtype)
+        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
         rows.append(Comparison(reached.protocol, reached, len(data.train) * prod(data.shape), 0.0))
         observe(rows[-1])
     return rows

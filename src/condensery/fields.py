@@ -1,7 +1,6 @@
 """Checks that recipes and network descriptions make of their fields, in the words of the command line."""
 
 from dataclasses import fields, is_dataclass
-from math import inf
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from condensery.errors import InputError
@@ -9,8 +8,11 @@ from condensery.errors import InputError
 __all__ = ["at_least", "well_typed"]
 
 
+_MOST = {int: 2**31, float: 3e38}  # beyond, neither a size of a tensor nor a float32
+
+
 def at_least(minimum: float, prefix: str = "", **values: float | None) -> None:
-    """Refuse a value below `minimum` or not finite; None means "by the rule" and passes.
+    """Refuse a value below `minimum`, not finite or beyond what tensors hold; None means "by the rule" and passes.
 
     Arguments:
         prefix: of the fields' options, "multisize." say.
@@ -19,9 +21,14 @@ def at_least(minimum: float, prefix: str = "", **values: float | None) -> None:
         InputError: which field, what it must be, what it is.
     """
     for name, value in values.items():
-        if value is not None and not minimum <= value < inf:
-            option = f"--{prefix}{name.replace('_', '-')}"
-            raise InputError(f"{option} must be at least {minimum:g} and finite, got {value:g}")
+        option = f"--{prefix}{name.replace('_', '-')}"
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{option} must be a number, got {value!r}")
+        most = _MOST[int if isinstance(value, int) else float]
+        if not minimum <= value <= most:
+            raise InputError(f"{option} must be at least {minimum:g} and at most {most:g}, got {value}")
 
 
 def well_typed(of: Any) -> None:
@@ -39,5 +46,6 @@ def well_typed(of: Any) -> None:
         nested = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and is_dataclass(part)]
         if nested and value is not None and not isinstance(value, tuple(nested)):
             raise InputError(f"{field.name} is {value!r}; it must be of {nested[0].__name__}")
-        if hint in (int, int | None) and value is not None and not isinstance(value, int):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if hint in (int, int | None) and value is not None and not whole:
             raise InputError(f"{field.name} is {value!r}; it must be a whole number")

@@ -33,7 +33,9 @@ class Net:
 
     def __post_init__(self) -> None:
         well_typed(self)
-        if self.width < 1 or (self.norm == "group" and self.width % 4):
-            raise InputError(f"net.width must be at least 1, and a multiple of 4 with group norm; got {self.width}")
-        if self.depth is not None and self.depth < 1:
-            raise InputError(f"net.depth must be at least 1, got {self.depth}")
+        if not 1 <= self.width <= 4096 or (self.norm == "group" and self.width % 4):
+            raise InputError(
+                f"net.width must be at least 1, at most 4096, and a multiple of 4 with group norm; got {self.width}"
+            )
+        if self.depth is not None and not 1 <= self.depth <= 32:
+            raise InputError(f"net.depth must be at least 1 and at most 32, got {self.depth}")

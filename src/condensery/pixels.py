@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from condensery.errors import InputError
+
 __all__ = ["PixelSpace", "Whitening"]
 
 
@@ -40,6 +42,9 @@ class Whitening:
             strength: added to the covariance's eigenvalues, as a share of their mean; keeps the noise of directions
                 in which nothing varies from being blown up.
 
+        Raises:
+            InputError: all rows are the same, so that nothing is there to whiten.
+
         Departs: KIP's program first normalises the contrast of every image.
         """
         count, total, products = 0, torch.zeros(()), torch.zeros(())
@@ -48,6 +53,8 @@ class Whitening:
             count, total, products = count + len(flat), total + flat.sum(0), products + flat.T @ flat
         centre = total / count
         values, vectors = torch.linalg.eigh(products / count - torch.outer(centre, centre))
+        if not values.mean() > 1e-9:
+            raise InputError("all images are the same, so that they cannot be whitened; leave out --zca")
         scale = (values.clamp(min=0) + strength * values.mean()).rsqrt()
         return cls(centre.float(), (vectors * scale @ vectors.T).float())
 

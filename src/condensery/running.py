@@ -5,28 +5,31 @@ import logging
 import platform
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 from typing import Protocol as Interface
 
+import msgspec
 import torch
 
-from condensery import __version__, artifact, storage
+from condensery import __version__, artifact, console, storage
 from condensery.artifact import Condensed
 from condensery.checkpoint import Interrupted, Keeper, difference, environment
 from condensery.condensing import Step
 from condensery.data import Data, RealSet
-from condensery.errors import InputError
+from condensery.errors import InputError, RunError
 from condensery.picture import grid
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Recipe", "provenance", "run"]
+__all__ = ["Recipe", "provenance", "run", "seconds_of"]
 
 log = logging.getLogger("condensery")
 
 PREVIEWS = 10  # pictures over a whole run
+_RECORDS = r"run\.json|recipe\.toml|metrics\.jsonl|condensed\.safetensors"
 
 
 class Recipe(Interface):
@@ -39,16 +42,27 @@ class Recipe(Interface):
     def steps(self) -> int: ...
 
     def condense(
-        self, real: RealSet, keeper: Keeper | None = None, observe: Callable[[Step], Any] = lambda step: None
+        self, real: RealSet, keeper: Keeper | None = None, observe: Callable[[Step], Any] | None = None
     ) -> SyntheticSet: ...
 
 
 def provenance(recipe: Recipe, real: RealSet, name: str) -> dict[str, Any]:
-    """What a condensed set is determined by, as JSON: the recipe and the data."""
+    """What a condensed set is determined by, as JSON: the recipe and the data.
+
+    Raises:
+        InputError: no recipe.
+    """
+    lacks = [part for part in ("name", "steps", "condense") if not hasattr(recipe, part)]
+    if lacks or not is_dataclass(recipe) or isinstance(recipe, type):
+        reason = f"it has no {lacks[0]}" if lacks else "it is no dataclass's instance"
+        raise InputError(f"{recipe!r} is not a recipe: {reason}; give one such as DC(ipc=1)")
     fields = {"name": recipe.name, **asdict(cast(Any, recipe))}
     about = {"name": name, "fingerprint": real.fingerprint, "rows": len(real), "zca": real.space.whitening is not None}
-    record = {"recipe": fields, "data": about}
-    return cast(dict[str, Any], json.loads(json.dumps(record)))  # as a file gives it back: lists for tuples
+    try:
+        text = json.dumps({"recipe": fields, "data": about})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{recipe!r}: a field that JSON cannot hold ({error}); give numbers and words") from error
+    return cast(dict[str, Any], json.loads(text))  # as a file gives it back: lists for tuples
 
 
 def run(
@@ -58,57 +72,66 @@ def run(
     every: float = 30.0,
     stop: Callable[[], bool] = lambda: False,
     observe: Callable[[Step], Any] = lambda step: None,
+    progress: bool = True,
 ) -> Condensed:
     """Condense `data.train` by `recipe` into the folder `out`; called again, it resumes, or returns what is there.
 
     The folder then holds the artifact `condensed.safetensors`, `recipe.toml`, `run.json` (when, where, how long),
     `metrics.jsonl` (a line a step; seconds count from the first session on) and, for what is learned, `previews/`
-    (PNG). While the run lasts, `checkpoint.safetensors`.
+    (PNG). While the run lasts, `checkpoint.safetensors`. No other file in it is changed or removed.
 
     Arguments:
         recipe: the method and its fields.
         data: its train part is condensed; its test part is not touched.
-        out: the folder; made if need be.
+        out: the folder; made if need be. It is empty, or this run's own.
         every: seconds between checkpoints: what a kill can lose.
         stop: asked before every step; when true the state is kept and `Interrupted` raised.
         observe: called after every step.
+        progress: whether to show how far it is: a bar in a terminal or a notebook, elsewhere a line now and then.
 
     Raises:
-        InputError: the folder cannot be written, holds another run, or another process works in it; what the recipe
-            refuses.
+        InputError: the folder cannot be written, holds another run or other files, or another process works in it;
+            what the recipe refuses.
         RunError: the run failed.
         Interrupted: `stop` said so.
     """
     out = Path(out)
     identity = provenance(recipe, data.train, data.name)
-    done = _finished(out, identity)
-    if done:
+    keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
+    if done := _finished(out, identity):
         log.info(f"{out}: this run is done already; nothing to do (choose another --out, or remove the folder)")
+        with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
+            _tidy(out, keeper)
         return done
     _prepare(out)
     with storage.locked(out):
         if done := _finished(out, identity):  # by another process, just now
             return done
-        for left in out.glob(".*.part"):  # by a kill in the middle of a write
-            left.unlink()
-        return _run(recipe, data, out, identity, Keeper(out / "checkpoint.safetensors", identity, every, stop), observe)
+        with console.progress(recipe.name) if progress else console.silence() as show:
+
+            def shown(step: Step) -> None:
+                show(step)
+                observe(step)
+
+            return _run(recipe, data, out, identity, keeper, shown)
 
 
 def _run(
     recipe: Recipe, data: Data, out: Path, identity: dict[str, Any], keeper: Keeper, observe: Callable[[Step], Any]
 ) -> Condensed:
     keeper.check()
+    _tidy(out)
     session = _Session(out, recipe, identity, data.train.device, observe)
-    try:
+    with session.told():
         synthetic = recipe.condense(data.train, keeper, session.step)
-    except BaseException as error:
-        session.close("interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
-        raise
-    condensed = Condensed(synthetic, data.class_names, identity["recipe"], recipe.steps, identity["data"])
-    storage.write(out / "previews" / f"step-{recipe.steps:06d}.png", grid(synthetic))
-    session.close("done", condensed.floats, synthetic.bytes)
-    artifact.save(out / artifact.NAME, condensed)
-    keeper.remove()
+        condensed = Condensed(synthetic, data.class_names, identity["recipe"], recipe.steps, identity["data"])
+        storage.write(out / "previews" / f"step-{recipe.steps:06d}.png", grid(synthetic))
+        session.close("done", condensed.floats, synthetic.bytes)
+        try:
+            artifact.save(out / artifact.NAME, condensed)
+        except InputError as error:
+            raise RunError(f"what was condensed is of no use: {error}") from error
+    _tidy(out, keeper)
     return condensed
 
 
@@ -122,12 +145,66 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
 
 
 def _prepare(out: Path) -> None:
+    """Make the folder, or see that it is empty or a run's own, and that it can be written."""
     try:
-        (out / "previews").mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in out.iterdir() if path.name != ".lock" and path not in _left(out)]
+        if others and _earlier(out) is None:
+            raise InputError(
+                f"--out {out} is not empty and holds no run ({min(others)} is in it); choose a new or an empty folder"
+            )
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise InputError(f"--out {out} cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _left(out: Path) -> list[Path]:
+    """What a kill in the middle of a write has left of a run's records."""
+    return [*storage.parts(out, _RECORDS), *storage.parts(out / "previews", r"step-\d+\.png")]
+
+
+def _tidy(out: Path, keeper: Keeper | None = None) -> None:
+    """Remove what kills have left, and with a keeper the checkpoints of a run that is done."""
+    for path in _left(out):
+        path.unlink(missing_ok=True)
+    if keeper:
+        keeper.remove()
+
+
+class _Record(msgspec.Struct):
+    """What tells a run's own `run.json` from another program's."""
+
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    sessions: list[dict[str, Any]]
+    seconds: float = 0.0
+
+
+class _Line(msgspec.Struct):
+    """What is read again of a line of metrics."""
+
+    step: int
+    seconds: float
+
+
+def _line(words: bytes) -> _Line:
+    """A line of metrics; what the objective said in it may be NaN, which only Python's own reader takes."""
+    return msgspec.convert(json.loads(words), _Line)
+
+
+def _earlier(out: Path) -> _Record | None:
+    """What a folder's run has told of itself; None where no run has."""
+    try:
+        return msgspec.json.decode((out / "run.json").read_bytes(), type=_Record)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def seconds_of(out: Path) -> float:
+    """How long the run in a folder took, all its sessions together; 0 where its records are gone."""
+    earlier = _earlier(out)
+    return earlier.seconds if earlier else 0.0
 
 
 class _Session:
@@ -140,23 +217,19 @@ class _Session:
         self.metrics = out / "metrics.jsonl"
         self.start, self.first, self.before = time.perf_counter(), True, 0.0
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
-        self.head["sessions"] = self._earlier()
+        earlier = _earlier(out)
+        self.head["sessions"] = earlier.sessions if earlier else []
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
+        self._write()  # first of all: it says whose folder this is
         storage.write(out / "recipe.toml", _toml(identity["recipe"]).encode())
-        self._write()
-
-    def _earlier(self) -> list[Any]:
-        try:
-            return list(json.loads((self.out / "run.json").read_text())["sessions"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
+        (out / "previews").mkdir(exist_ok=True)
 
     def step(self, step: Step) -> None:
         if self.first:  # what an earlier session did after its last checkpoint is done again
             self.first = False
             self.now["from_step"] = step.done
             kept = self._lines_before(step.done)
-            self.before = json.loads(kept[-1])["seconds"] if kept else 0.0
+            self.before = _line(kept[-1]).seconds if kept else 0.0
             storage.write(self.metrics, b"".join(kept))
             self._write()
         seconds = self._seconds()
@@ -177,16 +250,25 @@ class _Session:
         kept = []
         for line in self.metrics.read_bytes().splitlines(keepends=True):
             try:
-                if json.loads(line)["step"] >= step:
+                if _line(line).step >= step:
                     break
-            except (ValueError, KeyError, TypeError):  # a line cut by a kill
+            except (ValueError, RecursionError):  # a line cut by a kill
                 break
             kept.append(line)
         return kept
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Inside the block, what ends the run before its time is written down."""
+        try:
+            yield
+        except BaseException as error:
+            self.close("interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
+            raise
+
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
         if self.first and (lines := self._lines_before(self.recipe.steps + 1)):  # no step was left to do
-            self.before = json.loads(lines[-1])["seconds"]
+            self.before = _line(lines[-1]).seconds
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
         if floats is not None:

@@ -219,11 +219,14 @@ class Whole(Sampler):
             return {}
         try:
             head, tensors = storage.read_tensors(path)
-        except InputError:  # cut short by a full disk, say: made again
+            if head != {"targets": key}:
+                return {}
+            parts = [tensors[name].to(real.device) for name in sorted(tensors, key=int)]
+            if not parts or any(len(part) != real.classes for part in parts):
+                raise InputError(f"{path}: not the means of {real.classes} classes")
+        except (InputError, ValueError) as error:
+            log.warning(f"{error}: made again")
             return {}
-        if head != {"targets": key}:
-            return {}
-        parts = [tensors[name].to(real.device) for name in sorted(tensors, key=int)]
         return {c: [part[c : c + 1] for part in parts] for c in range(real.classes)}
 
     def _write(self) -> None:

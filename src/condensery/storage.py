@@ -1,23 +1,33 @@
-"""Files that are either the old ones or the new ones, never half of each; tensors in them without pickle."""
+"""Files that are either the old ones or the new ones, never half of each; tensors in them, sealed, without pickle."""
 
+import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
+import msgspec
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from condensery.errors import InputError
 
-__all__ = ["cache", "locked", "read_tensors", "without_cache", "write", "write_tensors"]
+__all__ = [
+    "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache", "write",
+    "write_tensors",
+]  # fmt: skip
 
 _KEY = "condensery"
 _caching: ContextVar[bool] = ContextVar("caching", default=True)
+
+Head = TypeVar("Head")
 
 
 @contextmanager
@@ -51,16 +61,21 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a folder against other processes; a kill lets go of it.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or its `.lock` is not a plain file.
     """
     try:
         import fcntl
     except ImportError:  # not on Windows: nothing is held
         yield
         return
-    with open(folder / ".lock", "w") as file:
+    lock = folder / ".lock"
+    try:  # neither followed, where it is a link, nor emptied: it may be somebody's file
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        raise InputError(f"{lock}: cannot be used as a lock ({error.strerror}); remove it") from error
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
                 f"{folder}: another process is working in it; wait for it, or choose another --out"
@@ -68,13 +83,15 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks: nothing is held
             pass
         yield
+    finally:
+        os.close(handle)
 
 
 def write(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step; a kill or a full disk leaves what was there before.
 
     Raises:
-        OSError: the content could not be written.
+        OSError: the content could not be written; its `filename` says where.
     """
     path = path.resolve()  # a link stays a link
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write the same file
@@ -84,34 +101,107 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError:
+    except OSError as error:
         part.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # a full disk does not say which file it stopped
         raise
 
 
+def parts(folder: Path, names: str) -> Iterator[Path]:
+    """What kills in the middle of `write` left in a folder, of files whose name the pattern `names` matches."""
+    for path in folder.glob(".*.part"):
+        if re.fullmatch(rf"\.(?:{names})\.\d+\.part", path.name) and path.is_file():
+            yield path
+
+
+def tensor_file(tensors: Mapping[str, Tensor], head: Mapping[str, Any]) -> bytes:
+    """A safetensors file of `tensors` with `head` as JSON in its metadata, and a checksum over both.
+
+    Equal arguments give equal bytes.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(head, sort_keys=True)
+    # one entry of metadata: the library writes several in random order
+    return save(plain, {_KEY: f'{{"checksum": "{_checksum(text.encode(), plain)}", "head": {text}}}'})
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], head: Mapping[str, Any]) -> None:
-    """A safetensors file of `tensors` with `head` as JSON in its metadata; equal arguments give equal bytes.
+    """Write the `tensor_file` of `tensors` and `head`.
 
     Raises:
         OSError: the file could not be written.
     """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write(path, save(plain, {_KEY: json.dumps(head, sort_keys=True)}))
+    write(path, tensor_file(tensors, head))
+
+
+class _Sealed(msgspec.Struct):
+    """What is in the metadata: the head's text, and the checksum over it and the tensors."""
+
+    checksum: str
+    head: msgspec.Raw
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The head and the tensors that `write_tensors` wrote. Nothing in the file is executed.
 
     Raises:
-        InputError: cut short, not a safetensors file, or not one of ours.
+        InputError: not a plain file, cut short, not a safetensors file, not one of ours, or changed since.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            head = json.loads((file.metadata() or {}).get(_KEY, "null"))
-            # cloned: memory of the library's own, aligned as any other, so that sums come out the same
-            tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: cut short or not a safetensors file ({error}); make or copy it again") from error
-    if not isinstance(head, dict):
-        raise InputError(f"{path}: a safetensors file, but not one that condensery wrote")
+    text, tensors = _read(path, with_tensors=True)
+    sealed, head = _opened(path, text)
+    if sealed.checksum != _checksum(bytes(sealed.head), tensors):
+        raise InputError(f"{path}: damaged, its checksum does not fit what is in it; make or copy it again")
     return head, tensors
+
+
+def read_head(path: Path) -> dict[str, Any]:
+    """The head alone, unchecked: enough to know whose file it is.
+
+    Raises:
+        InputError: as `read_tensors`.
+    """
+    return _opened(path, _read(path, with_tensors=False)[0])[1]
+
+
+def checked(head: Mapping[str, Any], kind: type[Head]) -> Head:
+    """A file's head as the structure `kind`: its entries, their types and ranges.
+
+    Raises:
+        ValueError: an entry is missing, of another type or out of range.
+    """
+    return msgspec.convert(head, kind)
+
+
+def _read(path: Path, with_tensors: bool) -> tuple[str, dict[str, Tensor]]:
+    """Our entry of a file's metadata, and its tensors."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: not a plain file; give a file")
+        with safe_open(path, "pt") as file:
+            # cloned: memory of the library's own, aligned as any other, so that sums come out the same
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys() if with_tensors}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except InputError:
+        raise
+    except Exception as error:  # a stranger's file: whatever its reader fails with
+        raise InputError(f"{path}: cut short or not a safetensors file ({error}); make or copy it again") from error
+    if _KEY not in metadata:
+        raise InputError(f"{path}: a safetensors file, but not one that condensery wrote")
+    return metadata[_KEY], tensors
+
+
+def _opened(path: Path, text: str) -> tuple[_Sealed, dict[str, Any]]:
+    try:
+        sealed = msgspec.json.decode(text, type=_Sealed)
+        return sealed, msgspec.json.decode(sealed.head, type=dict[str, Any])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its head is damaged ({error}); make or copy it again") from error
+
+
+def _checksum(head: bytes, tensors: Mapping[str, Tensor]) -> str:
+    """Of the head's text and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.blake2b(head, digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import log
+from math import log, prod
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from condensery.data import Batch, RealSet
 from condensery.decoders import Decoder, Pixels
 from condensery.errors import InputError
+from condensery.memory import bounded
 from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 
@@ -133,6 +134,7 @@ def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) ->
         DC appendix A.
     """
     count = decoder.initial_rows(ipc) if decoder else ipc
+    bounded(4 * real.classes * count * prod(real.shape), f"--ipc {ipc}: the initial images")
     rows = [torch.randn(count, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
     return torch.stack(rows).to(real.device, real.dtype)
 
@@ -149,6 +151,7 @@ def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = No
     """
     check_ipc(real, ipc)
     rows = decoder.initial_rows(ipc) if decoder else ipc
+    bounded(4 * real.classes * rows * prod(real.shape), f"--ipc {ipc}: the initial images")
     return real.sample(rows, range(real.classes), lambda c: rng(seed, "random real", c)).x
 
 

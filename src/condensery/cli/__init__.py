@@ -1,5 +1,6 @@
 """The command line: the only place where strings name things. It imports no torch until it must."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -12,7 +13,8 @@ from condensery.cli.condense import plan_command, run_command
 from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, named
 from condensery.cli.show import show_command
-from condensery.errors import InputError, RunError
+from condensery.console import Spoken, say, spell
+from condensery.errors import InputError, RunError, plain
 from condensery.sources import EMBEDDED, FILES
 
 __all__ = ["RECIPES", "main", "program"]
@@ -48,9 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         from condensery.memory import tune_allocator
 
         tune_allocator()
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("condensery: %(message)s"))
-    log.handlers, log.propagate = [handler], False
+    spell()
+    log.handlers, log.propagate = [Spoken()], False
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
@@ -58,23 +59,31 @@ def main(argv: list[str] | None = None) -> int:
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):
-            print(HELP, end="")
+            say(HELP.rstrip())
             return 0
         if argv[0] == "--version":
-            print(__version__)
+            say(__version__)
             return 0
-        return named(commands, argv[0], "command")(argv[1:])
+        status = named(commands, argv[0], "command")(argv[1:])
+        sys.stdout.flush()
+        return status
     except InputError as error:
         return _fail(2, error)
     except RunError as error:
         return _fail(1, error)
+    except BrokenPipeError:  # whoever read the output has left, as `head` does
+        with contextlib.suppress(OSError, ValueError):  # what is still to be written would complain once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:  # input is checked before work begins: this is a disk that filled up, say
         where = f"{error.filename}: " if error.filename else ""
         return _fail(1, f"{where}{error.strerror or error}; once that is mended, repeat the command to resume")
     except Exception as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+        # torch's, which is not imported here, and what it raises where a CPU's memory is at its end
+        if type(error).__name__ not in ("OutOfMemoryError", "MemoryError") and "allocate memory" not in str(error):
             raise
-        return _fail(1, f"out of memory: {str(error).splitlines()[0]}; fewer --real-rows or --device cpu may help")
+        words = next(iter(str(error).splitlines()), "too much was asked for")
+        return _fail(1, f"out of memory: {words}; fewer --real-rows or --device cpu may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
 
@@ -88,5 +97,5 @@ def program() -> None:
 
 
 def _fail(status: int, message: object) -> int:
-    print(f"condensery: {message}", file=sys.stderr)
+    print(f"condensery: {plain(message)}", file=sys.stderr)
     return status

@@ -12,7 +12,7 @@ import tyro
 
 from condensery.cli.names import ADDED, PAPERS, RECIPES, recipe
 from condensery.cli.options import PlanOptions, RunOptions, parse
-from condensery.console import progress, stoppable
+from condensery.console import say, stoppable
 from condensery.errors import InputError
 from condensery.sources import Source, read
 
@@ -39,9 +39,9 @@ def run_command(argv: list[str]) -> int:
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
     if flips and data.name.lower() in UNFLIPPED:
         log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
-    kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
+    kept(options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
-    print(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
     source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
     protocol = PAPERS.get(options.recipe.name)
@@ -53,7 +53,7 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[st
     """A command's recipe by name, and the words after it; None where only help was asked for."""
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
-        print(f"usage: {usage}[--FIELD V ...]\n\n"
+        say(f"usage: {usage}[--FIELD V ...]\n\n"
               f"recipes: {', '.join(RECIPES)}\n"
               f"RECIPE+NAME adds a method to it: {', '.join(ADDED)}\n"
               f"condensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
@@ -86,7 +86,7 @@ def plan_command(argv: list[str]) -> int:
         "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
     }
     for fact, value in facts.items():
-        print(f"{fact:<12} {value}")
+        say(f"{fact:<12} {value}")
     return 0
 
 
@@ -104,18 +104,18 @@ def hint(*words: str) -> None:
         program = ["python", "-m", "condensery"]
     if shutil.which("condensery"):
         program = ["condensery"]
-    print(f"next:    {shlex.join([*program, *words])}")
+    say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(name: str, preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+def kept(preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with stoppable() as stop, progress(name) as observe:
+    with stoppable() as stop:
         try:
-            return run(preset, data, out, every, stop, observe).synthetic
+            return run(preset, data, out, every, stop).synthetic
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

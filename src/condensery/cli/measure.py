@@ -11,7 +11,7 @@ from condensery import __version__
 from condensery.cli.condense import hint, kept
 from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
-from condensery.console import print_table, progress
+from condensery.console import print_table, progress, say
 from condensery.errors import InputError
 from condensery.sources import read
 
@@ -40,7 +40,7 @@ def evaluate_command(argv: list[str]) -> int:
 
         writable(Path(options.plot), f"--plot {options.plot}", ".svg")
         plots.needed()
-    sets = {size: condensed.subset(size).synthetic for size in options.sizes or (condensed.ipc,)}
+    sets = {size: condensed.subset(size) for size in options.sizes or (condensed.ipc,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
     nets = [named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
@@ -52,31 +52,34 @@ def evaluate_command(argv: list[str]) -> int:
     measuring, table, records = options.measuring, [], []
     curves: dict[str, dict[int, Accuracy]] = {described(net): {} for net in nets}
     stored = "codes" if isinstance(condensed.synthetic.decoder, Factorized) else "ipc"
-    for size, synthetic in sets.items():
+    counted = f"{'codes' if stored == 'codes' else 'images'} a class"
+    for size, part in sets.items():
         for net in nets:
-
-            def say(done: int, total: int, size: int = size) -> None:
-                log.info(f"{stored} {size}: {done} of {total} networks measured")
-
-            reached = evaluate(
-                synthetic, data, net, protocol, measuring.repeats, measuring.seed, say, _dtype(measuring)
-            )
+            reached = evaluate(part, data, net, protocol, measuring.repeats, measuring.seed, dtype=_dtype(measuring))
+            log.info(f"{stored} {size}, {described(net)}: {reached} ({reached.seconds:.0f} s)")
             curves[described(net)][size] = reached
             table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
-            records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": synthetic.floats})
-    print_table(
-        f"{condensed.method} on the {len(data.test)} test rows of {data.name}; "
-        f"mean ± std of {measuring.repeats} networks",
-        ("network", "codes a class" if stored == "codes" else "images a class", "accuracy %", "protocol", "seconds"),
-        table,
-    )
-    _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
-    if options.plot is not None:
-        from condensery import storage
+            records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": part.floats})
+    try:
+        _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
+        if options.plot is not None:
+            from condensery import storage
 
-        counted = f"{'codes' if stored == 'codes' else 'images'} a class"
-        storage.write(Path(options.plot), plots.size_curve(curves, counted))
-        print(f"written: {options.plot}")
+            storage.write(Path(options.plot), plots.size_curve(curves, counted))
+    finally:  # a disk that is full loses no figures
+        print_table(
+            f"{condensed.method} on the {len(data.test)} test rows of {data.name}; "
+            f"mean ± std of {measuring.repeats} networks",
+            (
+                "network",
+                "codes a class" if stored == "codes" else "images a class",
+                "accuracy %",
+                "protocol",
+                "seconds",
+            ),
+            table,
+        )
+    _written(measuring.json, options.plot)
     return 0
 
 
@@ -92,6 +95,7 @@ def compare_command(argv: list[str]) -> int:
         raise InputError(f"--methods: {twice[0]} is named twice")
     protocol = _protocol(options.measuring)
     from condensery.evaluation import compare, timed
+    from condensery.running import seconds_of
 
     data = read(options.source)
 
@@ -101,10 +105,9 @@ def compare_command(argv: list[str]) -> int:
         if options.out is None:
             return timed(row, real)
         folder = Path(options.out) / row.folder
-        synthetic = kept(row.name, row.recipe, folder, data)
-        return synthetic, json.loads((folder / "run.json").read_text())["seconds"]
+        return kept(row.recipe, folder, data), seconds_of(folder)
 
-    def say(row: "Comparison") -> None:
+    def tell(row: "Comparison") -> None:
         log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
 
     measuring = options.measuring
@@ -117,24 +120,26 @@ def compare_command(argv: list[str]) -> int:
         measuring.seed,
         options.whole,
         make,
-        say,
-        lambda done, total: log.info(f"whole set: {done} of {total} networks measured"),
+        tell,
         _dtype(measuring),
     )
-    images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
-    print_table(
-        f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {described(options.net)}; "
-        f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
-        ("method", "accuracy %", "stored floats", "seconds"),
-        [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
-    )
     records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in table]
-    _write_json(
-        measuring.json, data, {"recipes": [{"name": r.name, **asdict(r.recipe)} for r in rows], "results": records}
-    )
+    try:
+        _write_json(
+            measuring.json, data, {"recipes": [{"name": r.name, **asdict(r.recipe)} for r in rows], "results": records}
+        )
+    finally:  # a disk that is full loses no figures
+        images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
+        print_table(
+            f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {described(options.net)}; "
+            f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
+            ("method", "accuracy %", "stored floats", "seconds"),
+            [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
+        )
+    _written(measuring.json)
     if options.out is not None:
         folders = [Path(options.out) / row.folder for row in rows]
-        print(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
+        say(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
         hint("show", str(folders[-1]), "--png", str(Path(options.out) / "condensed.png"))
     return 0
 
@@ -213,4 +218,9 @@ def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None
         **environment(data.train.device),
     }
     storage.write(Path(path), (json.dumps({**head, **content}, indent=2) + "\n").encode())
-    print(f"written: {path}")
+
+
+def _written(*paths: str | None) -> None:
+    for path in paths:
+        if path is not None:
+            say(f"written: {path}")

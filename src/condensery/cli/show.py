@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.cli.names import described
 from condensery.cli.options import ShowOptions, parse, writable
+from condensery.console import say
 
 if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
@@ -47,13 +48,13 @@ def show_command(argv: list[str]) -> int:
 
         trace = subset_trace(options.file)
     for name, value in facts.items():
-        print(f"{name:<12} {value}")
+        say(f"{name:<12} {value}")
     if options.png is not None:
         storage.write(Path(options.png), grid(synthetic))
-        print(f"written: {options.png}")
+        say(f"written: {options.png}")
     if trace is not None:
         storage.write(Path(options.trace), trace)
-        print(f"written: {options.trace}")
+        say(f"written: {options.trace}")
     return 0
 
 

@@ -1,10 +1,12 @@
 """Readers of the MNIST family in its standard layout on disk (that of torchvision). Nothing is downloaded."""
 
+import bz2
 import gzip
 import hashlib
+import io
 import logging
 import os
-import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import Tensor
 from condensery.data.memory import from_arrays
 from condensery.data.sets import Data
 from condensery.errors import InputError
+from condensery.memory import bounded
 
 __all__ = ["fashion_mnist", "mnist", "usps"]
 
@@ -34,6 +37,7 @@ _FASHION = (
     "8181f5470baa50b63fa0f6fddb340f0a",
     "15d484375f8d13e6eb1aabb0c3f46965",
 )
+_USPS_TEXT = 2**27  # bytes of text that a packed file may hold; the training part has 15 MB
 _USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")  # of the .bz2 files
 
 
@@ -68,21 +72,24 @@ def usps(data_dir: str | Path | None = None) -> Data:
         path = folder / name
         if not path.is_file():
             raise InputError(f"{path}: no such file; put the USPS files of the libsvm collection there")
-        _check(path, path.read_bytes(), md5)
+        packed = path.read_bytes()
+        _check(path, packed, md5)
         try:
-            sparse, labels = load_svmlight_file(str(path), n_features=256)
-        except (ValueError, OSError, EOFError) as error:
+            with bz2.open(io.BytesIO(packed)) as file:
+                text = file.read(_USPS_TEXT)
+            sparse, labels = load_svmlight_file(io.BytesIO(text), n_features=256)
+        except Exception as error:  # whatever unpacking and parsing can fail with
             raise InputError(f"{path}: not libsvm text packed with bzip2 ({error})") from error
         pixels = (sparse.toarray().reshape(-1, 16, 16) + 1) / 2  # stored in [-1, 1]
         parts += [pixels.clip(0, 1), labels.astype(np.int64) - 1]  # stored as 1..10
-    return from_arrays("USPS", *parts, class_names=tuple("0123456789"), source=folder)
+    return from_arrays(*parts, class_names=tuple("0123456789"), source=folder, name="USPS")
 
 
 def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], data_dir: str | Path | None) -> Data:
     folder = _folder(name, data_dir)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     parts = [_idx(raw / stem, digest) for stem, digest in zip(_IDX, md5, strict=True)]
-    return from_arrays(name, *parts, class_names=class_names, source=folder)
+    return from_arrays(*parts, class_names=class_names, source=folder, name=name)
 
 
 def _folder(name: str, data_dir: str | Path | None) -> Path:
@@ -100,24 +107,26 @@ def _folder(name: str, data_dir: str | Path | None) -> Path:
 def _idx(path: Path, md5: str) -> Tensor:
     """An idx file of bytes, `path` or `path`.gz: magic 0x0000 08 rank, big-endian sizes, values."""
     packed = path.with_name(path.name + ".gz")
+    if not path.is_file() and not packed.is_file():
+        raise InputError(f"{packed}: no such file (nor unpacked); put {', '.join(_IDX)} there (.gz or unpacked)")
     try:
-        if path.is_file():
-            content = path.read_bytes()
-        elif packed.is_file():
-            content = gzip.decompress(packed.read_bytes())
-        else:
-            raise InputError(f"{packed}: no such file (nor unpacked); put {', '.join(_IDX)} there (.gz or unpacked)")
-    except (OSError, EOFError, zlib.error) as error:
+        with open(path, "rb") if path.is_file() else gzip.open(packed) as file:
+            magic = file.read(4)
+            rank = magic[3] if magic[:3] == b"\x00\x00\x08" and len(magic) == 4 else 0
+            sizes = file.read(4 * rank)
+            if rank not in (1, 3) or len(sizes) < 4 * rank:
+                raise InputError(f"{path}: not an idx file of bytes; fetch it again")
+            shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+            bounded(prod(shape), f"{path}: images or labels of shape {shape}")
+            values = file.read(prod(shape) + 1)
+    except InputError:
+        raise
+    except Exception as error:  # a stranger's file: whatever unpacking can fail with
         raise InputError(f"{packed}: cannot be unpacked ({error}); fetch it again") from error
-    _check(path, content, md5)
-    rank = content[3] if len(content) > 4 else 0
-    header = 4 + 4 * rank
-    if content[:3] != b"\x00\x00\x08" or rank not in (1, 3) or len(content) < header:
-        raise InputError(f"{path}: not an idx file of bytes; fetch it again")
-    shape = tuple(np.frombuffer(content, ">u4", rank, 4).tolist())
-    if len(content) != header + int(np.prod(shape)):
+    if len(values) != prod(shape):
         raise InputError(f"{path}: cut short or too long for its header {shape}; fetch it again")
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+    _check(path, magic + sizes + values, md5)
+    return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
 
 
 def _check(path: Path, content: bytes, md5: str) -> None:

@@ -1,84 +1,98 @@
 """A folder of pictures, one sub-folder a class."""
 
 import logging
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from condensery.data.memory import from_arrays
 from condensery.data.sets import Data
 from condensery.errors import InputError
+from condensery.memory import bounded
 
 __all__ = ["image_folder"]
 
 log = logging.getLogger("condensery")
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow knows others, some of which start programs
+_PIXELS = 2**26  # of a picture, which takes some 6 bytes a pixel while it is read
 _DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # more than 8 bits a channel: Pillow would cut them off
+_TRAIN, _TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")  # in small letters
+_SECONDS = 5.0  # from one word on progress to the next
 
 
 def image_folder(path: str | Path, size: int | None = None) -> Data:
-    """Data from `<path>/<class>/*`, or `<path>/train/<class>/*` with `test` or `val` beside `train`.
+    """Data from `<path>/<class>/*`, or `<path>/train/<class>/*` with `test` (or `val`, `valid`, ...) beside `train`.
 
-    Grey if every picture is grey, RGB otherwise (transparency is dropped). Without a test part a fifth of every
-    class is held out (seeded, stratified, said aloud).
+    Grey if every picture is grey, RGB otherwise (transparency is dropped). A photo's orientation tag is obeyed.
+    Without a test part a fifth of every class is held out (seeded, stratified, said aloud).
 
     Arguments:
         path: the folder.
-        size: pixels; every picture's shorter side is resized to it (bilinear, antialiased), then the middle square
-            is cut out. Needed where sizes differ.
+        size: pixels; the middle square of every picture is resized to it (bilinear, antialiased). Needed where sizes
+            differ.
 
     Raises:
         InputError: no such folder, a class without pictures, a file that is no picture, sizes that differ
-            without `size`, a class in the test part that the training part lacks.
+            without `size`, a class in the test part that the training part lacks, more than `memory.bounded` allows.
     """
     path = Path(path)
     if not path.is_dir():
         raise InputError(f"{path}: no such folder")
     if size is not None and size < 1:
         raise InputError(f"--size must be at least 1 pixel, got {size}")
-    train_part = path / "train"
-    test_part = next((path / part for part in ("test", "val") if (path / part).is_dir()), None)
-    if (path / "test").is_dir() and (path / "val").is_dir():
-        log.info(f"{path}: test/ is the test part; val/ is left alone")
-    if not train_part.is_dir():
-        if test_part is not None:
-            raise InputError(f"{path}: has {test_part.name}/ but no train/; name the training part train/")
-        train_part = path
-    names = tuple(sorted(p.name for p in train_part.iterdir() if p.is_dir() and not p.name.startswith(".")))
+    train_part, test_part = _parts(path)
+    names = tuple(folder.name for folder in _folders(train_part))
     if not names:
         raise InputError(f"{train_part}: no class folders in it; put each class's pictures in a sub-folder of its own")
 
     files, labels = _list(train_part, names)
     test_files, test_labels = _list(test_part, names) if test_part is not None else ([], [])
-    pictures = [_open(file, size) for file in files + test_files]
-    shapes = {picture.shape[:2]: file for picture, file in zip(pictures, files + test_files, strict=True)}
-    if len(shapes) > 1:
-        (a, first), (b, second) = list(shapes.items())[:2]
-        raise InputError(
-            f"{path}: pictures differ in size ({first} is {a[1]}x{a[0]}, {second} {b[1]}x{b[0]}); "
-            "give one size, for example --size 32"
-        )
     if test_part is not None and not test_files:
         raise InputError(f"{test_part}: no class folders in it; add test pictures or remove it")
-    if any(picture.ndim == 3 for picture in pictures):
-        pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
-    stack = np.stack(pictures)
+    pictures = _pictures(files + test_files, size, path)
     n = len(files)
-    test = (stack[n:], np.array(test_labels)) if test_part is not None else (None, None)
-    return from_arrays(path.resolve().name, stack[:n], np.array(labels), *test, class_names=names, source=path)
+    test = (pictures[n:], np.array(test_labels)) if test_part is not None else (None, None)
+    name = path.resolve().name
+    return from_arrays(pictures[:n], np.array(labels), *test, class_names=names, source=path, name=name)
+
+
+def _folders(part: Path) -> list[Path]:
+    return sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _parts(path: Path) -> tuple[Path, Path | None]:
+    """The training part of a folder and its test part: sub-folders named so, or the folder itself and none."""
+    folders = _folders(path)
+    train = [p for p in folders if p.name.lower() in _TRAIN]
+    tests = sorted((p for p in folders if p.name.lower() in _TEST), key=lambda p: _TEST.index(p.name.lower()))
+    if len(train) > 1:
+        raise InputError(f"{path}: {train[0].name}/ and {train[1].name}/ are both training parts; keep one")
+    if not train:
+        if tests:
+            raise InputError(f"{path}: has {tests[0].name}/ but no train/; name the training part train/")
+        return path, None
+    used = [*train, *tests[:1]]
+    if left := [p.name for p in folders if p not in used]:
+        about = f"{tests[0].name}/ is the test part" if tests else "there is no test part"
+        log.warning(f"{path}: {about}; {', '.join(f'{name}/' for name in left)} left alone")
+    return train[0], tests[0] if tests else None
 
 
 def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     files: list[Path] = []
     labels: list[int] = []
-    for folder in sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith(".")):
+    for folder in _folders(part):
         if folder.name not in names:
             raise InputError(
                 f"{folder}: this class has no folder in the training part; its label is beyond the classes"
             )
-        found = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+        named = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+        found = sorted(p for p in named if p.is_file())  # a pipe, say, would never end
         if not found:
             raise InputError(f"{folder}: no picture in this class; add some or remove the folder")
         files += found
@@ -86,21 +100,58 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     return files, labels
 
 
+def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
+    """All pictures as one array, (N, height, width) where all are grey and (N, height, width, 3) otherwise."""
+    start = said = time.monotonic()
+    pictures: list[np.ndarray] = []
+    for file in files:
+        picture = _open(file, size)
+        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
+            (a, first), (b, second) = ((p.shape[:2], f) for p, f in ((pictures[0], files[0]), (picture, file)))
+            raise InputError(
+                f"{path}: pictures differ in size ({first} is {a[1]}x{a[0]}, {second} {b[1]}x{b[0]}); "
+                "give one size, for example --size 32"
+            )
+        if not pictures:  # all will be as large, in colour 3 bytes a pixel
+            bounded(3 * len(files) * picture.shape[0] * picture.shape[1], f"{path}: its {len(files)} pictures")
+        pictures.append(picture)
+        if (now := time.monotonic()) - said > _SECONDS:
+            said = now
+            left = (now - start) / len(pictures) * (len(files) - len(pictures))
+            log.info(f"{path}: {len(pictures)} of {len(files)} pictures read, {left:.0f} s left")
+    if any(picture.ndim == 3 for picture in pictures):
+        pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
+    return np.stack(pictures)
+
+
 def _open(file: Path, size: int | None) -> np.ndarray:
     """(height, width) uint8 for a grey picture, (height, width, 3) otherwise."""
     try:
-        with Image.open(file) as opened:
-            if opened.mode in _DEEP:
-                raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
-            grey = opened.mode in ("1", "L", "LA")
-            palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
-            picture = palette.convert("L" if grey else "RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about what it repairs or finds large
+            with Image.open(file, formats=_FORMATS) as opened:
+                if opened.width * opened.height > _PIXELS:
+                    raise InputError(
+                        f"{file}: {opened.width} x {opened.height} pixels, more than {_PIXELS / 1e6:.0f} million; "
+                        "make it smaller or remove it"
+                    )
+                if opened.mode in _DEEP:
+                    raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
+                grey = opened.mode in ("1", "L", "LA")
+                palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
+                picture = palette.convert("L" if grey else "RGB")
+                ImageOps.exif_transpose(picture, in_place=True)
+                if size is not None:
+                    picture = _middle(picture, size)
+    except InputError:
+        raise
+    except Exception as error:  # a stranger's file: whatever a decoder can fail with
         raise InputError(f"{file}: not a readable picture ({type(error).__name__}); replace or remove it") from error
-    if size is not None:
-        scale = size / min(picture.size)
-        width, height = (max(size, round(side * scale)) for side in picture.size)
-        left, top = (width - size) // 2, (height - size) // 2
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        picture = picture.crop((left, top, left + size, top + size))
     return np.asarray(picture)
+
+
+def _middle(picture: Image.Image, size: int) -> Image.Image:
+    """The middle square, resized; no more is enlarged than what is kept."""
+    side = min(picture.size)
+    left, top = ((length - side) / 2 for length in picture.size)
+    return picture.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))

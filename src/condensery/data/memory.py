@@ -2,7 +2,7 @@
 
 import logging
 import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from condensery.data.sets import Data, RealSet, TestSet, stratified
-from condensery.errors import InputError
+from condensery.errors import InputError, plain, unprintable
+from condensery.memory import bounded
 
 __all__ = ["digits", "from_arrays", "from_dataset", "npz"]
 
@@ -35,44 +36,47 @@ def digits() -> Data:
 
 
 def from_arrays(
-    name: str,
     x_train: Any,
     y_train: Any,
     x_test: Any = None,
     y_test: Any = None,
     *,
-    class_names: tuple[str, ...] | None = None,
+    class_names: Sequence[str] | None = None,
     source: Path | None = None,
+    name: str = "arrays",
 ) -> Data:
     """Data from arrays.
 
     Arguments:
-        name: what tables call it.
         x_train, x_test: images, uint8 or floats in [0, 1]; shape (N, height, width), (N, height, width, channels)
             or (N, channels, height, width) with 1 or 3 channels.
         y_train, y_test: integer labels, shape (N,); any integers, they become class ids in increasing order.
-        class_names: one name a class; the labels themselves by default.
+        class_names: one name per class, all different; the labels themselves by default.
         source: the file or folder, for messages.
+        name: what tables call it.
 
-    Without a test part a fifth of every class is held out (seeded, stratified, said aloud).
+    Without a test part a fifth of every class, at least one image, is held out (seeded, stratified, said aloud).
 
     Raises:
-        InputError: NaN, values outside [0, 1], mismatched lengths, a test label that no training row has.
+        InputError: NaN, values outside [0, 1], mismatched lengths, a test label that no training row has, a single
+            class, images that are all the same flat colour, names that are no printable text.
     """
     where = str(source or name)
     images, labels = _images(x_train, f"{where}: x_train"), _labels(y_train, len(x_train), f"{where}: y_train")
     values = labels.unique()
-    if class_names is None:
-        class_names = tuple(str(v) for v in values.tolist())
-    elif len(class_names) != len(values):
-        raise InputError(f"{where}: {len(class_names)} class names for {len(values)} classes in the training labels")
+    names = tuple(str(v) for v in values.tolist()) if class_names is None else _names(class_names, where)
+    if len(names) != len(values):
+        raise InputError(f"{where}: {len(names)} class names for {len(values)} classes in the training labels")
     ids = torch.searchsorted(values, labels)
     if (x_test is None) != (y_test is None):
         raise InputError(f"{where}: x_test and y_test come together; one of them is missing")
     if x_test is None:
         held = stratified(ids, 0.2, seed=0)
-        log.info(f"{where}: no test part; {int(held.sum())} of {len(ids)} images, a fifth of every class, are held out")
-        return _assemble(name, images[~held], ids[~held], images[held], ids[held], class_names, source)
+        log.info(
+            f"{where}: no test part; {int(held.sum())} of {len(ids)} images are held out to measure on "
+            "(a fifth of every class, and at least one)"
+        )
+        return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, source)
     test, test_labels = _images(x_test, f"{where}: x_test"), _labels(y_test, len(x_test), f"{where}: y_test")
     unknown = test_labels[~torch.isin(test_labels, values)]
     if len(unknown):
@@ -85,7 +89,7 @@ def from_arrays(
         raise InputError(
             f"{where}: test images are {_size(test)}, training images {_size(images)}; make them the same size"
         )
-    return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), class_names, source)
+    return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), names, source)
 
 
 def npz(path: str | Path) -> Data:
@@ -99,46 +103,71 @@ def npz(path: str | Path) -> Data:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    wanted = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [k for k in ("x_train", "y_train") if k not in archive.files]
-            if missing:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
+            if missing := [key for key in wanted[:2] if key not in sizes]:
                 raise InputError(
-                    f"{path}: no array named {missing[0]} (it holds {', '.join(archive.files) or 'nothing'}); "
+                    f"{path}: no array named {missing[0]} (it holds {', '.join(sizes) or 'nothing'}); "
                     "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
                 )
-            arrays = [archive[k] if k in archive.files else None for k in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+            bounded(sum(sizes.get(key, 0) for key in wanted), f"{path}: its arrays")
+            arrays = [_array(archive, key) if key in sizes else None for key in wanted]
+    except InputError:
+        raise
+    except Exception as error:  # a stranger's file: whatever zip, its packings and NumPy can fail with
         raise InputError(
-            f"{path}: not a readable .npz archive of number arrays; save it again with np.savez"
+            f"{path}: not a readable .npz archive of number arrays ({type(error).__name__}); "
+            "save it again with np.savez"
         ) from error
-    return from_arrays(path.stem, *arrays, source=path)
+    return from_arrays(*arrays, source=path, name=path.stem)
 
 
-def from_dataset(name: str, train: Any, test: Any = None, class_names: tuple[str, ...] | None = None) -> Data:
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:  # no more is unpacked than the archive says, which was bounded
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def from_dataset(
+    train: Any, test: Any = None, *, class_names: Sequence[str] | None = None, name: str = "dataset"
+) -> Data:
     """Data from any map-style torch `Dataset` of (image, label) pairs, such as torchvision's.
 
     Arguments:
         train, test: `len` and indexing; an image is a PIL picture, or an array or tensor as in `from_arrays`
             without the first axis. Read once into memory.
-        class_names: one name a class; `train.classes` where it has them.
+        class_names: one name per class; `train.classes` where it has them.
+        name: what tables call it.
 
     Raises:
-        InputError: an empty dataset, images that differ in size, and all that `from_arrays` refuses.
+        InputError: not a map-style dataset of pairs, an empty one, images that differ in size, and all that
+            `from_arrays` refuses.
     """
 
-    def gather(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    def gather(dataset: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
+        if hasattr(dataset, "dataset") and hasattr(dataset, "batch_size"):
+            raise InputError(f"{name}: {part} is a DataLoader; give the dataset that it loads ({part}.dataset)")
+        if isinstance(dataset, str) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise InputError(
+                f"{name}: {part} is {type(dataset).__name__}; give a map-style dataset, with len() and indexing"
+            )
         pairs = [dataset[i] for i in range(len(dataset))]
         if not pairs:
-            raise InputError(f"{name}: the dataset is empty")
-        images = [np.asarray(image) for image, _ in pairs]
+            raise InputError(f"{name}: the dataset is empty ({part})")
+        try:
+            images, labels = zip(*((np.asarray(image), int(label)) for image, label in pairs), strict=True)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{name}: {part} does not hold pairs of an image and an integer label ({error})"
+            ) from error
         if len({image.shape for image in images}) > 1:
-            raise InputError(f"{name}: images differ in size; resize them in the dataset's transform")
-        return np.stack(images), np.asarray([int(label) for _, label in pairs])
+            raise InputError(f"{name}: images differ in size ({part}); resize them in the dataset's transform")
+        return np.stack(images), np.asarray(labels)
 
-    parts = gather(train) + (gather(test) if test is not None else (None, None))
+    parts = gather(train, "train") + (gather(test, "test") if test is not None else (None, None))
     names = class_names or (tuple(map(str, train.classes)) if hasattr(train, "classes") else None)
-    return from_arrays(name, *parts, class_names=names)
+    return from_arrays(*parts, class_names=names, name=name)
 
 
 def _assemble(
@@ -152,8 +181,24 @@ def _assemble(
 ) -> Data:
     if not len(test):
         raise InputError(f"{source or name}: no test rows, nor a class with two images to hold one out of; give some")
+    if len(class_names) < 2:
+        raise InputError(f"{source or name}: one class only ({class_names[0]}); a classifier needs two or more")
+    flat = images.transpose(0, 1).flatten(1)
+    if bool((flat.amax(1).float() - flat.amin(1).float() < 1e-6).all()):
+        raise InputError(f"{source or name}: all training images are the same flat colour; there is nothing to learn")
     train = RealSet.measured(images, ids, len(class_names))
-    return Data(name, train, TestSet(test, test_ids, train.space, train.dtype, train.device), class_names, source)
+    test_set = TestSet(test, test_ids, train.space, train.dtype, train.device)
+    return Data(plain(name), train, test_set, class_names, source)
+
+
+def _names(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Class names, one different from the other, that a file can hold and a terminal can show."""
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or len(name) > 256 or any(map(unprintable, name)):
+            raise InputError(f"{where}: class name {name!r} is not printable text of 1 to 256 characters; rename it")
+    if twice := {name for name in names if list(names).count(name) > 1}:
+        raise InputError(f"{where}: two classes are named {min(twice)}; rename one")
+    return tuple(names)
 
 
 def _size(images: Tensor) -> str:

@@ -120,13 +120,13 @@ class DC:
         return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
     def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
     ) -> "SyntheticSet":
         """Learn a synthetic set for `real`.
 
         Arguments:
             keeper: keeps checkpoints; see `condense`.
-            observe: called after every step.
+            observe: called after every step; by default it is shown how far the run is.
 
         Raises:
             InputError: `init="real"` and a class with fewer than `ipc` rows; images too small for the network.

@@ -81,13 +81,13 @@ class DSA:
         return self.outer_steps * (self.inner_steps or self.ipc)
 
     def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
     ) -> "SyntheticSet":
         """Learn a synthetic set for `real`.
 
         Arguments:
             keeper: keeps checkpoints; see `condense`.
-            observe: called after every step.
+            observe: called after every step; by default it is shown how far the run is.
 
         Raises:
             InputError: a class with fewer than `ipc` rows; images too small for the network.

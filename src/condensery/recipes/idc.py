@@ -196,13 +196,13 @@ class IDC:
         return torch.optim.SGD(synthetic.parameters(), lr, decay)
 
     def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
     ) -> "SyntheticSet":
         """Learn a synthetic set for `real`.
 
         Arguments:
             keeper: keeps checkpoints; see `condense`.
-            observe: called after every step.
+            observe: called after every step; by default it is shown how far the run is.
 
         Raises:
             InputError: a class with fewer than `ipc` rows; images too small for the network or the factor.

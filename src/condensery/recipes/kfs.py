@@ -169,13 +169,13 @@ class KFS:
         return count
 
     def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any]" = lambda step: None
+        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
     ) -> "SyntheticSet":
         """Learn a synthetic set for `real`.
 
         Arguments:
             keeper: keeps checkpoints; see `condense`.
-            observe: called after every step.
+            observe: called after every step; by default it is shown how far the run is.
 
         Raises:
             InputError: a budget too small for one code; images too small for the network.
@@ -217,13 +217,14 @@ class KFS:
         space = replace(real.space, stored="unit")
         if count == real.classes:
             return self._learned(real, SyntheticSet(bases, space, decoder), network, self.steps, keeper, observe, held)
+        told = observe or (lambda step: None)
         half, rest = self.steps // 2, real.only(range(count, real.classes))
         stage, begun = aside and aside("decoders", ""), SyntheticSet(bases[:count], space, decoder)
-        begun = self._learned(first, begun, network, half, stage, lambda s: observe(replace(s, total=self.steps)))
+        begun = self._learned(first, begun, network, half, stage, lambda s: told(replace(s, total=self.steps)))
         decoder.requires_grad_(False)
         later = self._learned(
             rest, SyntheticSet(bases[count:], space, decoder), network, self.steps - half, keeper,
-            lambda s: observe(replace(s, done=s.done + half, total=self.steps)),
+            lambda s: told(replace(s, done=s.done + half, total=self.steps)),
         )  # fmt: skip
         decoder.requires_grad_(True)
         return SyntheticSet(torch.cat([begun.bases.detach(), later.bases.detach()]), space, decoder)
@@ -235,7 +236,7 @@ class KFS:
         network: "Network",
         steps: int,
         keeper: "Keeper | None",
-        observe: "Callable[[Step], Any]",
+        observe: "Callable[[Step], Any] | None",
         held: "TestSet | None" = None,
     ) -> "SyntheticSet":
         """Codes, and decoders unless they are fixed, after `steps` steps of distribution matching."""
