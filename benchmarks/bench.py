@@ -5,6 +5,7 @@
     embeddings  the same for DM's and KFS's matches. 10 minutes.
     scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 30 minutes.
     multisize  IDC's steps with and without MDC, 1x28x28, 10 images a class: one period, figures and all. 12 minutes.
+    beside   a step alone, two runs at once, a run beside a busy process: how threads wait. 20 minutes.
     plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
 
 Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`.
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from beside import beside
 from torch.nn import functional as F
 
 from condensery import storage
@@ -214,7 +216,8 @@ def peak_convolution() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "multisize": multisize, "plan": plan
+    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "multisize": multisize, "plan": plan,
+    "beside": beside,
 }  # fmt: skip
 
 

@@ -10,11 +10,12 @@ import time
 
 import tyro
 
-from condensery.cli import RECIPES, PlanOptions, Source
+from condensery.cli.names import RECIPES
+from condensery.cli.options import PlanOptions
 from condensery.memory import peak
 from condensery.planning import plan
 from condensery.running import run
-from condensery.sources import read
+from condensery.sources import Source, read
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as out:
             start = time.perf_counter()
-            run(options.recipe, data, out)
+            run(options.recipe, data, f"{out}/run", progress=False)
             said = {"seconds": time.perf_counter() - start, "memory": peak()}
     print(json.dumps(said))
 

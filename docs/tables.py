@@ -217,6 +217,17 @@ def bench_scaling() -> str:
     return table(["", "how many", "a match", "memory in use", "memory added"], lines) if lines else "No figures yet."
 
 
+def bench_beside() -> str:
+    rows = results("bench/beside")
+    cells = {(r["case"], r["side"], r["how"]): f"{median(r['seconds']):.2f} s, {r['ratio']:.2f}" for r in rows}
+    hows = list(dict.fromkeys(r["how"] for r in rows))
+    lines = [
+        [case, side, *(cells.get((case, side, how), "-") for how in hows)]
+        for case, side in dict.fromkeys((r["case"], r["side"]) for r in rows)
+    ]
+    return table(["step", "threads wait", *hows], lines) if lines else "No figures yet."
+
+
 def bench_plan() -> str:
     lines = [
         [r["case"], f"{r['planned']['seconds']:.0f} s", f"{r['happened']['seconds']:.0f} s", f"{r['time_ratio']:.2f}",
@@ -232,7 +243,7 @@ PARTS = {
     make.__name__: make
     for make in (
         dc_table1, idc_table10, idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
-        bench_plan, bench_multisize,
+        bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip
 QUESTIONS = ("diversity", "encoder", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows",

@@ -123,4 +123,33 @@ def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
     ours = condensed(RECIPES["random"], blobs())
     broken = replace(ours, synthetic=SyntheticSet(ours.synthetic.bases.detach(), space))
     with pytest.raises(InputError, match="do not fit"):
-        load(save(tmp_path / "s", broken))
+        save(tmp_path / "s", broken)
+
+
+def test_bytes_may_be_words():
+    ours = condensed(RECIPES["random"], blobs())  # 1 image a class of 64 float64
+    assert ours.subset(bytes="1.6 KB").ipc == ours.subset(bytes=1600).ipc == ours.subset(bytes="1600").ipc
+    for wrong in ("2 GB", "", "-1", "many", float("nan"), True):
+        with pytest.raises(InputError, match="bytes"):
+            ours.subset(bytes=wrong)
+    for wrong in ("2", 1.0, True):
+        with pytest.raises(InputError, match="a subset of"):
+            ours.subset(wrong)
+
+
+def test_what_load_would_refuse_is_not_written(tmp_path):
+    ours = condensed(RECIPES["random"], blobs())
+    ours.synthetic.bases.data[0] = float("inf")
+    with pytest.raises(InputError, match="infinity"):
+        save(tmp_path / "s", ours)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_decoded_rows_than_the_limit_are_refused_before_they_are_made(tmp_path, monkeypatch):
+    path = save(tmp_path / "s", condensed(RECIPES["idc 2"], blobs()))
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-7")
+    with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
+        load(path)
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "much")
+    with pytest.raises(InputError, match="a number of GB"):
+        load(path)

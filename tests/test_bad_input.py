@@ -599,12 +599,38 @@ def test_a_set_of_another_shape_than_the_data_s(tmp_path, refuse):
     refuse("evaluate {good} --data {tmp}/data.npz", "(1, 8, 8)", "(1, 6, 8)")
 
 
+def test_a_set_of_classes_with_other_names_than_the_data_s(tmp_path, refuse):
+    arrays(x_train=np.repeat(X, 5, 0), y_train=np.arange(100) % 10 + 3)(tmp_path)
+    refuse("evaluate {good} --data {tmp}/data.npz", "class '0'", "the condensed set's alone")
+
+
 # ---- runs that fail
 
 
 @pytest.mark.parametrize("options", ["--lr 1e30 --outer-steps 5", "--lr 1e38 --outer-steps 1 --distance l1"])
 def test_a_loss_or_an_image_that_is_not_finite(options, tmp_path, refuse):
     refuse(f"run dc:quick --data digits --ipc 1 {SMALL} {options} --out {{tmp}}/out", "--lr", status=1)
+
+
+@pytest.mark.parametrize(
+    "options", ["--network-lr 1e45", "--lr 1e300", "--real-rows 99999999999999", "--net.width 1000000"]
+)
+def test_a_number_beyond_all_use(options, refuse):
+    refuse(f"run dc:quick --data digits --ipc 1 {options} --out {{tmp}}/out", "must be at least", "at most")
+
+
+def test_more_images_than_memory_holds(refuse):
+    refuse("run dc --data digits --ipc 9999999 --out {tmp}/out", "--ipc 9999999", "CONDENSERY_LIMIT_GB")
+
+
+def test_a_message_is_one_short_line(refuse):
+    refuse("evaluate {good} --data " + "x" * 3000 + "\x1b[2J", "...", "folder of pictures")
+    for command in (
+        "show",
+        "run random --ipc 1 --data digits --out",
+        "evaluate {good} --data digits --repeats 1 --json",
+    ):
+        refuse(f"{command} " + "x" * 3000)
 
 
 LIMITED = """
@@ -628,6 +654,7 @@ def test_a_full_disk_leaves_no_half_written_artifact_and_the_command_resumes(sha
     assert full.returncode == 1, full.stderr
     assert [line for line in lines if not line.startswith("condensery: ")] == []
     assert "File too large" in lines[-1]
+    assert f"{tmp_path}/out/" in lines[-1]  # which file
     assert "repeat the command" in lines[-1]
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith((ARTIFACT, ".part"))]
     assert main(command) == 0

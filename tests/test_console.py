@@ -4,8 +4,10 @@ import pty
 import subprocess
 import sys
 
+import pytest
+
 from condensery.condensing import Step
-from condensery.console import print_table, progress
+from condensery.console import counted, print_table, progress, say, speak
 
 COMMAND = (
     "run dc:quick+mdc --data digits --ipc 2 --outer-steps 4 --inner-steps 1 --network-epochs 0 --real-rows 4 "
@@ -62,3 +64,72 @@ def test_a_table_is_aligned(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "title"
     assert lines[3:] == ["method     %", "------  ----", "a        1.0", "longer  10.0", ""]
+
+
+def test_words_of_a_file_cannot_move_the_cursor(capsys):
+    say("a\x1b[2Jb\rc\u202ed \udcff é 漢")
+    assert capsys.readouterr().out == "a\\x1b[2Jb\\rc\\u202ed \\udcff é 漢\n"
+
+
+def test_a_library_speaks_unless_the_program_has_logging_of_its_own(monkeypatch, capsys):
+    log, root = logging.getLogger("condensery"), logging.getLogger()
+    monkeypatch.setattr(log, "handlers", [])
+    monkeypatch.setattr(log, "level", logging.NOTSET)
+    monkeypatch.setattr(root, "handlers", [])
+    speak()
+    speak()
+    log.info("5 images\nare held out")
+    assert capsys.readouterr().err == "condensery: 5 images\\nare held out\n"
+    root.handlers.append(logging.NullHandler())
+    log.info("once more")
+    assert capsys.readouterr().err == ""
+
+
+def test_counting_is_silent_where_it_is_short(monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
+    times = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    with counted("networks measured") as observe:
+        for done in (1, 2, 3):
+            observe(done, 3)
+    assert heard == ["2 of 3 networks measured"]
+
+
+def shell(line, **environment):
+    line = line.format(condensery=f"{sys.executable} -m condensery")
+    return subprocess.run(["bash", "-c", line], capture_output=True, env={**os.environ, **environment}, timeout=120)
+
+
+def test_a_reader_that_leaves_is_no_failure():
+    done = shell("{condensery} --help | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stderr == b""
+    assert done.stdout.strip() in (b"0", b"141")
+
+
+def test_an_output_that_lacks_signs_loses_no_figures(tmp_path):
+    out, figures = tmp_path / "run", tmp_path / "figures.json"
+    words = f"--data digits --out {out} && {{condensery}} evaluate {out} --data digits --protocol fixed-steps "
+    line = "{condensery} run random --ipc 1 " + words + f"--repeats 1 --json {figures}"
+    done = shell(line, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert b"+-" in done.stdout
+    assert figures.exists()
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_obeyed(value, coloured):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": value}
+    command = [sys.executable, "-m", "condensery", "show", "--help"]
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    assert (b"\x1b[" in said) == coloured

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import logging
+import os
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
-from condensery import InputError
+from condensery import InputError, memory
 from condensery.data import (
     Batch,
     Data,
@@ -570,6 +571,149 @@ def test_a_set_that_leaves_no_test_row_is_refused():
         from_arrays(images, labels)
 
 
+# ---- strangers' files
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n%%EOF\n"
+
+
+def test_no_picture_starts_a_program(tmp_path, monkeypatch):
+    draw_folder(tmp_path / "data")
+    (tmp_path / "data" / "cat" / "0.png").write_bytes(POSTSCRIPT)
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "gs"
+    fake.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    with pytest.raises(InputError, match="not a readable picture"):
+        image_folder(tmp_path / "data")
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_is_no_picture(tmp_path):
+    draw_folder(tmp_path)
+    before = image_folder(tmp_path)
+    os.mkfifo(tmp_path / "cat" / "9.png")
+    assert same(before, image_folder(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["cat\x1b[2J", "cat\n", "cat\u202e", os.fsdecode(b"cat\xff")])
+def test_a_class_name_that_is_no_plain_text_is_refused(name, tmp_path):
+    draw_folder(tmp_path, (name, "dog"))
+    with pytest.raises(InputError, match="not printable text") as refused:
+        image_folder(tmp_path)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("names", [("cat", "cat"), ("cat", ""), ("cat", "x" * 257)])
+def test_class_names_differ_and_are_short(names):
+    images, labels = made((3, 3))
+    with pytest.raises(InputError, match="rename"):
+        from_arrays(images, labels, class_names=names)
+
+
+def test_a_photo_s_orientation_is_obeyed(tmp_path):
+    draw_folder(tmp_path, count=3, size=(8, 8))
+    turned = Image.open(tmp_path / "cat" / "0.png").transpose(Image.Transpose.ROTATE_90)
+    before = image_folder(tmp_path)
+    tag = Image.Exif()
+    tag[0x0112] = 6  # "turn me a quarter clockwise to see me as I was"
+    turned.save(tmp_path / "cat" / "0.png", exif=tag)
+    assert same(before, image_folder(tmp_path))
+
+
+def test_no_more_is_enlarged_than_what_is_kept(tmp_path):
+    draw_folder(tmp_path, count=2)
+    Image.new("L", (1, 60000), 9).save(tmp_path / "cat" / "0.png")
+    memory.forget_peak()
+    before = memory.resident()
+    assert image_folder(tmp_path, size=400).shape == (1, 400, 400)
+    assert memory.peak() - before < 100 * 2**20
+
+
+def test_pictures_of_too_many_pixels_are_refused_unseen(tmp_path, monkeypatch):
+    draw_folder(tmp_path)
+    Image.new("1", (9000, 9000)).save(tmp_path / "cat" / "0.png")
+    memory.forget_peak()
+    before = memory.resident()
+    with pytest.raises(InputError, match="9000 x 9000 pixels"):
+        image_folder(tmp_path, size=8)
+    assert memory.peak() - before < 50 * 2**20
+    draw_picture(tmp_path / "cat" / "0.png")
+    with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
+        image_folder(tmp_path, size=20_000)
+
+
+@pytest.mark.parametrize("shape", [(2**22, 2**21, 2**21), (2**31, 2, 2**31), (60000, 2**12, 2**12)])
+def test_an_idx_header_beyond_all_memory_is_refused(shape, tmp_path, family_arrays):
+    folder = tmp_path / "MNIST" / "raw"
+    write_idx(folder, True, family_arrays)
+    head = b"\0\0\x08\x03" + np.array(shape, ">u4").tobytes()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + bytes(1000)))
+    with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
+        mnist(tmp_path)
+
+
+def test_arrays_that_unpack_beyond_the_limit_are_refused(tmp_path, monkeypatch):
+    images, labels = made((10, 20))
+    np.savez_compressed(tmp_path / "made.npz", x_train=np.zeros_like(images), y_train=labels)
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-7")
+    with pytest.raises(InputError, match="its arrays would take"):
+        npz(tmp_path / "made.npz")
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "valid"), ("Train", "Test"), ("training", "validation")])
+def test_parts_are_known_by_their_usual_names(train, test, tmp_path, heard):
+    draw_folder(tmp_path / train)
+    draw_folder(tmp_path / test, count=2)
+    data = image_folder(tmp_path)
+    assert data.class_names == ("cat", "dog")
+    assert (len(data.train), len(data.test)) == (10, 4)
+    assert heard() == []
+
+
+def test_what_is_left_alone_beside_the_parts_is_said(tmp_path, heard):
+    for part in ("train", "test", "val", "extra"):
+        draw_folder(tmp_path / part)
+    image_folder(tmp_path)
+    assert "test/ is the test part; extra/, val/ left alone" in heard()[0]
+
+
+def test_two_training_parts_are_refused(tmp_path):
+    for part in ("train", "Train"):
+        draw_folder(tmp_path / part)
+    with pytest.raises(InputError, match="both training parts"):
+        image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("value", [0, 77])
+def test_images_of_one_flat_colour_are_refused(value):
+    images, labels = made((5, 5))
+    images[:] = value
+    with pytest.raises(InputError, match="same flat colour"):
+        from_arrays(images, labels)
+
+
+def test_images_that_are_all_the_same_are_not_whitened():
+    images, labels = made((5, 5))
+    images[:] = images[0]
+    with pytest.raises(InputError, match="cannot be whitened"):
+        from_arrays(images, labels).whitened()
+
+
+def test_one_class_is_refused():
+    images, labels = made((5,))
+    with pytest.raises(InputError, match="one class only"):
+        from_arrays(images, labels)
+
+
+def test_how_many_are_held_out_is_said_as_it_is(heard):
+    images, labels = made((2,) * 60)
+    from_arrays(images, labels)
+    assert "60 of 120 images are held out to measure on (a fifth of every class, and at least one)" in heard()[0]
+
+
 # ---- any torch Dataset
 
 
@@ -607,6 +751,11 @@ def test_given_class_names_win():
         ([], "the dataset is empty"),
         ([(np.zeros((8, 8), np.uint8), 0), (np.zeros((8, 9), np.uint8), 1)], "images differ in size"),
         ([(np.full((8, 8), 2.0), 0)] * 4, "between 0 and 1"),
+        ("digits", "give a map-style dataset"),
+        (iter([]), "give a map-style dataset"),
+        ([1, 2], "no pairs"),
+        ([(np.zeros((8, 8), np.uint8), "cat")], "integer label"),
+        (DataLoader(TensorDataset(torch.zeros(2))), "give the dataset that it loads"),
     ],
 )
 def test_a_dataset_that_cannot_be_read_is_refused(pairs, words):

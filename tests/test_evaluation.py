@@ -151,3 +151,29 @@ def test_a_set_of_other_classes_or_shape_is_refused(shape):
     d = data()
     with pytest.raises(InputError, match=r"classes|rows are"):
         evaluate(SyntheticSet(torch.zeros(shape), d.train.space), d, Net(width=4))
+
+
+def named(synthetic, names):
+    about = {"name": "blobs", "fingerprint": "", "rows": 31}
+    return Condensed(synthetic, names, {"name": "random"}, 0, about)
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
+def test_classes_are_those_of_the_same_names_whatever_their_order(order):
+    ours = data()
+    synthetic = Random(ipc=5).condense(ours.train)
+    expected = evaluate(synthetic, ours, TINY, short, 2).runs
+    names = tuple(ours.class_names[c] for c in order)
+    moved = named(SyntheticSet(synthetic.bases.detach()[list(order)], synthetic.space), names)
+    assert np.mean(evaluate(moved, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)
+    assert np.mean(expected) > 0.6
+    soft = torch.full((3, 5, 3), -20.0, dtype=torch.float64)
+    soft[torch.arange(3), :, torch.arange(3)] = 20.0  # as good as the classes themselves
+    labelled = named(SyntheticSet(moved.synthetic.bases.detach(), synthetic.space, None, soft), names)
+    assert np.mean(evaluate(labelled, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)
+
+
+def test_a_set_of_classes_with_other_names_is_refused():
+    synthetic = Random(ipc=1).condense(data().train)
+    with pytest.raises(InputError, match="class 'c' is blobs's alone"):
+        evaluate(named(synthetic, ("a", "b", "d")), data(), TINY, short, 1)

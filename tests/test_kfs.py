@@ -241,6 +241,29 @@ def test_what_the_means_depend_on_misses_the_cache(tmp_path):
     assert matched(real, tmp_path)[1] == 0
 
 
+@pytest.mark.parametrize("damage", ["flip", "cut", "shape"])
+def test_a_damaged_kept_mean_is_made_again_and_that_is_said(damage, tmp_path, monkeypatch):
+    real, heard = blobs(), []
+    monkeypatch.setattr("condensery.samplers.log.warning", heard.append)
+    expected, _ = matched(real, tmp_path)
+    path = min(tmp_path.iterdir())
+    content = bytearray(path.read_bytes())
+    if damage == "shape":
+        head, parts = read_tensors(path)
+        write_tensors(path, {name: part[:1] for name, part in parts.items()}, head)
+    elif damage == "flip":
+        content[-5] ^= 1
+        path.write_bytes(content)
+    else:
+        path.write_bytes(content[:-5])
+    found, made = matched(real, tmp_path)
+    assert torch.equal(found, expected)
+    assert made == 3  # one network of the two
+    assert len(heard) == 1
+    assert str(path) in heard[0]
+    assert matched(real, tmp_path)[1] == 0
+
+
 def test_augmented_rows_say_something_else_every_step(tmp_path):
     real, augment = blobs(), Augmentation((Crop(), Colour()))
     alone, made = matched(real, tmp_path / "means", augment)

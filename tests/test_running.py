@@ -14,11 +14,11 @@ from dataclasses import replace
 import pytest
 from lists import LEARNED, RECIPES, over
 
-from condensery.checkpoint import Interrupted
+from condensery.checkpoint import Interrupted, difference
 from condensery.data import digits
 from condensery.errors import InputError, RunError
 from condensery.net import Net
-from condensery.recipes import DREAM, MDC
+from condensery.recipes import DC, DREAM, MDC
 from condensery.running import run
 
 COMMAND = [
@@ -214,3 +214,88 @@ def test_ctrl_c_keeps_the_steps_done_and_the_same_command_resumes(tmp_path):
     sessions = json.loads((tmp_path / "out" / "run.json").read_text())["sessions"]
     assert [s["status"] for s in sessions] == ["interrupted", "done"]
     assert sessions[1]["from_step"] == done + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["run.json", "recipe.toml", "metrics.jsonl", "checkpoint-best.safetensors", ".movie.mkv.part", "thesis.tex"]
+)
+def test_a_folder_with_somebody_s_files_is_refused_and_left_alone(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        run(small(RECIPES["dc 1"]), digits(), tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
+
+
+def test_a_run_removes_what_it_made_and_nothing_else(tmp_path):
+    data, recipe = digits(), small(RECIPES["idc early"])
+    asked = iter([False] * 5 + [True])
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=lambda: next(asked))
+    mine = ["checkpoint-best.safetensors", ".movie.mkv.part", "notes.txt", "previews/.holiday.png.12.part"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    left = [".run.json.12.part", ".checkpoint.safetensors.12.part", ".checkpoint-early.safetensors.7.part",
+            "previews/.step-000001.png.12.part"]  # fmt: skip
+    for name in left:
+        (tmp_path / name).write_text("half")
+    run(recipe, data, tmp_path)
+    assert [name for name in left if (tmp_path / name).exists()] == []
+    assert [(tmp_path / name).read_text() for name in mine] == ["mine"] * len(mine)
+    checkpoints = {path.name for path in tmp_path.glob("checkpoint*")}
+    assert checkpoints == {"checkpoint-best.safetensors"}
+
+
+def test_what_a_kill_after_the_last_write_leaves_is_tidied_up(tmp_path, monkeypatch):
+    data, recipe = digits(), small(RECIPES["dc 1"])
+    with monkeypatch.context() as patched:
+        patched.setattr("condensery.checkpoint.Keeper.remove", lambda keeper: None)  # killed before it
+        run(recipe, data, tmp_path)
+    (tmp_path / "previews" / ".step-000001.png.12.part").write_text("half")
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    run(recipe, data, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith("checkpoint") or path.suffix == ".part"]
+
+
+def test_a_lock_that_is_a_link_is_neither_followed_nor_emptied(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(InputError, match="lock"):
+        run(small(RECIPES["dc 1"]), digits(), tmp_path / "out")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("recipe", [object(), DC, type("Half", (), {"name": "half", "condense": None})()], ids=str)
+def test_what_is_no_recipe_is_refused_before_anything_is_written(recipe, tmp_path):
+    with pytest.raises(InputError, match="not a recipe"):
+        run(recipe, digits(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_set_that_would_not_load_is_no_success(tmp_path, monkeypatch):
+    recipe = small(RECIPES["random"])
+    broken = recipe.condense(digits().train)
+    broken.bases.data[0, 0] = float("nan")
+    monkeypatch.setattr(type(recipe), "condense", lambda *_, **__: broken)
+    with pytest.raises(RunError, match="of no use"):
+        run(recipe, digits(), tmp_path)
+    assert not (tmp_path / "condensed.safetensors").exists()
+    assert json.loads((tmp_path / "run.json").read_text())["sessions"][-1]["status"] == "failed"
+
+
+def test_a_missing_entry_is_named_in_a_difference():
+    assert difference({"a": {"b": None}}, {"a": {}}) == "a.b is None there, missing here"
+
+
+def test_a_python_program_s_user_sees_how_far_it_is_unless_told_otherwise(tmp_path, monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
+    recipe = small(RECIPES["dc 1"])
+    run(recipe, digits(), tmp_path / "a")
+    assert any("step 1/" in line for line in heard)
+    heard.clear()
+    recipe.condense(digits().train)
+    assert any("step 1/" in line for line in heard)
+    heard.clear()
+    run(recipe, digits(), tmp_path / "b", progress=False)
+    assert heard == []

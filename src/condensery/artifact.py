@@ -4,6 +4,7 @@ Tensors are the synthetic set's parameters; one metadata key holds JSON. No date
 that the same recipe, seed and data give the same bytes. Nothing in it is executed (no pickle).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -231,11 +232,11 @@ def load(path: str | Path) -> Condensed:
             rows than `memory.bounded` allows.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         if not (path / NAME).is_file():
             raise InputError(f"{path}: no {NAME} in it; {_instead(path)}")
         path = path / NAME
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such file")
     head, tensors = read_tensors(path)
     if "format" not in head:

@@ -1,5 +1,6 @@
 """What a run will take, before it runs: stored bytes, time and memory, from its own first steps."""
 
+import logging
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from condensery.synthetic import SyntheticSet
 from condensery.training import SGD, computing, fit
 
 __all__ = ["Plan", "plan"]
+
+log = logging.getLogger("condensery")
 
 SECONDS, STEPS = 4.0, 2  # the probe times at least so long and so many steps, after a first that warms up
 
@@ -60,7 +63,7 @@ class _Probe:
     computing: Mode
 
 
-def plan(recipe: Recipe, real: RealSet) -> Plan:
+def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
     """Run the first steps of a recipe and say what all of them would take.
 
     The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
@@ -69,20 +72,29 @@ def plan(recipe: Recipe, real: RealSet) -> Plan:
     runs have kept are not counted on; nor is what MDC's figures take, a few steps' worth of every period, or with
     accuracies the networks' training.
 
+    Arguments:
+        recipe: the method and its fields.
+        real: what it would condense.
+        progress: whether to say what is timed.
+
     Raises:
         InputError: what the recipe refuses.
         RunError: the loss is not finite within the probe.
     """
+    tell = log.info if progress else log.debug
     probed: Any = recipe
     apart = 0.0
     if getattr(recipe, "early_epochs", 0):
+        tell("timing the networks' training before the first match")
         apart, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
     if getattr(recipe, "representative", None):
+        tell("timing a clustering of all classes")
         apart, probed = apart + _clustering_seconds(recipe, real), replace(probed, representative=None)
     if multisize := getattr(recipe, "multisize", None):
         outer = getattr(recipe, "outer_steps", recipe.steps)
         multisize.moments(outer, recipe.steps // outer)  # refuses what a run refuses
         probed = replace(probed, multisize=replace(multisize, compare=False))
+    tell(f"timing the first steps, at least {STEPS + 1}, and {SECONDS:.0f} s of them")
     with without_cache():
         first = again = _probe(probed, real)
         networks = getattr(recipe, "networks", None) or first.total

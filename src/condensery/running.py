@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 import tempfile
 import time
@@ -136,7 +137,7 @@ def _run(
 
 
 def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
-    if not (out / artifact.NAME).exists():
+    if not os.path.exists(out / artifact.NAME):
         return None
     there = artifact.load(out)
     if (before := {"recipe": there.recipe, "data": there.data}) != identity:

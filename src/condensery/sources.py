@@ -1,6 +1,7 @@
 """Data by name or path, as a command's options say; no torch until it is read."""
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,18 +51,18 @@ def read(source: Source) -> "Data":
         "usps": lambda: readers.usps(source.data_dir),
     }
     path = Path(source.data)
-    if source.size is not None and not path.is_dir():
+    if source.size is not None and not os.path.isdir(path):
         raise InputError(f"--size resizes the pictures of a folder; {source.data} is none")
     if source.data.lower() in named:
         data = named[source.data.lower()]()
-    elif path.is_dir():
+    elif os.path.isdir(path):
         data = readers.image_folder(path, source.size)
     elif path.suffix == ".npz":
         data = readers.npz(path)
     else:
         near = difflib.get_close_matches(source.data.lower(), named, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        what = "a file, but not an .npz" if path.is_file() else "neither a name nor a path that exists"
+        what = "a file, but not an .npz" if os.path.isfile(path) else "neither a name nor a path that exists"
         raise InputError(
             f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures, or an .npz file"
         )

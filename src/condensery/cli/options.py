@@ -116,6 +116,7 @@ class ShowOptions:
 def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
     """Options from words, by tyro; its boxed complaint becomes one line."""
     said = io.StringIO()
+    tyro._experimental_options["ansi_codes"] = not os.environ.get("NO_COLOR")  # which tyro itself does not know
     try:
         with contextlib.redirect_stderr(said):
             given = {} if default is None else {"default": default}
@@ -130,9 +131,11 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
 
 
 def writable(path: Path, option: str, suffix: str = "") -> None:
-    if path.exists() and not path.is_file():
+    if len(os.fsencode(path.name)) > 200:
+        raise InputError(f"{option} cannot be written: the name is too long")
+    if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"{option} cannot be written: a folder or device; name a file")
     if suffix and path.suffix != suffix:
         raise InputError(f"{option}: name a file that ends in {suffix}, which is what is written")
-    if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+    if not os.path.isdir(path.absolute().parent) or not os.access(path.absolute().parent, os.W_OK):
         raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")

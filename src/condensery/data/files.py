@@ -96,10 +96,10 @@ def _folder(name: str, data_dir: str | Path | None) -> Path:
     root = data_dir or os.environ.get("CONDENSERY_DATA")
     if not root:
         raise InputError(f"{name}: say where it lies with --data-dir DIR or CONDENSERY_DATA=DIR (DIR/{name}/...)")
-    if not Path(root).is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder (--data-dir or CONDENSERY_DATA)")
     folder = Path(root) / name
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; {name}'s files are looked for there")
     return folder
 

@@ -1,6 +1,7 @@
 """A folder of pictures, one sub-folder a class."""
 
 import logging
+import os
 import time
 import warnings
 from pathlib import Path
@@ -41,7 +42,7 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
             without `size`, a class in the test part that the training part lacks, more than `memory.bounded` allows.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise InputError(f"{path}: no such folder")
     if size is not None and size < 1:
         raise InputError(f"--size must be at least 1 pixel, got {size}")

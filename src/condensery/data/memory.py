@@ -1,6 +1,7 @@
 """Readers of data that already is arrays: the embedded digits, `.npz` files, any torch `Dataset`."""
 
 import logging
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ def npz(path: str | Path) -> Data:
         InputError: no such file, not an archive, missing arrays, and all that `from_arrays` refuses.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     wanted = ("x_train", "y_train", "x_test", "y_test")
     try:
@@ -158,9 +159,7 @@ def from_dataset(
         try:
             images, labels = zip(*((np.asarray(image), int(label)) for image, label in pairs), strict=True)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"{name}: {part} does not hold pairs of an image and an integer label ({error})"
-            ) from error
+            raise InputError(f"{name}: {part} holds no pairs of an image and an integer label ({error})") from error
         if len({image.shape for image in images}) > 1:
             raise InputError(f"{name}: images differ in size ({part}); resize them in the dataset's transform")
         return np.stack(images), np.asarray(labels)

@@ -1,0 +1,99 @@
+"""What a step costs beside other processes: alone, two runs at once, and a run beside a loop that never waits.
+
+Each case is the command itself, stopped after some time; a step's seconds are those of its records. "as OpenMP comes"
+are threads that wait busily whatever happens (GOMP_SPINCOUNT at its default), "passive" threads that always sleep.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CASES: dict[str, tuple[list[str], float]] = {  # the command's words, and for how many seconds its steps are watched
+    "dc, 1x8x8": (["dc:quick", "--data", "digits", "--ipc", "1"], 10.0),
+    "dc, 1x28x28": (["dc:quick", "--data", "{folder}/1x28x28.npz", "--ipc", "1"], 15.0),
+    "dc, 3x32x32": (["dc:quick", "--data", "{folder}/3x32x32.npz", "--ipc", "1"], 15.0),
+}
+SIDES = {
+    "as OpenMP comes": {"GOMP_SPINCOUNT": "300000"},
+    "ours": {},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
+ALONE, TWO, BUSY = "alone", "two at once", "beside a busy process"
+ROUNDS = 3
+
+
+def beside() -> list[dict[str, Any]]:
+    """A row for every case and side: seconds a step, and their ratio to those of the first side alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        for shape in ((1, 28, 28), (3, 32, 32)):
+            name = "x".join(map(str, shape))
+            pictures = np.random.default_rng(0).integers(0, 256, (3000, *shape), dtype=np.uint8)
+            np.savez(f"{folder}/{name}.npz", x_train=pictures, y_train=np.arange(3000) % 10)
+        return [row for case in CASES for row in _case(case, Path(folder))]
+
+
+def _case(case: str, folder: Path) -> list[dict[str, Any]]:
+    words, window = CASES[case]
+    words = [word.format(folder=folder) for word in words]
+    _seconds([words], {}, window, folder)  # compiles
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(ROUNDS):
+        for side, env in SIDES.items():
+            for how in (ALONE,) if side == "passive" else (ALONE, TWO, BUSY):
+                busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if how == BUSY else None
+                try:
+                    each = _seconds([words] * (2 if how == TWO else 1), env, window, folder)
+                finally:
+                    if busy:
+                        busy.kill()
+                        busy.wait()
+                found.setdefault((side, how), []).append(max(each))
+    alone = found["as OpenMP comes", ALONE]
+    rows = []
+    for (side, how), times in found.items():
+        ratios = [t / a for t, a in zip(times, alone, strict=True)]
+        row = {"case": case, "side": side, "how": how, "seconds": [round(t, 3) for t in times]}
+        rows.append(row | {"ratio": round(statistics.median(ratios), 2), "ratios": [round(r, 2) for r in ratios]})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def _seconds(commands: list[list[str]], env: dict[str, str], window: float, folder: Path) -> list[float]:
+    """Seconds a step of commands that run at once, from when all have done three steps on."""
+    runs: list[tuple[subprocess.Popen[bytes], Path]] = []
+    clean = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        for i, words in enumerate(commands):
+            program = [sys.executable, "-m", "condensery", "run", *words, "--out", f"{out}/{i}"]
+            process = subprocess.Popen(program, env=clean | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            runs.append((process, Path(out, str(i), "metrics.jsonl")))
+        try:
+            while not all(len(_moments(path)) > 3 for _, path in runs):
+                if any(process.poll() is not None for process, _ in runs):
+                    raise RuntimeError(f"{commands[0]} ended before it could be watched")
+                time.sleep(0.1)
+            before = [len(_moments(path)) for _, path in runs]
+            time.sleep(window)
+            while not all(len(_moments(path)) > n for (_, path), n in zip(runs, before, strict=True)):
+                time.sleep(0.1)  # slower than the window: the step under way counts whole
+            watched = [_moments(path)[n - 1 :] for (_, path), n in zip(runs, before, strict=True)]
+        finally:
+            for process, _ in runs:
+                process.kill()
+                process.wait()
+    return [(moments[-1] - moments[0]) / (len(moments) - 1) for moments in watched]
+
+
+def _moments(path: Path) -> list[float]:
+    """When each step was done, from the start; a line that is being written is left out."""
+    if not path.exists():
+        return []
+    return [json.loads(line)["seconds"] for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
