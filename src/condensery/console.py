@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from condensery.errors import plain
@@ -84,10 +85,8 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
 
 def _lively() -> bool:
-    """Whether a bar can move: in a terminal, or a notebook."""
-    if sys.stderr.isatty():
-        return True
-    return "ipykernel" in sys.modules
+    """Whether a bar can move: in a terminal, or in a notebook that has widgets."""
+    return sys.stderr.isatty() or ("ipykernel" in sys.modules and find_spec("ipywidgets") is not None)
 
 
 @contextlib.contextmanager

@@ -234,8 +234,8 @@ class _Session:
             storage.write(self.metrics, b"".join(kept))
             self._write()
         seconds = self._seconds()
-        with open(self.metrics, "a") as file:
-            file.write(json.dumps({"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}) + "\n")
+        line = {"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}
+        storage.append(self.metrics, json.dumps(line))
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
             storage.write(self.out / "previews" / f"step-{step.done:06d}.png", grid(step.synthetic))
         self.now |= {"to_step": step.done}

@@ -20,8 +20,8 @@ from torch import Tensor
 from condensery.errors import InputError
 
 __all__ = [
-    "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache", "write",
-    "write_tensors",
+    "append", "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache",
+    "write", "write_tensors",
 ]  # fmt: skip
 
 _KEY = "condensery"
@@ -96,14 +96,33 @@ def write(path: Path, content: bytes) -> None:
     path = path.resolve()  # a link stays a link
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write the same file
     try:
-        with open(part, "wb") as file:
+        with _naming(path), open(part, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as error:
+    except OSError:
         part.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # a full disk does not say which file it stopped
+        raise
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a file of lines.
+
+    Raises:
+        OSError: it could not be written; its `filename` says where.
+    """
+    with _naming(path), open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A full disk does not say which file it stopped; this does."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 
