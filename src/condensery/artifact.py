@@ -28,13 +28,11 @@ from condensery.pixels import PixelSpace, Whitening
 from condensery.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["FORMAT", "MORE", "NAME", "Condensed", "load", "save"]
+__all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
 
 FORMAT = 1
 NAME = "condensed.safetensors"
 """What a run calls its artifact."""
-MORE = {"representative": "dream", "multisize": "mdc"}
-"""A recipe's arguments that are methods of their own, and their names."""
 _DECODERS: dict[str, type[Decoder]] = {
     "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
     "factorized": Factorized,
@@ -65,8 +63,7 @@ class _Recipe(Struct):
 
     name: str
     net: dict[str, Any] = {}
-    representative: dict[str, Any] | None = None
-    multisize: dict[str, Any] | None = None
+    base: "_Recipe | None" = None
 
 
 class _Head(Struct, forbid_unknown_fields=True):
@@ -123,13 +120,21 @@ class Condensed:
     @property
     def net(self) -> Net:
         """The network it was condensed with."""
-        return Net(**self.recipe.get("net", {}))
+        return Net(**self.layers[0].get("net", {}))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The recipe inside all wrappers, and then these, each with its own fields."""
+        inside = [self.recipe]
+        while "base" in inside[0]:
+            inside.insert(0, inside[0]["base"])
+        return [{key: value for key, value in recipe.items() if key != "base"} for recipe in inside]
 
     @property
     def method(self) -> str:
-        """The recipe's name, those of the methods that it was combined with, and whether labels were learned."""
-        added = [name for field, name in MORE.items() if self.recipe.get(field)]
-        return "+".join([self.recipe["name"], *added, *["labels"] * (self.synthetic.labels is not None)])
+        """The recipe's name, those of its wrappers, and whether labels were learned."""
+        names = [recipe["name"] for recipe in self.layers]
+        return "+".join([*names, *["labels"] * (self.synthetic.labels is not None)])
 
     def subset(self, ipc: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
@@ -263,6 +268,8 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
     try:
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
+        while recipe.base:
+            recipe = recipe.base
         Net(**recipe.net)
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         rows = _rows(head, decoder, tensors)

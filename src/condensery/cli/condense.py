@@ -6,19 +6,20 @@ import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.names import ADDED, PAPERS, RECIPES, recipe
-from condensery.cli.options import PlanOptions, RunOptions, parse
+from condensery.cli.names import ADDED, RECIPES, recipe
+from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
 from condensery.console import say, stoppable
 from condensery.errors import InputError
+from condensery.recipes import Recipe
 from condensery.sources import Source, read
 
 if TYPE_CHECKING:
+    from condensery.artifact import Condensed
     from condensery.data import Data
-    from condensery.synthetic import SyntheticSet
 
 __all__ = ["hint", "kept", "plan_command", "run_command"]
 
@@ -30,7 +31,7 @@ def run_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = chosen
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, preset)
-    options = parse(RunOptions[type(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
+    options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there are settings for {data.name}: {settings}")
@@ -44,12 +45,12 @@ def run_command(argv: list[str]) -> int:
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
     source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
-    protocol = PAPERS.get(options.recipe.name)
-    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol else ()))
+    protocol = options.recipe.protocol
+    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol != Measuring.protocol else ()))
     return 0
 
 
-def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[str]] | None:
+def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list[str]] | None:
     """A command's recipe by name, and the words after it; None where only help was asked for."""
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
@@ -68,7 +69,7 @@ def plan_command(argv: list[str]) -> int:
     if (chosen := _recipe("plan", "", argv)) is None:
         return 0
     name, preset, rest = chosen
-    options = parse(PlanOptions[type(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
+    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
     from condensery.planning import plan
 
     data = read(options.source)
@@ -107,7 +108,7 @@ def hint(*words: str) -> None:
     say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+def kept(preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
@@ -116,6 +117,6 @@ def kept(preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "Sy
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
     with stoppable() as stop:
         try:
-            return run(preset, data, out, every, stop).synthetic
+            return run(preset, data, out, every, stop)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None
