@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from condensery import storage
 from condensery.checkpoint import environment
-from condensery.condensing import Step
+from condensery.algorithm import Step
 from condensery.data import RealSet
 from condensery.net import Net
 from condensery.recipes import IDC, MDC

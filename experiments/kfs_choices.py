@@ -20,7 +20,7 @@ from record import Table, parsed, program
 from condensery import protocols
 from condensery.augment import CutMix
 from condensery.compiling import during
-from condensery.condensing import Step
+from condensery.algorithm import Step
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import evaluate

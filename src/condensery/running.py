@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from condensery import __version__, artifact, console, storage
-from condensery.algorithm import Step
+from condensery.algorithm import Algorithm, Step
 from condensery.artifact import Condensed
 from condensery.checkpoint import Interrupted, Keeper, difference, environment
 from condensery.data import Data, RealSet
@@ -105,19 +105,24 @@ def run(
         with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
             _tidy(out, keeper)
         return done
+    algorithm = recipe.algorithm(data.train)  # what it refuses is refused before anything is written
     _prepare(out)
     with storage.locked(out):
         if done := _finished(out, identity):  # by another process, just now
             return done
         with console.watched(recipe.name, observe, progress) as told:
-            return _run(recipe, data.train, out, identity, keeper, told)
+            return _run(algorithm, data.train, out, identity, keeper, told)
 
 
 def _run(
-    recipe: Recipe, real: RealSet, out: Path, identity: dict[str, Any], keeper: Keeper, observe: Callable[[Step], Any]
+    algorithm: Algorithm,
+    real: RealSet,
+    out: Path,
+    identity: dict[str, Any],
+    keeper: Keeper,
+    observe: Callable[[Step], Any],
 ) -> Condensed:
     keeper.check()
-    algorithm = recipe.algorithm(real)
     _tidy(out)
     session = _Session(out, algorithm.steps, identity, real.device, observe)
     with session.told():

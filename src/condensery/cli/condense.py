@@ -12,7 +12,7 @@ import tyro
 
 from condensery.cli.names import ADDED, RECIPES, recipe
 from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
-from condensery.console import say, stoppable
+from condensery.console import progress, say, stoppable
 from condensery.errors import InputError
 from condensery.recipes import Recipe
 from condensery.sources import Source, read
@@ -40,7 +40,7 @@ def run_command(argv: list[str]) -> int:
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
     if flips and data.name.lower() in UNFLIPPED:
         log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
-    kept(options.recipe, options.out, data, options.checkpoint_seconds)
+    kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
@@ -108,15 +108,15 @@ def hint(*words: str) -> None:
     say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
+def kept(name: str, preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with stoppable() as stop:
+    with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, every, stop)
+            return run(preset, data, out, every, stop, observe, progress=False)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

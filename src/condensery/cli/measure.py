@@ -11,7 +11,7 @@ from condensery import __version__
 from condensery.cli.condense import hint, kept
 from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
-from condensery.console import print_table, say
+from condensery.console import print_table, progress, say
 from condensery.errors import InputError
 from condensery.recipes import Recipe
 from condensery.sources import read
@@ -103,12 +103,14 @@ def compare_command(argv: list[str]) -> int:
     data = read(options.source)
 
     _warn_of_few(data)
+    for row in rows:
+        row.recipe.algorithm(data.train)  # what one of them refuses is refused before the first is run
 
     def made() -> "Iterator[tuple[str, Condensed, float]]":
         for row in rows:
             if options.out is not None:
                 folder = Path(options.out) / row.folder
-                condensed = kept(row.recipe, folder, data)
+                condensed = kept(row.name, row.recipe, folder, data)
                 yield row.name, condensed, seconds_of(folder)
             else:
                 start = time.perf_counter()
@@ -164,7 +166,8 @@ class _Row:
     def condensed(self, data: "Data") -> "Condensed":
         from condensery.running import condense
 
-        return condense(self.recipe, data.train)
+        with progress(self.name) as observe:
+            return condense(self.recipe, data.train, observe, progress=False)
 
 
 def _preset(name: str, data: str, **fields: Any) -> _Row:
