@@ -226,7 +226,5 @@ class IDC(Recipe):
                 distance=getattr(distances, self.distance), match=convolutions, real_dtype=named(self.real_dtype)
             ),
             optimizer=self._optimizer(synthetic, real),  # 7
-            seed=self.seed,
-            project=SyntheticSet.clamp,
-            project_every=self.inner_steps,
+            seed=self.seed, project=SyntheticSet.clamp, project_every=self.inner_steps,
         )  # fmt: skip
