@@ -39,6 +39,7 @@ _DECODERS: dict[str, type[Decoder]] = {
 }  # fmt: skip
 
 
+_PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -271,6 +272,8 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         while recipe.base:
             recipe = recipe.base
         Net(**recipe.net)
+        if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
+            raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         rows = _rows(head, decoder, tensors)
     except Exception as error:  # of a stranger's file: whatever a constructor or a shape can fail with
@@ -305,8 +308,8 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
     """
     bases, labels, classes = tensors["bases"], tensors.get("labels"), len(head.class_names)
     channels, *_ = head.shape
-    if not all(tensor.is_floating_point() for tensor in tensors.values()):
-        raise ValueError("tensors that are not floating-point numbers")
+    if channels not in (1, 3):
+        raise ValueError(f"images of {channels} channels")
     if bases.ndim != 5 or bases.shape[0] != classes or not bases.shape[1]:
         raise ValueError(f"bases of shape {tuple(bases.shape)} for {classes} classes")
     if tuple(bases.shape[2:]) != decoder.base_shape(head.shape):

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from condensery.errors import InputError
+from condensery.memory import bounded
 
 __all__ = [
     "append", "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache",
@@ -166,8 +167,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         InputError: not a plain file, cut short, not a safetensors file, not one of ours, or changed since.
     """
-    text, tensors = _read(path, with_tensors=True)
-    sealed, head = _opened(path, text)
+    with _reading(path) as file:
+        sealed, head = _opened(path, file.metadata() or {})
+        bounded(path.stat().st_size, f"{path}: what is in it")
+        # cloned: memory of the library's own, aligned as any other, so that sums come out the same
+        tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
     if sealed.checksum != _checksum(bytes(sealed.head), tensors):
         raise InputError(f"{path}: damaged, its checksum does not fit what is in it; make or copy it again")
     return head, tensors
@@ -179,7 +183,8 @@ def read_head(path: Path) -> dict[str, Any]:
     Raises:
         InputError: as `read_tensors`.
     """
-    return _opened(path, _read(path, with_tensors=False)[0])[1]
+    with _reading(path) as file:
+        return _opened(path, file.metadata() or {})[1]
 
 
 def checked(head: Mapping[str, Any], kind: type[Head]) -> Head:
@@ -191,27 +196,25 @@ def checked(head: Mapping[str, Any], kind: type[Head]) -> Head:
     return msgspec.convert(head, kind)
 
 
-def _read(path: Path, with_tensors: bool) -> tuple[str, dict[str, Tensor]]:
-    """Our entry of a file's metadata, and its tensors."""
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """An open safetensors file; whatever reading a stranger's file fails with becomes one line."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path}: not a plain file; give a file")
         with safe_open(path, "pt") as file:
-            # cloned: memory of the library's own, aligned as any other, so that sums come out the same
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys() if with_tensors}  # noqa: SIM118
-            metadata = file.metadata() or {}
+            yield file
     except InputError:
         raise
-    except Exception as error:  # a stranger's file: whatever its reader fails with
+    except Exception as error:
         raise InputError(f"{path}: cut short or not a safetensors file ({error}); make or copy it again") from error
+
+
+def _opened(path: Path, metadata: Mapping[str, str]) -> tuple[_Sealed, dict[str, Any]]:
     if _KEY not in metadata:
         raise InputError(f"{path}: a safetensors file, but not one that condensery wrote")
-    return metadata[_KEY], tensors
-
-
-def _opened(path: Path, text: str) -> tuple[_Sealed, dict[str, Any]]:
     try:
-        sealed = msgspec.json.decode(text, type=_Sealed)
+        sealed = msgspec.json.decode(metadata[_KEY], type=_Sealed)
         return sealed, msgspec.json.decode(sealed.head, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its head is damaged ({error}); make or copy it again") from error

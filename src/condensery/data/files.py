@@ -37,7 +37,7 @@ _FASHION = (
     "8181f5470baa50b63fa0f6fddb340f0a",
     "15d484375f8d13e6eb1aabb0c3f46965",
 )
-_USPS_TEXT = 2**27  # bytes of text that a packed file may hold; the training part has 15 MB
+_USPS_TEXT = 2**24  # bytes of text that a packed file may hold; the training part has 14 MB
 _USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")  # of the .bz2 files
 
 
@@ -77,7 +77,12 @@ def usps(data_dir: str | Path | None = None) -> Data:
         try:
             with bz2.open(io.BytesIO(packed)) as file:
                 text = file.read(_USPS_TEXT)
+            bounded(2 * 8 * 256 * text.count(b"\n"), f"{path}: its rows")
             sparse, labels = load_svmlight_file(io.BytesIO(text), n_features=256)
+            if not (np.abs(labels) < 2**31).all():
+                raise ValueError("labels that are no numbers")
+        except InputError:
+            raise
         except Exception as error:  # whatever unpacking and parsing can fail with
             raise InputError(f"{path}: not libsvm text packed with bzip2 ({error})") from error
         pixels = (sparse.toarray().reshape(-1, 16, 16) + 1) / 2  # stored in [-1, 1]

@@ -220,7 +220,8 @@ def _images(x: Any, where: str) -> Tensor:
         raise InputError(f"{where}: shape {array.shape} has neither 1 nor 3 channels, first or last")
     if array.dtype == np.uint8:
         return torch.from_numpy(np.array(array))
-    values = array.astype(np.float32)
+    with np.errstate(all="ignore"):  # what overflows is infinite, and found below
+        values = array.astype(np.float32)
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])
         raise InputError(f"{where}: image {row} holds NaN or infinity; remove or repair it")
