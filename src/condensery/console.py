@@ -15,7 +15,7 @@ from condensery.errors import plain
 if TYPE_CHECKING:
     from condensery.algorithm import Step
 
-__all__ = ["Spoken", "counted", "print_table", "progress", "say", "speak", "spell", "stoppable", "watched"]
+__all__ = ["Spoken", "counted", "duration", "print_table", "progress", "say", "speak", "spell", "stoppable", "watched"]
 
 log = logging.getLogger("condensery")
 
@@ -182,12 +182,19 @@ class _Pace:
 
     def left(self, done: int, total: int) -> str:
         each = self._each(done)
-        return "" if each is None else f"{each * (total - done):.0f} s left"
+        return "" if each is None else f"{duration(each * (total - done))} left"
 
     def _each(self, done: int) -> float | None:
         if self.first is None or done <= self.first:
             return None
         return max(time.monotonic() - self.start, 1e-9) / (done - self.first)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

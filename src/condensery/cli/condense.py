@@ -12,7 +12,7 @@ import tyro
 
 from condensery.cli.names import ADDED, RECIPES, recipe
 from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
-from condensery.console import progress, say, stoppable
+from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.recipes import Recipe
 from condensery.sources import Source, read
@@ -83,19 +83,12 @@ def plan_command(argv: list[str]) -> int:
             ]
         ),
         "stored": f"{planned.floats:,} floats, {planned.bytes:,} bytes",
-        "time": _duration(planned.seconds) + " of condensing, on this machine as it is now",
+        "time": duration(planned.seconds) + " of condensing, on this machine as it is now",
         "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
     }
     for fact, value in facts.items():
         say(f"{fact:<12} {value}")
     return 0
-
-
-def _duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def hint(*words: str) -> None:
