@@ -17,6 +17,7 @@ import msgspec
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
@@ -40,6 +41,7 @@ _DECODERS: dict[str, type[Decoder]] = {
 
 
 _PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_AT_ONCE = 3  # tensors as large as the largest that decoding holds together
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -275,10 +277,10 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
-        rows = _rows(head, decoder, tensors)
+        rows, largest = _rows(head, decoder, tensors)
     except Exception as error:  # of a stranger's file: whatever a constructor or a shape can fail with
         raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
-    bounded(rows * prod(head.shape) * tensors["bases"].element_size(), f"{path}: the {rows} rows that it decodes to")
+    bounded(largest * _AT_ONCE, f"{path}: decoding its {rows} rows")
     try:
         return _filled(head, decoder.to_empty(device="cpu"), tensors)
     except Exception as error:
@@ -294,14 +296,27 @@ def _decoder(described: Mapping[str, Any]) -> Decoder:
     arguments = {name: value for name, value in described.items() if name != "name"}
     checked(arguments, msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
     numbers = [n for value in arguments.values() for n in (value if isinstance(value, list) else [value])]
-    if any(isinstance(n, int) and n > 2**12 for n in numbers):
+    if any(isinstance(n, int) and not isinstance(n, bool) and not 1 <= n <= 2**12 for n in numbers):
         raise ValueError(f"a decoder of {arguments}")
     with torch.device("meta"):
         return kind(**arguments)
 
 
-def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
-    """How many rows a file's bases decode to, from the shapes alone.
+class _Largest(TorchDispatchMode):
+    """Notes the most bytes that an operation inside the block results in."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(part, Tensor):
+                self.bytes = max(self.bytes, part.numel() * part.element_size())
+        return result
+
+
+def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    """How many rows a file's bases decode to, and the bytes of the largest tensor on the way, from the shapes alone.
 
     Raises:
         ValueError: head, decoder and tensors do not fit together.
@@ -325,10 +340,11 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
         expected |= {"whitening.centre": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
         raise ValueError("tensors other than those of its decoder and pixel space")
-    decoded = decoder(torch.empty_like(bases[:1], device="meta"))
+    with _Largest() as largest:
+        decoded = decoder(torch.empty_like(bases, device="meta"))
     if tuple(decoded.shape[2:]) != head.shape:
         raise ValueError(f"rows of shape {tuple(decoded.shape[2:])}")
-    return classes * decoded.shape[1]
+    return classes * decoded.shape[1], largest.bytes
 
 
 def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:
