@@ -28,8 +28,8 @@ from beside import beside
 from torch.nn import functional as F
 
 from condensery import storage
+from condensery.algorithm import Step
 from condensery.checkpoint import environment
-from condensery.condensing import Step
 from condensery.data import RealSet
 from condensery.net import Net
 from condensery.recipes import IDC, MDC
@@ -148,7 +148,7 @@ def multisize() -> list[dict[str, Any]]:
     rows = []
     for dtype in (None, "bfloat16"):
         base = replace(quick, real_dtype=dtype, network_dtype=dtype)
-        recipes = {"idc": base, "idc + mdc": replace(base, multisize=MDC.quick())}
+        recipes = {"idc": base, "idc + mdc": MDC.quick(base)}
         period = base.inner_steps  # 0.1 of the 6 restarts are less than one
         runs: dict[str, list[float]] = {name: [] for name in recipes}
         for _ in range(1 + ROUNDS_OF_PERIODS):
@@ -177,7 +177,7 @@ def _seconds_of_steps(recipe: Any, real: RealSet, first: int, last: int) -> floa
             raise _Enough
 
     with contextlib.suppress(_Enough):
-        recipe.condense(real, observe=observe)
+        recipe.algorithm(real).run(observe=observe)
     return moments[last] - moments[first]
 
 

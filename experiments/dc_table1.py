@@ -13,7 +13,7 @@ The test part is read once a network, after the last epoch; `dc:quick` was chose
 
 import argparse
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from record import ROOT, Table, kept, parsed, program
@@ -67,12 +67,12 @@ def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, f
     """The sets of a cell, the recipe that made them, the seconds it took, and the commit if not the present one."""
     start = time.perf_counter()
     if method == "random":
-        sets = [Random(ipc, seed=seed).condense(data.train) for seed in range(5)]
+        sets = [Random(ipc, seed=seed).algorithm(data.train).run() for seed in range(5)]
         return sets, {"name": "random", "ipc": ipc, "seeds": list(range(5))}, time.perf_counter() - start, ""
     if method == "herding":
         recipe = Herding(ipc, feature_epochs=FEATURE_EPOCHS)
         synthetic = coresets.herding(data.train, ipc, features(data))
-        return [synthetic], {"name": "herding", **asdict(recipe)}, time.perf_counter() - start, ""
+        return [synthetic], recipe.record(), time.perf_counter() - start, ""
     made = kept(dc(ipc), data, RUNS / f"{data.name}-dc-{ipc}")
     return [made.condensed.synthetic], made.condensed.recipe, made.seconds, made.commit
 

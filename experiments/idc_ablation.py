@@ -11,14 +11,14 @@ and cutout, with it colour, crop and CutMix. Cells are not done twice.
 
 import argparse
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from record import Table, parsed, program
 
+from condensery.algorithm import Matching
 from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout
-from condensery.condensing import condense
 from condensery.data import Data, digits, fashion_mnist
 from condensery.distances import layerwise_cosine, squared_euclidean
 from condensery.evaluation import evaluate
@@ -64,11 +64,11 @@ def table5(table: Table, ipc: int) -> None:
         start = time.perf_counter()
         space = replace(data.train.space, stored="unit")
         synthetic = SyntheticSet.from_rows(random_real(data.train, ipc, 0), space)
-        condense(
+        Matching(
             data.train, synthetic, schedule(data, on_real, regularised), Uniform(64),
             GradientMatching(distance, convolutions), torch.optim.Adam(synthetic.parameters(), 0.01), 0, SEQUENCE,
-            project=SyntheticSet.clamp, every=INNER,
-        )  # fmt: skip
+            project=SyntheticSet.clamp, project_every=INNER,
+        ).run()  # fmt: skip
         seconds = time.perf_counter() - start
         reached = evaluate(synthetic, data, NET, idc2022, REPEATS)
         recipe = {"name": name, "ipc": ipc, "outer_steps": OUTER, "inner_steps": INNER, "lr": 0.01, "seed": 0}
@@ -82,11 +82,12 @@ def table7(table: Table, folder: Path) -> None:
             continue
         recipe = replace(IDC.quick(factor), outer_steps=4, inner_steps=50, net=NET)
         start = time.perf_counter()
-        synthetic = recipe.condense(data.train)
+        synthetic = recipe.algorithm(data.train).run()
         seconds = time.perf_counter() - start
         reached = evaluate(synthetic, data, NET, idc2022, REPEATS)
-        fields = {"name": "idc", **asdict(recipe)}
-        table.add(data, reached, fields, seconds, table=7, dataset="FashionMNIST", ipc=1, case=factor, paper=paper)
+        table.add(
+            data, reached, recipe.record(), seconds, table=7, dataset="FashionMNIST", ipc=1, case=factor, paper=paper
+        )
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def main() -> None:
             if not todo:
                 continue
             if method == "random":
-                sets = [Random(1, seed=seed).condense(data.train) for seed in range(5)]
+                sets = [Random(1, seed=seed).algorithm(data.train).run() for seed in range(5)]
                 recipe, seconds, at = {"name": "random", "ipc": 1, "seeds": list(range(5))}, 0.0, ""
             else:
                 made = kept(METHODS[method], data, RUNS / f"{name}-{method}")

@@ -10,7 +10,7 @@ augmentation (`kfs2022`). Every question changes one thing of the same base. Cel
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import torch
 from record import Table, parsed, program
 
 from condensery import protocols
+from condensery.algorithm import Step
 from condensery.augment import CutMix
 from condensery.compiling import during
-from condensery.condensing import Step
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import evaluate
@@ -114,7 +114,7 @@ def answer(folder: Path, questions: list[str]) -> None:
     table = Table("kfs_choices", "KFS's open questions; FashionMNIST, validation part of train; width 64")
     data = fashion_mnist(folder).validation()
     for question, name, recipe in cases([q for q in questions if q in QUESTIONS]):
-        fields, cell = {"name": "kfs", **asdict(recipe)}, {"question": question, "case": name}
+        fields, cell = recipe.record(), {"question": question, "case": name}
         if table.has(**cell) or table.again(fields, "fixed-steps, trained in bfloat16", **cell):
             continue
         made, seconds = condensed(recipe, data)
@@ -131,14 +131,14 @@ def answer(folder: Path, questions: list[str]) -> None:
             reached = evaluate(
                 made, data, BASE.net, lambda data, protocol=protocol: protocol, REPEATS, dtype=torch.bfloat16
             )
-            table.add(data, reached, {"name": "kfs", **asdict(BASE)}, seconds, question="evaluation", case=name)
+            table.add(data, reached, BASE.record(), seconds, question="evaluation", case=name)
 
 
 def condensed(
     recipe: KFS, data: Data, observe: Callable[[Step], None] = lambda step: None
 ) -> tuple[SyntheticSet, float]:
     start = time.perf_counter()
-    synthetic = recipe.condense(data.train, observe=observe)
+    synthetic = recipe.algorithm(data.train).run(observe=observe)
     return synthetic, time.perf_counter() - start
 
 

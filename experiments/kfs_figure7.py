@@ -104,7 +104,7 @@ def answer(folder: Path) -> None:
         reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
         wrong = trace_of_variance(data, made, n) if what == "real images" else norm_of_bias(data, made, what, n)
         table.add(
-            data, reached, {"name": "kfs", **asdict(recipe)}, seconds, drawn=what, number=n, wrong=wrong,
+            data, reached, recipe.record(), seconds, drawn=what, number=n, wrong=wrong,
             diversity=round(diversity(made), 3), losses=[round(loss, 4) for loss in losses],
         )  # fmt: skip
 

@@ -25,7 +25,7 @@ Runs are kept in `runs/mdc_table1/`; cells are not done twice.
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +55,16 @@ CODES = replace(
 )
 VARIANTS: dict[str, Any] = {
     "C": BASE,
-    "mdc": replace(BASE, multisize=MDC.quick()),
-    "calculate": replace(BASE, multisize=replace(MDC.quick(), compare=False, freeze=False)),
-    "compare": replace(BASE, multisize=replace(MDC.quick(), freeze=False)),
-    "gradients": replace(BASE, multisize=replace(MDC.quick(), metric="gradients")),
-    "accuracy": replace(BASE, multisize=replace(MDC.quick(), metric="accuracy")),
-    "class-wise": replace(BASE, multisize=replace(MDC.quick(), class_wise=True)),
+    "mdc": MDC.quick(BASE),
+    "calculate": replace(MDC.quick(BASE), compare=False, freeze=False),
+    "compare": replace(MDC.quick(BASE), freeze=False),
+    "gradients": replace(MDC.quick(BASE), metric="gradients"),
+    "accuracy": replace(MDC.quick(BASE), metric="accuracy"),
+    "class-wise": replace(MDC.quick(BASE), class_wise=True),
     "kfs C": CODES,
-    "kfs": replace(CODES, multisize=MDC.quick()),
-    "kfs, decoders learned": replace(CODES, multisize=replace(MDC.quick(), decoders="learned")),
-    "kfs, nothing frozen": replace(CODES, multisize=replace(MDC.quick(), freeze=False)),
+    "kfs": MDC.quick(CODES),
+    "kfs, decoders learned": replace(MDC.quick(CODES), shared_decoder="learned"),
+    "kfs, nothing frozen": replace(MDC.quick(CODES), freeze=False),
 }
 
 
@@ -157,7 +157,7 @@ def main() -> None:
             with during("compiled"):
                 reached = evaluate(synthetic, data, NET, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
             table.add(
-                data, reached, {"name": recipe.name, **asdict(recipe)}, seconds, at,
+                data, reached, recipe.record(), seconds, at,
                 dataset=data.name, method=method, size=size,
                 floats=synthetic.floats if method != "LFS" else synthetic.classes * size * (
                     synthetic.ipc + data.train.images[0].numel()

@@ -12,9 +12,9 @@ from typing import Any
 
 import condensery
 from condensery import __version__, storage
+from condensery.algorithm import Step
 from condensery.artifact import Condensed
 from condensery.checkpoint import environment
-from condensery.condensing import Step
 from condensery.data import Data
 from condensery.errors import InputError, RunError
 from condensery.evaluation import Accuracy

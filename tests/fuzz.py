@@ -40,7 +40,7 @@ from unittest import mock
 import numpy as np
 import torch
 from conftest import blobs
-from lists import DECODERS, LEARNED
+from lists import DECODERS, LEARNED, WRAPPED
 from numpy.lib.format import write_array
 from PIL import Image
 from safetensors.torch import save as safetensors_of
@@ -147,13 +147,13 @@ def retensored(tensors: dict, r: random.Random) -> dict:
 @cache
 def artifacts() -> list[tuple[bytes, dict, dict]]:
     """Small valid files, as bytes, heads and tensors: every decoder, with and without labels and whitening."""
-    made, path, recipes = [], Path("base").absolute(), list(LEARNED.values())
+    made, path, recipes = [], Path("base").absolute(), [*LEARNED.values(), *WRAPPED.values()]
     for i, (part, labelled, whitened) in enumerate(product(DECODERS.values(), (False, True), (False, True))):
         real, stored = blobs((1, 8, 8) if whitened or i % 8 < 4 else (3, 8, 8)), ("unit", "normalised")[i % 2]
         decoder, recipe = part(real.shape, 2), recipes[i % len(recipes)]
         labels = torch.rand(3, 2, 3) if labelled and decoder.even else None
         whitening = Whitening.measured([real.read(slice(None)).float()]) if whitened else None
-        space, about = PixelSpace(real.space.mean, real.space.std, stored, whitening), provenance(recipe, real, "blobs")
+        space, about = PixelSpace(real.space.mean, real.space.std, stored, whitening), provenance(recipe, real)
         rows = torch.rand(3, decoder.initial_rows(2), *real.shape)
         synthetic = SyntheticSet.from_rows(rows, space, decoder, labels)
         save(path, Condensed(synthetic, ("a", "b", "c"), about["recipe"], 1, about["data"]))
@@ -503,9 +503,9 @@ def runs() -> list[tuple[object, dict[str, bytes], bytes]]:
     """Recipes, each with the files that a stop in the middle of it left, and the artifact without a stop."""
     dc, idc = replace(LEARNED["dc 1"], outer_steps=3, real_rows=4), replace(LEARNED["idc early"], real_rows=64, ipc=1)
     norm = replace(dc, net=Net(width=4, depth=2, norm="batch"), ipc=2, outer_steps=2, network_epochs=1)
-    dream, kfs = LEARNED["idc dream of some"], replace(LEARNED["kfs whole"], decoders=2, pretraining=3, steps=3)
-    later, out, made = replace(kfs, decoder_classes=5, steps=4), Path("case/out").absolute(), []
-    for recipe, steps in ((dc, 2), (norm, 3), (idc, 1), (idc, 4), (idc, 6), (dream, 3), (kfs, 2), (kfs, 5), (later, 4)):
+    dream, kfs = WRAPPED["dream of some idc"], replace(LEARNED["kfs whole"], decoders=2, pretraining=3, steps=3)
+    mdc, out, made = WRAPPED["mdc of idc"], Path("case/out").absolute(), []
+    for recipe, steps in ((dc, 2), (norm, 3), (idc, 1), (idc, 4), (idc, 6), (dream, 3), (kfs, 2), (kfs, 5), (mdc, 4)):
         files: list[dict[str, bytes]] = []
         for asked in (count(), iter([*range(steps), None])):
             with contextlib.suppress(Interrupted):
@@ -675,10 +675,11 @@ def tried(use: Callable[[], None], faults: list[str], show: bool) -> bool:
     return bool(refusal)
 
 
-def fuzz(kind: str, numbers: Iterable[int], seed: int = 0, show: bool = False) -> Tally:
+def fuzz(kind: str, numbers: Iterable[int], seed: int = 0, show: bool = False, longest: float = SECONDS) -> Tally:
     """The cases of these numbers.
 
     Arguments:
+        longest: seconds that a case may take.
         show: whether what became of each is printed, with its traceback.
     """
     tally = Tally(kind)
@@ -705,7 +706,7 @@ def fuzz(kind: str, numbers: Iterable[int], seed: int = 0, show: bool = False) -
             shutil.rmtree(folder)
             faults += [f"warned at {w.filename}:{w.lineno}: {str(w.message)[:200]!a}" for w in warned]
             faults += [f"did {act!a}" for act in WATCH.acts] + [f"left {name!a}" for name in os.listdir()]
-            faults += [f"took {seconds:.1f} s"] * (seconds > SECONDS)
+            faults += [f"took {seconds:.1f} s"] * (seconds > longest)
             faults += [f"grew by {growth / 2**20:.0f} MB"] * (growth > GROWTH)
             tally.cases += 1
             tally.slowest, tally.largest = max(tally.slowest, (seconds, n)), max(tally.largest, (growth, n))

@@ -83,9 +83,6 @@ LEARNED = {
     "dc 2": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
     "dc batch norm": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")),
     "dc clamped": DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
-    "dc multisize": DC(
-        ipc=3, outer_steps=4, network_epochs=1, real_rows=6, net=TINY, multisize=MDC(fraction=0.3, class_wise=True)
-    ),
     "dc soft labels": DC(
         ipc=3,
         outer_steps=3,
@@ -93,7 +90,6 @@ LEARNED = {
         real_rows=6,
         net=TINY,
         learn="both",
-        multisize=MDC(fraction=0.3, metric="gradients"),
     ),
     "ld": DC(
         ipc=2, init="real", outer_steps=3, network_epochs=0, real_rows=6, net=TINY, learn="labels", labels_lr=10.0
@@ -124,9 +120,6 @@ LEARNED = {
             "bound": {"formation": "bound", "factor": 3},
             "early": {"early_epochs": 1, "real_rows": 128},
             "pool": {"early_epochs": 1, "pool": 1, "real_rows": 128},
-            "dream": {"representative": DREAM(every=1), "real_rows": 6},
-            "dream of some": {"representative": DREAM(every=2, candidates=12, init=False), "real_rows": 6},
-            "multisize": {"ipc": 4, "outer_steps": 4, "inner_steps": 3, "multisize": MDC(period=1, window=2)},
         }.items()
     },
     **{
@@ -134,7 +127,6 @@ LEARNED = {
         for name, fields in {
             "2": {},
             "multi-formation": {"factor": 2, "lr": 0.1},
-            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.2, metric="gradients", window=1)},
         }.items()
     },
     **{
@@ -146,14 +138,29 @@ LEARNED = {
             "strict": {"budget": "strict", "ipc": 3, "real_rows": 6, "augment": "dsa", "part": 4},
             "seeds": {"diversity": "seeds", "networks": 2, "drops": (2, 4), "init": "noise"},
             "styles": {"diversity": "styles", "activation": "relu", "kernel": 4, "augment": "dsa"},
-            "continual": {"decoder_classes": 2},
-            "multisize": {"ipc": 3, "multisize": MDC(fraction=0.3, metric="accuracy")},
             "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },
     "dc mlp": DC(
         ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)
     ),
+}
+
+_SEVERAL = {"ipc": 3, "outer_steps": 4, "inner_steps": 3}
+WRAPPED = {
+    "mdc of dc": MDC(LEARNED["dc 2"].having(ipc=3, outer_steps=4), fraction=0.3, class_wise=True),
+    "mdc of dc with labels": MDC(LEARNED["dc soft labels"], fraction=0.3, metric="gradients"),
+    "mdc of dsa": MDC(LEARNED["dsa 2"].having(ipc=3), period=1, window=1),
+    "mdc of idc": MDC(LEARNED["idc 2"].having(**_SEVERAL), period=1, window=2),
+    "mdc of dm": MDC(LEARNED["dm 2"].having(ipc=3), fraction=0.2, metric="gradients", window=1),
+    "mdc of kfs": MDC(LEARNED["kfs whole"].having(ipc=3), fraction=0.3, metric="accuracy"),
+    "dream of dc": DREAM(LEARNED["dc 2"], cluster_every=2),
+    "dream of idc": DREAM(LEARNED["idc 2"].having(real_rows=6), cluster_every=1),
+    "dream of some idc": DREAM(
+        LEARNED["idc 2"].having(real_rows=6), cluster_every=2, candidates=12, cluster_init=False
+    ),
+    "mdc of dream of idc": MDC(DREAM(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
+    "mdc of dream of kfs": MDC(DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }
 
 CHOSEN = {
@@ -163,7 +170,7 @@ CHOSEN = {
     "forgetting": Forgetting(ipc=2, epochs=2, net=TINY),
 }
 
-RECIPES = LEARNED | CHOSEN
+RECIPES = LEARNED | WRAPPED | CHOSEN
 
 
 def over(table):

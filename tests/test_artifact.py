@@ -9,14 +9,13 @@ from torch.utils.data import DataLoader
 from condensery.artifact import Condensed, load, save
 from condensery.errors import InputError
 from condensery.pixels import PixelSpace, Whitening
-from condensery.running import provenance
+from condensery.running import condense
 from condensery.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
 
 def condensed(recipe, real):
-    record = provenance(recipe, real, "blobs")
-    return Condensed(recipe.condense(real), ("a", "b", "c"), record["recipe"], recipe.steps, record["data"])
+    return condense(recipe, real.called("blobs", ("a", "b", "c")), progress=False)
 
 
 @over(RECIPES)
@@ -104,7 +103,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         {"decoder": {"name": "os.system"}},
         {"shape": [1, 8, 9]},
         {"recipe": {"name": ["idc"]}},
-        {"recipe": {"name": "idc", "multisize": "x"}},
+        {"recipe": {"name": "mdc", "base": "x"}},
         {"space": {"stored": "unit", "mean": [0.4], "std": [0.3], "whitened": True}},
     ],
     ids=str,

@@ -3,8 +3,8 @@ import torch
 from conftest import blobs
 from lists import DISTANCES, TINY, over
 
+from condensery.algorithm import Matching
 from condensery.augment import Augmentation, Colour, Crop, Cutout, Rotate, Scale
-from condensery.condensing import condense
 from condensery.distances import layerwise_cosine, squared_euclidean
 from condensery.errors import RunError
 from condensery.networks import build, initial
@@ -22,10 +22,10 @@ def learned(objective=None, classes_per_pass=None, outer=5, lr=0.1, schedule=Non
     schedule = schedule or Fresh(build(TINY, real.shape, 3).double(), outer, seed=0)
     optimizer = torch.optim.SGD(synthetic.parameters(), lr, 0.5)
     losses = []
-    condense(
-        real, synthetic, schedule, Uniform(6), objective or GradientMatching(), optimizer, 0, augment, classes_per_pass,
-        observe=lambda step: losses.append(step.loss),
-    )  # fmt: skip
+    Matching(
+        real, synthetic, schedule, Uniform(6), objective or GradientMatching(), optimizer, 0, augment,
+        classes_per_pass=classes_per_pass,
+    ).run(observe=lambda step: losses.append(step.loss))  # fmt: skip
     return synthetic.bases.detach(), losses
 
 
@@ -90,10 +90,8 @@ def test_real_and_synthetic_rows_of_a_class_are_changed_alike():
     losses = []
     schedule = Fresh(build(TINY, real.shape, 3).double(), 8, seed=0)
     for objective in (GradientMatching(), GradientMatching(squared_euclidean)):
-        condense(
-            real, synthetic, schedule, Uniform(4), objective, optimizer, 0, SIAMESE,
-            observe=lambda step: losses.append(step.loss),
-        )  # fmt: skip
+        matching = Matching(real, synthetic, schedule, Uniform(4), objective, optimizer, 0, SIAMESE)
+        matching.run(observe=lambda step: losses.append(step.loss))
     assert max(map(abs, losses)) < 1e-9
     assert learned(augment=SIAMESE)[1] != learned()[1]
 
@@ -119,11 +117,11 @@ def test_projection_happens_at_its_moments(every):
     real, moments = blobs(), []
     synthetic = SyntheticSet.from_rows(noise(real, 1, 0), real.space)
     done = [0]
-    condense(
+    Matching(
         real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 11, seed=0), Uniform(6), GradientMatching(),
-        torch.optim.SGD(synthetic.parameters(), 0.1), 0, every=every,
-        project=lambda s: moments.append(done[0] + 1), observe=lambda step: done.__setitem__(0, step.done),
-    )  # fmt: skip
+        torch.optim.SGD(synthetic.parameters(), 0.1), 0, project_every=every,
+        project=lambda s: moments.append(done[0] + 1),
+    ).run(observe=lambda step: done.__setitem__(0, step.done))  # fmt: skip
     assert moments == list(range(every, 12, every))
 
 

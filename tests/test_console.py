@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from condensery.condensing import Step
+from condensery.algorithm import Step
 from condensery.console import counted, print_table, progress, say, speak
 
 COMMAND = (

@@ -5,8 +5,8 @@ import torch
 from conftest import blobs
 from lists import DECODERS, TINY
 
+from condensery.algorithm import Matching
 from condensery.augment import Augmentation, Colour, Crop, CutMix
-from condensery.condensing import condense
 from condensery.distances import squared_euclidean
 from condensery.networks import build
 from condensery.objectives import DistributionMatching, GradientMatching, convolutions
@@ -41,11 +41,10 @@ def test_twenty_steps_move_every_stored_parameter(decoder, objective, schedule):
     before = {name: p.detach().clone() for name, p in synthetic.named_parameters()}
     network = build(TINY, real.shape, 3).double()
     losses = []
-    condense(
+    Matching(
         real, synthetic, schedule(network), Uniform(6), objective(),
         torch.optim.Adam(synthetic.parameters(), 1e-3), 0, Augmentation((Colour(), Crop())),
-        observe=lambda step: losses.append(step.loss),
-    )  # fmt: skip
+    ).run(observe=lambda step: losses.append(step.loss))  # fmt: skip
     assert len(losses) == 20
     for name, parameter in synthetic.named_parameters():
         assert parameter.dtype == torch.float64

@@ -15,6 +15,7 @@ from condensery.net import Net
 from condensery.pixels import PixelSpace
 from condensery.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
 from condensery.recipes import Random
+from condensery.running import condense
 from condensery.synthetic import SyntheticSet
 from condensery.training import SGD
 
@@ -84,7 +85,7 @@ def test_fixed_steps_cost_the_same_at_every_size():
 
 def test_mean_and_std_are_over_sets_and_networks():
     d = data()
-    sets = [Random(ipc=2, seed=s).condense(d.train) for s in (0, 1)]
+    sets = [Random(ipc=2, seed=s).algorithm(d.train).run() for s in (0, 1)]
     reached = evaluate(sets, d, TINY, short, repeats=3)
     assert len(reached.runs) == 6
     assert reached.mean == pytest.approx(np.mean(reached.runs))
@@ -95,7 +96,7 @@ def test_mean_and_std_are_over_sets_and_networks():
 
 def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
     d = data()
-    synthetic = Random(ipc=2).condense(d.train)
+    synthetic = Random(ipc=2).algorithm(d.train).run()
     before = synthetic.bases.clone()
     a, b, c = (evaluate(synthetic, d, TINY, fixed_steps, repeats=1, seed=s).runs for s in (0, 0, 1))
     assert a == b
@@ -106,7 +107,7 @@ def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
 def test_evaluation_never_trains_on_test_rows():
     d = data()
     poisoned = TestSet(d.test.images, (d.test.labels + 1) % 3, d.test.space, d.test.dtype, d.test.device)
-    synthetic = Random(ipc=2).condense(d.train)
+    synthetic = Random(ipc=2).algorithm(d.train).run()
     honest = evaluate(synthetic, d, TINY, short, repeats=1).mean
     fooled = evaluate(synthetic, Data("p", d.train, poisoned, d.class_names), TINY, short, repeats=1).mean
     assert honest + fooled <= 1
@@ -115,7 +116,7 @@ def test_evaluation_never_trains_on_test_rows():
 
 def test_test_rows_are_normalised_as_the_sets_own_rows_are():
     d = data()
-    synthetic = Random(ipc=2).condense(d.train)
+    synthetic = Random(ipc=2).algorithm(d.train).run()
     other = RealSet(d.train.images, d.train.labels, 3, PixelSpace((0.9,), (2.0,)), torch.float64)
     test = TestSet(d.test.images, d.test.labels, other.space, d.test.dtype, d.test.device)
     elsewhere = Data("other statistics", other, test, d.class_names)
@@ -124,7 +125,7 @@ def test_test_rows_are_normalised_as_the_sets_own_rows_are():
 
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     d = data()
-    synthetic = Random(ipc=2).condense(d.train)
+    synthetic = Random(ipc=2).algorithm(d.train).run()
     loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": asdict(TINY)}, 0, {})
     assert evaluate(loaded, d, protocol=short, repeats=1).net == TINY
     assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(synthetic, d, TINY, short, 1).runs
@@ -133,16 +134,17 @@ def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
 def test_a_protocol_by_name_is_refused_in_words():
     d = data()
     with pytest.raises(InputError, match="function of condensery"):
-        evaluate(Random(ipc=2).condense(d.train), d, TINY, "fixed-steps", repeats=1)
+        evaluate(Random(ipc=2).algorithm(d.train).run(), d, TINY, "fixed-steps", repeats=1)
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():
     d = data()
-    methods = [CHOSEN["random"], LEARNED["dc 2"]]
-    rows = compare(methods, d, TINY, short, repeats=2)
+    sets = [(recipe.name, condense(recipe, d.train), 1.5) for recipe in (CHOSEN["random"], LEARNED["dc 2"])]
+    rows = compare(sets, d, TINY, short, repeats=2)
     assert [r.method for r in rows] == ["random", "dc", "whole (10 epochs)"]
+    assert [r.seconds for r in rows] == [1.5, 1.5, 0.0]
     assert [r.floats for r in rows] == [2 * 3 * 64, 2 * 3 * 64, 31 * 64]
-    assert rows[0].accuracy.runs == evaluate(methods[0].condense(d.train), d, TINY, short, 2).runs
+    assert rows[0].accuracy.runs == evaluate(sets[0][1], d, TINY, short, 2).runs
     assert rows[2].accuracy.runs == evaluate_whole(d, TINY, repeats=2).runs
 
 
@@ -161,7 +163,7 @@ def named(synthetic, names):
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
 def test_classes_are_those_of_the_same_names_whatever_their_order(order):
     ours = data()
-    synthetic = Random(ipc=5).condense(ours.train)
+    synthetic = Random(ipc=5).algorithm(ours.train).run()
     expected = evaluate(synthetic, ours, TINY, short, 2).runs
     names = tuple(ours.class_names[c] for c in order)
     moved = named(SyntheticSet(synthetic.bases.detach()[list(order)], synthetic.space), names)
@@ -174,6 +176,6 @@ def test_classes_are_those_of_the_same_names_whatever_their_order(order):
 
 
 def test_a_set_of_classes_with_other_names_is_refused():
-    synthetic = Random(ipc=1).condense(data().train)
+    synthetic = Random(ipc=1).algorithm(data().train).run()
     with pytest.raises(InputError, match="class 'c' is blobs's alone"):
         evaluate(named(synthetic, ("a", "b", "d")), data(), TINY, short, 1)

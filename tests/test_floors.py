@@ -16,8 +16,9 @@ FLOORS = [
     ["net", "storage", "pixels", "distances", "decoders", "augment", "compiling", "clustering"],
     ["data", "networks"],
     ["synthetic", "checkpoint", "training"],
-    ["samplers", "objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],
-    ["condensing", "protocols", "evaluation"],
+    ["objectives", "schedules", "coresets", "autoencoder", "picture", "artifact"],
+    ["samplers"],
+    ["algorithm", "protocols", "evaluation"],
     ["recipes"],
     ["running", "sources", "plots"],
     ["planning"],
@@ -77,6 +78,21 @@ def test_parts_of_one_floor_do_not_go_round():
 @pytest.mark.parametrize("path", sorted((SOURCE / "recipes").glob("*.py")), ids=lambda p: p.name)
 def test_recipes_load_without_torch(path):
     assert not any(name.split(".")[0] in ("torch", "numpy") for name in imports(path, top_only=True))
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "recipes").glob("*.py")), ids=lambda p: p.name)
+def test_an_algorithm_fits_its_box(path):
+    """At most 20 lines, imports and docstring aside."""
+    for found in ast.walk(ast.parse(path.read_text())):
+        if isinstance(found, ast.FunctionDef) and found.name == "algorithm":
+            body = [n for n in found.body if not isinstance(n, ast.Import | ast.ImportFrom | ast.Expr)]
+            assert not body or body[-1].end_lineno - body[0].lineno + 1 <= 20
+
+
+def test_no_recipe_knows_its_wrappers():
+    for path in (SOURCE / "recipes").glob("*.py"):
+        if path.name not in ("mdc.py", "dream.py", "__init__.py"):
+            assert not any(name in path.read_text() for name in ("MDC", "DREAM", "multisize", "representative")), path
 
 
 def test_no_pickle_and_no_network():

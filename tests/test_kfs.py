@@ -11,12 +11,12 @@ from conftest import blobs
 from lists import TINY, factorized, seeded
 from PIL import Image
 
+from condensery.algorithm import Matching
 from condensery.artifact import Condensed, load, save
 from condensery.augment import Augmentation, Colour, Crop
 from condensery.autoencoder import pretrained
 from condensery.checkpoint import Interrupted
 from condensery.cli import main
-from condensery.condensing import condense
 from condensery.data import Batch, Data, digits
 from condensery.decoders import Factorized
 from condensery.errors import InputError
@@ -81,10 +81,10 @@ def test_storage_is_what_the_formula_says(shape, channels, kernel, styles):
 def test_a_strict_budget_holds_everything():
     real = blobs()
     for ipc in (2, 3, 5):
-        synthetic = replace(SMALL, budget="strict", ipc=ipc, init="noise").condense(real)
+        synthetic = replace(SMALL, budget="strict", ipc=ipc, init="noise").algorithm(real).run()
         assert synthetic.floats <= ipc * 3 * 64 < synthetic.floats + 3 * synthetic.bases[0, 0].numel()
     with pytest.raises(InputError, match="give a larger --ipc"):
-        replace(SMALL, budget="strict", decoders=50).condense(real)
+        replace(SMALL, budget="strict", decoders=50).algorithm(real).run()
 
 
 def test_a_row_is_one_code_through_one_decoder():
@@ -120,10 +120,10 @@ def test_the_autoencoder_gives_rows_back():
 @pytest.mark.parametrize("diversity", ["noise", "seeds", "styles"])
 def test_equal_decoders_stay_equal_and_others_do_not(diversity):
     real = blobs()
-    alike = replace(SMALL, diversity="none").condense(real)
+    alike = replace(SMALL, diversity="none").algorithm(real).run()
     rows = alike.decoder(alike.bases).unflatten(1, (-1, 3))
     assert torch.allclose(rows[:, :, 0], rows[:, :, 2], atol=1e-9)
-    differ = replace(SMALL, diversity=diversity).condense(real)
+    differ = replace(SMALL, diversity=diversity).algorithm(real).run()
     rows = differ.decoder(differ.bases).unflatten(1, (-1, 3))
     assert (rows[:, :, 0] - rows[:, :, 2]).abs().max() > 1e-3
 
@@ -203,10 +203,10 @@ def matched(real, folder, augment=None, objective=None, net=TINY, per_pass=1):
             return super()._made(*arguments)
 
     network = build(net, real.shape, real.classes).to(real.dtype)
-    condense(
+    Matching(
         real, synthetic, Fresh(network, 4, 0, networks=2), Counted(folder), objective,
-        torch.optim.Adam(synthetic.parameters(), 0.1), 0, augment, per_pass,
-    )  # fmt: skip
+        torch.optim.Adam(synthetic.parameters(), 0.1), 0, augment, classes_per_pass=per_pass,
+    ).run()  # fmt: skip
     return synthetic.bases.detach(), len(asked)
 
 
@@ -309,30 +309,13 @@ def test_the_mean_is_that_of_all_rows_of_a_class(monkeypatch):
         assert torch.allclose(means[c], point.embeddings(real.read(real.rows(c))).mean(0))
 
 
-def test_later_classes_leave_the_decoders_alone():
-    real = blobs(sizes=(9, 5, 7, 6))
-    seen = []
-    recipe = replace(SMALL, decoder_classes=2, steps=8)
-    synthetic = recipe.condense(real, observe=seen.append)
-    assert [step.done for step in seen] == list(range(1, 9))
-    assert synthetic.bases.shape[0] == 4
-    begun = replace(SMALL, steps=4, ipc=1).condense(real.only(range(2)))
-    for mine, theirs in zip(synthetic.decoder.parameters(), begun.decoder.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-        assert mine.requires_grad
-    assert torch.equal(synthetic.bases[:2], begun.bases)
-    with pytest.raises(InputError, match="at most 3"):
-        replace(recipe, decoder_classes=4).condense(real)
-
-
 def test_rates_drop_when_they_should():
     real, drops = blobs(), (2, 3)
     moved = {}
     for name, chosen in (("never", ()), ("twice", drops)):
         seen = []
-        replace(SMALL, drops=chosen, steps=4).condense(
-            real, observe=lambda step, seen=seen: seen.append(step.synthetic.bases.detach().clone())
-        )
+        algorithm = replace(SMALL, drops=chosen, steps=4).algorithm(real)
+        algorithm.run(observe=lambda step, seen=seen: seen.append(step.synthetic.bases.detach().clone()))
         moved[name] = seen
     same = [torch.equal(a, b) for a, b in zip(moved["never"], moved["twice"], strict=True)]
     assert same == [True, True, False, False]
@@ -343,8 +326,8 @@ def test_rates_drop_when_they_should():
 def test_more_codes_than_rows_need_noise():
     real = blobs(sizes=(9, 3, 7))
     with pytest.raises(InputError, match="--init noise"):
-        replace(SMALL, ipc=6).condense(real)
-    assert replace(SMALL, ipc=6, init="noise").condense(real).ipc == 8
+        replace(SMALL, ipc=6).algorithm(real).run()
+    assert replace(SMALL, ipc=6, init="noise").algorithm(real).run().ipc == 8
 
 
 BAD = [
@@ -401,10 +384,9 @@ def test_styles_that_nobody_has_or_uses_are_refused():
             pretrained(Factorized(real.shape, (3,), 2, styles=styles), real, 1, 0, diversity, 0.1)
 
 
-@pytest.mark.parametrize("recipe", [SMALL, replace(SMALL, decoder_classes=5, steps=8)], ids=["pre-training", "stage 1"])
-def test_a_phase_is_not_mixed_with_another_runs(recipe, tmp_path):
-    data = digits()
-    asked = itertools.chain([False] * (22 if recipe.decoder_classes else 5), itertools.repeat(True))
+def test_a_phase_is_not_mixed_with_another_runs(tmp_path):
+    data, recipe = digits(), SMALL
+    asked = itertools.chain([False] * 5, itertools.repeat(True))
     with pytest.raises(Interrupted):
         run(recipe, data, tmp_path, stop=lambda: next(asked))
     before = {p.name: p.read_bytes() for p in tmp_path.glob("checkpoint*")}

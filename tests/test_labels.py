@@ -107,7 +107,7 @@ def test_fixed_images_are_not_clamped():
 
 def test_label_distillation_moves_labels_alone():
     real, recipe = blobs(), LEARNED["ld"]
-    synthetic = recipe.condense(real)
+    synthetic = recipe.algorithm(real).run()
     flat = real.read(slice(None)).flatten(1)
     with torch.no_grad():
         rows = synthetic().x.flatten(2)

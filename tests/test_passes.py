@@ -150,7 +150,7 @@ def test_training_in_bfloat16_is_near_and_keeps_its_weights():
 
 compiles = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
 RECIPE = DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=Net(width=8, depth=2))
-MULTISIZE = replace(RECIPE, ipc=4, inner_steps=1, outer_steps=4, multisize=MDC(period=1, window=1))
+MULTISIZE = MDC(replace(RECIPE, ipc=4, inner_steps=1, outer_steps=4), period=1, window=1)
 EMBEDDING = KFS(channels=(3,), decoders=2, pretraining=5, steps=5, real_rows=6, net=Net(width=8, depth=2))
 
 
@@ -163,17 +163,19 @@ EMBEDDING = KFS(channels=(3,), decoders=2, pretraining=5, steps=5, real_rows=6, 
 def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, most, tmp_path, monkeypatch, caplog):
     real = digits().train
     with during("plain"):
-        plain = recipe.condense(real).bases
+        plain = recipe.algorithm(real).run().bases
     with caplog.at_level(logging.INFO, "condensery"), during("compiled"):
-        whole = recipe.condense(real).bases
+        whole = recipe.algorithm(real).run().bases
     assert 2 <= sum("compiling" in record.message for record in caplog.records) <= most  # each once, whatever the steps
     assert not any("without" in record.message for record in caplog.records)
     assert torch.allclose(plain, whole, atol=1e-3)
     assert not torch.equal(plain, whole)
     steps = iter([False] * (8 if recipe is EMBEDDING else 3) + [True])
     with during("compiled"), pytest.raises(Interrupted):
-        recipe.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
-    resumed = recipe.condense(real, Keeper(tmp_path / "c.safetensors", {}))  # goes on compiled, as the checkpoint says
+        recipe.algorithm(real).run(Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
+    resumed = recipe.algorithm(real).run(
+        Keeper(tmp_path / "c.safetensors", {})
+    )  # goes on compiled, as the checkpoint says
     assert torch.equal(whole, resumed.bases)
 
 
@@ -181,11 +183,11 @@ def test_a_run_goes_on_as_it_began(tmp_path):
     real = digits().train
     steps = iter([False] * 3 + [True])
     with during("passes"):
-        whole = RECIPE.condense(real).bases
+        whole = RECIPE.algorithm(real).run().bases
         with pytest.raises(Interrupted):
-            RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
-    assert torch.equal(whole, RECIPE.condense(real, Keeper(tmp_path / "c.safetensors", {})).bases)
-    assert not torch.equal(whole, RECIPE.condense(real).bases)
+            RECIPE.algorithm(real).run(Keeper(tmp_path / "c.safetensors", {}, 0.0, lambda: next(steps)))
+    assert torch.equal(whole, RECIPE.algorithm(real).run(Keeper(tmp_path / "c.safetensors", {})).bases)
+    assert not torch.equal(whole, RECIPE.algorithm(real).run().bases)
 
 
 def test_without_a_compiler_it_is_said_and_steps_are_plain(monkeypatch, caplog):
@@ -209,7 +211,7 @@ def test_long_work_is_compiled_and_short_is_not(monkeypatch):
     monkeypatch.setattr(SyntheticSet, "clamp", lambda self: seen.append(compiling.mode()))
     monkeypatch.setattr(compiling, "WORTH", 0.0)
     monkeypatch.setattr(compiling, "_works", lambda: False)
-    DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=Net(width=4, depth=2)).condense(digits().train)
+    DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=Net(width=4, depth=2)).algorithm(digits().train).run()
     assert seen == ["plain"]  # decided to compile, could not
 
 

@@ -1,14 +1,12 @@
 """MDC: the adaptive subset loss, what it chooses, what it freezes."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from conftest import blobs
 from lists import DECODERS, NETS, OBJECTIVES, TINY, over
 
+from condensery.algorithm import Matching
 from condensery.compiling import during
-from condensery.condensing import condense
 from condensery.data import Batch
 from condensery.distances import squared_euclidean
 from condensery.errors import InputError
@@ -16,7 +14,7 @@ from condensery.networks import build, initial
 from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching
 from condensery.objectives.subset import FeatureDistance, GradientDistance, Metric, SubsetAccuracy
 from condensery.randomness import rng
-from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC
+from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Random
 from condensery.samplers import Uniform
 from condensery.schedules import Fresh
 from condensery.synthetic import SyntheticSet, noise
@@ -155,9 +153,10 @@ def test_figures_are_means_over_the_end_of_a_period():
 
     objective = AdaptiveSubset(DistributionMatching(), synthetic, Counted(), period=6, first=3, window=2)
     said = {}
-    condense(
+    Matching(
         real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 12, 0), Uniform(4), objective,
         torch.optim.SGD(synthetic.parameters(), 0.1), 0,
+    ).run(
         observe=lambda step: said.update({step.done: step.said["figures"][0][0]} if step.said else {}),
     )  # fmt: skip
     assert sorted(set(seen)) == [1, 2, 4, 5, 10, 11]
@@ -200,21 +199,19 @@ def test_frozen_rows_are_the_same_to_the_bit_after_100_steps(part, decoder):
 
 
 FREEZING = {
-    "dc": lambda: DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, clamp=True, multisize=SOON),
-    "dm": lambda: DM(ipc=3, steps=20, real_rows=6, net=TINY, multisize=SOON),
-    "idc": lambda: IDC(
-        ipc=3, outer_steps=10, inner_steps=2, real_rows=6, optimizer="adam", early_epochs=0, net=TINY, multisize=SOON
-    ),
-    "kfs": lambda: KFS(channels=(3,), decoders=2, ipc=3, steps=20, pretraining=9, net=TINY, multisize=SOON),
+    "dc": DC(ipc=3, outer_steps=6, network_epochs=1, real_rows=6, net=TINY, clamp=True),
+    "dm": DM(ipc=3, steps=20, real_rows=6, net=TINY),
+    "idc": IDC(ipc=3, outer_steps=10, inner_steps=2, real_rows=6, optimizer="adam", early_epochs=0, net=TINY),
+    "kfs": KFS(channels=(3,), decoders=2, ipc=3, steps=20, pretraining=9, net=TINY),
 }
-SOON = MDC(fraction=0.1, window=3)
 
 
 @over(FREEZING)
 def test_a_recipe_freezes_what_its_rule_says(part):
     real = blobs()
     images = []
-    part().condense(real, observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
+    algorithm = MDC(part, fraction=0.1, window=3).algorithm(real)
+    algorithm.run(observe=lambda s: images.append((s.said, s.synthetic.bases.detach().clone())))
     frozen = torch.zeros(3, dtype=torch.long)
     held = 0
     for (said, after), (_, before) in zip(images[1:], images, strict=False):
@@ -228,20 +225,19 @@ def test_a_recipe_freezes_what_its_rule_says(part):
 
 @over({kind.name: kind for kind in (DC, DSA, DM, IDC)})
 def test_one_image_has_no_smaller_sizes(part):
-    with pytest.raises(InputError, match="one stored image a class has no smaller sizes"):
-        part(ipc=1, multisize=MDC())
+    with pytest.raises(InputError, match="has no smaller sizes"):
+        MDC(part(ipc=1, net=TINY)).algorithm(blobs())
 
 
 def test_one_code_has_no_smaller_sizes():
-    recipe = KFS(channels=(4,), decoders=1, ipc=1, multisize=MDC(), net=TINY)
-    with pytest.raises(InputError, match="one code a class has no smaller sizes"):
-        recipe.condense(blobs())
+    with pytest.raises(InputError, match="has no smaller sizes"):
+        MDC(KFS(channels=(4,), decoders=1, ipc=1, net=TINY)).algorithm(blobs())
 
 
 def test_a_run_too_short_for_a_choice_is_refused():
     with pytest.raises(InputError, match="a subset is chosen every 200 steps, and the run has 10"):
-        DC(ipc=2, outer_steps=5, net=TINY, multisize=MDC()).condense(blobs())
-    DC(ipc=2, outer_steps=1, real_rows=4, net=TINY, multisize=MDC(compare=False)).condense(blobs())
+        MDC(DC(ipc=2, outer_steps=5, net=TINY)).algorithm(blobs())
+    MDC(DC(ipc=2, outer_steps=1, real_rows=4, net=TINY), compare=False).algorithm(blobs()).run()
 
 
 @pytest.mark.parametrize(
@@ -260,17 +256,15 @@ def test_figures_come_from_networks_of_one_age(inner, window, ages, monkeypatch)
         return at(self, point, *arguments)
 
     monkeypatch.setattr(FeatureDistance, "at", noted)
-    DC(
-        ipc=3, outer_steps=5, inner_steps=inner, network_epochs=0, real_rows=4, net=TINY,
-        multisize=MDC(period=2, window=window),
-    ).condense(blobs())  # fmt: skip
+    base = DC(ipc=3, outer_steps=5, inner_steps=inner, network_epochs=0, real_rows=4, net=TINY)
+    MDC(base, period=2, window=window).algorithm(blobs()).run()
     assert seen == ages
 
 
 def test_nothing_is_held_out_where_nothing_is_chosen():
-    base = DC(ipc=2, outer_steps=1, real_rows=4, net=TINY, multisize=MDC(compare=False))
+    base = DC(ipc=2, outer_steps=1, real_rows=4, net=TINY)
     learned = [
-        replace(base, multisize=MDC(metric=metric, compare=False)).condense(blobs()).bases.detach()
+        MDC(base, metric=metric, compare=False).algorithm(blobs()).run().bases.detach()
         for metric in ("features", "accuracy")
     ]
     assert torch.equal(*learned)
@@ -285,10 +279,10 @@ def test_a_frozen_row_is_not_projected_either():
     def shift(some):
         some.bases.add_(1)
 
-    condense(
+    Matching(
         real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 2, 0), Uniform(4), DistributionMatching(),
         torch.optim.SGD(synthetic.parameters(), 0.1), 0, project=shift,
-    )  # fmt: skip
+    ).run()  # fmt: skip
     for c, n in enumerate((0, 1, 3)):
         assert torch.equal(synthetic.bases[c, :n], before[c, :n])
         assert (synthetic.bases[c, n:] - before[c, n:]).mean() > 1
@@ -297,15 +291,17 @@ def test_a_frozen_row_is_not_projected_either():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda: MDC(fraction=0.6), "fraction must lie above 0"),
-        (lambda: MDC(period=0), "--multisize.period must be at least 1"),
-        (lambda: MDC(period=2, fraction=0.1), "add --multisize.fraction None"),
-        (lambda: MDC(metric="loss"), "metric is 'loss'"),
-        (lambda: MDC(metric="accuracy", class_wise=True), "one figure for all classes"),
-        (lambda: DC(ipc=2, learn="labels", multisize=MDC()), "features say nothing of labels"),
-        (lambda: IDC(ipc=3, multisize=True), "multisize is True; it must be of MDC"),
-        (lambda: IDC(representative=DREAM(candidates=10)), "10 are fewer than the 64 --real-rows"),
-        (lambda: KFS(decoder_classes=2, multisize=MDC()), "does not go with MDC"),
+        (lambda: MDC(DC(), fraction=0.6), "fraction must lie above 0"),
+        (lambda: MDC(DC(), period=0), "--period must be at least 1"),
+        (lambda: MDC(DC(), period=2, fraction=0.1), "add --fraction None"),
+        (lambda: MDC(DC(), metric="loss"), "metric is 'loss'"),
+        (lambda: MDC(DC(), metric="accuracy", class_wise=True), "one figure for all classes"),
+        (lambda: MDC(DC(ipc=2, init="real", learn="labels", net=TINY)).algorithm(blobs()), "features say nothing"),
+        (lambda: MDC("dc"), "goes around a recipe"),
+        (lambda: MDC(DREAM(MDC(DC()))), "once is enough"),
+        (lambda: MDC(Random(ipc=2)).algorithm(blobs()), "random matches nothing"),
+        (lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()), "10 are fewer than the 64 --real-rows"),
+        (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches all"),
     ],
 )
 def test_bad_fields_are_refused(wrong, words):

@@ -3,7 +3,7 @@
     import condensery as cd
 
     data = cd.digits()
-    small = cd.DC(ipc=1, init="real", outer_steps=100).condense(data.train)
+    small = cd.condense(cd.DC(ipc=1, init="real", outer_steps=100), data.train)
     print(cd.evaluate(small, data))
 
 Names load on first use, so that importing the package does not import torch.
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "condensery.artifact": ("Condensed", "load", "save"),
-    "condensery.condensing": ("Step", "condense"),
+    "condensery.algorithm": ("Step",),
     "condensery.data": (
         "Batch", "Data", "RealSet", "TestSet", "digits", "fashion_mnist", "from_arrays", "from_dataset",
         "image_folder", "mnist", "npz", "usps",
@@ -32,7 +32,7 @@ _HOME = {
     "condensery.recipes": (
         "DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random",
     ),
-    "condensery.running": ("run",),
+    "condensery.running": ("condense", "run"),
     "condensery.synthetic": ("SyntheticSet",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOME.items() for name in names}

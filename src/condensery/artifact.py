@@ -17,6 +17,7 @@ import msgspec
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
@@ -28,13 +29,11 @@ from condensery.pixels import PixelSpace, Whitening
 from condensery.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["FORMAT", "MORE", "NAME", "Condensed", "load", "save"]
+__all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
 
 FORMAT = 1
 NAME = "condensed.safetensors"
 """What a run calls its artifact."""
-MORE = {"representative": "dream", "multisize": "mdc"}
-"""A recipe's arguments that are methods of their own, and their names."""
 _DECODERS: dict[str, type[Decoder]] = {
     "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
     "factorized": Factorized,
@@ -42,6 +41,7 @@ _DECODERS: dict[str, type[Decoder]] = {
 
 
 _PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_AT_ONCE = 3  # tensors as large as the largest that decoding holds together
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -66,8 +66,7 @@ class _Recipe(Struct):
 
     name: str
     net: dict[str, Any] = {}
-    representative: dict[str, Any] | None = None
-    multisize: dict[str, Any] | None = None
+    base: "_Recipe | None" = None
 
 
 class _Head(Struct, forbid_unknown_fields=True):
@@ -124,13 +123,21 @@ class Condensed:
     @property
     def net(self) -> Net:
         """The network it was condensed with."""
-        return Net(**self.recipe.get("net", {}))
+        return Net(**self.layers[0].get("net", {}))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The recipe inside all wrappers, and then these, each with its own fields."""
+        inside = [self.recipe]
+        while "base" in inside[0]:
+            inside.insert(0, inside[0]["base"])
+        return [{key: value for key, value in recipe.items() if key != "base"} for recipe in inside]
 
     @property
     def method(self) -> str:
-        """The recipe's name, those of the methods that it was combined with, and whether labels were learned."""
-        added = [name for field, name in MORE.items() if self.recipe.get(field)]
-        return "+".join([self.recipe["name"], *added, *["labels"] * (self.synthetic.labels is not None)])
+        """The recipe's name, those of its wrappers, and whether labels were learned."""
+        names = [recipe["name"] for recipe in self.layers]
+        return "+".join([*names, *["labels"] * (self.synthetic.labels is not None)])
 
     def subset(self, ipc: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
         """The condensed set of the first stored images of every class.
@@ -264,14 +271,16 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
     try:
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
+        while recipe.base:
+            recipe = recipe.base
         Net(**recipe.net)
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
-        rows = _rows(head, decoder, tensors)
+        rows, largest = _rows(head, decoder, tensors)
     except Exception as error:  # of a stranger's file: whatever a constructor or a shape can fail with
         raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
-    bounded(rows * prod(head.shape) * tensors["bases"].element_size(), f"{path}: the {rows} rows that it decodes to")
+    bounded(largest * _AT_ONCE, f"{path}: decoding its {rows} rows")
     try:
         return _filled(head, decoder.to_empty(device="cpu"), tensors)
     except Exception as error:
@@ -287,14 +296,27 @@ def _decoder(described: Mapping[str, Any]) -> Decoder:
     arguments = {name: value for name, value in described.items() if name != "name"}
     checked(arguments, msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
     numbers = [n for value in arguments.values() for n in (value if isinstance(value, list) else [value])]
-    if any(isinstance(n, int) and n > 2**12 for n in numbers):
+    if any(isinstance(n, int) and not isinstance(n, bool) and not 1 <= n <= 2**12 for n in numbers):
         raise ValueError(f"a decoder of {arguments}")
     with torch.device("meta"):
         return kind(**arguments)
 
 
-def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
-    """How many rows a file's bases decode to, from the shapes alone.
+class _Largest(TorchDispatchMode):
+    """Notes the most bytes that an operation inside the block results in."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(part, Tensor):
+                self.bytes = max(self.bytes, part.numel() * part.element_size())
+        return result
+
+
+def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
+    """How many rows a file's bases decode to, and the bytes of the largest tensor on the way, from the shapes alone.
 
     Raises:
         ValueError: head, decoder and tensors do not fit together.
@@ -318,10 +340,11 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
         expected |= {"whitening.centre": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
         raise ValueError("tensors other than those of its decoder and pixel space")
-    decoded = decoder(torch.empty_like(bases[:1], device="meta"))
+    with _Largest() as largest:
+        decoded = decoder(torch.empty_like(bases, device="meta"))
     if tuple(decoded.shape[2:]) != head.shape:
         raise ValueError(f"rows of shape {tuple(decoded.shape[2:])}")
-    return classes * decoded.shape[1]
+    return classes * decoded.shape[1], largest.bytes
 
 
 def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:

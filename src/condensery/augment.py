@@ -19,7 +19,7 @@ from condensery.randomness import PerClass
 
 __all__ = [
     "Augmentation", "Colour", "Crop", "Cut", "CutMix", "Cutout", "Flip", "Lighting", "Omega", "Operation",
-    "ResizedCrop", "Rotate", "Scale",
+    "ResizedCrop", "Rotate", "Scale", "dsa_strategy",
 ]  # fmt: skip
 
 Shape = tuple[int, int, int]
@@ -310,6 +310,16 @@ class Augmentation:
         flat = (rows - fill if self.fill == "mean" else rows).reshape(m, n * channels, height, width)
         moved = F.grid_sample(flat, grid, padding_mode="zeros", align_corners=False)
         return moved.reshape(rows.shape) + fill
+
+
+def dsa_strategy(flip: bool) -> Augmentation:
+    """DSA's strategy, one of its six operations: colour, crop, cutout, flip, scaling, rotation (DSA section 4).
+
+    Arguments:
+        flip: whether flips are among them; they make other digits of digits.
+    """
+    flips = (Flip(),) if flip else ()
+    return Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
 
 
 def _coloured(rows: Tensor, shift: Tensor, factors: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -13,8 +15,9 @@ from condensery.data import RealSet
 from condensery.decoders import Encoder, Factorized
 from condensery.errors import InputError
 from condensery.randomness import global_rng, rng
+from condensery.synthetic import SyntheticSet
 
-__all__ = ["Diversity", "pretrained"]
+__all__ = ["Autoencoder", "Diversity", "pretrained"]
 
 log = logging.getLogger("condensery")
 
@@ -104,3 +107,26 @@ def pretrained(
             some = real.space.unit(real.read(slice(None, None, max(1, len(real) // 256))))
             decoder.styles.copy_(noise(decoder.styles.shape, encoder(some)))
     return decoder
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A beginning: the synthetic set's decoders are `pretrained` on real rows.
+
+    Arguments:
+        real, steps, seed, diversity, amount, width: see `pretrained`.
+    """
+
+    real: RealSet
+    steps: int
+    seed: int
+    diversity: Diversity
+    amount: float
+    width: int
+
+    def __call__(self, synthetic: SyntheticSet, aside: Callable[[str, str], Keeper] | None) -> None:
+        decoder, keeper = synthetic.decoder, aside and aside("autoencoder", "")
+        assert isinstance(decoder, Factorized)
+        pretrained(
+            decoder, self.real, self.steps, self.seed, self.diversity, self.amount, self.width, keeper=keeper
+        )  # fmt: skip

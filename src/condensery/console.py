@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from condensery.errors import plain
 
 if TYPE_CHECKING:
-    from condensery.condensing import Step
+    from condensery.algorithm import Step
 
-__all__ = ["Spoken", "counted", "print_table", "progress", "say", "silence", "speak", "spell", "stoppable"]
+__all__ = ["Spoken", "counted", "duration", "print_table", "progress", "say", "speak", "spell", "stoppable", "watched"]
 
 log = logging.getLogger("condensery")
 
@@ -90,12 +90,6 @@ def _lively() -> bool:
 
 
 @contextlib.contextmanager
-def silence() -> "Iterator[Callable[[Step], None]]":
-    """Nothing is shown of a run."""
-    yield lambda step: None
-
-
-@contextlib.contextmanager
 def progress(label: str) -> "Iterator[Callable[[Step], None]]":
     """A bar with loss, speed and time left in a terminal or notebook; otherwise a plain line now and then."""
     if _lively():
@@ -129,6 +123,20 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
             log.info(", ".join(filter(None, [*said, pace.left(step.done, step.total), chosen])))
 
     yield tell
+
+
+@contextlib.contextmanager
+def watched(label: str, observe: "Callable[[Step], object] | None", show: bool) -> "Iterator[Callable[[Step], None]]":
+    """What a run tells after every step goes to `observe`, if there is one, and where `show` says so to the screen."""
+    with progress(label) if show else contextlib.nullcontext(None) as bar:
+
+        def told(step: "Step") -> None:
+            if bar:
+                bar(step)
+            if observe:
+                observe(step)
+
+        yield told
 
 
 @contextlib.contextmanager
@@ -174,12 +182,19 @@ class _Pace:
 
     def left(self, done: int, total: int) -> str:
         each = self._each(done)
-        return "" if each is None else f"{each * (total - done):.0f} s left"
+        return "" if each is None else f"{duration(each * (total - done))} left"
 
     def _each(self, done: int) -> float | None:
         if self.first is None or done <= self.first:
             return None
         return max(time.monotonic() - self.start, 1e-9) / (done - self.first)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -1,11 +1,10 @@
 """How good is a condensed set: networks trained from scratch on it, measured on the test part."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Protocol as Interface
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from condensery.artifact import Condensed
 from condensery.compiling import during
 from condensery.console import counted
-from condensery.data import Data, RealSet, TestSet
+from condensery.data import Data, TestSet
 from condensery.errors import InputError
 from condensery.net import Net
 from condensery.networks import build, initial
@@ -184,15 +183,6 @@ def _measure(
     return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)
 
 
-class Method(Interface):
-    """What can be compared: a recipe."""
-
-    @property
-    def name(self) -> str: ...
-
-    def condense(self, real: RealSet) -> SyntheticSet: ...
-
-
 @dataclass(frozen=True)
 class Comparison:
     """One row of a table: what a method stores, what it reaches, what it cost."""
@@ -204,43 +194,34 @@ class Comparison:
     """Making the set; the evaluation's own time is in `accuracy`."""
 
 
-def timed(method: Method, real: RealSet) -> tuple[SyntheticSet, float]:
-    """A method's set, and the seconds that it took."""
-    start = time.perf_counter()
-    return method.condense(real), time.perf_counter() - start
-
-
 def compare(
-    methods: Sequence[Method],
+    sets: Iterable[tuple[str, SyntheticSet | Condensed, float]],
     data: Data,
     net: Net = Net(),
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,
     reference: bool = True,
-    make: Callable[[Method, RealSet], tuple[SyntheticSet, float]] = timed,
     observe: Callable[[Comparison], None] = lambda row: None,
     dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> list[Comparison]:
-    """Every method's set under one protocol, then the whole real set (under `whole`, and labelled so).
+    """Every condensed set under one protocol, then the whole real set (under `whole`, and labelled so).
 
     Arguments:
-        methods: recipes, in the order of the table.
+        sets: name, condensed set and the seconds it took, in the order of the table; made one by one.
         reference: whether the whole set gets a row; on a large one it costs more than all the rest.
-        make: condenses, and says how long it took; in memory by default.
         observe: called with every finished row.
         dtype: see `evaluate`; the reference is trained in it too.
         progress: whether to show how many networks are done.
 
     Raises:
-        InputError: what a recipe refuses of the data, or fewer than 1 repeat.
+        InputError: fewer than 1 repeat, or what `evaluate` refuses.
     """
     rows = []
-    for method in methods:
-        synthetic, seconds = make(method, data.train)
-        reached = evaluate(synthetic, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
-        rows.append(Comparison(method.name, reached, synthetic.floats, seconds))
+    for name, condensed, seconds in sets:
+        reached = evaluate(condensed, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
+        rows.append(Comparison(name, reached, condensed.floats, seconds))
         observe(rows[-1])
     if reference:
         reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)

@@ -1,6 +1,7 @@
 """Pictures of a synthetic set."""
 
 import io
+from math import isqrt
 
 import numpy as np
 import torch
@@ -12,24 +13,29 @@ from condensery.synthetic import SyntheticSet
 
 __all__ = ["grid"]
 
+_PIXELS = 2**24  # of a sheet, where images are enlarged
+
 
 def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
-    """A PNG in true colours: a row of pictures for every class, what its stored images decode to side by side.
+    """A PNG in true colours: a row of pictures per class, what its stored images decode to side by side.
 
     Of codes x decoders, a block for every class: the same code down, the same decoder across.
 
     Arguments:
         synthetic: the set.
-        least: pixels; smaller images are enlarged by a whole factor until their sides are at least this.
-        most: pictures of a class, or codes and decoders; further ones are left out.
+        least: pixels; smaller images are enlarged by a whole factor until their sides are at least this, where that
+            makes no sheet of many millions of pixels.
+        most: pictures of a class, or codes and decoders, and 16 times as many classes; further ones are left out.
     """
     with torch.no_grad():
-        pictures = synthetic.space.uint8(synthetic(images=min(most, synthetic.ipc)).x).cpu()
+        shown = range(min(16 * most, synthetic.classes))
+        pictures = synthetic.space.uint8(synthetic(shown, images=min(most, synthetic.ipc)).x).cpu()
     crossed = isinstance(synthetic.decoder, Factorized)
     bases = min(most, synthetic.ipc) if crossed else 1
     pictures = pictures.unflatten(1, (bases, -1))[:, :, :most]
     pictures = pictures.transpose(1, 2) if crossed else pictures  # (classes, down, across, channels, height, width)
-    zoom = max(1, -(-least // min(pictures.shape[-2:])))
+    room = isqrt(_PIXELS // (pictures.numel() // pictures.shape[3]))
+    zoom = max(1, min(-(-least // min(pictures.shape[-2:])), room))
     pictures = pictures.repeat_interleave(zoom, 4).repeat_interleave(zoom, 5)
     pictures = F.pad(pictures, (1, 1, 1, 1), value=128)  # a grey line between pictures
     classes, down, across, channels, height, width = pictures.shape

@@ -3,23 +3,19 @@
 import logging
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import prod
 from statistics import median
-from typing import Any
 
-from condensery.compiling import Mode, during, mode, seconds_spent
-from condensery.condensing import Step
+from condensery.algorithm import Algorithm, Matching, Step
+from condensery.compiling import Mode, mode, seconds_spent
 from condensery.data import RealSet
 from condensery.memory import peak
-from condensery.networks import build, initial
-from condensery.randomness import rng
-from condensery.running import Recipe
-from condensery.samplers import clustered
+from condensery.recipes.recipe import Recipe
+from condensery.samplers import Whole
+from condensery.schedules import Rare
 from condensery.storage import without_cache
-from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, computing, fit
 
 __all__ = ["Plan", "plan"]
 
@@ -54,12 +50,10 @@ class _Enough(Exception):
 
 @dataclass(frozen=True)
 class _Probe:
-    """A run's first steps: seconds to the end of the first, compiling left out; of one more; steps in all; the rest."""
+    """A run's first steps: seconds to the end of the first, compiling left out; of one more; how they are computed."""
 
     start: float
     each: float
-    total: int
-    synthetic: SyntheticSet | None
     computing: Mode
 
 
@@ -67,10 +61,10 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
     """Run the first steps of a recipe and say what all of them would take.
 
     The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
-    compiling) and at least 2 more; nothing is written. An early phase (IDC) is timed apart, by a few of its updates;
-    so are clusterings (DREAM), by one, and steps in networks whose kept means serve again (KFS). Means that earlier
-    runs have kept are not counted on; nor is what MDC's figures take, a few steps' worth of every period, or with
-    accuracies the networks' training.
+    compiling) and at least 2 more; nothing is written. What comes rarely is timed apart, by a few times of it: updates
+    of early phases (IDC), clusterings (DREAM), and steps in networks whose kept means serve again (KFS). Means that
+    earlier runs have kept are not counted on; nor is what MDC's figures take, a few steps' worth of every period, or
+    with accuracies the networks' training.
 
     Arguments:
         recipe: the method and its fields.
@@ -82,78 +76,62 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         RunError: the loss is not finite within the probe.
     """
     tell = log.info if progress else log.debug
-    probed: Any = recipe
+    algorithm = recipe.algorithm(real)
     apart = 0.0
-    if getattr(recipe, "early_epochs", 0):
-        tell("timing the networks' training before the first match")
-        apart, probed = _early_seconds(recipe, real), replace(probed, early_epochs=0)
-    if getattr(recipe, "representative", None):
-        tell("timing a clustering of all classes")
-        apart, probed = apart + _clustering_seconds(recipe, real), replace(probed, representative=None)
-    if multisize := getattr(recipe, "multisize", None):
-        outer = getattr(recipe, "outer_steps", recipe.steps)
-        multisize.moments(outer, recipe.steps // outer)  # refuses what a run refuses
-        probed = replace(probed, multisize=replace(multisize, compare=False))
+    if isinstance(algorithm, Matching):
+        for rare in filter(None, (algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real))):
+            tell(f"timing {rare.what}")
+            apart += rare.count * _seconds(rare)
     tell(f"timing the first steps, at least {STEPS + 1}, and {SECONDS:.0f} s of them")
     with without_cache():
-        first = again = _probe(probed, real)
-        networks = getattr(recipe, "networks", None) or first.total
-        if networks < first.total and probed.real_rows is None:
-            again = _probe(replace(probed, networks=1), real)
-    share, synthetic = 1.0, first.synthetic
-    if synthetic and synthetic.classes < real.classes:  # half of the steps are for the other classes
-        share = real.classes / synthetic.classes / 2
-    new = min(networks, first.total)
-    seconds = first.start + share * (first.each * max(new - 1, 0) + again.each * (first.total - new))
-    floats = real.classes * probed.ipc * prod(real.shape)  # of a coreset, where the probe ended before the choice
-    size = 4 * floats
-    if synthetic:
-        shared = synthetic.decoder.floats
-        floats = shared + (synthetic.floats - shared) * real.classes // synthetic.classes
-        size = floats * synthetic.bytes // synthetic.floats
+        first = again = _probe(_steady(algorithm))
+        new = algorithm.steps
+        if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
+            new = min(algorithm.schedule.different, algorithm.steps)
+        if new < algorithm.steps:
+            again = _probe(_steady(recipe.algorithm(real), networks=1))
+    seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
-    return Plan(recipe.steps, floats, size, seconds + apart, memory, first.computing)
+    synthetic = algorithm.synthetic
+    return Plan(algorithm.steps, synthetic.floats, synthetic.bytes, seconds + apart, memory, first.computing)
 
 
-def _probe(recipe: Recipe, real: RealSet) -> _Probe:
+def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
+    """An algorithm without what comes rarely; in so many networks in turn, where that is said."""
+    if not isinstance(algorithm, Matching):
+        return algorithm
+    schedule = algorithm.schedule.steady()
+    if networks is not None:
+        schedule = schedule.in_turn(networks)
+    sampler, objective = algorithm.sampler.steady(), algorithm.objective.steady()
+    return replace(algorithm, schedule=schedule, sampler=sampler, objective=objective)
+
+
+def _seconds(rare: Rare) -> float:
+    """Of one time, once it is warm."""
+    rare.some(1)
+    times = []
+    for count in (1, 4):
+        start = time.perf_counter()
+        rare.some(count)
+        times.append(time.perf_counter() - start)
+    return max(times[1] - times[0], 0.0) / 3
+
+
+def _probe(algorithm: Algorithm) -> _Probe:
     start, compiled = time.perf_counter(), seconds_spent()
     moments: list[float] = []
-    last: list[Step] = []
     how: list[Mode] = []
 
     def observe(step: Step) -> None:
         moments.append(time.perf_counter() - start)
-        last[:], how[:] = [step], [mode()]
+        how[:] = [mode()]
         if len(moments) > STEPS and moments[-1] - moments[0] >= SECONDS:
             raise _Enough
 
-    try:
-        synthetic: SyntheticSet | None = recipe.condense(real, observe=observe)
-    except _Enough:
-        synthetic = last[0].synthetic
+    with suppress(_Enough):
+        algorithm.run(observe=observe)
     if len(moments) <= STEPS:  # it is done
-        return _Probe(time.perf_counter() - start, 0.0, 1, synthetic, how[0] if how else "plain")
+        return _Probe(time.perf_counter() - start, 0.0, how[0] if how else "plain")
     each = median(after - before for before, after in pairwise(moments))
-    return _Probe(moments[0] - (seconds_spent() - compiled), each, last[0].total, synthetic, how[0])
-
-
-def _early_seconds(recipe: Any, real: RealSet) -> float:
-    """Of the updates on real rows before the first match, for all networks that get them."""
-    network = build(recipe.net, real.shape, real.classes).to(real.device, real.dtype)
-    how = SGD(recipe.network_lr, 0.9, recipe.network_weight_decay, recipe.real_rows)
-    networks = min(recipe.pool or recipe.outer_steps, recipe.outer_steps)
-    updates = networks * how.steps(recipe.early_epochs, len(real))
-    times: list[float] = []
-    with during(computing(network, real.shape, updates * recipe.real_rows)):
-        fit(initial(network, rng(0)), real, how, 6, 0, (), report=lambda *_: times.append(time.perf_counter()))
-    return updates * (times[-1] - times[0]) / (len(times) - 1)
-
-
-def _clustering_seconds(recipe: Any, real: RealSet) -> float:
-    """Of all clusterings, that of the initial images counted as one of those between matches."""
-    how = recipe.representative
-    network = build(recipe.net, real.shape, real.classes).to(real.device, real.dtype)
-    start = time.perf_counter()
-    clustered(initial(network, rng(0)), real, range(real.classes), recipe.real_rows, how.candidates, lambda c: rng(c))
-    count = how.init + recipe.outer_steps * -(-recipe.inner_steps // how.every)
-    return count * (time.perf_counter() - start)
+    return _Probe(moments[0] - (seconds_spent() - compiled), each, how[0])

@@ -8,24 +8,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, cast
-from typing import Protocol as Interface
+from typing import Any
 
 import msgspec
 import torch
 
 from condensery import __version__, artifact, console, storage
+from condensery.algorithm import Algorithm, Step
 from condensery.artifact import Condensed
 from condensery.checkpoint import Interrupted, Keeper, difference, environment
-from condensery.condensing import Step
 from condensery.data import Data, RealSet
 from condensery.errors import InputError, RunError
 from condensery.picture import grid
-from condensery.synthetic import SyntheticSet
+from condensery.recipes.recipe import Recipe
 
-__all__ = ["Recipe", "provenance", "run", "seconds_of"]
+__all__ = ["condense", "provenance", "run", "seconds_of"]
 
 log = logging.getLogger("condensery")
 
@@ -33,37 +31,40 @@ PREVIEWS = 10  # pictures over a whole run
 _RECORDS = r"run\.json|recipe\.toml|metrics\.jsonl|condensed\.safetensors"
 
 
-class Recipe(Interface):
-    """What can be run: every dataclass in `condensery.recipes`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def steps(self) -> int: ...
-
-    def condense(
-        self, real: RealSet, keeper: Keeper | None = None, observe: Callable[[Step], Any] | None = None
-    ) -> SyntheticSet: ...
-
-
-def provenance(recipe: Recipe, real: RealSet, name: str) -> dict[str, Any]:
+def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
     """What a condensed set is determined by, as JSON: the recipe and the data.
 
     Raises:
         InputError: no recipe.
     """
-    lacks = [part for part in ("name", "steps", "condense") if not hasattr(recipe, part)]
-    if lacks or not is_dataclass(recipe) or isinstance(recipe, type):
-        reason = f"it has no {lacks[0]}" if lacks else "it is no dataclass's instance"
-        raise InputError(f"{recipe!r} is not a recipe: {reason}; give one such as DC(ipc=1)")
-    fields = {"name": recipe.name, **asdict(cast(Any, recipe))}
-    about = {"name": name, "fingerprint": real.fingerprint, "rows": len(real), "zca": real.space.whitening is not None}
-    try:
-        text = json.dumps({"recipe": fields, "data": about})
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{recipe!r}: a field that JSON cannot hold ({error}); give numbers and words") from error
-    return cast(dict[str, Any], json.loads(text))  # as a file gives it back: lists for tuples
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"{recipe!r} is not a recipe; give one such as DC(ipc=1)")
+    about = {
+        "name": real.name, "fingerprint": real.fingerprint, "rows": len(real),
+        "zca": real.space.whitening is not None,
+    }  # fmt: skip
+    return {"recipe": recipe.record(), "data": about}
+
+
+def condense(
+    recipe: Recipe, real: RealSet, observe: Callable[[Step], Any] | None = None, progress: bool = True
+) -> Condensed:
+    """Condense `real` by `recipe`, in memory; `run` does it in a folder, from which it resumes.
+
+    Arguments:
+        recipe: the method and its fields.
+        real: the real training set, a data set's `train`.
+        observe: called after every step.
+        progress: whether to show how far it is: a bar in a terminal or a notebook, elsewhere a line now and then.
+
+    Raises:
+        InputError: what the recipe refuses.
+        RunError: the loss, or what was learned, is not finite.
+    """
+    identity, algorithm = provenance(recipe, real), recipe.algorithm(real)
+    with console.watched(recipe.name, observe, progress) as told:
+        synthetic = algorithm.run(observe=told)
+    return Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
 
 
 def run(
@@ -72,7 +73,7 @@ def run(
     out: str | Path,
     every: float = 30.0,
     stop: Callable[[], bool] = lambda: False,
-    observe: Callable[[Step], Any] = lambda step: None,
+    observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
 ) -> Condensed:
     """Condense `data.train` by `recipe` into the folder `out`; called again, it resumes, or returns what is there.
@@ -97,36 +98,37 @@ def run(
         Interrupted: `stop` said so.
     """
     out = Path(out)
-    identity = provenance(recipe, data.train, data.name)
+    identity = provenance(recipe, data.train)
     keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
     if done := _finished(out, identity):
         log.info(f"{out}: this run is done already; nothing to do (choose another --out, or remove the folder)")
         with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
             _tidy(out, keeper)
         return done
+    algorithm = recipe.algorithm(data.train)  # what it refuses is refused before anything is written
     _prepare(out)
     with storage.locked(out):
         if done := _finished(out, identity):  # by another process, just now
             return done
-        with console.progress(recipe.name) if progress else console.silence() as show:
-
-            def shown(step: Step) -> None:
-                show(step)
-                observe(step)
-
-            return _run(recipe, data, out, identity, keeper, shown)
+        with console.watched(recipe.name, observe, progress) as told:
+            return _run(algorithm, data.train, out, identity, keeper, told)
 
 
 def _run(
-    recipe: Recipe, data: Data, out: Path, identity: dict[str, Any], keeper: Keeper, observe: Callable[[Step], Any]
+    algorithm: Algorithm,
+    real: RealSet,
+    out: Path,
+    identity: dict[str, Any],
+    keeper: Keeper,
+    observe: Callable[[Step], Any],
 ) -> Condensed:
     keeper.check()
     _tidy(out)
-    session = _Session(out, recipe, identity, data.train.device, observe)
+    session = _Session(out, algorithm.steps, identity, real.device, observe)
     with session.told():
-        synthetic = recipe.condense(data.train, keeper, session.step)
-        condensed = Condensed(synthetic, data.class_names, identity["recipe"], recipe.steps, identity["data"])
-        storage.write(out / "previews" / f"step-{recipe.steps:06d}.png", grid(synthetic))
+        synthetic = algorithm.run(keeper, session.step)
+        condensed = Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
+        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", grid(synthetic))
         session.close("done", condensed.floats, synthetic.bytes)
         try:
             artifact.save(out / artifact.NAME, condensed)
@@ -212,9 +214,9 @@ class _Session:
     """The records of one run, from its start or its resumption to its end."""
 
     def __init__(
-        self, out: Path, recipe: Recipe, identity: dict[str, Any], device: torch.device, observe: Callable[[Step], Any]
+        self, out: Path, steps: int, identity: dict[str, Any], device: torch.device, observe: Callable[[Step], Any]
     ):
-        self.out, self.observe, self.recipe = out, observe, recipe
+        self.out, self.observe, self.steps = out, observe, steps
         self.metrics = out / "metrics.jsonl"
         self.start, self.first, self.before = time.perf_counter(), True, 0.0
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
@@ -268,12 +270,12 @@ class _Session:
             raise
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
-        if self.first and (lines := self._lines_before(self.recipe.steps + 1)):  # no step was left to do
+        if self.first and (lines := self._lines_before(self.steps + 1)):  # no step was left to do
             self.before = _line(lines[-1]).seconds
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
         if floats is not None:
-            self.head |= {"floats": floats, "bytes": bytes, "steps": self.recipe.steps}
+            self.head |= {"floats": floats, "bytes": bytes, "steps": self.steps}
         self._write()
 
     def _write(self) -> None:

@@ -17,9 +17,10 @@ from condensery.clustering import representatives
 from condensery.compiling import mode
 from condensery.data import Batch, RealSet
 from condensery.errors import InputError
-from condensery.networks import Point, rows_at_once
+from condensery.networks import Point, initial, rows_at_once
 from condensery.objectives import Objective
-from condensery.randomness import PerClass
+from condensery.randomness import PerClass, rng
+from condensery.schedules import Rare, Schedule
 
 __all__ = ["Change", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
 
@@ -34,6 +35,14 @@ class Sampler(ABC):
 
     state: Mapping[str, Tensor] = MappingProxyType({})
     """What steps change in the sampler itself, in place; kept with checkpoints."""
+
+    def rare(self, schedule: Schedule, real: RealSet) -> Rare | None:
+        """What the sampler does but rarely and at length."""
+        return None
+
+    def steady(self) -> "Sampler":
+        """The same without what is `rare`."""
+        return self
 
     @abstractmethod
     def count(self, real: RealSet) -> float:
@@ -118,6 +127,19 @@ class Representative(Some):
         if point.inner % self.every == 0:
             chosen[some] = clustered(point, real, classes, self.rows, self.candidates, draw)
         return real.at(chosen[some])
+
+    def rare(self, schedule: Schedule, real: RealSet) -> Rare:
+        """The clusterings."""
+
+        def some(count: int) -> None:
+            point = initial(schedule.network, rng(0))
+            for _ in range(count):
+                clustered(point, real, range(real.classes), self.rows, self.candidates, lambda c: rng(c))
+
+        return Rare("clusterings", schedule.outer * -(-schedule.inner // self.every), some)
+
+    def steady(self) -> "Sampler":
+        return Uniform(self.rows)
 
 
 def clustered(

@@ -2,20 +2,37 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from condensery.augment import Augmentation, CutMix
 from condensery.checkpoint import Keeper
+from condensery.compiling import during
 from condensery.data import RealSet
 from condensery.networks import Network, Point, initial
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, TensorRows, fit
+from condensery.training import SGD, TensorRows, computing, fit
 
-__all__ = ["Fresh", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
+__all__ = ["Fresh", "Rare", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
 
 log = logging.getLogger("condensery")
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Work that does not come in every step: a plan times it apart.
+
+    Arguments:
+        what: it is, in words.
+        count: how many times a run does it.
+        some: does it so many times.
+    """
+
+    what: str
+    count: int
+    some: Callable[[int], None]
+
 
 Aside = Callable[[str, str], Keeper]
 """Keeps the run as it stands, then returns a keeper for a phase of its own: (file's name, which one it is)."""
@@ -36,6 +53,23 @@ class Schedule(Interface):
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         """The next point of the same outer loop."""
+        ...
+
+    @property
+    def different(self) -> int:
+        """How many different networks start an outer loop."""
+        ...
+
+    def in_turn(self, networks: int) -> "Schedule":
+        """As many fresh networks as outer loops, of which so many are different."""
+        ...
+
+    def rare(self, real: RealSet) -> Rare | None:
+        """What the schedule does but rarely and at length."""
+        ...
+
+    def steady(self) -> "Schedule":
+        """The same without what is `rare`."""
         ...
 
 
@@ -85,6 +119,19 @@ class Fresh:
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         raise AssertionError("a fresh schedule has one point an outer loop")
+
+    @property
+    def different(self) -> int:
+        return min(self.networks or self.outer, self.outer)
+
+    def in_turn(self, networks: int) -> Schedule:
+        return Fresh(self.network, self.outer, self.seed, networks)
+
+    def rare(self, real: RealSet) -> Rare | None:
+        return None
+
+    def steady(self) -> Schedule:
+        return self
 
 
 class TrainedOnSynthetic(Fresh):
@@ -178,6 +225,24 @@ class TrainedOnReal(Fresh):
         keeper = aside and aside(f"early-{member}" if self.pool else "early", str(member))
         key = ("early", member)
         return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)
+
+    def rare(self, real: RealSet) -> Rare | None:
+        """The updates of all early phases."""
+        if not self.early:
+            return None
+        networks = min(self.pool or self.outer, self.outer)
+        updates = networks * self.how.steps(self.early, len(real))
+
+        def some(count: int) -> None:
+            with during(computing(self.network, real.shape, updates * self.how.batch_size)):
+                fit(initial(self.network, rng(0)), real, self.how, count, 0, ())
+
+        return Rare("updates of the networks before the first match", updates, some)
+
+    def steady(self) -> Schedule:
+        return TrainedOnReal(
+            self.network, self.outer, self.inner, self.rows, self.how, self.seed, self.augment, self.mix
+        )
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         steps = self.how.steps(1, min(self.rows, len(real)))

@@ -66,6 +66,11 @@ class SyntheticSet(nn.Module):
         decoder.base_shape((channels, height, width))
         return cls(decoder.encode(space.encode(rows)), space, decoder, labels)
 
+    @torch.no_grad()
+    def start_from(self, rows: Tensor) -> None:
+        """Make the stored bases anew, in place, of normalised `rows`; see `from_rows`."""
+        self.bases.copy_(self.decoder.encode(self.space.encode(rows)))
+
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
         """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
 

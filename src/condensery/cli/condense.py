@@ -6,19 +6,20 @@ import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.names import ADDED, PAPERS, RECIPES, recipe
-from condensery.cli.options import PlanOptions, RunOptions, parse
-from condensery.console import say, stoppable
+from condensery.cli.names import ADDED, RECIPES, recipe
+from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
+from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
+from condensery.recipes import Recipe
 from condensery.sources import Source, read
 
 if TYPE_CHECKING:
+    from condensery.artifact import Condensed
     from condensery.data import Data
-    from condensery.synthetic import SyntheticSet
 
 __all__ = ["hint", "kept", "plan_command", "run_command"]
 
@@ -30,7 +31,7 @@ def run_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = chosen
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, preset)
-    options = parse(RunOptions[type(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
+    options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there are settings for {data.name}: {settings}")
@@ -39,17 +40,17 @@ def run_command(argv: list[str]) -> int:
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
     if flips and data.name.lower() in UNFLIPPED:
         log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
-    kept(options.recipe, options.out, data, options.checkpoint_seconds)
+    kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
     source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
-    protocol = PAPERS.get(options.recipe.name)
-    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol else ()))
+    protocol = options.recipe.protocol
+    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol != Measuring.protocol else ()))
     return 0
 
 
-def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Any, list[str]] | None:
+def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list[str]] | None:
     """A command's recipe by name, and the words after it; None where only help was asked for."""
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
@@ -68,7 +69,7 @@ def plan_command(argv: list[str]) -> int:
     if (chosen := _recipe("plan", "", argv)) is None:
         return 0
     name, preset, rest = chosen
-    options = parse(PlanOptions[type(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
+    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
     from condensery.planning import plan
 
     data = read(options.source)
@@ -82,19 +83,12 @@ def plan_command(argv: list[str]) -> int:
             ]
         ),
         "stored": f"{planned.floats:,} floats, {planned.bytes:,} bytes",
-        "time": _duration(planned.seconds) + " of condensing, on this machine as it is now",
+        "time": duration(planned.seconds) + " of condensing, on this machine as it is now",
         "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
     }
     for fact, value in facts.items():
         say(f"{fact:<12} {value}")
     return 0
-
-
-def _duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def hint(*words: str) -> None:
@@ -107,15 +101,15 @@ def hint(*words: str) -> None:
     say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(preset: Any, out: str | Path, data: "Data", every: float = 30.0) -> "SyntheticSet":
+def kept(name: str, preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.checkpoint import Interrupted
     from condensery.running import run
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
-    with stoppable() as stop:
+    with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, every, stop).synthetic
+            return run(preset, data, out, every, stop, observe, progress=False)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

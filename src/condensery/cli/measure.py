@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,18 @@ from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named,
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
 from condensery.console import print_table, progress, say
 from condensery.errors import InputError
+from condensery.recipes import Recipe
 from condensery.sources import read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
 
+    from condensery.artifact import Condensed
     from condensery.data import Data
     from condensery.evaluation import Accuracy, Comparison
     from condensery.protocols import Named
-    from condensery.synthetic import SyntheticSet
 
 __all__ = ["compare_command", "evaluate_command"]
 
@@ -94,39 +97,44 @@ def compare_command(argv: list[str]) -> int:
     if twice:
         raise InputError(f"--methods: {twice[0]} is named twice")
     protocol = _protocol(options.measuring)
-    from condensery.evaluation import compare, timed
+    from condensery.evaluation import compare
     from condensery.running import seconds_of
 
     data = read(options.source)
 
     _warn_of_few(data)
+    for row in rows:
+        row.recipe.algorithm(data.train)  # what one of them refuses is refused before the first is run
 
-    def make(row: Any, real: Any) -> "tuple[SyntheticSet, float]":
-        if options.out is None:
-            return timed(row, real)
-        folder = Path(options.out) / row.folder
-        return kept(row.recipe, folder, data), seconds_of(folder)
+    def made() -> "Iterator[tuple[str, Condensed, float]]":
+        for row in rows:
+            if options.out is not None:
+                folder = Path(options.out) / row.folder
+                condensed = kept(row.name, row.recipe, folder, data)
+                yield row.name, condensed, seconds_of(folder)
+            else:
+                start = time.perf_counter()
+                yield row.name, row.condensed(data), time.perf_counter() - start
 
     def tell(row: "Comparison") -> None:
         log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
 
     measuring = options.measuring
     table = compare(
-        rows,
+        made(),
         data,
         options.net,
         protocol,
         measuring.repeats,
         measuring.seed,
         options.whole,
-        make,
         tell,
         _dtype(measuring),
     )
     records = [{"method": r.method, **_figures(r.accuracy), "floats": r.floats, "seconds": r.seconds} for r in table]
     try:
         _write_json(
-            measuring.json, data, {"recipes": [{"name": r.name, **asdict(r.recipe)} for r in rows], "results": records}
+            measuring.json, data, {"recipes": [{"row": r.name, **r.recipe.record()} for r in rows], "results": records}
         )
     finally:  # a disk that is full loses no figures
         images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
@@ -149,16 +157,17 @@ class _Row:
     """A recipe under the name of its preset, its steps shown."""
 
     name: str
-    recipe: Any
+    recipe: Recipe
 
     @property
     def folder(self) -> str:
         return self.name.replace(":", "-")
 
-    def condense(self, real: Any) -> "SyntheticSet":
+    def condensed(self, data: "Data") -> "Condensed":
+        from condensery.running import condense
+
         with progress(self.name) as observe:
-            synthetic: SyntheticSet = self.recipe.condense(real, observe=observe)
-        return synthetic
+            return condense(self.recipe, data.train, observe, progress=False)
 
 
 def _preset(name: str, data: str, **fields: Any) -> _Row:
@@ -167,7 +176,7 @@ def _preset(name: str, data: str, **fields: Any) -> _Row:
         if preset in RECIPES:
             name = "+".join([preset, *added])
             break
-    return _Row(name.replace(":paper", ""), replace(recipe(name), **fields))
+    return _Row(name.replace(":paper", ""), recipe(name).having(**fields))
 
 
 def _protocol(measuring: Measuring) -> "Named":

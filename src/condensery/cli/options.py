@@ -12,6 +12,7 @@ import tyro
 
 from condensery.errors import InputError
 from condensery.net import Net
+from condensery.recipes import Recipe, Wrapper
 from condensery.sources import Source
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PlanOptions",
     "RunOptions",
     "ShowOptions",
+    "fielded",
     "parse",
     "writable",
 ]
@@ -111,6 +113,13 @@ class ShowOptions:
     """Write its picture here: a row for every class; of codes x decoders, a block."""
     trace: str | None = None
     """Write here which subsets a multisize run learned, step by step (SVG)."""
+
+
+def fielded(recipe: Recipe) -> Any:
+    """The type of a recipe for `RunOptions` and `PlanOptions`: inside wrappers every recipe's fields are options."""
+    if not isinstance(recipe, Wrapper):
+        return type(recipe)
+    return type(recipe)[Annotated[fielded(recipe.base), tyro.conf.arg(name="")]]  # type: ignore[index]
 
 
 def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:

@@ -16,7 +16,7 @@ __all__ = ["show_command"]
 def show_command(argv: list[str]) -> int:
     options = parse(ShowOptions, argv, "show")
     from condensery import storage
-    from condensery.artifact import MORE, load
+    from condensery.artifact import load
     from condensery.decoders import Factorized
     from condensery.picture import grid
 
@@ -25,9 +25,9 @@ def show_command(argv: list[str]) -> int:
     for path, option, suffix in ((options.png, "--png", ".png"), (options.trace, "--trace", ".svg")):
         if path is not None:
             writable(Path(path), f"{option} {path}", suffix)
+    names = [recipe["name"] for recipe in condensed.layers[1:]]
     facts = {
-        "recipe": _fields({k: v for k, v in condensed.recipe.items() if k not in ("net", *MORE)}),
-        **{name: _fields(condensed.recipe[field]) for field, name in MORE.items() if condensed.recipe.get(field)},
+        **{key: _fields(fields) for key, fields in zip(["recipe", *names], condensed.layers, strict=True)},
         "network": described(condensed.net),
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
@@ -70,7 +70,7 @@ def _decoding(synthetic: "SyntheticSet") -> str:
 
 
 def _fields(part: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in part.items() if v is not None)
+    return ", ".join(f"{k} {v}" for k, v in part.items() if v is not None and k != "net")
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,6 +115,8 @@ class RealSet(_Rows):
         classes: the number of classes C.
         space: the pixel space; `RealSet.measured` makes it from the rows themselves.
         dtype, device: what rows are read as, and where they lie.
+        name: what tables call the data set.
+        class_names: one name per class; the class ids by default.
 
     Raises:
         InputError: a class without rows.
@@ -127,6 +130,8 @@ class RealSet(_Rows):
         space: PixelSpace,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        name: str = "real rows",
+        class_names: tuple[str, ...] | None = None,
     ):
         order = torch.argsort(labels, stable=True)
         super().__init__(images[order], labels[order].long(), space, dtype, torch.device(device))
@@ -135,6 +140,7 @@ class RealSet(_Rows):
         if min(self.sizes) == 0:
             raise InputError(f"class {self.sizes.index(0)} has no training image; remove the class or add images")
         self._starts = [sum(self.sizes[:c]) for c in range(classes)]
+        self.name, self.class_names = name, class_names or tuple(map(str, range(classes)))
 
     @classmethod
     def measured(cls, images: Tensor, labels: Tensor, classes: int) -> "RealSet":
@@ -151,13 +157,22 @@ class RealSet(_Rows):
         std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel carries nothing: leave its scale
         return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())))
 
+    def _with(self, **changed: Any) -> "RealSet":
+        """A copy in which some of the arguments are others."""
+        names = ("images", "labels", "classes", "space", "dtype", "device", "name", "class_names")
+        return RealSet(**{name: getattr(self, name) for name in names} | changed)
+
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
         """The same rows, read as `dtype` on `device`."""
-        return RealSet(self.images, self.labels, self.classes, self.space, dtype or self.dtype, device or self.device)
+        return self._with(dtype=dtype or self.dtype, device=device or self.device)
 
     def normalised_by(self, space: PixelSpace) -> "RealSet":
         """The same rows, read in `space`."""
-        return RealSet(self.images, self.labels, self.classes, space, self.dtype, self.device)
+        return self._with(space=space)
+
+    def called(self, name: str, class_names: tuple[str, ...]) -> "RealSet":
+        """The same rows, of a data set and of classes with these names."""
+        return self._with(name=name, class_names=class_names)
 
     def rows(self, c: int) -> slice:
         """Where class `c` lies among the rows."""
@@ -165,7 +180,7 @@ class RealSet(_Rows):
 
     def subset(self, index: Tensor) -> "RealSet":
         """The rows at `index` (N',), with this set's pixel space."""
-        return RealSet(self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device)
+        return self._with(images=self.images[index], labels=self.labels[index])
 
     def split(self, fraction: float, seed: int) -> "tuple[RealSet, TestSet]":
         """The rows without `fraction` of every class, and those that were held out to measure on.
@@ -179,14 +194,6 @@ class RealSet(_Rows):
         """
         held = stratified(self.labels, fraction, seed)
         return self.subset(~held), TestSet(self.images[held], self.labels[held], self.space, self.dtype, self.device)
-
-    def only(self, classes: range) -> "RealSet":
-        """The rows of neighbouring classes alone, which become classes 0, 1, ..., with this set's pixel space."""
-        if len(classes) == self.classes:
-            return self
-        rows = slice(self._starts[classes[0]], self._starts[classes[-1]] + self.sizes[classes[-1]])
-        labels = self.labels[rows] - classes[0]
-        return RealSet(self.images[rows], labels, len(classes), self.space, self.dtype, self.device)
 
     def at(self, index: Tensor) -> Batch:
         """The rows at `index` (C, n) of the classes they belong to."""
@@ -249,6 +256,10 @@ class Data:
     test: TestSet
     class_names: tuple[str, ...]
     source: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.train.name, self.train.class_names) != (self.name, self.class_names):
+            object.__setattr__(self, "train", self.train.called(self.name, self.class_names))
 
     @property
     def shape(self) -> tuple[int, int, int]:

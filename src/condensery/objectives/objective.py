@@ -31,6 +31,10 @@ class Objective(ABC):
         """Called after every step; what it returns (JSON) is recorded with the step."""
         return {}
 
+    def steady(self) -> "Objective":
+        """The same without what it does but rarely and at length; a plan runs it so."""
+        return self
+
     @property
     def of_real(self) -> str:
         """What is computed of real rows, in words that differ where a bit of it may: the name of kept targets."""

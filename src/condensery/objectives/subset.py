@@ -169,6 +169,10 @@ class AdaptiveSubset(Objective):
     def of_real(self) -> str:
         return f"{self.base.of_real}, {self.metric.of_real}" if self.metric and self.measuring else self.base.of_real
 
+    def steady(self) -> Objective:
+        """The same subset all along, without figures."""
+        return AdaptiveSubset(self.base, self.synthetic, None, self.period, self.first, self.window)
+
     @property
     def measuring(self) -> bool:
         """Whether this step is one of a window."""

@@ -11,5 +11,8 @@ from condensery.recipes.dsa import DSA
 from condensery.recipes.idc import IDC
 from condensery.recipes.kfs import KFS
 from condensery.recipes.mdc import MDC
+from condensery.recipes.recipe import Recipe, Wrapper
 
-__all__ = ["DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random"]
+__all__ = [
+    "DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random", "Recipe", "Wrapper"
+]  # fmt: skip

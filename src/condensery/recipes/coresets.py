@@ -2,29 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
+    from condensery.algorithm import Choice, Observe
     from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
     from condensery.data import RealSet
     from condensery.networks import Point
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
 
-Observe = Callable[["Step"], Any]
-
 
 @dataclass(frozen=True)
-class Random:
+class Random(Recipe):
     """Random real images of every class."""
 
     name: ClassVar[str] = "random"
-    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -37,21 +35,20 @@ class Random:
         well_typed(self)
         at_least(1, ipc=self.ipc)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
-    ) -> "SyntheticSet":
+    def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.random`."""
         from condensery import coresets
+        from condensery.algorithm import Choice
 
-        return coresets.random(real, self.ipc, self.seed)
+        chosen = coresets.random(real, self.ipc, self.seed)
+        return Choice(synthetic=chosen, choose=lambda keeper, observe: chosen)
 
 
 @dataclass(frozen=True)
-class Herding:
+class Herding(Recipe):
     """Images whose running mean follows the class mean in the features of a network trained on all images."""
 
     name: ClassVar[str] = "herding"
-    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -67,25 +64,22 @@ class Herding:
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
-    ) -> "SyntheticSet":
+    def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.herding`."""
         from condensery import coresets
-        from condensery.synthetic import check_ipc
 
-        check_ipc(real, self.ipc)
-        return coresets.herding(
-            real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
-        )
+        def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
+            features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
+            return coresets.herding(real, self.ipc, features)
+
+        return _choice(real, self.ipc, choose)
 
 
 @dataclass(frozen=True)
-class KCenter:
+class KCenter(Recipe):
     """Images that cover their class: farthest-first in the features of a network trained on all images."""
 
     name: ClassVar[str] = "k-center"
-    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -101,25 +95,22 @@ class KCenter:
         at_least(1, ipc=self.ipc)
         at_least(0, feature_epochs=self.feature_epochs)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
-    ) -> "SyntheticSet":
+    def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.k_center`."""
         from condensery import coresets
-        from condensery.synthetic import check_ipc
 
-        check_ipc(real, self.ipc)
-        return coresets.k_center(
-            real, self.ipc, _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
-        )
+        def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
+            features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
+            return coresets.k_center(real, self.ipc, features)
+
+        return _choice(real, self.ipc, choose)
 
 
 @dataclass(frozen=True)
-class Forgetting:
+class Forgetting(Recipe):
     """The images that a network in training forgets most often."""
 
     name: ClassVar[str] = "forgetting"
-    steps: ClassVar[int] = 0
 
     ipc: int = 10
     """Stored images a class."""
@@ -134,23 +125,31 @@ class Forgetting:
         well_typed(self)
         at_least(1, ipc=self.ipc, epochs=self.epochs)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: Observe | None = None
-    ) -> "SyntheticSet":
+    def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.forgetting`."""
         from condensery import coresets
-        from condensery.networks import build, initial
+        from condensery.networks import initial
         from condensery.protocols import WHOLE
         from condensery.randomness import rng
 
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        start = initial(network, rng(self.seed, "weights", "forgetting"))
-        steps = WHOLE.steps(self.epochs, len(real))
-        return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed, keeper, _shown(observe))
+        def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
+            start = initial(self.network(real), rng(self.seed, "weights", "forgetting"))
+            steps = WHOLE.steps(self.epochs, len(real))
+            return coresets.forgetting(real, self.ipc, start, WHOLE, steps, self.seed, keeper, _shown(observe))
+
+        return _choice(real, self.ipc, choose)
+
+
+def _choice(real: "RealSet", ipc: int, choose: "Callable[[Keeper | None, Observe | None], SyntheticSet]") -> "Choice":
+    """The choice of `ipc` rows per class; until it is made, random ones stand in their place."""
+    from condensery import coresets
+    from condensery.algorithm import Choice
+
+    return Choice(synthetic=coresets.random(real, ipc, seed=0), choose=choose)
 
 
 def _trained(
-    real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None", observe: Observe | None
+    real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
 ) -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
     from condensery.compiling import during
@@ -165,10 +164,10 @@ def _trained(
         return fit(start, real, WHOLE, steps, seed, ("features",), keeper=keeper, report=_shown(observe))
 
 
-def _shown(observe: Observe | None) -> Callable[[int, int, float], None] | None:
+def _shown(observe: "Observe | None") -> Callable[[int, int, float], None] | None:
     """The steps of a network that only chooses, shown as a run's steps are."""
     if observe is None:
         return None
-    from condensery.condensing import Step
+    from condensery.algorithm import Step
 
     return lambda done, total, loss: observe(Step(done, total, loss, None))

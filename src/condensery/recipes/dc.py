@@ -1,17 +1,17 @@
 """Dataset Condensation with Gradient Matching (Zhao, Mopuri & Bilen, ICLR 2021)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, enough, held_out
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
+    from torch import Tensor, optim
+
+    from condensery.algorithm import Matching
     from condensery.data import RealSet
     from condensery.synthetic import SyntheticSet
 
@@ -24,7 +24,7 @@ def paper_epochs(inner_steps: int) -> int:
 
 
 @dataclass(frozen=True)
-class DC:
+class DC(Recipe):
     """DC: synthetic images whose gradient matches that of real ones (algorithm 1).
 
     References:
@@ -34,6 +34,7 @@ class DC:
     """
 
     name: ClassVar[str] = "dc"
+    presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
     ipc: int = 10
     """Stored images a class."""
@@ -71,12 +72,9 @@ class DC:
     """What is learned: images, each of its class; soft labels of fixed images (label distillation); or both."""
     labels_lr: float = 1.0
     """Learning rate of soft labels' logits, where they are learned."""
-    multisize: MDC | None = None
-    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
-        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(
             0, network_epochs=self.network_epochs, lr=self.lr, labels_lr=self.labels_lr, momentum=self.momentum,
@@ -85,8 +83,6 @@ class DC:
 
         if self.clamp and self.learn == "labels":
             raise InputError("--clamp is for images that are learned; with --learn labels they stay as they are")
-        if self.learn == "labels" and self.multisize and self.multisize.blind_to_labels:
-            raise InputError("features say nothing of labels; with --learn labels take --multisize.metric gradients")
 
     @classmethod
     def quick(cls) -> "DC":
@@ -106,76 +102,65 @@ class DC:
         """
         return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
-    @property
-    def steps(self) -> int:
-        """Updates of the synthetic images: K x T."""
-        return self.outer_steps * self._inner_steps
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """With label distillation, which learns the labels of fixed real images."""
+        labels = {"ld": cls(init="real", learn="labels"), "ld:quick": replace(cls.quick(), learn="labels")}
+        return super().named() | labels
 
     @property
-    def _inner_steps(self) -> int:  # appendix A: 1 for 1 image a class, 10 for 10, and the number of images above
+    def _inner_steps(self) -> int:  # appendix A: 1 for 1 image per class, 10 for 10, and the number of images above
         return self.inner_steps or self.ipc
 
     @property
     def _network_epochs(self) -> int:
         return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
-    ) -> "SyntheticSet":
-        """Learn a synthetic set for `real`.
-
-        Arguments:
-            keeper: keeps checkpoints; see `condense`.
-            observe: called after every step; by default it is shown how far the run is.
-
-        Raises:
-            InputError: `init="real"` and a class with fewer than `ipc` rows; images too small for the network.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop.
-        """
-        import torch
-
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Algorithm 1; the numbers are those of its lines."""
         from condensery import distances, objectives
+        from condensery.algorithm import Matching
         from condensery.compiling import named
-        from condensery.condensing import condense
-        from condensery.networks import build
         from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnSynthetic
-        from condensery.synthetic import SyntheticSet, class_logits, noise, random_real
+        from condensery.synthetic import SyntheticSet
         from condensery.training import SGD
 
-        real, held = held_out(self.multisize, real, self.seed)
+        synthetic = self._initial(real)  # 1: S
+        return Matching(
+            real=real,
+            synthetic=synthetic,
+            schedule=TrainedOnSynthetic(  # 2 to 4, 9
+                network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
+                epochs=self._network_epochs, how=SGD(self.network_lr, dtype=named(self.network_dtype)), seed=self.seed,
+            ),
+            sampler=Uniform(rows=self.real_rows),  # 5, 6
+            objective=objectives.GradientMatching(  # 7
+                distance=getattr(distances, self.distance), match=getattr(objectives, self.match),
+                real_dtype=named(self.real_dtype),
+            ),
+            optimizer=self._optimizer(synthetic),  # 8
+            seed=self.seed,
+            project=SyntheticSet.clamp if self.clamp else None,
+        )  # fmt: skip
+
+    def _initial(self, real: "RealSet") -> "SyntheticSet":
+        """Noise or real images, with soft labels where these are learned."""
+        from condensery.synthetic import SyntheticSet, class_logits, noise, random_real
+
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
         labels = None if self.learn == "images" else class_logits(real.classes, self.ipc, images)
         synthetic = SyntheticSet.from_rows(images, real.space, labels=labels)
         synthetic.bases.requires_grad_(self.learn != "labels")
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        schedule = TrainedOnSynthetic(
-            network,
-            self.outer_steps,
-            self._inner_steps,
-            self._network_epochs,
-            SGD(self.network_lr, dtype=named(self.network_dtype)),
-            self.seed,
-        )
-        base = objectives.GradientMatching(
-            getattr(distances, self.distance), getattr(objectives, self.match), real_dtype=named(self.real_dtype)
-        )
-        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        groups = [{"params": [synthetic.bases], "lr": self.lr}] if self.learn != "labels" else []
+        return synthetic
+
+    def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
+        """SGD of what is learned, images and labels each at its rate."""
+        import torch
+
+        groups: list[dict[str, list[Tensor] | float]] = []
+        if self.learn != "labels":
+            groups.append({"params": [synthetic.bases], "lr": self.lr})
         if synthetic.labels is not None:
             groups.append({"params": [synthetic.labels], "lr": self.labels_lr})
-        optimizer = torch.optim.SGD(groups, self.lr, self.momentum)
-        sampler = Uniform(self.real_rows)
-        return condense(
-            real,
-            synthetic,
-            schedule,
-            sampler,
-            objective,
-            optimizer,
-            self.seed,
-            project=SyntheticSet.clamp if self.clamp else None,
-            keeper=keeper,
-            observe=observe,
-        )
+        return torch.optim.SGD(groups, self.lr, self.momentum)

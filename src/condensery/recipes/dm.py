@@ -1,24 +1,21 @@
 """Dataset Condensation with Distribution Matching (Zhao & Bilen, WACV 2023)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, enough, held_out
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
+    from condensery.algorithm import Matching
     from condensery.data import RealSet
-    from condensery.synthetic import SyntheticSet
 
 __all__ = ["DM"]
 
 
 @dataclass(frozen=True)
-class DM:
+class DM(Recipe):
     """DM: mean embeddings of real and synthetic rows, augmented alike, matched in random networks (algorithm 1).
 
     References:
@@ -27,6 +24,8 @@ class DM:
     """
 
     name: ClassVar[str] = "dm"
+    protocol: ClassVar[str] = "dsa2021"
+    presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
     ipc: int = 10
     """Stored images a class."""
@@ -50,12 +49,9 @@ class DM:
     """What synthetic rows are embedded in; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
-    multisize: MDC | None = None
-    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
-        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, factor=self.factor, steps=self.steps, real_rows=self.real_rows)
         at_least(0, lr=self.lr, momentum=self.momentum)
 
@@ -69,43 +65,32 @@ class DM:
         """Under a minute for the embedded digits: 300 steps. Tried as `DC.digits`."""
         return replace(cls.quick(), steps=300)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
-    ) -> "SyntheticSet":
-        """Learn a synthetic set for `real`.
-
-        Arguments:
-            keeper: keeps checkpoints; see `condense`.
-            observe: called after every step; by default it is shown how far the run is.
-
-        Raises:
-            InputError: a class with fewer than `ipc` rows; images too small for the network or the factor.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop.
-        """
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Algorithm 1; the numbers are those of its lines."""
         import torch
 
-        from condensery import decoders, samplers
-        from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
+        from condensery.algorithm import Matching
+        from condensery.augment import dsa_strategy
         from condensery.compiling import named
-        from condensery.condensing import condense
-        from condensery.networks import build
+        from condensery.decoders import Pixels
+        from condensery.decoders import Uniform as MultiFormation
         from condensery.objectives import DistributionMatching
+        from condensery.samplers import Uniform
         from condensery.schedules import Fresh
         from condensery.synthetic import SyntheticSet, random_real
 
-        real, held = held_out(self.multisize, real, self.seed)
-        flips = (Flip(),) if self.flip else ()
-        augment = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
-        decoder = decoders.Pixels() if self.factor == 1 else decoders.Uniform(self.factor, pad=0.0)
-        images = random_real(real, self.ipc, self.seed, decoder)
-        synthetic = SyntheticSet.from_rows(images, real.space, decoder)
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        base = DistributionMatching(real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype))
-        schedule = Fresh(network, self.steps, self.seed)
-        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
-        return condense(
-            real, synthetic, schedule, samplers.Uniform(self.real_rows), objective,
-            optimizer, self.seed, augment, keeper=keeper, observe=observe,
-        )  # fmt: skip
+        decoder = Pixels() if self.factor == 1 else MultiFormation(self.factor, pad=0.0)
+        rows = random_real(real, self.ipc, self.seed, decoder)
+        synthetic = SyntheticSet.from_rows(rows, real.space, decoder)  # S
+        return Matching(
+            real=real,
+            synthetic=synthetic,
+            schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed),  # 1, 2
+            sampler=Uniform(rows=self.real_rows),  # 3
+            augment=dsa_strategy(self.flip),  # 3
+            objective=DistributionMatching(  # 4
+                real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype)
+            ),
+            optimizer=torch.optim.SGD(synthetic.parameters(), lr=self.lr, momentum=self.momentum),  # 5
+            seed=self.seed,
+        )

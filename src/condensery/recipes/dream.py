@@ -1,26 +1,27 @@
 """DREAM: Efficient Dataset Distillation by Representative Matching (Liu et al., ICCV 2023)."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
-from condensery.fields import at_least, well_typed
+from condensery.errors import InputError
+from condensery.fields import at_least
+from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from condensery.algorithm import Matching
     from condensery.data import RealSet
-    from condensery.decoders import Decoder
-    from condensery.networks import Network
-    from condensery.samplers import Sampler
 
-__all__ = ["DREAM", "first_images", "sampled"]
+__all__ = ["DREAM"]
 
 
 @dataclass(frozen=True)
-class DREAM:
+class DREAM(Wrapper[R]):
     """DREAM: real images that stand for clusters of their class are matched, in place of random ones (section 3).
 
-    Not a recipe but one more argument of others: `IDC(real_rows=128, representative=DREAM())` is the paper's.
+    A recipe around any that matches some real images per class: `DREAM(IDC(real_rows=128))` is the paper's.
 
     References:
         DREAM: Efficient Dataset Distillation by Representative Matching (Liu et al., 2023),
@@ -28,47 +29,64 @@ class DREAM:
     Departs: the program keeps the network of the initial images for the first restart; here every restart is fresh.
     """
 
-    every: int = 10
+    name: ClassVar[str] = "dream"
+
+    cluster_every: int = 10
     """Matches in a restarted network between two clusterings, each in its embedding as it then is."""
     candidates: int | None = None
-    """Random real images a class that are clustered, at least `real_rows`; None: all of them."""
-    init: bool = True
+    """Random real images per class that are clustered, at least as many as are matched; None: all of them."""
+    cluster_init: bool = True
     """Whether initial images stand for clusters too."""
 
     @classmethod
-    def quick(cls) -> "DREAM":
-        """For minutes on a CPU: clusters of 256 random images a class."""
-        return cls(candidates=256)
+    def quick(cls, base: R) -> "DREAM[R]":
+        """For minutes on a CPU: clusters of 256 random images per class."""
+        return cls(base, candidates=256)
 
     def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, "representative.", every=self.every, candidates=self.candidates)
+        super().__post_init__()
+        at_least(1, cluster_every=self.cluster_every, candidates=self.candidates)
 
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """Over IDC, as in the paper."""
+        from condensery.recipes.idc import IDC
 
-def sampled(representative: DREAM | None, rows: int, real: "RealSet") -> "Sampler":
-    """The sampler of `rows` real images a class."""
-    from condensery.samplers import Representative, Uniform
+        paper, quick, digits = replace(IDC(), real_rows=128), IDC.quick(), IDC.digits()
+        return {"dream": cls(paper), "dream:quick": cls.quick(quick), "dream:digits": cls.quick(digits)}  # type: ignore[arg-type]
 
-    if representative is None:
-        return Uniform(rows)
-    return Representative(rows, representative.every, representative.candidates, real)
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Section 3: the base's algorithm with representative real images."""
+        from condensery.algorithm import FromRows
+        from condensery.samplers import Representative, Uniform
 
+        made = self.matching(real)
+        if not isinstance(made.sampler, Uniform):
+            raise InputError(
+                f"dream picks some real images per class, and {self.base.name} matches all; give --real-rows"
+            )
+        rows = made.sampler.rows
+        if self.candidates and self.candidates < rows:
+            raise InputError(f"--candidates {self.candidates} are fewer than the {rows} --real-rows to be picked")
+        initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
+        return replace(
+            made,
+            sampler=Representative(rows=rows, every=self.cluster_every, candidates=self.candidates, real=made.real),
+            beginnings=(*made.beginnings, *initial),
+        )
 
-def first_images(
-    representative: DREAM | None, real: "RealSet", ipc: int, seed: int, decoder: "Decoder", network: "Network"
-) -> "Tensor":
-    """Real rows to make `ipc` bases a class of, random ones or those of clusters in a fresh network's embedding; see
-    `synthetic.random_real`."""
-    from condensery.networks import initial
-    from condensery.randomness import rng
-    from condensery.samplers import clustered
-    from condensery.synthetic import check_ipc, random_real
+    def _initial(self, made: "Matching") -> "Tensor":
+        """Rows to make bases of that stand for clusters in a fresh network's embedding."""
+        from condensery.networks import initial
+        from condensery.randomness import rng
+        from condensery.samplers import clustered
+        from condensery.synthetic import check_ipc
 
-    if representative is None or not representative.init:
-        return random_real(real, ipc, seed, decoder)
-    check_ipc(real, ipc)
-    point, rows = initial(network, rng(seed, "weights", "first images")), decoder.initial_rows(ipc)
-    index = clustered(
-        point, real, range(real.classes), rows, representative.candidates, lambda c: rng(seed, "k-means", c)
-    )
-    return real.at(index).x
+        real, synthetic = made.real, made.synthetic
+        check_ipc(real, synthetic.ipc)
+        point = initial(made.schedule.network, rng(self.seed, "weights", "first images"))
+        rows = synthetic.decoder.initial_rows(synthetic.ipc)
+        index = clustered(
+            point, real, range(real.classes), rows, self.candidates, lambda c: rng(self.seed, "k-means", c)
+        )
+        return real.at(index).x

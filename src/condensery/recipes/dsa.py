@@ -1,25 +1,22 @@
 """Dataset Condensation with Differentiable Siamese Augmentation (Zhao & Bilen, ICML 2021)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
 from condensery.recipes.dc import paper_epochs
-from condensery.recipes.mdc import MDC, adapted, enough, held_out
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
+    from condensery.algorithm import Matching
     from condensery.data import RealSet
-    from condensery.synthetic import SyntheticSet
 
 __all__ = ["DSA"]
 
 
 @dataclass(frozen=True)
-class DSA:
+class DSA(Recipe):
     """DSA: gradient matching on rows that are augmented alike, real and synthetic (algorithm 1).
 
     References:
@@ -29,6 +26,8 @@ class DSA:
     """
 
     name: ClassVar[str] = "dsa"
+    protocol: ClassVar[str] = "dsa2021"
+    presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
     ipc: int = 10
     """Stored images a class."""
@@ -56,12 +55,9 @@ class DSA:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
-    multisize: MDC | None = None
-    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
-        enough(self.multisize, self.ipc)
         at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
         at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
 
@@ -76,56 +72,39 @@ class DSA:
         return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
     @property
-    def steps(self) -> int:
-        """Updates of the synthetic images: K x T."""
-        return self.outer_steps * (self.inner_steps or self.ipc)
+    def _inner_steps(self) -> int:
+        return self.inner_steps or self.ipc
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
-    ) -> "SyntheticSet":
-        """Learn a synthetic set for `real`.
+    @property
+    def _network_epochs(self) -> int:
+        return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
-        Arguments:
-            keeper: keeps checkpoints; see `condense`.
-            observe: called after every step; by default it is shown how far the run is.
-
-        Raises:
-            InputError: a class with fewer than `ipc` rows; images too small for the network.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop.
-        """
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Algorithm 1; the numbers are those of its lines."""
         import torch
 
-        from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
+        from condensery.algorithm import Matching
+        from condensery.augment import dsa_strategy
         from condensery.compiling import named
-        from condensery.condensing import condense
-        from condensery.networks import build
         from condensery.objectives import GradientMatching
         from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnSynthetic
         from condensery.synthetic import SyntheticSet, random_real
         from condensery.training import SGD
 
-        real, held = held_out(self.multisize, real, self.seed)
-        flips = (Flip(),) if self.flip else ()
-        augment = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
-        synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        inner = self.inner_steps or self.ipc
-        epochs = paper_epochs(inner) if self.network_epochs is None else self.network_epochs
-        schedule = TrainedOnSynthetic(
-            network,
-            self.outer_steps,
-            inner,
-            epochs,
-            SGD(self.network_lr, dtype=named(self.network_dtype)),
-            self.seed,
-            augment,
-        )
-        base = GradientMatching(real_dtype=named(self.real_dtype))
-        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        optimizer = torch.optim.SGD(synthetic.parameters(), self.lr, self.momentum)
-        return condense(
-            real, synthetic, schedule, Uniform(self.real_rows), objective, optimizer, self.seed, augment,
-            keeper=keeper, observe=observe,
+        augment = dsa_strategy(self.flip)  # 6: ω
+        synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)  # 1: S
+        return Matching(
+            real=real,
+            synthetic=synthetic,
+            schedule=TrainedOnSynthetic(  # 2, 3, 11
+                network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
+                epochs=self._network_epochs, how=SGD(self.network_lr, dtype=named(self.network_dtype)), seed=self.seed,
+                augment=augment,
+            ),
+            sampler=Uniform(rows=self.real_rows),  # 5
+            objective=GradientMatching(real_dtype=named(self.real_dtype)),  # 7, 8
+            optimizer=torch.optim.SGD(synthetic.parameters(), lr=self.lr, momentum=self.momentum),  # 9
+            augment=augment,
+            seed=self.seed,
         )  # fmt: skip

@@ -1,20 +1,18 @@
 """Dataset Condensation via Efficient Synthetic-Data Parameterization (Kim et al., ICML 2022)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.dream import DREAM, first_images, sampled
-from condensery.recipes.mdc import MDC, adapted, enough, held_out
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import optim
 
-    from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
+    from condensery.algorithm import Matching
+    from condensery.augment import Augmentation
     from condensery.data import RealSet
     from condensery.decoders import Decoder
     from condensery.synthetic import SyntheticSet
@@ -41,7 +39,7 @@ Formation = Literal["uniform", "along-width", "multi-scale", "learnable", "bound
 
 
 @dataclass(frozen=True)
-class IDC:
+class IDC(Recipe):
     """IDC: multi-formation, and gradients matched in networks that are trained on real data (algorithm 1).
 
     With `factor=1` it is IDC-I. The defaults are those for CIFAR-10; `published` has the other data sets'.
@@ -55,6 +53,8 @@ class IDC:
     """
 
     name: ClassVar[str] = "idc"
+    protocol: ClassVar[str] = "idc2022"
+    presets: ClassVar[tuple[str, ...]] = ("quick", "digits", "photos")
 
     ipc: int = 10
     """Stored images a class."""
@@ -101,19 +101,9 @@ class IDC:
     """What rows go through the network in while it is trained between matches; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
-    representative: DREAM | None = None
-    """Matches real images that stand for clusters of their class; None: random ones."""
-    multisize: MDC | None = None
-    """Makes every smaller size good too (the first so many stored images a class); None: this one size."""
 
     def __post_init__(self) -> None:
         well_typed(self)
-        enough(self.multisize, self.ipc)
-        candidates = self.representative and self.representative.candidates
-        if candidates and candidates < self.real_rows:
-            raise InputError(
-                f"--representative.candidates {candidates} are fewer than the {self.real_rows} --real-rows to be picked"
-            )
         at_least(
             1, ipc=self.ipc, factor=self.factor, outer_steps=self.outer_steps, inner_steps=self.inner_steps,
             base_size=self.base_size, real_rows=self.real_rows,
@@ -155,10 +145,20 @@ class IDC:
         """A minute for the embedded digits: 150 steps in 6 restarts. Tried as `DC.digits`."""
         return replace(cls.quick(factor), outer_steps=6, inner_steps=25, lr=0.05)
 
-    @property
-    def steps(self) -> int:
-        """Updates of the synthetic images."""
-        return self.outer_steps * self.inner_steps
+    @classmethod
+    def photos(cls) -> "IDC":
+        """A few minutes for pictures of one's own, at 32 pixels and ten classes: 150 steps in 6 restarts, with half of
+        the real images. Tried on a fifth of the training part of imagenette-128-subset, at 1 image per class.
+        """
+        return replace(cls.quick(), outer_steps=6, inner_steps=25, lr=0.05, real_rows=32)
+
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """With IDC-I, which has no multi-formation, and the program's settings for each data set."""
+        single = {
+            "idc-i": cls(factor=1), "idc-i:quick": cls.quick(factor=1), "idc-i:digits": cls.digits(factor=1)
+        }  # fmt: skip
+        return super().named() | single | {f"idc:{data}": cls.published(data) for data in PUBLISHED}
 
     def _decoder(self, channels: int) -> "Decoder":
         from condensery import decoders
@@ -195,48 +195,43 @@ class IDC:
         lr = self.lr * self.ipc / 10 * size * (1 - decay) / (1 - self.momentum)
         return torch.optim.SGD(synthetic.parameters(), lr, decay)
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
-    ) -> "SyntheticSet":
-        """Learn a synthetic set for `real`.
+    def _augmentation(self, cutout: bool) -> "Augmentation":
+        """The operations that `augment` names, with or without cutout."""
+        from condensery.augment import Augmentation, Colour, Crop, Cutout, Operation
 
-        Arguments:
-            keeper: keeps checkpoints; see `condense`.
-            observe: called after every step; by default it is shown how far the run is.
+        operations: dict[str, Operation] = {"color": Colour(), "crop": Crop(), "cutout": Cutout()}
+        chosen = [name for name in self.augment.split("_") if name in operations and (cutout or name != "cutout")]
+        return Augmentation(tuple(operations[name] for name in chosen))
 
-        Raises:
-            InputError: a class with fewer than `ipc` rows; images too small for the network or the factor.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop.
-        """
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Algorithm 1; the numbers are those of its lines."""
         from condensery import distances
-        from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Operation
+        from condensery.algorithm import Matching
+        from condensery.augment import CutMix
         from condensery.compiling import named
-        from condensery.condensing import condense
-        from condensery.networks import build
         from condensery.objectives import GradientMatching, convolutions
+        from condensery.samplers import Uniform
         from condensery.schedules import TrainedOnReal
-        from condensery.synthetic import SyntheticSet
+        from condensery.synthetic import SyntheticSet, random_real
         from condensery.training import SGD
 
-        real, held = held_out(self.multisize, real, self.seed)
-        operations: dict[str, Operation] = {"color": Colour(), "crop": Crop(), "cutout": Cutout()}
-        chosen = [operations[name] for name in self.augment.split("_") if name != "none"]
-        augment, without = Augmentation(tuple(chosen)), Augmentation(tuple(chosen[:2]))
-        decoder = self._decoder(real.shape[0])
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        images = first_images(self.representative, real, self.ipc, self.seed, decoder, network)
-        synthetic = SyntheticSet.from_rows(images, replace(real.space, stored="unit"), decoder)
+        decoder = self._decoder(real.shape[0])  # f
+        rows = random_real(real, self.ipc, self.seed, decoder)
+        synthetic = SyntheticSet.from_rows(rows, replace(real.space, stored="unit"), decoder)  # 1: S
         how = SGD(self.network_lr, 0.9, self.network_weight_decay, self.real_rows, dtype=named(self.network_dtype))
-        schedule = TrainedOnReal(
-            network, self.outer_steps, self.inner_steps, self.network_rows, how, self.seed, without,
-            CutMix(self.cutmix), self.early_epochs, self.pool,
-        )  # fmt: skip
-        base = GradientMatching(getattr(distances, self.distance), convolutions, real_dtype=named(self.real_dtype))
-        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        optimizer = self._optimizer(synthetic, real)
-        sampler = sampled(self.representative, self.real_rows, real)
-        return condense(
-            real, synthetic, schedule, sampler, objective, optimizer, self.seed, augment,
-            project=SyntheticSet.clamp, every=self.inner_steps, keeper=keeper, observe=observe,
+        return Matching(
+            real=real,
+            synthetic=synthetic,
+            schedule=TrainedOnReal(  # 2, 3, 8
+                network=self.network(real), outer=self.outer_steps, inner=self.inner_steps, rows=self.network_rows,
+                how=how, seed=self.seed, augment=self._augmentation(cutout=False), mix=CutMix(self.cutmix),
+                early=self.early_epochs, pool=self.pool,
+            ),
+            sampler=Uniform(rows=self.real_rows),  # 5
+            augment=self._augmentation(cutout=True),  # 5
+            objective=GradientMatching(  # 6
+                distance=getattr(distances, self.distance), match=convolutions, real_dtype=named(self.real_dtype)
+            ),
+            optimizer=self._optimizer(synthetic, real),  # 7
+            seed=self.seed, project=SyntheticSet.clamp, project_every=self.inner_steps,
         )  # fmt: skip

@@ -1,28 +1,27 @@
 """Dataset Condensation with Latent Space Knowledge Factorization and Sharing (Lee et al., 2022)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from condensery.errors import InputError
 from condensery.fields import at_least, well_typed
 from condensery.net import Net
-from condensery.recipes.mdc import MDC, adapted, enough, held_out
+from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.checkpoint import Keeper
-    from condensery.condensing import Step
-    from condensery.data import RealSet, TestSet
+    from torch import optim
+
+    from condensery.algorithm import Beginning, Matching
+    from condensery.data import RealSet
     from condensery.decoders import Factorized
-    from condensery.networks import Network
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["KFS"]
 
 
 @dataclass(frozen=True)
-class KFS:
+class KFS(Recipe):
     """KFS: latent codes × decoders, so many rows from few floats; mean embeddings matched over all rows (section 3).
 
     References:
@@ -32,6 +31,8 @@ class KFS:
     """
 
     name: ClassVar[str] = "kfs"
+    protocol: ClassVar[str] = "kfs2022"
+    presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
     ipc: int = 1
     """The budget: as many floats a class as so many images have. The number of codes follows."""
@@ -58,7 +59,7 @@ class KFS:
     init: Literal["real", "noise"] = "real"
     """Initial codes: those of random real images, or standard normal numbers."""
     steps: int = 20000
-    """Updates of codes and decoders; with `decoder_classes`, half of them for the first classes."""
+    """Updates of codes and decoders."""
     codes_lr: float = 0.1
     """Adam's learning rate of the codes."""
     decoders_lr: float = 0.01
@@ -75,17 +76,12 @@ class KFS:
     """Whether flips are among these; not for digits."""
     part: int | None = None
     """Rows a class that the slope goes back through, of all that enter the mean; None: all."""
-    decoder_classes: int | None = None
-    """Learn the decoders with the first so many classes, then the other classes' codes for them (continual
-    learning); None: all at once."""
     real_dtype: Literal["bfloat16"] | None = None
     """What real rows are embedded in; None: the rows' own float32. Faster where the processor knows it."""
     synthetic_dtype: Literal["bfloat16"] | None = None
     """What synthetic rows are embedded in; None: their own float32."""
     net: Net = Net()
     """The network to match in."""
-    multisize: MDC | None = None
-    """Makes every smaller size good too (the first so many codes a class); None: this one size."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "drops"):  # files give lists
@@ -95,15 +91,11 @@ class KFS:
         at_least(
             1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
             encoder_width=self.encoder_width,
-            networks=self.networks, real_rows=self.real_rows, part=self.part, decoder_classes=self.decoder_classes,
+            networks=self.networks, real_rows=self.real_rows, part=self.part,
         )  # fmt: skip
         at_least(0, noise=self.noise, codes_lr=self.codes_lr, decoders_lr=self.decoders_lr)
         if self.channels is not None and not (1 <= len(self.channels) <= 6 and min(self.channels) >= 1):
             raise InputError(f"--channels must be 1 to 6 numbers, each at least 1, got {self.channels}")
-        if self.decoder_classes and self.steps < 2:
-            raise InputError("--steps must be at least 2 with --decoder-classes")
-        if self.decoder_classes and self.multisize:
-            raise InputError("--decoder-classes does not go with MDC: a subset is one of all classes")
 
     @classmethod
     def imagenet(cls) -> "KFS":
@@ -112,11 +104,6 @@ class KFS:
         Departs: the channels (the paper's table is not in its text), and the ConvNet for ResNetAP-10.
         """
         return cls(kernel=4, steps=50000, codes_lr=0.01, decoders_lr=0.001, drops=(30000, 42000, 48000))
-
-    @classmethod
-    def continual(cls, classes: int = 20) -> "KFS":
-        """The paper's for continual learning: decoders from the first `classes`, then fixed; two drops a stage."""
-        return cls(steps=40000, drops=(5000, 15000), decoder_classes=classes)
 
     @classmethod
     def quick(cls) -> "KFS":
@@ -130,6 +117,11 @@ class KFS:
     def digits(cls) -> "KFS":
         """Half a minute for the embedded digits: 150 steps, 2 decoders (a set of few rows). Tried as `DC.digits`."""
         return replace(cls.quick(), decoders=2, pretraining=300, steps=150, real_rows=64)
+
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """With the paper's settings for ImageNet-10."""
+        return super().named() | {"kfs:imagenet10": cls.imagenet()}
 
     def decoder(self, shape: tuple[int, int, int], classes: int) -> "Factorized":
         """The decoders for rows of `shape`, with weights that say nothing yet.
@@ -168,103 +160,67 @@ class KFS:
             )
         return count
 
-    def condense(
-        self, real: "RealSet", keeper: "Keeper | None" = None, observe: "Callable[[Step], Any] | None" = None
-    ) -> "SyntheticSet":
-        """Learn a synthetic set for `real`.
-
-        Arguments:
-            keeper: keeps checkpoints; see `condense`.
-            observe: called after every step; by default it is shown how far the run is.
-
-        Raises:
-            InputError: a budget too small for one code; images too small for the network.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop.
-        """
-        import torch
-
-        from condensery.autoencoder import pretrained
-        from condensery.networks import build
-        from condensery.randomness import rng
-        from condensery.synthetic import SyntheticSet, random_real
-
-        real, held = held_out(self.multisize, real, self.seed)
-        count = real.classes if self.decoder_classes is None else self.decoder_classes
-        if self.decoder_classes is not None and count >= real.classes:
-            raise InputError(f"--decoder-classes is {count}; with {real.classes} classes, at most {real.classes - 1}")
-        network = build(self.net, real.shape, real.classes).to(real.device, real.dtype)
-        decoder = self.decoder(real.shape, real.classes)
-        codes = self.codes(decoder, real.classes)
-        enough(self.multisize, codes, "code")
-        if self.init == "real" and codes > min(real.sizes):
-            raise InputError(
-                f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "
-                "give --init noise, or a smaller --ipc"
-            )
-        first, aside = real.only(range(count)), keeper.beside if keeper else None
-        beginning = aside and aside("autoencoder", "")
-        pretrained(
-            decoder, first, self.pretraining, self.seed, self.diversity, self.noise, self.encoder_width,
-            keeper=beginning,
-        )  # fmt: skip
-        if self.init == "real":
-            bases = decoder.encode(real.space.unit(random_real(real, codes, self.seed)))
-        else:
-            draws = (rng(self.seed, "codes", c) for c in range(real.classes))
-            bases = torch.stack([torch.randn(codes, *decoder.code_shape, generator=draw) for draw in draws])
-            bases = bases.to(real.device, real.dtype)
-        space = replace(real.space, stored="unit")
-        if count == real.classes:
-            return self._learned(real, SyntheticSet(bases, space, decoder), network, self.steps, keeper, observe, held)
-        told = observe or (lambda step: None)
-        half, rest = self.steps // 2, real.only(range(count, real.classes))
-        stage, begun = aside and aside("decoders", ""), SyntheticSet(bases[:count], space, decoder)
-        begun = self._learned(first, begun, network, half, stage, lambda s: told(replace(s, total=self.steps)))
-        decoder.requires_grad_(False)
-        later = self._learned(
-            rest, SyntheticSet(bases[count:], space, decoder), network, self.steps - half, keeper,
-            lambda s: told(replace(s, done=s.done + half, total=self.steps)),
-        )  # fmt: skip
-        decoder.requires_grad_(True)
-        return SyntheticSet(torch.cat([begun.bases.detach(), later.bases.detach()]), space, decoder)
-
-    def _learned(
-        self,
-        real: "RealSet",
-        synthetic: "SyntheticSet",
-        network: "Network",
-        steps: int,
-        keeper: "Keeper | None",
-        observe: "Callable[[Step], Any] | None",
-        held: "TestSet | None" = None,
-    ) -> "SyntheticSet":
-        """Codes, and decoders unless they are fixed, after `steps` steps of distribution matching."""
-        import torch
-
-        from condensery.augment import Augmentation, Colour, Crop, Cutout, Flip, Rotate, Scale
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Section 3: autoencoder, then codes and decoders by distribution matching (the paper has no numbered box)."""
+        from condensery.algorithm import Matching
+        from condensery.augment import dsa_strategy
         from condensery.compiling import named
-        from condensery.condensing import condense
         from condensery.objectives import DistributionMatching
         from condensery.samplers import Uniform, Whole
         from condensery.schedules import Fresh
         from condensery.storage import cache
 
-        flips = (Flip(),) if self.flip else ()
-        strategy = Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
-        augment = None if self.augment == "none" else strategy
-        sampler = Uniform(self.real_rows) if self.real_rows else Whole(cache("means"))
-        base = DistributionMatching(
-            real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
+        synthetic = self._initial(real)
+        return Matching(
+            real=real,
+            synthetic=synthetic,
+            beginnings=self._beginnings(real, synthetic),  # appendix A
+            schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed, networks=self.networks),
+            sampler=Uniform(rows=self.real_rows) if self.real_rows else Whole(folder=cache("means")),  # 3.2
+            augment=None if self.augment == "none" else dsa_strategy(self.flip),
+            objective=DistributionMatching(  # eq. 1
+                real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
+            ),
+            optimizer=self._optimizer(synthetic),
+            rate=lambda progress: 0.2 ** sum(round(progress * self.steps) >= drop for drop in self.drops),
+            seed=self.seed,
         )
-        schedule = Fresh(network, steps, self.seed, self.networks)
-        objective = adapted(self.multisize, base, synthetic, schedule, held, self.seed)
-        groups = [{"params": [synthetic.bases], "lr": self.codes_lr}]
-        if any(p.requires_grad for p in synthetic.decoder.parameters()):
-            groups.append({"params": list(synthetic.decoder.parameters()), "lr": self.decoders_lr})
-        return condense(
-            real, synthetic, schedule, sampler, objective,
-            torch.optim.Adam(groups), self.seed, augment,
-            rate=lambda progress: 0.2 ** sum(round(progress * steps) >= drop for drop in self.drops),
-            keeper=keeper, observe=observe,
+
+    def _initial(self, real: "RealSet") -> "SyntheticSet":
+        """Noise codes, or room for those of real images, with decoders that say nothing yet."""
+        import torch
+
+        from condensery.randomness import rng
+        from condensery.synthetic import SyntheticSet
+
+        decoder = self.decoder(real.shape, real.classes)
+        codes = self.codes(decoder, real.classes)
+        if self.init == "real" and codes > min(real.sizes):
+            raise InputError(
+                f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "
+                "give --init noise, or a smaller --ipc"
+            )
+        draws = (rng(self.seed, "codes", c) for c in range(real.classes))
+        bases = torch.stack([torch.randn(codes, *decoder.code_shape, generator=draw) for draw in draws])
+        return SyntheticSet(bases.to(real.device, real.dtype), replace(real.space, stored="unit"), decoder)
+
+    def _beginnings(self, real: "RealSet", synthetic: "SyntheticSet") -> "tuple[Beginning, ...]":
+        """The autoencoder that decoders start from, and codes too where they are those of real images."""
+        from condensery.algorithm import FromRows
+        from condensery.autoencoder import Autoencoder
+        from condensery.synthetic import random_real
+
+        autoencoder = Autoencoder(
+            real=real, steps=self.pretraining, seed=self.seed, diversity=self.diversity, amount=self.noise,
+            width=self.encoder_width,
         )  # fmt: skip
+        if self.init == "noise":
+            return (autoencoder,)
+        return autoencoder, FromRows(lambda: random_real(real, synthetic.ipc, self.seed))
+
+    def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
+        """Adam, codes and decoders each at their rate."""
+        import torch
+
+        codes = {"params": [synthetic.bases], "lr": self.codes_lr}
+        return torch.optim.Adam([codes, {"params": list(synthetic.decoder.parameters()), "lr": self.decoders_lr}])

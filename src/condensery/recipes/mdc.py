@@ -1,34 +1,35 @@
 """Multisize Dataset Condensation (He et al., ICLR 2024)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from condensery.errors import InputError
-from condensery.fields import at_least, well_typed
+from condensery.fields import at_least
+from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
+    from condensery.algorithm import Matching
     from condensery.data import RealSet, TestSet
     from condensery.networks import Network
-    from condensery.objectives import Objective
     from condensery.objectives.subset import Metric
-    from condensery.schedules import Schedule
-    from condensery.synthetic import SyntheticSet
 
-__all__ = ["MDC", "adapted", "enough", "held_out"]
+__all__ = ["MDC"]
 
 
 @dataclass(frozen=True)
-class MDC:
+class MDC(Wrapper[R]):
     """MDC: one condensed set of which the first 1, 2, ... images a class are good sets too (algorithm 1).
 
-    Not a recipe but one more argument of others: `IDC(ipc=10, multisize=MDC())`. It adds the adaptive subset loss to
-    the recipe's own, and freezes what it has learned.
+    A recipe around any that matches: `MDC(IDC(ipc=10))`. It adds the adaptive subset loss to that recipe's own, and
+    freezes what has been learned.
 
     References:
         Multisize Dataset Condensation (He et al., 2024), https://arxiv.org/abs/2403.06075
     Departs: see `objectives.subset.AdaptiveSubset`, docs/multisize.md and docs/fidelity.md.
     """
+
+    name: ClassVar[str] = "mdc"
 
     period: int | None = None
     """Outer loops (restarts of the network) between two choices; None: by `fraction`, or the paper's 100."""
@@ -45,35 +46,58 @@ class MDC:
     about choosing and freezing does nothing."""
     freeze: bool = True
     """Whether a subset that was learned stays as it is while a larger one is learned."""
-    decoders: Literal["frozen", "learned"] = "frozen"
+    shared_decoder: Literal["frozen", "learned"] = "frozen"
     """What becomes of a decoder that all images share once one of them is frozen: it stands still too, or goes on, so
     that frozen images change."""
     class_wise: bool = False
     """Whether every class chooses its own subset."""
 
     def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, "multisize.", period=self.period, window=self.window)
+        super().__post_init__()
+        at_least(1, period=self.period, window=self.window)
         if None not in (self.period, self.fraction):
-            raise InputError(
-                "--multisize.period and --multisize.fraction say the same: with the one, add --multisize.fraction None"
-            )
+            raise InputError("--period and --fraction say the same: with the one, add --fraction None")
         if self.fraction is not None and not 0 < self.fraction <= 0.5:
-            raise InputError(f"--multisize.fraction must lie above 0 and at most at 0.5, got {self.fraction}")
+            raise InputError(f"--fraction must lie above 0 and at most at 0.5, got {self.fraction}")
         if self.class_wise and self.metric == "accuracy":
-            raise InputError(
-                "--multisize.metric accuracy is one figure for all classes; take --multisize.no-class-wise"
-            )
+            raise InputError("--metric accuracy is one figure for all classes; take --no-class-wise")
 
     @classmethod
-    def quick(cls) -> "MDC":
+    def quick(cls, base: R) -> "MDC[R]":
         """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of five steps."""
-        return cls(fraction=0.1, window=5)
+        return cls(base, fraction=0.1, window=5)
 
-    @property
-    def blind_to_labels(self) -> bool:
-        """Whether subsets are chosen by what no learned label changes."""
-        return self.compare and self.metric == "features"
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """Over IDC, as in the paper."""
+        from condensery.recipes.idc import IDC
+
+        quick, digits = replace(IDC.quick(), ipc=10), replace(IDC.digits(), ipc=3)
+        return {"mdc": cls(IDC()), "mdc:quick": cls.quick(quick), "mdc:digits": cls.quick(digits)}  # type: ignore[arg-type]
+
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """Algorithm 1: the base's algorithm with the adaptive subset loss."""
+        from condensery.objectives.subset import AdaptiveSubset
+
+        real, held = real.split(0.1, self.seed) if self.compare and self.metric == "accuracy" else (real, None)
+        made = self.matching(real)
+        self._fits(made)
+        made.synthetic.decoder_freezes = self.shared_decoder == "frozen"
+        period, first, window = self.moments(made.schedule.outer, made.schedule.inner)
+        objective = AdaptiveSubset(
+            base=made.objective,
+            synthetic=made.synthetic,
+            metric=self._metric(made.schedule.network, held) if self.compare else None,
+            period=period, first=first, window=window,
+            freeze=self.freeze, class_wise=self.class_wise,
+        )  # fmt: skip
+        return replace(made, objective=objective)
+
+    def _fits(self, made: "Matching") -> None:
+        if made.synthetic.ipc < 2:
+            raise InputError("one stored image or code a class has no smaller sizes to learn; give a larger --ipc")
+        if self.compare and self.metric == "features" and not made.synthetic.bases.requires_grad:
+            raise InputError("features say nothing of labels, which alone are learned here; take --metric gradients")
 
     def moments(self, outer: int, inner: int) -> tuple[int, int, int]:
         """Of a run of `outer` loops of `inner` steps: steps between two choices, the step of the first figures, and
@@ -90,12 +114,12 @@ class MDC:
             raise InputError(
                 f"a subset is chosen every {period} steps, and the run has {outer * inner}: it would be the first "
                 "image for good; give more restarts of the network (--outer-steps; --steps of dm and kfs), "
-                f"{'' if period == inner else 'a smaller --multisize.period or --multisize.fraction, '}"
-                "or --multisize.no-compare"
+                f"{'' if period == inner else 'a smaller --period or --fraction, '}"
+                "or --no-compare"
             )
         return period, first, window
 
-    def _metric(self, network: "Network", held: "TestSet | None", seed: int) -> "Metric":
+    def _metric(self, network: "Network", held: "TestSet | None") -> "Metric":
         from condensery.distances import squared_euclidean
         from condensery.objectives import GradientMatching, convolutions
         from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
@@ -108,43 +132,4 @@ class MDC:
                 return GradientDistance(GradientMatching(squared_euclidean, convolutions))
             case "accuracy":
                 assert held
-                return SubsetAccuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, seed)
-
-
-def held_out(multisize: MDC | None, real: "RealSet", seed: int) -> "tuple[RealSet, TestSet | None]":
-    """The rows to learn from, and those that subsets are measured on, where a part is held out for that."""
-    held = multisize and multisize.compare and multisize.metric == "accuracy"
-    return real.split(0.1, seed) if held else (real, None)
-
-
-def adapted(
-    multisize: MDC | None,
-    base: "Objective",
-    synthetic: "SyntheticSet",
-    schedule: "Schedule",
-    held: "TestSet | None",
-    seed: int,
-) -> "Objective":
-    """`base` with the adaptive subset loss; as it is where the set is for one size.
-
-    Raises:
-        InputError: a run too short for a choice to be made.
-    """
-    if multisize is None:
-        return base
-    from condensery.objectives.subset import AdaptiveSubset
-
-    synthetic.decoder_freezes = multisize.decoders == "frozen"
-    period, first, window = multisize.moments(schedule.outer, schedule.inner)
-    metric = multisize._metric(schedule.network, held, seed) if multisize.compare else None
-    return AdaptiveSubset(base, synthetic, metric, period, first, window, multisize.freeze, multisize.class_wise)
-
-
-def enough(multisize: MDC | None, images: int, what: str = "stored image") -> None:
-    """Refuse a set of one image a class, which has no subset.
-
-    Raises:
-        InputError: it is.
-    """
-    if multisize and images < 2:
-        raise InputError(f"one {what} a class has no smaller sizes to learn; give --ipc of at least 2")
+                return SubsetAccuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, self.seed)

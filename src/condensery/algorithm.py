@@ -1,0 +1,243 @@
+"""The algorithm: what a recipe makes of real rows, and the loop that every matching method shares."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor
+
+from condensery.augment import Augmentation
+from condensery.checkpoint import Keeper
+from condensery.compiling import Mode, during, worthwhile
+from condensery.console import progress
+from condensery.data import RealSet
+from condensery.errors import RunError
+from condensery.networks import Point, operations
+from condensery.objectives import Objective
+from condensery.randomness import rng
+from condensery.samplers import Sampler
+from condensery.schedules import Schedule, walk
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Matching", "Observe", "Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an observer is told after every step."""
+
+    done: int
+    total: int
+    loss: float
+    """The sum over classes."""
+    synthetic: SyntheticSet | None
+    """The set as it is now; None while a network is trained that only chooses."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """What the objective reports of the step, as JSON: usually nothing."""
+
+
+Observe = Callable[[Step], Any]
+Aside = Callable[[str, str], Keeper]
+"""(The file's name, which phase it is) to a keeper for that phase of the run."""
+
+
+class Algorithm(Interface):
+    """What a recipe returns: everything that its steps need, and the steps themselves."""
+
+    @property
+    def synthetic(self) -> SyntheticSet:
+        """The set as it starts; `run` changes it in place or returns another."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Updates of the synthetic set in a whole run; 0 where it is chosen, not learned."""
+        ...
+
+    def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
+        """Do all steps that are left and return the set.
+
+        Arguments:
+            keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
+            observe: called after every step; by default progress is shown (`console.progress`).
+
+        Raises:
+            InputError: the checkpoint is unreadable or another run's; what the parts refuse of the real rows.
+            RunError: the loss, or what was learned, is not finite.
+            Interrupted: the keeper was asked to stop; the state is kept.
+        """
+        ...
+
+
+class Beginning(Interface):
+    """What takes long before the first step and prepares the synthetic set in place, such as KFS's autoencoder."""
+
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
+        """Prepare `synthetic`; `aside` gives a keeper, with which it resumes."""
+        ...
+
+
+@dataclass(frozen=True)
+class FromRows:
+    """A beginning: the stored bases are made of rows.
+
+    Arguments:
+        rows: called for the normalised rows (C, decoder.initial_rows(ipc), channels, height, width).
+    """
+
+    rows: Callable[[], Tensor]
+
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
+        synthetic.start_from(self.rows())
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Learn `synthetic` so that it does at the schedule's points what `real` does.
+
+    Arguments:
+        real: the real training set.
+        synthetic: the set to learn; changed in place.
+        schedule: which points see the data; its outer x inner points are the steps.
+        sampler: which real rows a step sees.
+        objective: what is matched.
+        optimizer: over `synthetic.parameters()`.
+        seed: of the real rows and augmentations drawn.
+        augment: one draw per class and step, for its real and its synthetic rows (siamese).
+        project: puts the set back where it must be, in place; `SyntheticSet.clamp`, say.
+        project_every: steps from one projection to the next.
+        rate: progress in [0, 1) to a factor on the optimizer's learning rates.
+        beginnings: done in order before the first step.
+        classes_per_pass: classes whose graph is alive at once; None: 1 on a CPU, all on a GPU. Any value gives the
+            same step up to rounding.
+
+    References:
+        DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
+        S is updated once a step.
+    """
+
+    real: RealSet
+    synthetic: SyntheticSet
+    schedule: Schedule
+    sampler: Sampler
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    seed: int
+    augment: Augmentation | None = None
+    project: Callable[[SyntheticSet], None] | None = None
+    project_every: int = 1
+    rate: Callable[[float], float] = lambda progress: 1.0
+    beginnings: Sequence[Beginning] = ()
+    classes_per_pass: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """The schedule's points."""
+        return self.schedule.outer * self.schedule.inner
+
+    def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
+        """Do all steps that are left; see `Algorithm.run`."""
+        for beginning in self.beginnings:
+            beginning(self.synthetic, keeper.beside if keeper else None)
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
+        done, computing, resumed = (state.step, state.computing, state.point) if state else (0, self._mode(), None)
+
+        def aside(name: str, which: str) -> Keeper:
+            assert keeper
+            keeper.write(done, self.synthetic, self.optimizer, more=self._more)
+            return keeper.beside(name, which)
+
+        asides = aside if keeper else None
+        shown = progress("condensing") if observe is None else nullcontext(observe)
+        with during(computing), shown as told:
+            for point in walk(self.schedule, self.synthetic, self.real, resumed, done // self.schedule.inner, asides):
+                if keeper:
+                    keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
+                for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = lr * self.rate(done / self.steps)
+                loss = self._step(point, done)
+                done += 1
+                told(Step(done, self.steps, loss, self.synthetic, self.objective.after()))
+            if keeper:
+                keeper.write(done, self.synthetic, self.optimizer, more=self._more)
+        if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would tell
+            raise RunError(f"step {done} of {self.steps}: what was learned is not finite; a lower --lr may help")
+        return self.synthetic
+
+    def _step(self, point: Point, done: int) -> float:
+        """One step at a point: the sum over classes of the distances, and the update of S along its gradient."""
+        draw, omegas = (partial(rng, self.seed, what, point.outer, point.inner) for what in ("real", "augment"))
+        learned = [p for p in self.synthetic.parameters() if p.requires_grad]
+        loss = torch.zeros((), dtype=self.real.dtype, device=self.real.device)
+
+        def change(classes: Sequence[int]) -> Callable[[Tensor], Tensor]:
+            assert self.augment
+            return partial(self.augment, omega=self.augment.siamese(classes, self.real.shape, omegas))
+
+        self.optimizer.zero_grad()
+        for classes in self._groups():
+            target = self.sampler.target(
+                self.objective, point, self.real, classes, draw, change if self.augment else None
+            )
+            rows = self.synthetic(classes).map(change(classes)) if self.augment else self.synthetic(classes)
+            distance = self.objective.loss(point, rows, target).sum()
+            distance.backward(inputs=learned)
+            loss += distance.detach()
+        if not torch.isfinite(loss):
+            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower --lr may help")
+        self._update(done)
+        return loss.item()
+
+    def _update(self, done: int) -> None:
+        with self.synthetic.held():
+            try:
+                self.optimizer.step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise RunError(f"step {done + 1} of {self.steps}: {error}; a lower --lr may help") from error
+            if self.project and (done + 1) % self.project_every == 0:
+                self.project(self.synthetic)
+
+    def _groups(self) -> Iterator[range]:
+        """Classes whose graph is alive at once."""
+        most = self.classes_per_pass or (1 if self.real.device.type == "cpu" else self.real.classes)
+        for start in range(0, self.real.classes, most):
+            yield range(start, min(start + most, self.real.classes))
+
+    @property
+    def _more(self) -> dict[str, Tensor]:
+        """What steps change beside the set and its optimizer."""
+        changing = {"objective": self.objective.state, "sampler": self.sampler.state}
+        return {f"{part}.{name}": tensor for part, state in changing.items() for name, tensor in state.items()}
+
+    def _mode(self) -> Mode:
+        """How best to compute the steps, from the work ahead."""
+        of_real, of_synthetic = self.objective.operations
+        with torch.no_grad():
+            rows = self.real.classes * self.synthetic(range(1)).y.numel()
+        a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
+        return worthwhile(self.steps * operations(self.schedule.network, self.real.shape) * a_step, self.real.device)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Choose real rows instead of learning new ones.
+
+    Arguments:
+        synthetic: a set of the size that will be chosen.
+        choose: called with the keeper and the observer, of networks that are trained to choose by; returns the set.
+    """
+
+    synthetic: SyntheticSet
+    choose: Callable[[Keeper | None, Observe | None], SyntheticSet]
+    steps: int = 0
+
+    def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
+        """Choose; see `Algorithm.run`."""
+        return self.choose(keeper, observe)
