@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 CASES: dict[str, tuple[list[str], float]] = {  # the command's words, and for how many seconds its steps are watched
-    "dc, 1x8x8": (["dc:quick", "--data", "digits", "--ipc", "1"], 10.0),
-    "dc, 1x28x28": (["dc:quick", "--data", "{folder}/1x28x28.npz", "--ipc", "1"], 15.0),
-    "dc, 3x32x32": (["dc:quick", "--data", "{folder}/3x32x32.npz", "--ipc", "1"], 15.0),
+    "dc, 1x8x8": (["dc:quick", "--data", "digits", "--ipc", "1"], 8.0),
+    "dc, 1x28x28": (["dc:quick", "--data", "{folder}/1x28x28.npz", "--ipc", "1"], 12.0),
+    "dc, 3x32x32": (["dc:quick", "--data", "{folder}/3x32x32.npz", "--ipc", "1"], 12.0),
 }
 SIDES = {
     "as OpenMP comes": {"GOMP_SPINCOUNT": "300000"},

@@ -12,9 +12,10 @@ Names load on first use, so that importing the package does not import torch.
 from importlib import import_module
 from typing import Any
 
-from condensery.console import speak
-
 __version__ = "0.1.0"
+
+from condensery import recipes
+from condensery.console import speak
 
 _HOME = {
     "condensery.artifact": ("Condensed", "load", "save"),
@@ -29,9 +30,7 @@ _HOME = {
     "condensery.net": ("Net",),
     "condensery.planning": ("Plan", "plan"),
     "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"),
-    "condensery.recipes": (
-        "DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random",
-    ),
+    "condensery.recipes": tuple(recipes.__all__),
     "condensery.running": ("condense", "run"),
     "condensery.synthetic": ("SyntheticSet",),
 }  # fmt: skip
