@@ -18,6 +18,7 @@ import os
 import pickle
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -63,6 +64,7 @@ from condensery.training import SGD
 LONGEST, SECONDS, GROWTH = 1100, 2.0, 512 * 2**20  # of a message; of a case, which may not grow the process by more
 STUCK = 20  # seconds on the clock, after which a case is given up
 LIMIT_GB = "0.02"  # what one file may ask for here; a case decodes its set seven times
+ROOM = 8 * 2**30  # bytes of addresses: a case that takes all memory is stopped there, and not by the system
 
 SIZES = (0, 1, 2, 7, 8, 255, 256, 2**15, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
 NAMES = (
@@ -626,15 +628,19 @@ def prepared() -> Iterator[None]:
     """A working folder in memory and the library's messages on standard error; all put back afterwards."""
     watching()
     disk, spoken = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None, {"handlers": [Spoken()], "propagate": False}
-    handler = signal.signal(signal.SIGALRM, stop)
+    handler, (soft, hard) = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
     with (
         tempfile.TemporaryDirectory(dir=disk) as work,
         contextlib.chdir(work),
         mock.patch.multiple(logging.getLogger("condensery"), **spoken),
         mock.patch.dict(os.environ, CONDENSERY_LIMIT_GB=LIMIT_GB, CONDENSERY_CACHE=f"{work}/case/cache"),
     ):
-        yield
-    signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_AS, (ROOM, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+            signal.signal(signal.SIGALRM, handler)
 
 
 def printable(line: str) -> bool:
@@ -667,8 +673,8 @@ def tried(use: Callable[[], None], faults: list[str], show: bool) -> bool:
             traceback.print_exc()
     if show:
         print(ascii(refusal or "accepted"))
-    if len(refusal) > LONGEST or not printable(refusal):
-        faults.append(f"refused in other than one line: {refusal[:300]!a}")
+    if len(refusal) > LONGEST or not printable(refusal) or "allocate memory" in refusal:
+        faults.append(f"refused in other than one line, or for want of memory: {refusal[:300]!a}")
     lines = [*(f"condensery: {line}" for line in out.getvalue().split("\n")), *err.getvalue().split("\n")[:-1]]
     odd = [line for line in lines if not printable(line) or not line.startswith("condensery: ")]
     faults += [f"printed {line[:300]!a}" for line in odd]

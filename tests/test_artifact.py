@@ -128,6 +128,7 @@ def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
 def test_bytes_may_be_words():
     ours = condensed(RECIPES["random"], blobs())  # 1 image a class of 64 float64
     assert ours.subset(bytes="1.6 KB").ipc == ours.subset(bytes=1600).ipc == ours.subset(bytes="1600").ipc
+    assert ours.subset(bytes="2KiB").ipc == ours.subset(bytes=2048).ipc
     for wrong in ("2 GB", "", "-1", "many", float("nan"), True):
         with pytest.raises(InputError, match="bytes"):
             ours.subset(bytes=wrong)

@@ -198,6 +198,7 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
     [
         (["run", "random+mdc"], "random matches nothing"),
         (["run", "mdc+mdc"], "mdc is there already"),
+        (["run", "dc+"], "a name is missing beside the +"),
         (["run", "kfs:quick+dream", "--real-rows", "None"], "matches all; give --real-rows"),
         (["run", "dream", "--candidates", "10"], "10 are fewer than the 128 --real-rows"),
         (["run", "dc+mcd"], "did you mean mdc"),

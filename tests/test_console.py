@@ -88,12 +88,12 @@ def test_a_library_speaks_unless_the_program_has_logging_of_its_own(monkeypatch,
 def test_counting_is_silent_where_it_is_short(monkeypatch):
     heard: list[str] = []
     monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
-    times = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    times = iter([0.0, 1.0, 11.0, 12.0])
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     with counted("networks measured") as observe:
         for done in (1, 2, 3):
             observe(done, 3)
-    assert heard == ["2 of 3 networks measured"]
+    assert heard == ["2 of 3 networks measured, 6 s left"]
 
 
 def shell(line, **environment):

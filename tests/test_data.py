@@ -591,11 +591,12 @@ def test_no_picture_starts_a_program(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-def test_a_pipe_is_no_picture(tmp_path):
+def test_a_pipe_is_no_picture(tmp_path, heard):
     draw_folder(tmp_path)
     before = image_folder(tmp_path)
     os.mkfifo(tmp_path / "cat" / "9.png")
     assert same(before, image_folder(tmp_path))
+    assert "cat: 1 of its pictures are no plain files" in heard()[1]
 
 
 @pytest.mark.parametrize("name", ["cat\x1b[2J", "cat\n", "cat\u202e", os.fsdecode(b"cat\xff")])
@@ -641,8 +642,9 @@ def test_pictures_of_too_many_pixels_are_refused_unseen(tmp_path, monkeypatch):
         image_folder(tmp_path, size=8)
     assert memory.peak() - before < 50 * 2**20
     draw_picture(tmp_path / "cat" / "0.png")
-    with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
-        image_folder(tmp_path, size=20_000)
+    for size in (20_000, 99_999_999):
+        with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
+            image_folder(tmp_path, size=size)
 
 
 @pytest.mark.parametrize("shape", [(2**22, 2**21, 2**21), (2**31, 2, 2**31), (60000, 2**12, 2**12)])
@@ -670,7 +672,7 @@ def test_parts_are_known_by_their_usual_names(train, test, tmp_path, heard):
     data = image_folder(tmp_path)
     assert data.class_names == ("cat", "dog")
     assert (len(data.train), len(data.test)) == (10, 4)
-    assert heard() == []
+    assert heard() == [f"{tmp_path}: {train}/ is the training part, {test}/ the test part"]
 
 
 def test_what_is_left_alone_beside_the_parts_is_said(tmp_path, heard):

@@ -3,12 +3,13 @@
 import sys
 
 import pytest
-from fuzz import STUCK, fuzz
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a case takes is counted by Linux")
 @pytest.mark.parametrize(("kind", "cases"), [("artifacts", 2000), ("data", 1000), ("checkpoints", 100)])
 def test_hostile_bytes_are_used_or_refused(kind, cases):
+    from fuzz import STUCK, fuzz  # it needs Linux, too
+
     tally = fuzz(kind, range(cases), longest=STUCK)  # how busy the machine is says nothing of the library
     assert not tally.violations, "\n".join([str(tally), *tally.violations])
     assert 0 < tally.refused < cases, tally  # neither is all refused before it is looked at, nor all taken

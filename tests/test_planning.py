@@ -42,7 +42,10 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
         ([], "plan what?"),
         (["dcc", "--data", "digits"], "did you mean dc"),
         (["dc"], "--data"),
-        (["mdc:quick", "--data", "digits", "--outer-steps", "1"], "chosen every 50 steps, and the run has 50"),
+        (
+            ["mdc:quick", "--data", "digits", "--outer-steps", "1"],
+            "first subset after 100 steps",
+        ),
     ],
 )
 def test_a_plan_of_nothing(words, said, capsys):

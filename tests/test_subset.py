@@ -235,7 +235,7 @@ def test_one_code_has_no_smaller_sizes():
 
 
 def test_a_run_too_short_for_a_choice_is_refused():
-    with pytest.raises(InputError, match="a subset is chosen every 200 steps, and the run has 10"):
+    with pytest.raises(InputError, match="choose its first subset after 200 steps, and the run has 10"):
         MDC(DC(ipc=2, outer_steps=5, net=TINY)).algorithm(blobs())
     MDC(DC(ipc=2, outer_steps=1, real_rows=4, net=TINY), compare=False).algorithm(blobs()).run()
 

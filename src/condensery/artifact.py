@@ -155,9 +155,12 @@ class Condensed:
         if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.ipc
-            ipc = min((_size(bytes) - shared) // each, self.ipc)
+            room = _size(bytes)
+            ipc = min((room - shared) // each, self.ipc)
             if ipc < 1:
-                raise InputError(f"{bytes} bytes hold no stored image a class; the smallest subset has {shared + each}")
+                raise InputError(
+                    f"{room} bytes hold no stored image per class; the smallest subset has {shared + each}"
+                )
         if not isinstance(ipc, int) or isinstance(ipc, bool) or not 1 <= ipc <= self.ipc:
             raise InputError(f"a subset of {ipc!r} stored images a class was asked for; this set has 1 to {self.ipc}")
         whole = self.synthetic
@@ -371,9 +374,9 @@ def _size(bytes: int | str) -> int:
     Raises:
         InputError: neither.
     """
-    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
     if words:
-        return int(float(words[1]) * {"": 1, "k": 1000, "m": 1_000_000}[words[2].lower()])
+        return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
     if isinstance(bytes, str | bool) or not bytes >= 0:
-        raise InputError(f"bytes is {bytes!r}; give a number, or words such as '40 KB' or '1.5 MB'")
+        raise InputError(f"bytes is {bytes!r}; give a number of at least 0, or words such as '40 KB' or '1.5 MB'")
     return int(bytes)

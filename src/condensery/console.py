@@ -150,13 +150,14 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
             task = bar.add_task(label, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    last = time.monotonic()
+    start = last = time.monotonic()
 
     def tell(done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last > 10:
-            last = time.monotonic()
-            log.info(f"{done} of {total} {label}")
+        if (now := time.monotonic()) - last > 10:
+            last = now
+            left = (now - start) / done * (total - done)
+            log.info(f"{done} of {total} {label}" + (f", {duration(left)} left" if done < total else ""))
 
     yield tell
 

@@ -97,6 +97,8 @@ def run(
         RunError: the run failed.
         Interrupted: `stop` said so.
     """
+    if not str(out).strip():
+        raise InputError("--out is empty; name a folder")
     out = Path(out)
     identity = provenance(recipe, data.train)
     keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
@@ -141,7 +143,10 @@ def _run(
 def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
     if not os.path.exists(out / artifact.NAME):
         return None
-    there = artifact.load(out)
+    try:
+        there = artifact.load(out)
+    except InputError as error:
+        raise InputError(f"{error}, or choose another --out") from error
     if (before := {"recipe": there.recipe, "data": there.data}) != identity:
         raise InputError(f"{out} holds another finished run ({difference(before, identity)}); choose another --out")
     return there
@@ -149,6 +154,8 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
 
 def _prepare(out: Path) -> None:
     """Make the folder, or see that it is empty or a run's own, and that it can be written."""
+    if os.path.isfile(out):
+        raise InputError(f"--out {out} cannot be written: it is a file; choose another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in out.iterdir() if path.name != ".lock" and path not in _left(out)]

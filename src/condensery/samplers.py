@@ -14,7 +14,7 @@ from torch import Tensor
 from condensery import __version__, storage
 from condensery.checkpoint import environment
 from condensery.clustering import representatives
-from condensery.compiling import mode
+from condensery.compiling import during, mode
 from condensery.data import Batch, RealSet
 from condensery.errors import InputError
 from condensery.networks import Point, initial, rows_at_once
@@ -222,7 +222,7 @@ class Whole(Sampler):
         if point is not self._point:
             key = _identity(objective, point, real)
             if key != self._key:
-                self._key, self._known = key, self._read(key, real)
+                self._key, self._known = key, self._read(key, objective, point, real)
             self._point = point
         for c in classes:
             if c not in self._known:
@@ -235,7 +235,7 @@ class Whole(Sampler):
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return self.folder and self.folder / f"{name}.safetensors"
 
-    def _read(self, key: str, real: RealSet) -> dict[int, Sequence[Tensor]]:
+    def _read(self, key: str, objective: Objective, point: Point, real: RealSet) -> dict[int, Sequence[Tensor]]:
         path = self._path(key)
         if path is None or not path.is_file():
             return {}
@@ -244,7 +244,10 @@ class Whole(Sampler):
             if head != {"targets": key}:
                 return {}
             parts = [tensors[name].to(real.device) for name in sorted(tensors, key=int)]
-            if not parts or any(len(part) != real.classes for part in parts):
+            with during("plain"):
+                like = objective.target(point, Batch(real.read(slice(1))[None], real.labels[None, :1]))
+            shapes = [(real.classes, *part.shape[1:], part.dtype) for part in like]
+            if [(*part.shape, part.dtype) for part in parts] != shapes:
                 raise InputError(f"{path}: not the means of {real.classes} classes")
         except (InputError, ValueError) as error:
             log.warning(f"{error}: made again")

@@ -35,7 +35,7 @@ commands:
 recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
            RECIPE+NAME adds a method to it: {", ".join(ADDED)}; dc:quick+mdc, say
 data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
-           a folder of pictures (CLASS/* or train|test/CLASS/*); an .npz file
+           a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file
 protocols: {", ".join(PROTOCOLS)}
 
 condensery --version; condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
@@ -91,8 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 def program() -> None:
     """The command line's process."""
     status = main()
-    if status == 130:  # a further Ctrl-C finds the interpreter on its way out
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a further Ctrl-C finds the interpreter on its way out
     sys.exit(status)
 
 

@@ -180,8 +180,8 @@ def _preset(name: str, data: str, **fields: Any) -> _Row:
 
 
 def _protocol(measuring: Measuring) -> "Named":
-    if measuring.repeats < 1:
-        raise InputError(f"--repeats must be at least 1, got {measuring.repeats}")
+    if not 1 <= measuring.repeats <= 10_000:
+        raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
     named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
     if measuring.json is not None:
         writable(Path(measuring.json), f"--json {measuring.json}")

@@ -37,10 +37,13 @@ def recipe(name: str) -> Recipe:
         InputError: no such recipe, or one that cannot be wrapped so.
     """
     base, *added = name.split("+")
+    if "" in (base, *added):
+        raise InputError(f"{name!r}: a name is missing beside the +; dc:quick+mdc, for example")
     found = named(RECIPES, base.removesuffix(":paper"), "recipe")
     quick = base.endswith((":quick", ":digits"))
     for part in added:
         kind = named(ADDED, part, "addition")
+        found = kind.fitting(found)
         found = kind.quick(found) if quick else kind(found)
     return found
 

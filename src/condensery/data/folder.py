@@ -18,6 +18,8 @@ __all__ = ["image_folder"]
 
 log = logging.getLogger("condensery")
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a bad picture, one line of ours says
+
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow knows others, some of which start programs
 _PIXELS = 2**26  # of a picture, which takes some 6 bytes a pixel while it is read
@@ -55,6 +57,8 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     test_files, test_labels = _list(test_part, names) if test_part is not None else ([], [])
     if test_part is not None and not test_files:
         raise InputError(f"{test_part}: no class folders in it; add test pictures or remove it")
+    if size is not None:
+        bounded(3 * len(files + test_files) * size**2, f"{path}: {len(files + test_files)} pictures of --size {size}")
     pictures = _pictures(files + test_files, size, path)
     n = len(files)
     test = (pictures[n:], np.array(test_labels)) if test_part is not None else (None, None)
@@ -81,6 +85,8 @@ def _parts(path: Path) -> tuple[Path, Path | None]:
     if left := [p.name for p in folders if p not in used]:
         about = f"{tests[0].name}/ is the test part" if tests else "there is no test part"
         log.warning(f"{path}: {about}; {', '.join(f'{name}/' for name in left)} left alone")
+    elif tests and (train[0].name != "train" or tests[0].name not in ("test", "val")):
+        log.info(f"{path}: {train[0].name}/ is the training part, {tests[0].name}/ the test part")
     return train[0], tests[0] if tests else None
 
 
@@ -93,7 +99,10 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
                 f"{folder}: this class has no folder in the training part; its label is beyond the classes"
             )
         named = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
-        found = sorted(p for p in named if p.is_file())  # a pipe, say, would never end
+        pictures = sorted(named)
+        found = [p for p in pictures if p.is_file()]  # reading a pipe, say, would never end
+        if left := len(pictures) - len(found):
+            log.warning(f"{folder}: {left} of its pictures are no plain files and are left out")
         if not found:
             raise InputError(f"{folder}: no picture in this class; add some or remove the folder")
         files += found
@@ -106,13 +115,10 @@ def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
     start = said = time.monotonic()
     pictures: list[np.ndarray] = []
     for file in files:
-        picture = _open(file, size)
-        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
-            (a, first), (b, second) = ((p.shape[:2], f) for p, f in ((pictures[0], files[0]), (picture, file)))
-            raise InputError(
-                f"{path}: pictures differ in size ({first} is {a[1]}x{a[0]}, {second} {b[1]}x{b[0]}); "
-                "give one size, for example --size 32"
-            )
+        like = (files[0], pictures[0].shape[:2]) if pictures and size is None else None
+        picture = _open(file, size, like)
+        if like and picture.shape[:2] != like[1]:  # turned as its orientation tag says
+            raise _differing(like, (file, picture.shape[:2]))
         if not pictures:  # all will be as large, in colour 3 bytes a pixel
             bounded(3 * len(files) * picture.shape[0] * picture.shape[1], f"{path}: its {len(files)} pictures")
         pictures.append(picture)
@@ -125,8 +131,24 @@ def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
     return np.stack(pictures)
 
 
-def _open(file: Path, size: int | None) -> np.ndarray:
-    """(height, width) uint8 for a grey picture, (height, width, 3) otherwise."""
+Sized = tuple[Path, tuple[int, ...]]
+"""A picture and its (height, width)."""
+
+
+def _differing(a: Sized, b: Sized) -> InputError:
+    (first, (height, width)), (second, (other_height, other_width)) = a, b
+    return InputError(
+        f"pictures differ in size ({first} is {width}x{height}, {second} {other_width}x{other_height}); "
+        "give one size, for example --size 32"
+    )
+
+
+def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
+    """(height, width) uint8 for a grey picture, (height, width, 3) otherwise.
+
+    Arguments:
+        like: an earlier picture, of whose size it must be; seen before any pixel is unpacked.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about what it repairs or finds large
@@ -136,11 +158,14 @@ def _open(file: Path, size: int | None) -> np.ndarray:
                         f"{file}: {opened.width} x {opened.height} pixels, more than {_PIXELS / 1e6:.0f} million; "
                         "make it smaller or remove it"
                     )
+                if like and sorted(opened.size) != sorted(like[1]):
+                    raise _differing(like, (file, (opened.height, opened.width)))
                 if opened.mode in _DEEP:
                     raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
                 grey = opened.mode in ("1", "L", "LA")
                 palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
-                picture = palette.convert("L" if grey else "RGB")
+                mode = "L" if grey else "RGB"
+                picture = palette if palette.mode == mode else palette.convert(mode)
                 ImageOps.exif_transpose(picture, in_place=True)
                 if size is not None:
                     picture = _middle(picture, size)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,9 @@ def npz(path: str | Path) -> Data:
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(f"{name}.npy") as file:  # no more is unpacked than the archive says, which was bounded
+    # no more is unpacked than the archive says, which was bounded; NumPy warns of headers that Python 2 wrote
+    with archive.open(f"{name}.npy") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 

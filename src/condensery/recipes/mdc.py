@@ -68,6 +68,11 @@ class MDC(Wrapper[R]):
         return cls(base, fraction=0.1, window=5)
 
     @classmethod
+    def fitting(cls, base: Recipe) -> Recipe:
+        """A set of one image per class has no smaller sizes."""
+        return base if base.ipc > 1 else base.having(ipc=10)
+
+    @classmethod
     def named(cls) -> "dict[str, Recipe]":
         """Over IDC, as in the paper."""
         from condensery.recipes.idc import IDC
@@ -110,12 +115,13 @@ class MDC(Wrapper[R]):
         period = inner * (self.period or (100 if share is None else max(1, round(share * outer))))
         window = min(self.window or max(inner, 10), period)
         first = inner * ceil(window / inner)
-        if self.compare and (period if period > first else 2 * period) >= outer * inner:
+        choice = period if period > first else 2 * period  # of a second figure, which the first is compared with
+        if self.compare and choice >= outer * inner:
             raise InputError(
-                f"a subset is chosen every {period} steps, and the run has {outer * inner}: it would be the first "
-                "image for good; give more restarts of the network (--outer-steps; --steps of dm and kfs), "
+                f"mdc would choose its first subset after {choice} steps, and the run has {outer * inner}; give more "
+                "restarts of the network (--outer-steps, or --steps of dm and kfs), "
                 f"{'' if period == inner else 'a smaller --period or --fraction, '}"
-                "or --no-compare"
+                "or --no-compare, which chooses none"
             )
         return period, first, window
 

@@ -98,6 +98,11 @@ class Wrapper(Recipe, Generic[R]):
                 raise InputError(f"{self.name} is there already; once is enough")
             inside = inside.base
 
+    @classmethod
+    def fitting(cls, base: Recipe) -> Recipe:
+        """The base as the command line wraps it where the user sets nothing else."""
+        return base
+
     def having(self, **fields: Any) -> Self:
         """The wrapper around its base with other values of some fields."""
         return dataclasses.replace(self, base=self.base.having(**fields))
