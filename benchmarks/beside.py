@@ -1,7 +1,7 @@
 """What a step costs beside other processes: alone, two runs at once, and a run beside a loop that never waits.
 
 Each case is the command itself, stopped after some time; a step's seconds are those of its records. "as OpenMP comes"
-are threads that wait busily whatever happens (GOMP_SPINCOUNT at its default), "passive" threads that always sleep.
+are threads that wait busily whatever happens (GOMP_SPINCOUNT at its default).
 """
 
 import json
@@ -24,10 +24,9 @@ CASES: dict[str, tuple[list[str], float]] = {  # the command's words, and for ho
 SIDES = {
     "as OpenMP comes": {"GOMP_SPINCOUNT": "300000"},
     "ours": {},
-    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 ALONE, TWO, BUSY = "alone", "two at once", "beside a busy process"
-ROUNDS = 3
+ROUNDS = 2
 
 
 def beside() -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def _case(case: str, folder: Path) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(ROUNDS):
         for side, env in SIDES.items():
-            for how in (ALONE,) if side == "passive" else (ALONE, TWO, BUSY):
+            for how in (ALONE, TWO, BUSY):
                 busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if how == BUSY else None
                 try:
                     each = _seconds([words] * (2 if how == TWO else 1), env, window, folder)

@@ -134,6 +134,7 @@ def retensored(tensors: dict, r: random.Random) -> dict:
     t = made.pop(name)
     flat, rows = t.flatten().clone(), t if t.ndim else t[None]
     odd = r.choice((nan, inf, -inf, 3e38, 1e-45, -0.0, 2.0**63, -1.0)) if t.is_floating_point() else 1
+    odd = r.choice((-1, 1000, 2**62)) if t.dtype == torch.int64 else odd
     flat[r.randrange(len(flat) + 1) :: r.choice((1, 10**9))] = odd
     shapes = t[None], flat, flat[:0], flat.sum(), flat[None, :0], rows[:1], rows.transpose(0, -1), torch.cat([rows] * 2)
     scaled = t * r.choice((0, 1e-40, 1e20, 1e38, -1))
@@ -528,8 +529,10 @@ def checkpoint(r: random.Random, folder: Path) -> Callable[[], None]:
     changed = hit in tensors and r.random() < 0.4  # under a fitting checksum, so that other bytes may come out
     if changed:
         files[hit] = resealed(files[hit], folder / "part", r)
-    elif hit in tensors and r.random() < 0.1:
-        files[hit] = files[r.choice(tensors)]
+    elif hit in tensors and r.random() < 0.6:
+        bit, flipped = r.randrange(8 * len(files[hit])), bytearray(files[hit])
+        flipped[bit // 8] ^= 1 << bit % 8
+        files[hit] = r.choice((files[r.choice(tensors)], *[bytes(flipped)] * 5))
     else:
         files[hit] = damaged(files[hit], r) if hit in tensors or r.random() < 0.5 else rewritten(files[hit], hit, r)
     for name, content in files.items():
