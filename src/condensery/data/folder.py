@@ -22,7 +22,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a 
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow knows others, some of which start programs
-_PIXELS = 2**26  # of a picture, which takes some 6 bytes a pixel while it is read
+_PIXELS = 2**26  # of a picture, which takes up to 13 bytes a pixel while it is read
 _DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # more than 8 bits a channel: Pillow would cut them off
 _TRAIN, _TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")  # in small letters
 _SECONDS = 5.0  # from one word on progress to the next
