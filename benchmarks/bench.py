@@ -27,12 +27,12 @@ import torch
 from beside import beside
 from torch.nn import functional as F
 
-from condensery import storage
-from condensery.algorithm import Step
-from condensery.checkpoint import environment
+from condensery.algorithms.algorithm import Step
 from condensery.data import RealSet
-from condensery.net import Net
+from condensery.networks.net import Net
 from condensery.recipes import IDC, MDC
+from condensery.runs import storage
+from condensery.runs.checkpoint import environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "bench"

@@ -9,12 +9,13 @@ from baseline import CLASSES, Step
 from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Batch, RealSet
 from condensery.decoders import Factorized, Uniform
-from condensery.distances import squared_euclidean
-from condensery.networks import ConvNet, initial
+from condensery.evaluation.training import SGD, TensorRows, fit
+from condensery.networks.convnet import ConvNet
+from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching, Objective, convolutions
+from condensery.objectives.distances import squared_euclidean
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet, noise, random_real
-from condensery.training import SGD, TensorRows, fit
 
 
 def cases(

@@ -12,10 +12,10 @@ import tyro
 
 from condensery.cli.names import RECIPES
 from condensery.cli.options import PlanOptions
-from condensery.memory import peak
-from condensery.planning import plan
-from condensery.running import run
-from condensery.sources import Source, read
+from condensery.cli.sources import Source, read
+from condensery.kernels.memory import peak
+from condensery.runs.planning import plan
+from condensery.runs.run import run
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import torch
 def main() -> None:
     options = json.loads(sys.argv[1])
     if options.get("tuned"):
-        from condensery.memory import tune_allocator
+        from condensery.kernels.memory import tune_allocator
 
         tune_allocator()
     shape, ipc, classes = tuple(options["shape"]), options["ipc"], options.get("classes", 10)
@@ -31,8 +31,8 @@ def main() -> None:
 
         cases = ours.cases(shape, ipc, classes, getattr(torch, options.get("dtype", ""), None))
 
-    from condensery.compiling import during
-    from condensery.memory import forget_peak, peak, resident
+    from condensery.kernels.compiling import during
+    from condensery.kernels.memory import forget_peak, peak, resident
 
     with during(options.get("mode", "plain")):
         print("ready", flush=True)

@@ -18,16 +18,17 @@ from pathlib import Path
 
 from record import ROOT, Table, kept, parsed, program
 
-from condensery import coresets, storage
+from condensery.algorithms import coresets
 from condensery.data import Data, fashion_mnist, mnist
-from condensery.evaluation import Accuracy, evaluate, evaluate_whole
-from condensery.net import Net
-from condensery.networks import Point, build, initial
-from condensery.protocols import WHOLE
+from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
+from condensery.evaluation.protocols import WHOLE
+from condensery.evaluation.training import fit
+from condensery.networks.net import Net, build
+from condensery.networks.network import Point, initial
 from condensery.randomness import rng
 from condensery.recipes import DC, Herding, Random
+from condensery.runs import storage
 from condensery.synthetic import SyntheticSet
-from condensery.training import fit
 
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist}
 PAPER = {

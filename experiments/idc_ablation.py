@@ -17,20 +17,19 @@ from pathlib import Path
 import torch
 from record import Table, parsed, program
 
-from condensery.algorithm import Matching
+from condensery.algorithms.matching import Matching
+from condensery.algorithms.samplers import Uniform
+from condensery.algorithms.schedules import Schedule, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout
 from condensery.data import Data, digits, fashion_mnist
-from condensery.distances import layerwise_cosine, squared_euclidean
-from condensery.evaluation import evaluate
-from condensery.net import Net
-from condensery.networks import build
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import idc2022
+from condensery.evaluation.training import SGD
+from condensery.networks.net import Net, build
 from condensery.objectives import GradientMatching, convolutions
-from condensery.protocols import idc2022
+from condensery.objectives.distances import layerwise_cosine, squared_euclidean
 from condensery.recipes import IDC
-from condensery.samplers import Uniform
-from condensery.schedules import Schedule, TrainedOnReal, TrainedOnSynthetic
 from condensery.synthetic import SyntheticSet, random_real
-from condensery.training import SGD
 
 NET, REPEATS = Net(width=64), 3
 OUTER, INNER = 15, 20

@@ -17,8 +17,8 @@ from pathlib import Path
 from record import ROOT, Table, kept, parsed, program
 
 from condensery.data import digits, fashion_mnist, mnist
-from condensery.evaluation import evaluate
-from condensery.protocols import dc2021, dsa2021, idc2022, kfs2022
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import dc2021, dsa2021, idc2022, kfs2022
 from condensery.recipes import DM, DSA, IDC, KFS, Random
 
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist, "digits": lambda folder: digits()}

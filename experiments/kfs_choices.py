@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from record import Table, parsed, program
 
-from condensery import protocols
-from condensery.algorithm import Step
+from condensery.algorithms.algorithm import Step
 from condensery.augment import CutMix
-from condensery.compiling import during
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
-from condensery.evaluation import evaluate
-from condensery.net import Net
-from condensery.protocols import Protocol
+from condensery.evaluation import protocols
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import Protocol
+from condensery.kernels.compiling import during
+from condensery.networks.net import Net
 from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 

@@ -20,12 +20,13 @@ from kfs_choices import BASE, REPEATS, condensed, diversity
 from record import Table, parsed, program
 from torch import Tensor
 
-from condensery import protocols
-from condensery.compiling import during
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
-from condensery.evaluation import evaluate
-from condensery.networks import Point, build, initial
+from condensery.evaluation import protocols
+from condensery.evaluation.evaluate import evaluate
+from condensery.kernels.compiling import during
+from condensery.networks.net import build
+from condensery.networks.network import Point, initial
 from condensery.objectives.subsampling import bias, variance
 from condensery.randomness import rng
 from condensery.recipes import KFS

@@ -32,13 +32,14 @@ from typing import Any
 import torch
 from record import ROOT, Table, kept, parsed, program
 
-from condensery import plots, protocols, storage
-from condensery.artifact import Condensed
-from condensery.compiling import during
 from condensery.data import Data, RealSet, fashion_mnist
-from condensery.evaluation import Accuracy, evaluate
-from condensery.net import Net
+from condensery.evaluation import plots, protocols
+from condensery.evaluation.evaluate import Accuracy, evaluate
+from condensery.kernels.compiling import during
+from condensery.networks.net import Net
 from condensery.recipes import IDC, KFS, MDC
+from condensery.runs import storage
+from condensery.runs.artifact import Condensed
 from condensery.synthetic import SyntheticSet
 
 SIZES, REPEATS, NET = (1, 2, 5, 10), 3, Net(width=64)

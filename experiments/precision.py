@@ -16,8 +16,8 @@ import torch
 from record import ROOT, Table, kept, parsed, program
 
 from condensery.data import fashion_mnist
-from condensery.evaluation import evaluate
-from condensery.protocols import dc2021, idc2022
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import dc2021, idc2022
 from condensery.recipes import DC, IDC
 
 METHODS: dict[str, Any] = {"dc": (DC.quick(), dc2021), "idc": (IDC.quick(), idc2022)}

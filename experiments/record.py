@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import condensery
-from condensery import __version__, storage
-from condensery.algorithm import Step
-from condensery.artifact import Condensed
-from condensery.checkpoint import environment
+from condensery import __version__
+from condensery.algorithms.algorithm import Step
 from condensery.data import Data
 from condensery.errors import InputError, RunError
-from condensery.evaluation import Accuracy
-from condensery.running import run, seconds_of
+from condensery.evaluation.evaluate import Accuracy
+from condensery.runs import storage
+from condensery.runs.artifact import Condensed
+from condensery.runs.checkpoint import environment
+from condensery.runs.run import run, seconds_of
 
 ROOT = Path(__file__).parent.parent
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from condensery.data import RealSet
-from condensery.pixels import PixelSpace
+from condensery.data.pixels import PixelSpace
 
 torch.set_num_threads(1)  # the networks here are too small to share
 

@@ -47,19 +47,21 @@ from PIL import Image
 from safetensors.torch import save as safetensors_of
 
 import condensery as cd
-from condensery import decoders, memory, storage
-from condensery.artifact import Condensed, save
-from condensery.checkpoint import Interrupted
+from condensery import decoders
 from condensery.cli import main as command
 from condensery.console import Spoken
+from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError, RunError
-from condensery.net import Net
-from condensery.pixels import PixelSpace, Whitening
-from condensery.protocols import Protocol
-from condensery.running import provenance, run, seconds_of
-from condensery.storage import read_tensors, tensor_file
+from condensery.evaluation.protocols import Protocol
+from condensery.evaluation.training import SGD
+from condensery.kernels import memory
+from condensery.networks.net import Net
+from condensery.runs import storage
+from condensery.runs.artifact import Condensed, save
+from condensery.runs.checkpoint import Interrupted
+from condensery.runs.run import provenance, run, seconds_of
+from condensery.runs.storage import read_tensors, tensor_file
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD
 
 LONGEST, SECONDS, GROWTH = 1100, 2.0, 512 * 2**20  # of a message; of a case, which may not grow the process by more
 STUCK = 20  # seconds on the clock, after which a case is given up

@@ -1,8 +1,10 @@
 """The lists that laws run over: a new part joins by adding its name here."""
 
-from condensery import augment, distances, objectives, protocols
+from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
-from condensery.net import Net
+from condensery.evaluation import protocols
+from condensery.networks.net import Net
+from condensery.objectives import distances
 from condensery.randomness import global_rng, rng
 from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
 from condensery.synthetic import noise, random_real

@@ -6,11 +6,11 @@ from conftest import blobs
 from lists import DECODERS, RECIPES, over
 from torch.utils.data import DataLoader
 
-from condensery.artifact import Condensed, load, save
+from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace, Whitening
-from condensery.running import condense
-from condensery.storage import read_tensors, write_tensors
+from condensery.runs.artifact import Condensed, load, save
+from condensery.runs.run import condense
+from condensery.runs.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
 
 

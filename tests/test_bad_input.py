@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from condensery.checkpoint import Interrupted
 from condensery.cli import main
 from condensery.data import digits
-from condensery.net import Net
+from condensery.networks.net import Net
 from condensery.recipes import DC
-from condensery.running import run
-from condensery.storage import read_tensors, write_tensors
+from condensery.runs.checkpoint import Interrupted
+from condensery.runs.run import run
+from condensery.runs.storage import read_tensors, write_tensors
 
 SMALL = "--real-rows 4 --net.width 8"
 QUICK = f"--ipc 1 --outer-steps 2 {SMALL}"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from condensery.artifact import load
 from condensery.cli import RECIPES, main
+from condensery.runs.artifact import load
 
 TINY = ["--outer-steps", "2", "--net.width", "8", "--real-rows", "4"]
 

@@ -3,17 +3,18 @@ import torch
 from conftest import blobs
 from lists import DISTANCES, TINY, over
 
-from condensery.algorithm import Matching
+from condensery.algorithms.matching import Matching
+from condensery.algorithms.samplers import Uniform
+from condensery.algorithms.schedules import Fresh, TrainedOnSynthetic
 from condensery.augment import Augmentation, Colour, Crop, Cutout, Rotate, Scale
-from condensery.distances import layerwise_cosine, squared_euclidean
 from condensery.errors import RunError
-from condensery.networks import build, initial
+from condensery.evaluation.training import SGD
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import GradientMatching
+from condensery.objectives.distances import layerwise_cosine, squared_euclidean
 from condensery.randomness import rng
-from condensery.samplers import Uniform
-from condensery.schedules import Fresh, TrainedOnSynthetic
 from condensery.synthetic import SyntheticSet, noise
-from condensery.training import SGD
 
 
 def learned(objective=None, classes_per_pass=None, outer=5, lr=0.1, schedule=None, augment=None):

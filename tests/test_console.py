@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from condensery.algorithm import Step
+from condensery.algorithms.algorithm import Step
 from condensery.console import counted, print_table, progress, say, speak
 
 COMMAND = (

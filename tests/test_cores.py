@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from condensery import cores
+from condensery.kernels import cores
 
 
 def crowds() -> int:

@@ -4,10 +4,11 @@ import torch
 from conftest import blobs
 from lists import TINY
 
-from condensery import coresets
-from condensery.networks import build, initial
+from condensery.algorithms import coresets
+from condensery.evaluation.training import SGD
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.training import SGD
 
 REAL = blobs(sizes=(12, 6, 8))
 POINT = initial(build(TINY, (1, 8, 8), 3).double(), rng(0))

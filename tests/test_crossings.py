@@ -5,16 +5,16 @@ import torch
 from conftest import blobs
 from lists import DECODERS, TINY
 
-from condensery.algorithm import Matching
+from condensery.algorithms.matching import Matching
+from condensery.algorithms.samplers import Uniform
+from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Colour, Crop, CutMix
-from condensery.distances import squared_euclidean
-from condensery.networks import build
+from condensery.data.pixels import PixelSpace
+from condensery.evaluation.training import SGD
+from condensery.networks.net import build
 from condensery.objectives import DistributionMatching, GradientMatching, convolutions
-from condensery.pixels import PixelSpace
-from condensery.samplers import Uniform
-from condensery.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
+from condensery.objectives.distances import squared_euclidean
 from condensery.synthetic import SyntheticSet, random_real
-from condensery.training import SGD
 
 OBJECTIVES = {
     "gradient": GradientMatching,

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
-from condensery import InputError, memory
+from condensery import InputError
 from condensery.data import (
     Batch,
     Data,
@@ -28,7 +28,8 @@ from condensery.data import (
     npz,
     usps,
 )
-from condensery.pixels import PixelSpace
+from condensery.data.pixels import PixelSpace
+from condensery.kernels import memory
 from condensery.randomness import rng
 
 SIZES = (5, 1, 9)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lists import seeded
 from torch.nn import functional as F
 
+from condensery.data.pixels import PixelSpace
 from condensery.decoders import Bound, Learnable, MultiScale, Uniform, bound, from_cell_major
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet, random_real
 

@@ -6,18 +6,18 @@ import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
 
-from condensery.artifact import Condensed
 from condensery.augment import Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Data, RealSet, TestSet
+from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
-from condensery.evaluation import compare, evaluate, evaluate_whole
-from condensery.net import Net
-from condensery.pixels import PixelSpace
-from condensery.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
+from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
+from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
+from condensery.evaluation.training import SGD
+from condensery.networks.net import Net
 from condensery.recipes import Random
-from condensery.running import condense
+from condensery.runs.artifact import Condensed
+from condensery.runs.run import condense
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD
 
 
 def data(name="blobs"):

@@ -11,26 +11,27 @@ from conftest import blobs
 from lists import TINY, factorized, seeded
 from PIL import Image
 
-from condensery.algorithm import Matching
-from condensery.artifact import Condensed, load, save
+from condensery.algorithms.autoencoder import pretrained
+from condensery.algorithms.matching import Matching
+from condensery.algorithms.samplers import Whole
+from condensery.algorithms.schedules import Fresh
 from condensery.augment import Augmentation, Colour, Crop
-from condensery.autoencoder import pretrained
-from condensery.checkpoint import Interrupted
 from condensery.cli import main
 from condensery.data import Batch, Data, digits
+from condensery.data.pixels import PixelSpace
 from condensery.decoders import Factorized
 from condensery.errors import InputError
-from condensery.networks import build, initial
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.objectives.subsampling import bias, variance
-from condensery.picture import grid
-from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 from condensery.recipes import KFS
-from condensery.running import run
-from condensery.samplers import Whole
-from condensery.schedules import Fresh
-from condensery.storage import read_tensors, write_tensors
+from condensery.runs.artifact import Condensed, load, save
+from condensery.runs.checkpoint import Interrupted
+from condensery.runs.picture import grid
+from condensery.runs.run import run
+from condensery.runs.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet, random_real
 
 SMALL = KFS(channels=(3,), decoders=3, pretraining=20, steps=4, net=TINY)
@@ -244,7 +245,7 @@ def test_what_the_means_depend_on_misses_the_cache(tmp_path):
 @pytest.mark.parametrize("damage", ["flip", "cut", "shape"])
 def test_a_damaged_kept_mean_is_made_again_and_that_is_said(damage, tmp_path, monkeypatch):
     real, heard = blobs(), []
-    monkeypatch.setattr("condensery.samplers.log.warning", heard.append)
+    monkeypatch.setattr("condensery.algorithms.samplers.log.warning", heard.append)
     expected, _ = matched(real, tmp_path)
     path = min(tmp_path.iterdir())
     content = bytearray(path.read_bytes())

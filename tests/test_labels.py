@@ -6,18 +6,19 @@ from conftest import blobs
 from lists import LEARNED, TINY
 from torch.nn import functional as F
 
-from condensery.artifact import Condensed, load, save
 from condensery.augment import CutMix
-from condensery.compiling import during
 from condensery.data import Batch
 from condensery.decoders import Bound
 from condensery.errors import InputError
-from condensery.networks import build, initial
+from condensery.evaluation.training import SGD, TensorRows, fit
+from condensery.kernels.compiling import during
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import GradientMatching
 from condensery.randomness import rng
 from condensery.recipes import DC
+from condensery.runs.artifact import Condensed, load, save
 from condensery.synthetic import SyntheticSet, class_logits
-from condensery.training import SGD, TensorRows, fit
 
 
 def labelled(ipc=3):

@@ -4,9 +4,9 @@ from conftest import blobs
 from lists import NETS, SHAPES, over
 
 from condensery.errors import InputError
-from condensery.net import Net
-from condensery.networks import ConvNet, build, initial
-from condensery.networks.convnet import default_depth
+from condensery.networks.convnet import ConvNet, default_depth
+from condensery.networks.net import Net, build
+from condensery.networks.network import initial
 from condensery.randomness import rng
 
 

@@ -5,7 +5,8 @@ from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, over
 
 from condensery.data import Batch
 from condensery.errors import InputError
-from condensery.networks import build, initial
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import GradientMatching
 from condensery.randomness import rng
 

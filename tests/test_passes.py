@@ -11,19 +11,21 @@ from lists import DISTANCES, MATCHES, NETS, SHAPES, over
 from test_objectives import place, rows
 from torch.nn import functional as F
 
-from condensery import compiling
 from condensery.augment import Augmentation, Colour, CutMix
-from condensery.checkpoint import Interrupted, Keeper
-from condensery.compiling import during
 from condensery.data import Batch, digits
-from condensery.net import Net
-from condensery.networks import ConvNet, chunked, initial, jointly
-from condensery.networks.convolution import Columns, Direct, Winograd
+from condensery.evaluation.training import SGD, fit
+from condensery.kernels import compiling
+from condensery.kernels.compiling import during
+from condensery.kernels.convolution import Columns, Direct, Winograd
+from condensery.kernels.passes import chunked, jointly
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Net
+from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
 from condensery.recipes import DC, KFS, MDC
+from condensery.runs.checkpoint import Interrupted, Keeper
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, fit
 
 
 def slope(objective, point, real, mode, images=4):

@@ -6,12 +6,12 @@ from conftest import blobs
 from lists import CHOSEN, TINY
 from test_artifact import condensed
 
-from condensery.artifact import load, save
 from condensery.data import digits
+from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
-from condensery.evaluation import evaluate
-from condensery.pixels import PixelSpace, Whitening
+from condensery.evaluation.evaluate import evaluate
 from condensery.randomness import rng
+from condensery.runs.artifact import load, save
 
 MEAN, STD = (0.2, 0.5, 0.7), (0.1, 0.3, 0.25)
 

@@ -8,7 +8,7 @@ from lists import RECIPES, over
 
 from condensery.cli import main
 from condensery.data import digits
-from condensery.planning import plan
+from condensery.runs.planning import plan
 
 
 @over(RECIPES)

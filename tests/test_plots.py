@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from condensery.errors import InputError
-from condensery.evaluation import Accuracy
-from condensery.net import Net
-from condensery.plots import needed, size_curve, subset_trace
+from condensery.evaluation.evaluate import Accuracy
+from condensery.evaluation.plots import needed, size_curve, subset_trace
+from condensery.networks.net import Net
 
 
 def reached(*runs):
@@ -52,6 +52,6 @@ def test_what_is_no_multisize_run_is_refused(text, words, tmp_path):
 
 def test_without_matplotlib_it_is_said_before_anything_is_done(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr("condensery.plots.find_spec", lambda name: None)
+    monkeypatch.setattr("condensery.evaluation.plots.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install 'condensery"):
         needed()

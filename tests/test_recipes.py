@@ -8,15 +8,15 @@ from lists import LEARNED, RECIPES, TINY, over
 
 from condensery.cli import RECIPES as NAMED
 from condensery.data import digits
+from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
-from condensery.evaluation import evaluate
-from condensery.net import Net
-from condensery.networks import build, initial
-from condensery.pixels import PixelSpace
-from condensery.protocols import dc2021
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import dc2021
+from condensery.networks.net import Net, build
+from condensery.networks.network import initial
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Random, Wrapper
-from condensery.running import provenance
+from condensery.runs.run import provenance
 from condensery.synthetic import SyntheticSet
 
 

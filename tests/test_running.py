@@ -14,12 +14,12 @@ from dataclasses import replace
 import pytest
 from lists import LEARNED, RECIPES, over
 
-from condensery.checkpoint import Interrupted, difference
 from condensery.data import digits
 from condensery.errors import InputError, RunError
-from condensery.net import Net
+from condensery.networks.net import Net
 from condensery.recipes import DC
-from condensery.running import condense, run
+from condensery.runs.checkpoint import Interrupted, difference
+from condensery.runs.run import condense, run
 
 COMMAND = [
     sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",
@@ -262,7 +262,7 @@ def test_a_run_removes_what_it_made_and_nothing_else(tmp_path):
 def test_what_a_kill_after_the_last_write_leaves_is_tidied_up(tmp_path, monkeypatch):
     data, recipe = digits(), small(RECIPES["dc 1"])
     with monkeypatch.context() as patched:
-        patched.setattr("condensery.checkpoint.Keeper.remove", lambda keeper: None)  # killed before it
+        patched.setattr("condensery.runs.checkpoint.Keeper.remove", lambda keeper: None)  # killed before it
         run(recipe, data, tmp_path)
     (tmp_path / "previews" / ".step-000001.png.12.part").write_text("half")
     assert (tmp_path / "checkpoint.safetensors").exists()

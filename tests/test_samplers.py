@@ -5,12 +5,13 @@ import torch
 from conftest import blobs
 from lists import TINY
 
-from condensery.clustering import representatives
+from condensery.algorithms.clustering import representatives
+from condensery.algorithms.samplers import Representative, clustered
 from condensery.errors import RunError
-from condensery.networks import build, initial
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching
 from condensery.randomness import rng
-from condensery.samplers import Representative, clustered
 
 
 def test_every_cluster_has_its_row():

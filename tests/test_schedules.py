@@ -2,14 +2,13 @@ import torch
 from conftest import blobs
 from lists import TINY
 
+from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
 from condensery.augment import Augmentation, Colour, Crop, CutMix
-from condensery.checkpoint import Interrupted, Keeper
-from condensery.net import Net
-from condensery.networks import build
+from condensery.evaluation.training import SGD, fit
+from condensery.networks.net import Net, build
 from condensery.randomness import rng
-from condensery.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
+from condensery.runs.checkpoint import Interrupted, Keeper
 from condensery.synthetic import SyntheticSet, noise
-from condensery.training import SGD, fit
 
 SYNTHETIC = SyntheticSet.from_rows(noise(blobs(), 2, 0), blobs().space)
 

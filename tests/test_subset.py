@@ -5,20 +5,21 @@ import torch
 from conftest import blobs
 from lists import DECODERS, NETS, OBJECTIVES, TINY, over
 
-from condensery.algorithm import Matching
-from condensery.compiling import during
+from condensery.algorithms.matching import Matching
+from condensery.algorithms.samplers import Uniform
+from condensery.algorithms.schedules import Fresh
 from condensery.data import Batch
-from condensery.distances import squared_euclidean
 from condensery.errors import InputError
-from condensery.networks import build, initial
+from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.kernels.compiling import during
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching
+from condensery.objectives.distances import squared_euclidean
 from condensery.objectives.subset import FeatureDistance, GradientDistance, Metric, SubsetAccuracy
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Random
-from condensery.samplers import Uniform
-from condensery.schedules import Fresh
 from condensery.synthetic import SyntheticSet, noise
-from condensery.training import SGD, TensorRows, accuracy, fit
 
 
 def made(decoder="pixels", ipc=4):

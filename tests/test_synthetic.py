@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lists import DECODERS, INITIAL_VALUES, over
 
+from condensery.data.pixels import PixelSpace
 from condensery.decoders import Factorized
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 

@@ -5,10 +5,11 @@ from conftest import blobs
 from lists import NETS, TINY, over
 
 from condensery.data import TestSet
-from condensery.networks import build, initial
-from condensery.protocols import WHOLE
+from condensery.evaluation.protocols import WHOLE
+from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.networks.net import build
+from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.training import SGD, TensorRows, accuracy, fit
 
 
 def start(net=TINY):

@@ -6,45 +6,81 @@
     small = cd.condense(cd.DC(ipc=1, init="real", outer_steps=100), data.train)
     print(cd.evaluate(small, data))
 
-Names load on first use, so that importing the package does not import torch.
+Recipes are there at once; all other names load on first use, so that importing the package does not import torch.
 """
 
-from importlib import import_module
-from typing import Any
+import importlib as _importlib
+import typing as _typing
 
 __version__ = "0.1.0"
 
-from condensery import recipes
-from condensery.console import speak
+from condensery import console as _console
+from condensery.errors import InputError, RunError
+from condensery.networks.net import Net
+from condensery.recipes import *  # noqa: F403
+from condensery.recipes import __all__ as _recipes
 
-_HOME = {
-    "condensery.artifact": ("Condensed", "load", "save"),
-    "condensery.algorithm": ("Step",),
-    "condensery.data": (
+if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a test compares the two
+    from condensery import algorithms, augment, data, decoders, evaluation, kernels, networks, objectives, recipes, runs
+    from condensery.algorithms.algorithm import Step
+    from condensery.data import (
+        Batch,
+        Data,
+        RealSet,
+        TestSet,
+        digits,
+        fashion_mnist,
+        from_arrays,
+        from_dataset,
+        image_folder,
+        mnist,
+        npz,
+        usps,
+    )
+    from condensery.evaluation.evaluate import Accuracy, Comparison, compare, evaluate, evaluate_whole
+    from condensery.evaluation.protocols import dc2021, dsa2021, fixed_steps, idc2022, imagenet2022, kfs2022, whole
+    from condensery.kernels.memory import tune_allocator
+    from condensery.runs.artifact import Condensed, load, save
+    from condensery.runs.planning import Plan, plan
+    from condensery.runs.run import condense, run
+    from condensery.synthetic import SyntheticSet
+
+_HOMES = {
+    "algorithms.algorithm": ["Step"],
+    "data": [
         "Batch", "Data", "RealSet", "TestSet", "digits", "fashion_mnist", "from_arrays", "from_dataset",
         "image_folder", "mnist", "npz", "usps",
-    ),
-    "condensery.errors": ("InputError", "RunError"),
-    "condensery.evaluation": ("Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"),
-    "condensery.memory": ("tune_allocator",),
-    "condensery.net": ("Net",),
-    "condensery.planning": ("Plan", "plan"),
-    "condensery.protocols": ("dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"),
-    "condensery.recipes": tuple(recipes.__all__),
-    "condensery.running": ("condense", "run"),
-    "condensery.synthetic": ("SyntheticSet",),
+    ],
+    "evaluation.evaluate": ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"],
+    "evaluation.protocols": ["dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"],
+    "kernels.memory": ["tune_allocator"],
+    "runs.artifact": ["Condensed", "load", "save"],
+    "runs.planning": ["Plan", "plan"],
+    "runs.run": ["condense", "run"],
+    "synthetic": ["SyntheticSet"],
 }  # fmt: skip
-_HOME_OF = {name: module for module, names in _HOME.items() for name in names}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_ROOMS = [
+    "algorithms", "augment", "data", "decoders", "evaluation", "kernels", "networks", "objectives", "recipes", "runs"
+]  # fmt: skip
 
-__all__ = ["__version__", *sorted(_HOME_OF)]
+__all__ = [
+    "Accuracy", "Batch", "Comparison", "Condensed", "Data", "InputError", "Net", "Plan", "RealSet", "RunError", "Step",
+    "SyntheticSet", "TestSet", "__version__", "algorithms", "augment", "compare", "condense", "data", "dc2021",
+    "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist", "fixed_steps",
+    "from_arrays", "from_dataset", "idc2022", "image_folder", "imagenet2022", "kernels", "kfs2022", "load", "mnist",
+    "networks", "npz", "objectives", "plan", "recipes", "run", "runs", "save", "tune_allocator", "usps", "whole",
+]  # fmt: skip
+__all__ += _recipes
+
+_console.speak()
 
 
-speak()
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
+def __getattr__(name: str) -> _typing.Any:
+    if name in _HOME:
+        return getattr(_importlib.import_module(f"condensery.{_HOME[name]}"), name)
+    if name in _ROOMS:
+        return _importlib.import_module(f"condensery.{name}")
     raise AttributeError(f"module 'condensery' has no attribute {name!r}")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from condensery.errors import plain
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Step
+    from condensery.algorithms.algorithm import Step
 
 __all__ = ["Spoken", "counted", "duration", "print_table", "progress", "say", "speak", "spell", "stoppable", "watched"]
 
@@ -25,15 +25,16 @@ class Spoken(logging.Handler):
 
     Arguments:
         unless: where it is true, messages are left to others.
+        worded: a message as it is printed.
     """
 
-    def __init__(self, unless: Callable[[], object] = lambda: False):
+    def __init__(self, unless: Callable[[], object] = lambda: False, worded: Callable[[str], str] = str):
         super().__init__()
-        self.unless = unless
+        self.unless, self.worded = unless, worded
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self.unless():
-            print(f"condensery: {plain(record.getMessage())}", file=sys.stderr, flush=True)
+            print(f"condensery: {plain(self.worded(record.getMessage()))}", file=sys.stderr, flush=True)
 
 
 def speak() -> None:
@@ -74,7 +75,10 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        log.info("stopping once this step, and any compiling, is done (once more: now, at the last checkpoint)")
+        log.info(
+            "stopping once this step, and any compiling, is done (a second Ctrl-C stops at once; the run then resumes "
+            "from its last checkpoint)"
+        )
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,8 +1,12 @@
-"""The two ways in which a command can go wrong, and words that may come from anywhere."""
+"""The two ways in which a command can go wrong, safe words for them, and how much memory input may ask for."""
 
+import os
 import unicodedata
 
-__all__ = ["InputError", "RunError", "plain", "unprintable"]
+__all__ = ["InputError", "RunError", "bounded", "plain", "unprintable"]
+
+LIMIT = "CONDENSERY_LIMIT_GB"
+LIMIT_GB = 4.0
 
 _LONGEST = 1000  # characters of a message
 _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # make text read in another order
@@ -37,3 +41,27 @@ class InputError(_OneLine):
 
 class RunError(_OneLine):
     """A run that was asked for correctly failed on its way (exit status 1)."""
+
+
+def bounded(size: int, what: str) -> None:
+    """Refuse what would take too much memory, before it is taken.
+
+    The limit is 4 GB for what one file, folder or command asks for; CONDENSERY_LIMIT_GB sets another.
+
+    Arguments:
+        size: bytes.
+        what: takes them, in words.
+
+    Raises:
+        InputError: more than the limit, or a limit that is no number.
+    """
+    told = os.environ.get(LIMIT)
+    try:
+        limit = float(told) if told else LIMIT_GB
+    except ValueError:
+        raise InputError(f"{LIMIT} is {told!r}; give a number of GB") from None
+    if size > limit * 2**30:
+        raise InputError(
+            f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit:g} GB; "
+            f"where that is meant, set {LIMIT}={max(1, -(-size // 2**30))}"
+        )

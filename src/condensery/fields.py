@@ -1,51 +1,98 @@
-"""Checks that recipes and network descriptions make of their fields, in the words of the command line."""
+"""What the fields of recipes and networks may be: it stands in their annotations, and `check` reads it there."""
 
-from dataclasses import fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import fields
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Meta
 
 from condensery.errors import InputError
 
-__all__ = ["at_least", "well_typed"]
+__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "check"]
+
+Count = Annotated[int, Meta(ge=1, lt=2**31)]
+"""How many of something there must be at least one of; no size of a tensor is larger."""
+Amount = Annotated[int, Meta(ge=0, lt=2**31)]
+"""How many of something; 0 leaves it out."""
+Factor = Annotated[int, Meta(ge=1, le=32)]
+"""Cells along each side of a stored image."""
+Rate = Annotated[float, Meta(ge=0, lt=3e38)]
+"""A learning rate or another factor, of float32's range."""
+Seed = Annotated[int, Meta(ge=0, lt=2**63)]
+"""A seed of random numbers."""
+Precision = Literal["bfloat16"] | None
+"""The number format to compute in; None: that of the rows, float32."""
 
 
-_MOST = {int: 2**31, float: 3e38}  # beyond, neither a size of a tensor nor a float32
+def check(of: Any) -> None:
+    """Refuse values of a dataclass's fields that their annotations do not allow.
 
-
-def at_least(minimum: float, prefix: str = "", **values: float | None) -> None:
-    """Refuse a value below `minimum`, not finite or beyond what tensors hold; None means "by the rule" and passes.
-
-    Arguments:
-        prefix: of the fields' options, "multisize." say.
+    Annotations are types, literals, unions and tuples of them, with ranges as `Annotated[int, msgspec.Meta(ge=1)]`.
 
     Raises:
         InputError: which field, what it must be, what it is.
     """
-    for name, value in values.items():
-        option = f"--{prefix}{name.replace('_', '-')}"
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{option} must be a number, got {value!r}")
-        most = _MOST[int if isinstance(value, int) else float]
-        if not minimum <= value <= most:
-            raise InputError(f"{option} must be at least {minimum:g} and at most {most:g}, got {value}")
-
-
-def well_typed(of: Any) -> None:
-    """Refuse a value outside its field's `Literal`, a fraction where a whole number is meant, another kind of part.
-
-    Raises:
-        InputError: which field of the dataclass `of`, what it may be, what it is.
-    """
-    hints = get_type_hints(type(of))
+    hints = get_type_hints(type(of), include_extras=True)
     for field in fields(of):
         value, hint = getattr(of, field.name), hints[field.name]
-        known = [a for part in (hint, *get_args(hint)) if get_origin(part) is Literal for a in get_args(part)]
-        if known and value not in known and not (value is None and type(None) in get_args(hint)):
-            raise InputError(f"{field.name} is {value!r}; known: {', '.join(map(repr, known))}")
-        nested = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and is_dataclass(part)]
-        if nested and value is not None and not isinstance(value, tuple(nested)):
-            raise InputError(f"{field.name} is {value!r}; it must be of {nested[0].__name__}")
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if hint in (int, int | None) and value is not None and not whole:
-            raise InputError(f"{field.name} is {value!r}; it must be a whole number")
+        if not _fits(value, hint):
+            where = f"{of.in_messages}{field.name}" if hasattr(of, "in_messages") else field.name
+            raise InputError(f"`{where}` must be {_words(hint)}; it is {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return _fits(value, parts[0]) and all(_within(value, meta) for meta in parts[1:])
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is Literal:
+        return any(value == known and type(value) is type(known) for known in parts)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
+    if isinstance(hint, TypeVar):
+        return _fits(value, hint.__bound__)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def _within(value: Any, meta: Meta) -> bool:
+    """Whether a number is in the range of `meta`, or a tuple as long as it says."""
+    return (
+        (meta.ge is None or value >= meta.ge)
+        and (meta.gt is None or value > meta.gt)
+        and (meta.le is None or value <= meta.le)
+        and (meta.lt is None or value < meta.lt)
+        and (meta.min_length is None or len(value) >= meta.min_length)
+        and (meta.max_length is None or len(value) <= meta.max_length)
+    )
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", NoneType: "None"}
+
+
+def _words(hint: Any) -> str:
+    """What an annotation allows, in words."""
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        return " ".join([_words(parts[0]), *(_range(meta) for meta in parts[1:])])
+    if kind in (Union, UnionType):
+        return " or ".join(_words(part) for part in parts)
+    if kind is Literal:
+        return " or ".join(map(repr, parts))
+    if kind is tuple:
+        return f"a tuple ({_words(parts[0])} each)"
+    if isinstance(hint, TypeVar):
+        return _words(hint.__bound__)
+    return _WORDS.get(hint) or f"a {hint.__name__}"
+
+
+def _range(meta: Meta) -> str:
+    if meta.max_length is not None:
+        return f"of {meta.min_length or 0} to {meta.max_length} items"
+    if meta.ge is not None and meta.le is not None:
+        return f"from {meta.ge:,} to {meta.le:,}"
+    bounds = {"of at least": meta.ge, "above": meta.gt, "at most": meta.le, "below": meta.lt}
+    return " and ".join(f"{words} {bound:,}" for words, bound in bounds.items() if bound is not None)

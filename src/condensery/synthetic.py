@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from condensery.data import Batch, RealSet
+from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder, Pixels
-from condensery.errors import InputError
-from condensery.memory import bounded
-from condensery.pixels import PixelSpace
+from condensery.errors import InputError, bounded
 from condensery.randomness import rng
 
 __all__ = ["SyntheticSet", "class_logits", "noise", "random_real"]
@@ -139,7 +138,7 @@ def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) ->
         DC appendix A.
     """
     count = decoder.initial_rows(ipc) if decoder else ipc
-    bounded(4 * real.classes * count * prod(real.shape), f"--ipc {ipc}: the initial images")
+    bounded(4 * real.classes * count * prod(real.shape), f"`ipc={ipc}`: the initial images")
     rows = [torch.randn(count, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
     return torch.stack(rows).to(real.device, real.dtype)
 
@@ -156,7 +155,7 @@ def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = No
     """
     check_ipc(real, ipc)
     rows = decoder.initial_rows(ipc) if decoder else ipc
-    bounded(4 * real.classes * rows * prod(real.shape), f"--ipc {ipc}: the initial images")
+    bounded(4 * real.classes * rows * prod(real.shape), f"`ipc={ipc}`: the initial images")
     return real.sample(rows, range(real.classes), lambda c: rng(seed, "random real", c)).x
 
 
@@ -176,5 +175,5 @@ def check_ipc(real: RealSet, ipc: int) -> None:
     if ipc > smallest:
         raise InputError(
             f"ipc {ipc} is above the training images of class {real.sizes.index(smallest)}, {smallest} after the "
-            f"split; give at most --ipc {smallest}, or a method that can start from noise (dc --init noise)"
+            f"split; give at most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
         )

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from condensery import __version__
 from condensery.cli.condense import plan_command, run_command
 from condensery.cli.measure import compare_command, evaluate_command
-from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, named
+from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags, look_up
 from condensery.cli.show import show_command
+from condensery.cli.sources import EMBEDDED, FILES
 from condensery.console import Spoken, say, spell
 from condensery.errors import InputError, RunError, plain
-from condensery.sources import EMBEDDED, FILES
 
 __all__ = ["RECIPES", "main", "program"]
 
@@ -47,11 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status (0 done, 1 the run failed, 2 the command or its input was wrong)."""
     argv = sys.argv[1:] if argv is None else argv
     if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
-        from condensery.memory import tune_allocator
+        from condensery.kernels.memory import tune_allocator
 
         tune_allocator()
     spell()
-    log.handlers, log.propagate = [Spoken()], False
+    log.handlers, log.propagate = [Spoken(worded=flags)], False
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         if argv[0] == "--version":
             say(__version__)
             return 0
-        status = named(commands, argv[0], "command")(argv[1:])
+        status = look_up(commands, argv[0], "command")(argv[1:])
         sys.stdout.flush()
         return status
     except InputError as error:
@@ -96,5 +96,5 @@ def program() -> None:
 
 
 def _fail(status: int, message: object) -> int:
-    print(f"condensery: {plain(message)}", file=sys.stderr)
+    print(f"condensery: {plain(flags(str(message)))}", file=sys.stderr)
     return status

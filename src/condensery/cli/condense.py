@@ -12,14 +12,14 @@ import tyro
 
 from condensery.cli.names import ADDED, RECIPES, recipe
 from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
+from condensery.cli.sources import Source, read
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.recipes import Recipe
-from condensery.sources import Source, read
 
 if TYPE_CHECKING:
-    from condensery.artifact import Condensed
     from condensery.data import Data
+    from condensery.runs.artifact import Condensed
 
 __all__ = ["hint", "kept", "plan_command", "run_command"]
 
@@ -35,7 +35,7 @@ def run_command(argv: list[str]) -> int:
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there are settings for {data.name}: {settings}")
-    from condensery.protocols import UNFLIPPED
+    from condensery.evaluation.protocols import UNFLIPPED
 
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
     if flips and data.name.lower() in UNFLIPPED:
@@ -70,7 +70,7 @@ def plan_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = chosen
     options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
-    from condensery.planning import plan
+    from condensery.runs.planning import plan
 
     data = read(options.source)
     planned = plan(options.recipe, data.train)
@@ -103,8 +103,8 @@ def hint(*words: str) -> None:
 
 def kept(name: str, preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
-    from condensery.checkpoint import Interrupted
-    from condensery.running import run
+    from condensery.runs.checkpoint import Interrupted
+    from condensery.runs.run import run
 
     if not every >= 0:
         raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from condensery import __version__
 from condensery.cli.condense import hint, kept
-from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, described, named, recipe
+from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, look_up, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
+from condensery.cli.sources import read
 from condensery.console import print_table, progress, say
 from condensery.errors import InputError
+from condensery.networks.net import described
 from condensery.recipes import Recipe
-from condensery.sources import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
 
-    from condensery.artifact import Condensed
     from condensery.data import Data
-    from condensery.evaluation import Accuracy, Comparison
-    from condensery.protocols import Named
+    from condensery.evaluation.evaluate import Accuracy, Comparison
+    from condensery.evaluation.protocols import Named
+    from condensery.runs.artifact import Condensed
 
 __all__ = ["compare_command", "evaluate_command"]
 
@@ -33,20 +34,27 @@ log = logging.getLogger("condensery")
 
 def evaluate_command(argv: list[str]) -> int:
     options = parse(EvaluateOptions, argv, "evaluate")
-    from condensery.artifact import load
     from condensery.decoders import Factorized
-    from condensery.evaluation import evaluate
+    from condensery.evaluation.evaluate import evaluate
+    from condensery.runs.artifact import load
 
     condensed = load(options.file)
     if options.plot is not None:
-        from condensery import plots
+        from condensery.evaluation import plots
 
         writable(Path(options.plot), f"--plot {options.plot}", ".svg")
         plots.needed()
     sets = {size: condensed.subset(size) for size in options.sizes or (condensed.ipc,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
-    nets = [named(NETWORKS, name, "network") for name in options.networks] or [condensed.net]
+    nets = [look_up(NETWORKS, name, "network") for name in options.networks]
+    if not nets:
+        if condensed.net is None:
+            raise InputError(
+                f"{options.file} was condensed in a network of the user's own, which no file holds; give --networks "
+                f"{' or '.join(NETWORKS)}"
+            )
+        nets = [condensed.net]
     protocol = _protocol(options.measuring)
     data = read(options.source)
     if condensed.data["fingerprint"] != data.train.fingerprint:
@@ -66,7 +74,7 @@ def evaluate_command(argv: list[str]) -> int:
     try:
         _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
         if options.plot is not None:
-            from condensery import storage
+            from condensery.runs import storage
 
             storage.write(Path(options.plot), plots.size_curve(curves, counted))
     finally:  # a disk that is full loses no figures
@@ -97,8 +105,8 @@ def compare_command(argv: list[str]) -> int:
     if twice:
         raise InputError(f"--methods: {twice[0]} is named twice")
     protocol = _protocol(options.measuring)
-    from condensery.evaluation import compare
-    from condensery.running import seconds_of
+    from condensery.evaluation.evaluate import compare
+    from condensery.runs.run import seconds_of
 
     data = read(options.source)
 
@@ -164,7 +172,7 @@ class _Row:
         return self.name.replace(":", "-")
 
     def condensed(self, data: "Data") -> "Condensed":
-        from condensery.running import condense
+        from condensery.runs.run import condense
 
         with progress(self.name) as observe:
             return condense(self.recipe, data.train, observe, progress=False)
@@ -182,10 +190,10 @@ def _preset(name: str, data: str, **fields: Any) -> _Row:
 def _protocol(measuring: Measuring) -> "Named":
     if not 1 <= measuring.repeats <= 10_000:
         raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
-    named(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
+    look_up(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
     if measuring.json is not None:
         writable(Path(measuring.json), f"--json {measuring.json}")
-    from condensery import protocols
+    from condensery.evaluation import protocols
 
     protocol: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
     return protocol
@@ -202,7 +210,7 @@ def _warn_of_few(data: "Data") -> None:
 
 
 def _dtype(measuring: Measuring) -> "torch.dtype | None":
-    from condensery.compiling import named
+    from condensery.kernels.compiling import named
 
     return named(None if measuring.dtype == "float32" else measuring.dtype)
 
@@ -217,8 +225,8 @@ def _figures(reached: Any) -> dict[str, Any]:
 def _write_json(path: str | None, data: "Data", content: dict[str, Any]) -> None:
     if path is None:
         return
-    from condensery import storage
-    from condensery.checkpoint import environment
+    from condensery.runs import storage
+    from condensery.runs.checkpoint import environment
 
     head = {
         "data": {"name": data.name, "source": str(data.source or "embedded"), "fingerprint": data.train.fingerprint},

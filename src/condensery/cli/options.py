@@ -1,6 +1,7 @@
 """The commands' options, and how they are read."""
 
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -10,10 +11,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
+from condensery.cli.sources import Source
 from condensery.errors import InputError
-from condensery.net import Net
+from condensery.networks.net import Net
 from condensery.recipes import Recipe, Wrapper
-from condensery.sources import Source
 
 __all__ = [
     "CompareOptions",
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+
+# tyro takes the indentation of a docstring's second line for a paragraph of its own
+_joined = tyro._strings.remove_single_line_breaks
+tyro._strings.remove_single_line_breaks = lambda text: _joined(inspect.cleandoc(text))
 
 
 @dataclass(frozen=True)

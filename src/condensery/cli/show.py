@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from condensery.cli.names import described
 from condensery.cli.options import ShowOptions, parse, writable
 from condensery.console import say
+from condensery.networks.net import described
 
 if TYPE_CHECKING:
     from condensery.synthetic import SyntheticSet
@@ -15,10 +15,10 @@ __all__ = ["show_command"]
 
 def show_command(argv: list[str]) -> int:
     options = parse(ShowOptions, argv, "show")
-    from condensery import storage
-    from condensery.artifact import load
     from condensery.decoders import Factorized
-    from condensery.picture import grid
+    from condensery.runs import storage
+    from condensery.runs.artifact import load
+    from condensery.runs.picture import grid
 
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
@@ -28,7 +28,7 @@ def show_command(argv: list[str]) -> int:
     names = [recipe["name"] for recipe in condensed.layers[1:]]
     facts = {
         **{key: _fields(fields) for key, fields in zip(["recipe", *names], condensed.layers, strict=True)},
-        "network": described(condensed.net),
+        "network": described(condensed.net) if condensed.net else condensed.layers[0]["net"]["factory"],
         "data": f"{condensed.data['name']}, {condensed.data['rows']} rows, fingerprint {condensed.data['fingerprint']}",
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
         "codes"
@@ -44,7 +44,7 @@ def show_command(argv: list[str]) -> int:
     }
     trace = None
     if options.trace is not None:
-        from condensery.plots import subset_trace  # before anything is printed, since it may refuse
+        from condensery.evaluation.plots import subset_trace
 
         trace = subset_trace(options.file)
     for name, value in facts.items():

@@ -1,8 +1,8 @@
 """Real data: the nouns (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
 
+from condensery.data.arrays import digits, from_arrays, from_dataset, npz
 from condensery.data.files import fashion_mnist, mnist, usps
 from condensery.data.folder import image_folder
-from condensery.data.memory import digits, from_arrays, from_dataset, npz
 from condensery.data.sets import Batch, Data, RealSet, TestSet
 
 __all__ = [

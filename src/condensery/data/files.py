@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.data.memory import from_arrays
+from condensery.data.arrays import from_arrays
 from condensery.data.sets import Data
-from condensery.errors import InputError
-from condensery.memory import bounded
+from condensery.errors import InputError, bounded
 
 __all__ = ["fashion_mnist", "mnist", "usps"]
 
@@ -100,9 +99,9 @@ def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], d
 def _folder(name: str, data_dir: str | Path | None) -> Path:
     root = data_dir or os.environ.get("CONDENSERY_DATA")
     if not root:
-        raise InputError(f"{name}: say where it lies with --data-dir DIR or CONDENSERY_DATA=DIR (DIR/{name}/...)")
+        raise InputError(f"{name}: name the folder that holds {name}/ with `data_dir`, or set CONDENSERY_DATA to it")
     if not os.path.isdir(root):
-        raise InputError(f"{root}: no such folder (--data-dir or CONDENSERY_DATA)")
+        raise InputError(f"{root}: no such folder (`data_dir` or CONDENSERY_DATA)")
     folder = Path(root) / name
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; {name}'s files are looked for there")

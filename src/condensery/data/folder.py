@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from condensery.data.memory import from_arrays
+from condensery.data.arrays import from_arrays
 from condensery.data.sets import Data
-from condensery.errors import InputError
-from condensery.memory import bounded
+from condensery.errors import InputError, bounded
 
 __all__ = ["image_folder"]
 
@@ -41,13 +40,13 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
 
     Raises:
         InputError: no such folder, a class without pictures, a file that is no picture, sizes that differ
-            without `size`, a class in the test part that the training part lacks, more than `memory.bounded` allows.
+            without `size`, a class in the test part that the training part lacks, more than `errors.bounded` allows.
     """
     path = Path(path)
     if not os.path.isdir(path):
         raise InputError(f"{path}: no such folder")
     if size is not None and size < 1:
-        raise InputError(f"--size must be at least 1 pixel, got {size}")
+        raise InputError(f"`size` must be at least 1 pixel; it is {size}")
     train_part, test_part = _parts(path)
     names = tuple(folder.name for folder in _folders(train_part))
     if not names:
@@ -58,7 +57,7 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     if test_part is not None and not test_files:
         raise InputError(f"{test_part}: no class folders in it; add test pictures or remove it")
     if size is not None:
-        bounded(3 * len(files + test_files) * size**2, f"{path}: {len(files + test_files)} pictures of --size {size}")
+        bounded(3 * len(files + test_files) * size**2, f"{path}: {len(files + test_files)} pictures of `size={size}`")
     pictures = _pictures(files + test_files, size, path)
     n = len(files)
     test = (pictures[n:], np.array(test_labels)) if test_part is not None else (None, None)
@@ -139,7 +138,7 @@ def _differing(a: Sized, b: Sized) -> InputError:
     (first, (height, width)), (second, (other_height, other_width)) = a, b
     return InputError(
         f"pictures differ in size ({first} is {width}x{height}, {second} {other_width}x{other_height}); "
-        "give one size, for example --size 32"
+        "give one size for all, for example `size=32`"
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
-from condensery.pixels import PixelSpace, Whitening
 from condensery.randomness import PerClass, rng
 
 __all__ = ["Batch", "Data", "RealSet", "TestSet"]

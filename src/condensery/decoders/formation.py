@@ -245,7 +245,7 @@ def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:
 
 def _check(factor: int) -> None:
     if not 1 <= factor <= 32:
-        raise InputError(f"--factor must be 1 to 32, got {factor}")
+        raise InputError(f"`factor` must be 1 to 32; it is {factor}")
 
 
 def _cell(sides: Sequence[int], factor: Factors) -> tuple[int, int]:
@@ -254,7 +254,7 @@ def _cell(sides: Sequence[int], factor: Factors) -> tuple[int, int]:
     for side, length, f in zip(sides, cell, factor, strict=True):
         if (f - 1) * length >= side:  # the last cell would be padding and nothing else
             raise InputError(
-                f"--factor {f} leaves empty cells in images of {'x'.join(map(str, sides))}; "
+                f"`factor={f}` leaves empty cells in images of {'x'.join(map(str, sides))}; "
                 f"take a smaller one, or one that divides {side}"
             )
     return cell[0], cell[1]

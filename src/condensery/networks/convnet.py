@@ -3,7 +3,7 @@
 from torch import nn
 
 from condensery.errors import InputError
-from condensery.net import Activation, Norm, Pooling
+from condensery.networks.net import Activation, Norm, Pooling
 from condensery.networks.network import Network
 
 __all__ = ["ConvNet", "default_depth"]

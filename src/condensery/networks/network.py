@@ -19,28 +19,31 @@ State = dict[str, Tensor]
 class Network(nn.Module):
     """A classifier in two parts: stages that make features, a head that makes logits.
 
-    Subclasses set `stages` (each maps (n, ...) to (n, ...)) and `head` (maps flattened features to (n, classes)).
-    Rows must not see each other in a stage, but for batch norm, whose statistics a `Point` freezes.
+    Subclasses set `stages` (each maps (n, ...) to (n, ...)) and `head` (maps flattened features to (n, classes)), or
+    override `embed` and `forward`. Rows must not see each other in a stage, but for batch norm, whose statistics a
+    `Point` freezes.
     """
 
     stages: nn.ModuleList
     head: nn.Module
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """The output of every stage for normalised rows `x` (n, channels, height, width)."""
-        outputs = []
-        for stage in self.stages:
-            x = stage(x)
-            outputs.append(x)
-        return outputs
+    plain_training: bool = False
+    """Whether only autograd may train it, since training and evaluation mode may differ in unknown ways."""
 
     def embed(self, x: Tensor) -> Tensor:
-        """The flattened output of the last stage, shape (n, d): the embedding of coresets and matching."""
-        return self.features(x)[-1].flatten(1)
+        """The embedding (n, d) of normalised rows `x` (n, channels, height, width): the last stage's output."""
+        for stage in self.stages:
+            x = stage(x)
+        return x.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, classes)."""
         return self.head(self.embed(x))
+
+    def redraw(self) -> None:
+        """Draw new random weights from torch's global generator: every layer's own `reset_parameters`."""
+        for module in self.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Point:
         buffers: batch norm's running statistics, by name (empty for other norms).
         key: identity of the weights, for caches and messages.
         outer, inner: where in its schedule the point lies.
-        momenta: the optimiser's, by name, where training goes on from here; empty at a start.
+        momenta: the optimizer's, by name, where training goes on from here; empty at a start.
     """
 
     network: Network
@@ -76,7 +79,10 @@ class Point:
     def placed(self) -> Network:
         """The network itself with this point's weights written into it (in place; for training and embedding)."""
         with torch.no_grad():
-            self.network.load_state_dict({**self.params, **self.buffers})
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(self.params[name])
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(self.buffers[name])
         return self.network
 
     def with_statistics_of(self, rows: Tensor) -> "Point":
@@ -102,15 +108,13 @@ class Point:
 
 
 def initial(network: Network, generator: torch.Generator, key: str = "", outer: int = 0) -> Point:
-    """A point with freshly drawn weights (every layer's own `reset_parameters`: PyTorch's defaults).
+    """A point with freshly drawn weights (`Network.redraw`; PyTorch's defaults in the library's own networks).
 
     Departs: DC's text says Kaiming initialisation; its program, and so its figures, use PyTorch's defaults.
     """
     device = next(network.parameters()).device
     with global_rng(generator):
-        for module in network.cpu().modules():  # drawn on the CPU: the same weights on every device
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
+        network.cpu().redraw()  # drawn on the CPU: the same weights on every device
     network.to(device)
     params = {k: v.detach().clone() for k, v in network.named_parameters()}
     buffers = {k: v.detach().clone() for k, v in network.named_buffers()}

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from condensery.compiling import mode
 from condensery.data import Batch
-from condensery.distances import Distance, squared_euclidean
-from condensery.networks import Passes, Point, chunked, evenly, passes, rows_at_once
+from condensery.kernels.compiling import mode
+from condensery.kernels.passes import Passes, chunked, evenly, passes
+from condensery.networks.network import Point, rows_at_once
+from condensery.objectives.distances import Distance, squared_euclidean
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 

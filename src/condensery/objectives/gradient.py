@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from condensery.compiling import mode
 from condensery.data import Batch
-from condensery.distances import Distance, layerwise_cosine
 from condensery.errors import InputError
-from condensery.networks import Passes, Point, chunked, evenly, outputs, passes, rows_at_once
+from condensery.kernels.compiling import mode
+from condensery.kernels.passes import Passes, chunked, evenly, passes
+from condensery.networks.network import Point, outputs, rows_at_once
+from condensery.objectives.distances import Distance, layerwise_cosine
 from condensery.objectives.objective import Objective
 
 __all__ = ["GradientMatching", "by_autograd", "convolutions", "everything", "weights"]
@@ -89,7 +90,7 @@ class GradientMatching(Objective):
         if not matched:
             raise InputError(
                 f"the network has no such parameter to match ({self.match.__name__}); "
-                "take a convnet, or match others (dc --match weights)"
+                "take a convnet, or match others (dc with `match=weights`)"
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from condensery.data import Batch
-from condensery.distances import Distance
-from condensery.networks import Point
+from condensery.networks.network import Point
+from condensery.objectives.distances import Distance
 
 __all__ = ["Objective"]
 

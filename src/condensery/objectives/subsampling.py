@@ -9,7 +9,7 @@ from torch import Tensor
 
 from condensery.data import Batch
 from condensery.errors import InputError
-from condensery.networks import Point
+from condensery.networks.network import Point
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["bias", "variance"]

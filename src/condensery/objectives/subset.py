@@ -7,14 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from condensery.compiling import mode
 from condensery.data import Batch, TestSet
-from condensery.networks import Network, Point, chunked, initial, jointly, passes, rows_at_once
+from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.kernels.compiling import mode
+from condensery.kernels.passes import chunked, jointly, passes
+from condensery.networks.network import Network, Point, initial, rows_at_once
 from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, TensorRows, accuracy, fit
 
 __all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "SubsetAccuracy"]
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from condensery.fields import Amount, Count, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Choice, Observe
-    from condensery.checkpoint import Keeper
+    from condensery.algorithms.algorithm import Choice, Observe
     from condensery.data import RealSet
-    from condensery.networks import Point
+    from condensery.networks.network import Point
+    from condensery.runs.checkpoint import Keeper
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
@@ -24,21 +24,17 @@ class Random(Recipe):
 
     name: ClassVar[str] = "random"
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Which images."""
-    net: Net = Net()
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of the random choice."""
+    net: Architecture = Net()
     """The network to evaluate with."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc)
 
     def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.random`."""
-        from condensery import coresets
-        from condensery.algorithm import Choice
+        from condensery.algorithms import coresets
+        from condensery.algorithms.algorithm import Choice
 
         chosen = coresets.random(real, self.ipc, self.seed)
         return Choice(synthetic=chosen, choose=lambda keeper, observe: chosen)
@@ -50,23 +46,18 @@ class Herding(Recipe):
 
     name: ClassVar[str] = "herding"
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of the feature network."""
-    feature_epochs: int = 10
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of the feature network."""
+    feature_epochs: Amount = 10
     """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
-    net: Net = Net()
+    net: Architecture = Net()
     """The feature network."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc)
-        at_least(0, feature_epochs=self.feature_epochs)
 
     def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.herding`."""
-        from condensery import coresets
+        from condensery.algorithms import coresets
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
             features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
@@ -81,23 +72,18 @@ class KCenter(Recipe):
 
     name: ClassVar[str] = "k-center"
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of the feature network."""
-    feature_epochs: int = 10
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of the feature network."""
+    feature_epochs: Amount = 10
     """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
-    net: Net = Net()
+    net: Architecture = Net()
     """The feature network."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc)
-        at_least(0, feature_epochs=self.feature_epochs)
 
     def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.k_center`."""
-        from condensery import coresets
+        from condensery.algorithms import coresets
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
             features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
@@ -112,24 +98,20 @@ class Forgetting(Recipe):
 
     name: ClassVar[str] = "forgetting"
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of the network and its row order."""
-    epochs: int = 10
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of the network and of the order of its rows."""
+    epochs: Count = 10
     """Epochs over which forgetting is counted (the protocol `whole`)."""
-    net: Net = Net()
+    net: Architecture = Net()
     """The network in training."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc, epochs=self.epochs)
 
     def algorithm(self, real: "RealSet") -> "Choice":
         """See `coresets.forgetting`."""
-        from condensery import coresets
-        from condensery.networks import initial
-        from condensery.protocols import WHOLE
+        from condensery.algorithms import coresets
+        from condensery.evaluation.protocols import WHOLE
+        from condensery.networks.network import initial
         from condensery.randomness import rng
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
@@ -142,21 +124,22 @@ class Forgetting(Recipe):
 
 def _choice(real: "RealSet", ipc: int, choose: "Callable[[Keeper | None, Observe | None], SyntheticSet]") -> "Choice":
     """The choice of `ipc` rows per class; until it is made, random ones stand in their place."""
-    from condensery import coresets
-    from condensery.algorithm import Choice
+    from condensery.algorithms import coresets
+    from condensery.algorithms.algorithm import Choice
 
     return Choice(synthetic=coresets.random(real, ipc, seed=0), choose=choose)
 
 
 def _trained(
-    real: "RealSet", net: Net, epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
+    real: "RealSet", net: Architecture, epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
 ) -> "Point":
     """A network trained on all of `real`, whose embedding is the feature space."""
-    from condensery.compiling import during
-    from condensery.networks import build, initial
-    from condensery.protocols import WHOLE
+    from condensery.evaluation.protocols import WHOLE
+    from condensery.evaluation.training import computing, fit
+    from condensery.kernels.compiling import during
+    from condensery.networks.net import build
+    from condensery.networks.network import initial
     from condensery.randomness import rng
-    from condensery.training import computing, fit
 
     network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start, steps = initial(network, rng(seed, "weights", "features")), WHOLE.steps(epochs, len(real))
@@ -168,6 +151,6 @@ def _shown(observe: "Observe | None") -> Callable[[int, int, float], None] | Non
     """The steps of a network that only chooses, shown as a run's steps are."""
     if observe is None:
         return None
-    from condensery.algorithm import Step
+    from condensery.algorithms.algorithm import Step
 
     return lambda done, total, loss: observe(Step(done, total, loss, None))

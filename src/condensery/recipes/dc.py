@@ -1,17 +1,19 @@
 """Dataset Condensation with Gradient Matching (Zhao, Mopuri & Bilen, ICLR 2021)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from condensery.fields import Amount, Count, Precision, Rate, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, optim
 
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
     from condensery.synthetic import SyntheticSet
 
@@ -36,53 +38,48 @@ class DC(Recipe):
     name: ClassVar[str] = "dc"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of every random draw."""
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of all random draws."""
     init: Literal["noise", "real"] = "noise"
     """Initial images: standard normal noise, or random real images."""
-    outer_steps: int = 1000
+    outer_steps: Count = 1000
     """K: restarts of the network."""
-    inner_steps: int | None = None
+    inner_steps: Count | None = None
     """T: matches between two restarts; None: the paper's rule, T = ipc."""
-    network_epochs: int | None = None
+    network_epochs: Amount | None = None
     """Passes over the synthetic set between two matches; None: the paper's rule, 500 / T and at most 50."""
-    lr: float = 0.1
-    """Learning rate of the images, where they are learned."""
-    momentum: float = 0.5
+    lr: Rate = 0.1
+    """Learning rate of the images, where images are learned."""
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     """Momentum of the images."""
-    network_lr: float = 0.01
+    network_lr: Rate = 0.01
     """Learning rate of the network."""
-    real_rows: int = 256
-    """Real images a class in a match."""
+    real_rows: Count = 256
+    """Real images per class in a match."""
     distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "layerwise_cosine"
-    """Distance of two gradients (eq. 10 is layerwise_cosine)."""
+    """Distance between two gradients (layerwise_cosine is eq. 10)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
     """Parameters whose gradients are matched."""
     clamp: bool = False
-    """Keep pixels in [0, 1] after every update; neither paper nor program does."""
-    real_dtype: Literal["bfloat16"] | None = None
-    """What real rows' gradients are computed in; None: the rows' own float32. Faster where the processor knows it."""
-    network_dtype: Literal["bfloat16"] | None = None
-    """What rows go through the network in while it is trained between matches; None: their own float32."""
-    net: Net = Net()
-    """The network to match in."""
+    """Whether pixels are kept in [0, 1] after every update; neither the paper nor the released program does so."""
+    real_dtype: Precision = None
+    """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
+    that support it."""
+    network_dtype: Precision = None
+    """Number format of the rows while the network is trained between two matches; None: float32."""
+    net: Architecture = Net()
+    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
     learn: Literal["images", "labels", "both"] = "images"
-    """What is learned: images, each of its class; soft labels of fixed images (label distillation); or both."""
-    labels_lr: float = 1.0
-    """Learning rate of soft labels' logits, where they are learned."""
+    """What is learned: images of fixed classes, soft labels of fixed images (label distillation), or both."""
+    labels_lr: Rate = 1.0
+    """Learning rate of the logits of soft labels, where labels are learned."""
 
     def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
-        at_least(
-            0, network_epochs=self.network_epochs, lr=self.lr, labels_lr=self.labels_lr, momentum=self.momentum,
-            network_lr=self.network_lr,
-        )  # fmt: skip
-
+        super().__post_init__()
         if self.clamp and self.learn == "labels":
-            raise InputError("--clamp is for images that are learned; with --learn labels they stay as they are")
+            raise InputError("`clamp=True` is for learned images, and with `learn=labels` images stay as they are")
 
     @classmethod
     def quick(cls) -> "DC":
@@ -118,13 +115,14 @@ class DC(Recipe):
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers are those of its lines."""
-        from condensery import distances, objectives
-        from condensery.algorithm import Matching
-        from condensery.compiling import named
-        from condensery.samplers import Uniform
-        from condensery.schedules import TrainedOnSynthetic
+        from condensery import objectives
+        from condensery.algorithms.matching import Matching
+        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.schedules import TrainedOnSynthetic
+        from condensery.evaluation.training import SGD
+        from condensery.kernels.compiling import named
+        from condensery.objectives import distances
         from condensery.synthetic import SyntheticSet
-        from condensery.training import SGD
 
         synthetic = self._initial(real)  # 1: S
         return Matching(

@@ -1,14 +1,16 @@
 """Dataset Condensation with Distribution Matching (Zhao & Bilen, WACV 2023)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from msgspec import Meta
+
+from condensery.fields import Count, Factor, Precision, Rate, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
 
 __all__ = ["DM"]
@@ -27,33 +29,29 @@ class DM(Recipe):
     protocol: ClassVar[str] = "dsa2021"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of every random draw."""
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of all random draws."""
     flip: bool = True
-    """Whether flips are among the operations; not for digits, which the paper leaves unflipped."""
-    factor: int = 1
-    """Cells along each side of a stored image (multi-formation); 1: images as they are."""
-    steps: int = 20000
+    """Whether flips are among the augmentations; the paper leaves them out for digits."""
+    factor: Factor = 1
+    """Cells along each side of a stored image (multi-formation); 1 stores images as they are."""
+    steps: Count = 20000
     """Updates of the images, each in a new random network."""
-    lr: float = 1.0
+    lr: Rate = 1.0
     """Learning rate of the images."""
-    momentum: float = 0.5
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     """Momentum of the images."""
-    real_rows: int = 256
-    """Real images a class in a match."""
-    real_dtype: Literal["bfloat16"] | None = None
-    """What real rows are embedded in; None: the rows' own float32. Faster where the processor knows it."""
-    synthetic_dtype: Literal["bfloat16"] | None = None
-    """What synthetic rows are embedded in; None: their own float32."""
-    net: Net = Net()
-    """The network to match in."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc, factor=self.factor, steps=self.steps, real_rows=self.real_rows)
-        at_least(0, lr=self.lr, momentum=self.momentum)
+    real_rows: Count = 256
+    """Real images per class in a match."""
+    real_dtype: Precision = None
+    """Number format in which real rows are embedded; None: float32. bfloat16 is faster on processors that support
+    it."""
+    synthetic_dtype: Precision = None
+    """Number format in which synthetic rows are embedded; None: float32."""
+    net: Architecture = Net()
+    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def quick(cls) -> "DM":
@@ -69,14 +67,14 @@ class DM(Recipe):
         """Algorithm 1; the numbers are those of its lines."""
         import torch
 
-        from condensery.algorithm import Matching
+        from condensery.algorithms.matching import Matching
+        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.schedules import Fresh
         from condensery.augment import dsa_strategy
-        from condensery.compiling import named
         from condensery.decoders import Pixels
         from condensery.decoders import Uniform as MultiFormation
+        from condensery.kernels.compiling import named
         from condensery.objectives import DistributionMatching
-        from condensery.samplers import Uniform
-        from condensery.schedules import Fresh
         from condensery.synthetic import SyntheticSet, random_real
 
         decoder = Pixels() if self.factor == 1 else MultiFormation(self.factor, pad=0.0)

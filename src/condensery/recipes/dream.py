@@ -5,13 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from condensery.errors import InputError
-from condensery.fields import at_least
+from condensery.fields import Count
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
 
 __all__ = ["DREAM"]
@@ -31,9 +31,9 @@ class DREAM(Wrapper[R]):
 
     name: ClassVar[str] = "dream"
 
-    cluster_every: int = 10
+    cluster_every: Count = 10
     """Matches in a restarted network between two clusterings, each in its embedding as it then is."""
-    candidates: int | None = None
+    candidates: Count | None = None
     """Random real images per class that are clustered, at least as many as are matched; None: all of them."""
     cluster_init: bool = True
     """Whether initial images stand for clusters too."""
@@ -42,10 +42,6 @@ class DREAM(Wrapper[R]):
     def quick(cls, base: R) -> "DREAM[R]":
         """For minutes on a CPU: clusters of 256 random images per class."""
         return cls(base, candidates=256)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, cluster_every=self.cluster_every, candidates=self.candidates)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
@@ -57,17 +53,17 @@ class DREAM(Wrapper[R]):
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: the base's algorithm with representative real images."""
-        from condensery.algorithm import FromRows
-        from condensery.samplers import Representative, Uniform
+        from condensery.algorithms.algorithm import FromRows
+        from condensery.algorithms.samplers import Representative, Uniform
 
         made = self.matching(real)
         if not isinstance(made.sampler, Uniform):
             raise InputError(
-                f"dream picks some real images per class, and {self.base.name} matches all; give --real-rows"
+                f"dream picks some real images per class, and {self.base.name} matches all of them; give `real_rows`"
             )
         rows = made.sampler.rows
         if self.candidates and self.candidates < rows:
-            raise InputError(f"--candidates {self.candidates} are fewer than the {rows} --real-rows to be picked")
+            raise InputError(f"`candidates={self.candidates}` is below the {rows} `real_rows` to be picked from them")
         initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
         return replace(
             made,
@@ -77,9 +73,9 @@ class DREAM(Wrapper[R]):
 
     def _initial(self, made: "Matching") -> "Tensor":
         """Rows to make bases of that stand for clusters in a fresh network's embedding."""
-        from condensery.networks import initial
+        from condensery.algorithms.samplers import clustered
+        from condensery.networks.network import initial
         from condensery.randomness import rng
-        from condensery.samplers import clustered
         from condensery.synthetic import check_ipc
 
         real, synthetic = made.real, made.synthetic

@@ -1,15 +1,17 @@
 """Dataset Condensation with Differentiable Siamese Augmentation (Zhao & Bilen, ICML 2021)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from msgspec import Meta
+
+from condensery.fields import Amount, Count, Precision, Rate, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.dc import paper_epochs
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
 
 __all__ = ["DSA"]
@@ -29,37 +31,33 @@ class DSA(Recipe):
     protocol: ClassVar[str] = "dsa2021"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of every random draw."""
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of all random draws."""
     flip: bool = True
-    """Whether flips are among the operations; not for digits, which the paper leaves unflipped."""
-    outer_steps: int = 1000
+    """Whether flips are among the augmentations; the paper leaves them out for digits."""
+    outer_steps: Count = 1000
     """K: restarts of the network."""
-    inner_steps: int | None = None
+    inner_steps: Count | None = None
     """T: matches between two restarts; None: DC's rule, T = ipc."""
-    network_epochs: int | None = None
+    network_epochs: Amount | None = None
     """Passes over the synthetic set between two matches; None: DC's rule, 500 / T and at most 50."""
-    lr: float = 0.1
+    lr: Rate = 0.1
     """Learning rate of the images."""
-    momentum: float = 0.5
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     """Momentum of the images."""
-    network_lr: float = 0.01
+    network_lr: Rate = 0.01
     """Learning rate of the network."""
-    real_rows: int = 256
-    """Real images a class in a match."""
-    real_dtype: Literal["bfloat16"] | None = None
-    """What real rows' gradients are computed in; None: the rows' own float32. Faster where the processor knows it."""
-    network_dtype: Literal["bfloat16"] | None = None
-    """What rows go through the network in while it is trained between matches; None: their own float32."""
-    net: Net = Net()
-    """The network to match in."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(1, ipc=self.ipc, outer_steps=self.outer_steps, inner_steps=self.inner_steps, real_rows=self.real_rows)
-        at_least(0, network_epochs=self.network_epochs, lr=self.lr, momentum=self.momentum, network_lr=self.network_lr)
+    real_rows: Count = 256
+    """Real images per class in a match."""
+    real_dtype: Precision = None
+    """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
+    that support it."""
+    network_dtype: Precision = None
+    """Number format of the rows while the network is trained between two matches; None: float32."""
+    net: Architecture = Net()
+    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def quick(cls) -> "DSA":
@@ -83,14 +81,14 @@ class DSA(Recipe):
         """Algorithm 1; the numbers are those of its lines."""
         import torch
 
-        from condensery.algorithm import Matching
+        from condensery.algorithms.matching import Matching
+        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.schedules import TrainedOnSynthetic
         from condensery.augment import dsa_strategy
-        from condensery.compiling import named
+        from condensery.evaluation.training import SGD
+        from condensery.kernels.compiling import named
         from condensery.objectives import GradientMatching
-        from condensery.samplers import Uniform
-        from condensery.schedules import TrainedOnSynthetic
         from condensery.synthetic import SyntheticSet, random_real
-        from condensery.training import SGD
 
         augment = dsa_strategy(self.flip)  # 6: ω
         synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)  # 1: S

@@ -1,17 +1,19 @@
 """Dataset Condensation via Efficient Synthetic-Data Parameterization (Kim et al., ICML 2022)."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from condensery.fields import Amount, Count, Factor, Precision, Rate, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import optim
 
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.augment import Augmentation
     from condensery.data import RealSet
     from condensery.decoders import Decoder
@@ -56,65 +58,53 @@ class IDC(Recipe):
     protocol: ClassVar[str] = "idc2022"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits", "photos")
 
-    ipc: int = 10
-    """Stored images a class."""
-    seed: int = 0
-    """Of every random draw."""
-    factor: int = 2
-    """Cells along each side of a stored image; 1 for IDC-I."""
+    ipc: Count = 10
+    """Stored images per class."""
+    seed: Seed = 0
+    """Seed of all random draws."""
+    factor: Factor = 2
+    """Cells along each side of a stored image; 1 is IDC-I."""
     formation: Formation = "uniform"
-    """How a stored image becomes rows: equal cells, cells along the width alone, all factors up to this one, a
-    learned enlargement, or as large a factor as keeps a class within 128 rows."""
-    outer_steps: int = 2000
+    """How a stored image becomes rows: equal cells (uniform), cells along the width alone, all factors up to this one
+    (multi-scale), a learned enlargement, or the largest factor that keeps a class within 128 rows (bound)."""
+    outer_steps: Count = 2000
     """Restarts of the network."""
-    inner_steps: int = 100
+    inner_steps: Count = 100
     """M: matches between two restarts."""
     optimizer: Literal["sgd", "adam"] = "sgd"
-    """What moves the images."""
-    lr: float = 5e-3
-    """Learning rate of the images for 10 a class of the base size; SGD's is times (ipc / 10) (size / base)²."""
-    momentum: float = 0.5
-    """SGD's momentum of the images, from one class's update to the next class's."""
-    base_size: int = 32
-    """Side of the images that the learning rate is meant for."""
+    """The optimizer of the images."""
+    lr: Rate = 5e-3
+    """Learning rate of the images, for 10 images per class of the base size; SGD's is scaled by
+    (ipc / 10) (size / base_size)²."""
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
+    """SGD's momentum of the images, from the update of one class to that of the next."""
+    base_size: Count = 32
+    """Side, in pixels, of the images that the learning rate is meant for."""
     distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "squared_euclidean"
-    """Distance of two gradients (convolutions' only)."""
-    real_rows: int = 64
-    """Real images a class in a match, and of all classes in a minibatch of the network's training."""
+    """Distance between two gradients of the convolutions."""
+    real_rows: Count = 64
+    """Real images per class in a match, and of all classes in a minibatch of the network's training."""
     augment: Augment = "color_crop_cutout"
-    """Siamese operations in a match; the network is trained with the same, without cutout."""
-    cutmix: float = 0.5
-    """How often a minibatch of the network's training is mixed."""
-    network_rows: int = 2000
+    """Siamese augmentations in a match; the network is trained with the same ones but cutout."""
+    cutmix: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """Probability that CutMix is applied to a minibatch of the network's training."""
+    network_rows: Amount = 2000
     """Real images that the network is trained on between two matches."""
-    network_lr: float = 0.01
+    network_lr: Rate = 0.01
     """Learning rate of the network (momentum 0.9)."""
-    network_weight_decay: float = 5e-4
+    network_weight_decay: Rate = 5e-4
     """Weight decay of the network."""
-    early_epochs: int = 0
+    early_epochs: Amount = 0
     """Epochs over all real images before the first match of a restart."""
-    pool: int = 0
-    """Where above 0, restarts take turns at random among so many networks."""
-    real_dtype: Literal["bfloat16"] | None = None
-    """What real rows' gradients are computed in; None: the rows' own float32. Faster where the processor knows it."""
-    network_dtype: Literal["bfloat16"] | None = None
-    """What rows go through the network in while it is trained between matches; None: their own float32."""
-    net: Net = Net()
-    """The network to match in."""
-
-    def __post_init__(self) -> None:
-        well_typed(self)
-        at_least(
-            1, ipc=self.ipc, factor=self.factor, outer_steps=self.outer_steps, inner_steps=self.inner_steps,
-            base_size=self.base_size, real_rows=self.real_rows,
-        )  # fmt: skip
-        at_least(
-            0, lr=self.lr, momentum=self.momentum, cutmix=self.cutmix, network_rows=self.network_rows,
-            network_lr=self.network_lr, network_weight_decay=self.network_weight_decay,
-            early_epochs=self.early_epochs, pool=self.pool,
-        )  # fmt: skip
-        if self.momentum >= 1 or self.cutmix > 1:
-            raise InputError(f"--momentum must be below 1 and --cutmix at most 1, got {self.momentum}, {self.cutmix}")
+    pool: Amount = 0
+    """Where above 0, every restart takes one of this many networks at random."""
+    real_dtype: Precision = None
+    """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
+    that support it."""
+    network_dtype: Precision = None
+    """Number format of the rows while the network is trained between two matches; None: float32."""
+    net: Architecture = Net()
+    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def published(cls, data: str) -> "IDC":
@@ -205,15 +195,14 @@ class IDC(Recipe):
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers are those of its lines."""
-        from condensery import distances
-        from condensery.algorithm import Matching
+        from condensery.algorithms.matching import Matching
+        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.schedules import TrainedOnReal
         from condensery.augment import CutMix
-        from condensery.compiling import named
-        from condensery.objectives import GradientMatching, convolutions
-        from condensery.samplers import Uniform
-        from condensery.schedules import TrainedOnReal
+        from condensery.evaluation.training import SGD
+        from condensery.kernels.compiling import named
+        from condensery.objectives import GradientMatching, convolutions, distances
         from condensery.synthetic import SyntheticSet, random_real
-        from condensery.training import SGD
 
         decoder = self._decoder(real.shape[0])  # f
         rows = random_real(real, self.ipc, self.seed, decoder)

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import at_least, well_typed
-from condensery.net import Net
+from condensery.fields import Amount, Count, Precision, Rate, Seed
+from condensery.networks.net import Architecture, Net
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import optim
 
-    from condensery.algorithm import Beginning, Matching
+    from condensery.algorithms.algorithm import Beginning
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
     from condensery.decoders import Factorized
     from condensery.synthetic import SyntheticSet
@@ -34,68 +37,63 @@ class KFS(Recipe):
     protocol: ClassVar[str] = "kfs2022"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
-    ipc: int = 1
-    """The budget: as many floats a class as so many images have. The number of codes follows."""
+    ipc: Count = 1
+    """The budget: a class may store as many floats as this many images have. The number of codes follows from it."""
     budget: Literal["codes-only", "strict"] = "codes-only"
-    """What the budget must hold: the codes (as the paper counts), or the decoders too."""
-    seed: int = 0
-    """Of every random draw."""
-    channels: tuple[int, ...] | None = None
-    """Of a code, and after each of a decoder's layers but the last; None: by the images, see `decoder`."""
-    decoders: int | None = None
-    """How many; every code is decoded by each. None: 8, or as many as a quarter of a strict budget holds."""
+    """What the budget must hold: the codes alone (as the paper counts), or the decoders too (strict)."""
+    seed: Seed = 0
+    """Seed of all random draws."""
+    channels: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=6)] | None = None
+    """Channels of a code, then those after each layer of a decoder but the last; None: chosen by the shape of the
+    images, see `decoder`."""
+    decoders: Count | None = None
+    """Number of decoders, each of which decodes every code; None: 8, or what a quarter of a strict budget holds."""
     kernel: Literal[2, 4] = 2
-    """Of the transposed convolutions."""
+    """Kernel size of the transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
-    """Between a decoder's layers."""
+    """Nonlinearity between the layers of a decoder."""
     diversity: Literal["noise", "seeds", "styles", "none"] = "noise"
-    """What tells the decoders apart at the start; see `autoencoder.Diversity`."""
-    noise: float = 0.5
-    """The noise's or style vectors' standard deviation, as a share of that of what they are added to."""
-    pretraining: int = 2000
+    """What makes the decoders differ at the start; see `autoencoder.Diversity`."""
+    noise: Rate = 0.5
+    """Standard deviation of the noise or of the style vectors, relative to that of the weights or codes they are
+    added to."""
+    pretraining: Count = 2000
     """Steps of the autoencoder that decoders and codes start from."""
-    encoder_width: int = 4
-    """Of the autoencoder: hidden channels, in multiples of the decoder's."""
+    encoder_width: Count = 4
+    """Hidden channels of the autoencoder's encoder, in multiples of the decoder's."""
     init: Literal["real", "noise"] = "real"
-    """Initial codes: those of random real images, or standard normal numbers."""
-    steps: int = 20000
+    """Initial codes: those of random real images, or standard normal noise."""
+    steps: Count = 20000
     """Updates of codes and decoders."""
-    codes_lr: float = 0.1
+    codes_lr: Rate = 0.1
     """Adam's learning rate of the codes."""
-    decoders_lr: float = 0.01
+    decoders_lr: Rate = 0.01
     """Adam's learning rate of the decoders."""
-    drops: tuple[int, ...] = ()
-    """Steps after which both rates are multiplied by 0.2."""
-    networks: int | None = None
-    """Random networks, taken in turn; None: a new one every step."""
-    real_rows: int | None = None
-    """Real images a class in a match; None: all of them, their means kept on disk (CONDENSERY_CACHE)."""
+    drops: tuple[Amount, ...] = ()
+    """Steps after which both learning rates are multiplied by 0.2."""
+    networks: Count | None = None
+    """Number of random networks, taken in turn; None: a new one at every step."""
+    real_rows: Count | None = None
+    """Real images per class in a match; None: all of them, with their means kept on disk (CONDENSERY_CACHE)."""
     augment: Literal["none", "dsa"] = "none"
-    """Siamese operations in a match."""
+    """Siamese augmentations in a match."""
     flip: bool = True
-    """Whether flips are among these; not for digits."""
-    part: int | None = None
-    """Rows a class that the slope goes back through, of all that enter the mean; None: all."""
-    real_dtype: Literal["bfloat16"] | None = None
-    """What real rows are embedded in; None: the rows' own float32. Faster where the processor knows it."""
-    synthetic_dtype: Literal["bfloat16"] | None = None
-    """What synthetic rows are embedded in; None: their own float32."""
-    net: Net = Net()
-    """The network to match in."""
+    """Whether flips are among the augmentations; the paper of DSA leaves them out for digits."""
+    part: Count | None = None
+    """Rows per class that the gradient goes back through, of all rows that enter the mean; None: all of them."""
+    real_dtype: Precision = None
+    """Number format in which real rows are embedded; None: float32. bfloat16 is faster on processors that support
+    it."""
+    synthetic_dtype: Precision = None
+    """Number format in which synthetic rows are embedded; None: float32."""
+    net: Architecture = Net()
+    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "drops"):  # files give lists
             if isinstance(given := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(given))
-        well_typed(self)
-        at_least(
-            1, ipc=self.ipc, decoders=self.decoders, pretraining=self.pretraining, steps=self.steps,
-            encoder_width=self.encoder_width,
-            networks=self.networks, real_rows=self.real_rows, part=self.part,
-        )  # fmt: skip
-        at_least(0, noise=self.noise, codes_lr=self.codes_lr, decoders_lr=self.decoders_lr)
-        if self.channels is not None and not (1 <= len(self.channels) <= 6 and min(self.channels) >= 1):
-            raise InputError(f"--channels must be 1 to 6 numbers, each at least 1, got {self.channels}")
+        super().__post_init__()
 
     @classmethod
     def imagenet(cls) -> "KFS":
@@ -154,21 +152,21 @@ class KFS(Recipe):
         count = left // (classes * prod(decoder.code_shape))
         if count < 1:
             raise InputError(
-                f"a budget of {whole} floats (--ipc {self.ipc}) holds no code of "
+                f"a budget of {whole} floats (`ipc={self.ipc}`) holds no code of "
                 f"{'x'.join(map(str, decoder.code_shape))} a class ({self.budget}; the decoders have {decoder.floats} "
-                "floats); give a larger --ipc, fewer --decoders or fewer --channels"
+                "floats); give a larger `ipc`, fewer `decoders` or fewer `channels`"
             )
         return count
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: autoencoder, then codes and decoders by distribution matching (the paper has no numbered box)."""
-        from condensery.algorithm import Matching
+        from condensery.algorithms.matching import Matching
+        from condensery.algorithms.samplers import Uniform, Whole
+        from condensery.algorithms.schedules import Fresh
         from condensery.augment import dsa_strategy
-        from condensery.compiling import named
+        from condensery.kernels.compiling import named
         from condensery.objectives import DistributionMatching
-        from condensery.samplers import Uniform, Whole
-        from condensery.schedules import Fresh
-        from condensery.storage import cache
+        from condensery.runs.storage import cache
 
         synthetic = self._initial(real)
         return Matching(
@@ -198,7 +196,7 @@ class KFS(Recipe):
         if self.init == "real" and codes > min(real.sizes):
             raise InputError(
                 f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "
-                "give --init noise, or a smaller --ipc"
+                "give `init=noise`, or a smaller `ipc`"
             )
         draws = (rng(self.seed, "codes", c) for c in range(real.classes))
         bases = torch.stack([torch.randn(codes, *decoder.code_shape, generator=draw) for draw in draws])
@@ -206,8 +204,8 @@ class KFS(Recipe):
 
     def _beginnings(self, real: "RealSet", synthetic: "SyntheticSet") -> "tuple[Beginning, ...]":
         """The autoencoder that decoders start from, and codes too where they are those of real images."""
-        from condensery.algorithm import FromRows
-        from condensery.autoencoder import Autoencoder
+        from condensery.algorithms.algorithm import FromRows
+        from condensery.algorithms.autoencoder import Autoencoder
         from condensery.synthetic import random_real
 
         autoencoder = Autoencoder(

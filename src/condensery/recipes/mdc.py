@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import at_least
+from condensery.fields import Count
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet, TestSet
-    from condensery.networks import Network
+    from condensery.networks.network import Network
     from condensery.objectives.subset import Metric
 
 __all__ = ["MDC"]
@@ -31,11 +33,11 @@ class MDC(Wrapper[R]):
 
     name: ClassVar[str] = "mdc"
 
-    period: int | None = None
+    period: Count | None = None
     """Outer loops (restarts of the network) between two choices; None: by `fraction`, or the paper's 100."""
-    fraction: float | None = None
+    fraction: Annotated[float, Meta(gt=0, le=0.5)] | None = None
     """Instead, the share of all outer loops between two choices, one at least."""
-    window: int | None = None
+    window: Count | None = None
     """Steps at the end of a period over which the subsets' figures are averaged, at most all of them; None: an outer
     loop's, at least 10."""
     metric: Literal["features", "gradients", "accuracy"] = "features"
@@ -54,13 +56,10 @@ class MDC(Wrapper[R]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(1, period=self.period, window=self.window)
         if None not in (self.period, self.fraction):
-            raise InputError("--period and --fraction say the same: with the one, add --fraction None")
-        if self.fraction is not None and not 0 < self.fraction <= 0.5:
-            raise InputError(f"--fraction must lie above 0 and at most at 0.5, got {self.fraction}")
+            raise InputError("`period` and `fraction` say the same thing; give one of them, and None for the other")
         if self.class_wise and self.metric == "accuracy":
-            raise InputError("--metric accuracy is one figure for all classes; take --no-class-wise")
+            raise InputError("`metric=accuracy` gives one figure for all classes; take `class_wise=False`")
 
     @classmethod
     def quick(cls, base: R) -> "MDC[R]":
@@ -100,9 +99,9 @@ class MDC(Wrapper[R]):
 
     def _fits(self, made: "Matching") -> None:
         if made.synthetic.ipc < 2:
-            raise InputError("one stored image or code a class has no smaller sizes to learn; give a larger --ipc")
+            raise InputError("one stored image or code per class has no smaller sizes to learn; give a larger `ipc`")
         if self.compare and self.metric == "features" and not made.synthetic.bases.requires_grad:
-            raise InputError("features say nothing of labels, which alone are learned here; take --metric gradients")
+            raise InputError("only labels are learned here, on which features do not depend; take `metric=gradients`")
 
     def moments(self, outer: int, inner: int) -> tuple[int, int, int]:
         """Of a run of `outer` loops of `inner` steps: steps between two choices, the step of the first figures, and
@@ -119,17 +118,17 @@ class MDC(Wrapper[R]):
         if self.compare and choice >= outer * inner:
             raise InputError(
                 f"mdc would choose its first subset after {choice} steps, and the run has {outer * inner}; give more "
-                "restarts of the network (--outer-steps, or --steps of dm and kfs), "
-                f"{'' if period == inner else 'a smaller --period or --fraction, '}"
-                "or --no-compare, which chooses none"
+                "restarts of the network (`outer_steps`, or `steps` of dm and kfs), "
+                f"{'' if period == inner else 'a smaller `period` or `fraction`, '}"
+                "or `compare=False`, which never chooses"
             )
         return period, first, window
 
     def _metric(self, network: "Network", held: "TestSet | None") -> "Metric":
-        from condensery.distances import squared_euclidean
+        from condensery.evaluation.training import SGD
         from condensery.objectives import GradientMatching, convolutions
+        from condensery.objectives.distances import squared_euclidean
         from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
-        from condensery.training import SGD
 
         match self.metric:
             case "features":

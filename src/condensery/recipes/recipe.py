@@ -1,19 +1,21 @@
 """What every recipe is: a value that says which algorithm to run."""
 
 import dataclasses
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import msgspec
 
 from condensery.errors import InputError
-from condensery.fields import well_typed
-from condensery.net import Net
+from condensery.fields import check
+from condensery.networks.net import Architecture, Factory, Net, factory_name
 
 if TYPE_CHECKING:
-    from condensery.algorithm import Algorithm, Matching
+    from condensery.algorithms.algorithm import Algorithm
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
-    from condensery.networks import Network
+    from condensery.networks.network import Network
 
 __all__ = ["Recipe", "Wrapper"]
 
@@ -38,7 +40,12 @@ class Recipe(ABC):
         def seed(self) -> int: ...
 
         @property
-        def net(self) -> Net: ...
+        def net(self) -> Architecture: ...
+
+    def __post_init__(self) -> None:
+        check(self)
+        if isinstance(vars(self).get("net"), str):  # the name of a family
+            object.__setattr__(self, "net", Net(vars(self)["net"]))
 
     @abstractmethod
     def algorithm(self, real: "RealSet") -> "Algorithm":
@@ -59,20 +66,22 @@ class Recipe(ABC):
 
     def record(self) -> dict[str, Any]:
         """The name and all fields, as a JSON file gives them back."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        plain = {k: v.record() if isinstance(v, Recipe) else v for k, v in fields.items()}
-        record = {"name": self.name, **plain}
-        try:
-            text = json.dumps(record, default=dataclasses.asdict)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{self!r}: a field that JSON cannot hold ({error}); give numbers and words") from error
-        return cast(dict[str, Any], json.loads(text))
+        return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
     def network(self, real: "RealSet") -> "Network":
         """The network to match in, for rows such as `real`'s."""
-        from condensery.networks import build
+        from condensery.networks.net import build
 
         return build(self.net, real.shape, real.classes).to(real.device, real.dtype)
+
+
+def _plain(value: Any) -> Any:
+    """A field's value as JSON has it; a network of the user's own by its name."""
+    if isinstance(value, Recipe):
+        return value.record()
+    if isinstance(value, Factory):
+        return {"factory": factory_name(value)}
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 R = TypeVar("R", bound=Recipe)
@@ -89,10 +98,8 @@ class Wrapper(Recipe, Generic[R]):
     base: R
 
     def __post_init__(self) -> None:
-        well_typed(self)
-        inside: Any = self.base
-        if not isinstance(inside, Recipe):
-            raise InputError(f"{self.name} goes around a recipe, such as DC(ipc=10), not around {inside!r}")
+        super().__post_init__()
+        inside: Recipe = self.base
         while isinstance(inside, Wrapper):
             if type(inside) is type(self):
                 raise InputError(f"{self.name} is there already; once is enough")
@@ -118,7 +125,7 @@ class Wrapper(Recipe, Generic[R]):
         return self.base.seed
 
     @property
-    def net(self) -> Net:
+    def net(self) -> Architecture:
         """The base's."""
         return self.base.net
 
@@ -133,7 +140,7 @@ class Wrapper(Recipe, Generic[R]):
         Raises:
             InputError: it matches nothing, as coresets do.
         """
-        from condensery.algorithm import Matching
+        from condensery.algorithms.matching import Matching
 
         made = self.base.algorithm(real)
         if not isinstance(made, Matching):

@@ -11,16 +11,17 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from condensery import __version__, storage
-from condensery.checkpoint import environment
-from condensery.clustering import representatives
-from condensery.compiling import during, mode
+from condensery import __version__
+from condensery.algorithms.clustering import representatives
+from condensery.algorithms.schedules import Rare, Schedule
 from condensery.data import Batch, RealSet
 from condensery.errors import InputError
-from condensery.networks import Point, initial, rows_at_once
+from condensery.kernels.compiling import during, mode
+from condensery.networks.network import Point, initial, rows_at_once
 from condensery.objectives import Objective
 from condensery.randomness import PerClass, rng
-from condensery.schedules import Rare, Schedule
+from condensery.runs import storage
+from condensery.runs.checkpoint import environment
 
 __all__ = ["Change", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
 

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from condensery.errors import InputError
-from condensery.memory import bounded
+from condensery.errors import bounded
 
 __all__ = [
     "append", "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache",
@@ -79,7 +79,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"{folder}: another process is working in it; wait for it, or choose another --out"
+                f"{folder}: another process is working in it; wait for it, or choose another folder (`out`)"
             ) from error
         except OSError:  # a file system without locks: nothing is held
             pass

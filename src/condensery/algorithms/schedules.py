@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from condensery.augment import Augmentation, CutMix
-from condensery.checkpoint import Keeper
-from condensery.compiling import during
 from condensery.data import RealSet
-from condensery.networks import Network, Point, initial
+from condensery.evaluation.training import SGD, TensorRows, computing, fit
+from condensery.kernels.compiling import during
+from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
+from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
-from condensery.training import SGD, TensorRows, computing, fit
 
 __all__ = ["Fresh", "Rare", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
 

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from condensery.cores import shared
+from condensery.kernels.cores import shared
 
 __all__ = ["Kernel", "Mode", "during", "mode", "named", "seconds_spent", "worthwhile"]
 

@@ -14,10 +14,10 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from condensery.compiling import Mode, mode
+from condensery.kernels.compiling import Mode, mode
 from condensery.errors import InputError
-from condensery.networks import Network, Point
-from condensery.storage import checked, parts, read_head, read_tensors, write_tensors
+from condensery.networks.network import Network, Point
+from condensery.runs.storage import checked, parts, read_head, read_tensors, write_tensors
 
 __all__ = ["Interrupted", "Keeper", "State", "difference", "environment"]
 
@@ -160,7 +160,7 @@ class Keeper:
         if known.identity != self.identity:
             raise InputError(
                 f"{self.path.parent} holds another run ({difference(known.identity, self.identity)}); "
-                "choose another --out, or repeat that run's command to resume it"
+                "choose another folder (`out`), or repeat that run's command to resume it"
             )
         return known, tensors
 

@@ -23,10 +23,10 @@ from torch.utils.data import TensorDataset
 from condensery import __version__
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError
-from condensery.memory import bounded
-from condensery.net import Net
-from condensery.pixels import PixelSpace, Whitening
-from condensery.storage import checked, read_tensors, tensor_file, write
+from condensery.errors import bounded
+from condensery.networks.net import Net
+from condensery.data.pixels import PixelSpace, Whitening
+from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
@@ -121,9 +121,10 @@ class Condensed:
         return self.synthetic.space
 
     @property
-    def net(self) -> Net:
-        """The network it was condensed with."""
-        return Net(**self.layers[0].get("net", {}))
+    def net(self) -> Net | None:
+        """The network it was condensed with; None for one of the user's own, of which only the name is stored."""
+        described = self.layers[0].get("net", {})
+        return None if "factory" in described else Net(**described)
 
     @property
     def layers(self) -> list[dict[str, Any]]:
@@ -240,7 +241,7 @@ def load(path: str | Path) -> Condensed:
 
     Raises:
         InputError: no such file, cut short, damaged, not an artifact, of another format version, or of more decoded
-            rows than `memory.bounded` allows.
+            rows than `errors.bounded` allows.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -276,7 +277,8 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
             recipe = recipe.base
-        Net(**recipe.net)
+        if "factory" not in recipe.net:
+            Net(**recipe.net)
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)

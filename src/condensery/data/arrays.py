@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from condensery.data.sets import Data, RealSet, TestSet, stratified
-from condensery.errors import InputError, plain, unprintable
-from condensery.memory import bounded
+from condensery.errors import InputError, bounded, plain, unprintable
 
 __all__ = ["digits", "from_arrays", "from_dataset", "npz"]
 

@@ -22,7 +22,7 @@ from condensery.augment import (
     Scale,
 )
 from condensery.data import Data
-from condensery.training import SGD
+from condensery.evaluation.training import SGD
 
 __all__ = [
     "WHOLE",

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 import torch
 
-from condensery import __version__, artifact, console, storage
-from condensery.algorithm import Algorithm, Step
-from condensery.artifact import Condensed
-from condensery.checkpoint import Interrupted, Keeper, difference, environment
+from condensery import __version__, console
+from condensery.runs import artifact, storage
+from condensery.algorithms.algorithm import Algorithm, Step
+from condensery.runs.artifact import Condensed
+from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
 from condensery.data import Data, RealSet
 from condensery.errors import InputError, RunError
-from condensery.picture import grid
+from condensery.runs.picture import grid
 from condensery.recipes.recipe import Recipe
 
 __all__ = ["condense", "provenance", "run", "seconds_of"]
@@ -98,12 +99,12 @@ def run(
         Interrupted: `stop` said so.
     """
     if not str(out).strip():
-        raise InputError("--out is empty; name a folder")
+        raise InputError("`out` is empty; name a folder")
     out = Path(out)
     identity = provenance(recipe, data.train)
     keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
     if done := _finished(out, identity):
-        log.info(f"{out}: this run is done already; nothing to do (choose another --out, or remove the folder)")
+        log.info(f"{out}: this run is done already; nothing to do (choose another folder for a new run, or remove this one)")
         with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
             _tidy(out, keeper)
         return done
@@ -146,27 +147,27 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
     try:
         there = artifact.load(out)
     except InputError as error:
-        raise InputError(f"{error}, or choose another --out") from error
+        raise InputError(f"{error}, or choose another folder (`out`)") from error
     if (before := {"recipe": there.recipe, "data": there.data}) != identity:
-        raise InputError(f"{out} holds another finished run ({difference(before, identity)}); choose another --out")
+        raise InputError(f"{out} holds another finished run ({difference(before, identity)}); choose another folder (`out`)")
     return there
 
 
 def _prepare(out: Path) -> None:
     """Make the folder, or see that it is empty or a run's own, and that it can be written."""
     if os.path.isfile(out):
-        raise InputError(f"--out {out} cannot be written: it is a file; choose another folder")
+        raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in out.iterdir() if path.name != ".lock" and path not in _left(out)]
         if others and _earlier(out) is None:
             raise InputError(
-                f"--out {out} is not empty and holds no run ({min(others)} is in it); choose a new or an empty folder"
+                f"`out={out}` is not empty and holds no run ({min(others)} is in it); choose a new or an empty folder"
             )
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise InputError(f"--out {out} cannot be written ({error.strerror or error}); choose another folder") from error
+        raise InputError(f"`out={out}` cannot be written ({error.strerror or error}); choose another folder") from error
 
 
 def _left(out: Path) -> list[Path]:

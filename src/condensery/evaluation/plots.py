@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from condensery.errors import InputError
 
 if TYPE_CHECKING:
-    from condensery.evaluation import Accuracy
+    from condensery.evaluation.evaluate import Accuracy
 
 __all__ = ["needed", "size_curve", "subset_trace"]
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from condensery.checkpoint import Keeper
-from condensery.compiling import during
 from condensery.data import RealSet
-from condensery.networks import Point, rows_at_once
+from condensery.evaluation.training import SGD, computing, fit
+from condensery.kernels.compiling import during
+from condensery.networks.network import Point, rows_at_once
+from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet, check_ipc, random_real
-from condensery.training import SGD, computing, fit
 
 __all__ = ["forgetting", "herding", "k_center", "random"]
 

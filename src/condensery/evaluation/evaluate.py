@@ -10,17 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from condensery.artifact import Condensed
-from condensery.compiling import during
 from condensery.console import counted
 from condensery.data import Data, TestSet
 from condensery.errors import InputError
-from condensery.net import Net
-from condensery.networks import build, initial
-from condensery.protocols import Named, dc2021, whole
+from condensery.evaluation.protocols import Named, dc2021, whole
+from condensery.evaluation.training import Rows, TensorRows, accuracy, computing, fit
+from condensery.kernels.compiling import during
+from condensery.networks.net import Architecture, Net, build
+from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.synthetic import SyntheticSet
-from condensery.training import Rows, TensorRows, accuracy, computing, fit
+from condensery.runs.artifact import Condensed
 
 __all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
 
@@ -32,7 +31,7 @@ class Accuracy:
     """Accuracies of networks trained from scratch, each read once after the last epoch.
 
     Arguments:
-        runs: one accuracy a network, in [0, 1]; set after set.
+        runs: one accuracy per network, in [0, 1]; set after set.
         protocol: how they were trained.
         net: which network.
         seconds: wall time of it all.
@@ -40,7 +39,7 @@ class Accuracy:
 
     runs: tuple[float, ...]
     protocol: str
-    net: Net
+    net: Architecture
     seconds: float
 
     @property
@@ -58,9 +57,9 @@ class Accuracy:
 
 
 def evaluate(
-    sets: SyntheticSet | Condensed | Sequence[SyntheticSet | Condensed],
+    sets: Condensed | Sequence[Condensed],
     data: Data,
-    net: Net | None = None,
+    net: Architecture | None = None,
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,
@@ -71,29 +70,31 @@ def evaluate(
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
     Arguments:
-        sets: one condensed set, as learned or as loaded, or several of one method (seeds); mean and std are over
-            all networks. A loaded one knows its classes' names: its labels become those of the data's classes of the
-            same names. Of one without names the classes are the data's, in their order.
+        sets: one condensed set, or several of one method (other seeds, say); mean and std are over all networks. Its
+            labels become those of the data's classes of the same names.
         data: its test part is read once a network, after the last epoch; its train part is not used.
-        net: the architecture, which need not be the one condensed with; by default that of a loaded set's recipe, or
-            the papers' ConvNet.
+        net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module. It
+            need not be the one condensed with, which is the default.
         protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
         repeats: networks a set.
         seed: of weights, row order and augmentation.
         observe: called with (networks done, networks in all).
-        dtype: what rows go through the networks in while they are trained; `torch.bfloat16` is faster where the
-            processor knows it, and the protocol's name says so. Weights and measuring stay in the data's.
+        dtype: number format of the rows while the networks are trained; `torch.bfloat16` is faster on processors that
+            support it, and the name of the protocol then says so. Weights and measuring keep the data's format.
         progress: whether to show how many networks are done, where nobody observes.
 
     Raises:
-        InputError: the set's classes or shape differ from the data's; fewer than 1 repeat.
+        InputError: the set's classes or shape differ from the data's; fewer than 1 repeat; no `net` for a set that was
+            condensed in a network of the user's own, which no file holds.
     """
-    if isinstance(sets, Condensed):
-        net = net or sets.net
-    several = [sets] if isinstance(sets, SyntheticSet | Condensed) else sets
+    several = [sets] if isinstance(sets, Condensed) else sets
+    if not several or not all(isinstance(condensed, Condensed) for condensed in several):
+        raise InputError(f"give what condense, run or load returns, or a list of these, not {sets!r}")
+    if net is None and (net := several[0].net) is None:
+        raise InputError("this set was condensed in a network of the user's own, which no file holds; give `net`")
     pairs: list[tuple[Rows, TestSet]] = []
     for condensed in several:
-        synthetic = condensed.synthetic if isinstance(condensed, Condensed) else condensed
+        synthetic = condensed.synthetic
         if synthetic.classes != data.train.classes:
             raise InputError(
                 f"the condensed set has {synthetic.classes} classes, {data.name} has {data.train.classes}; "
@@ -102,11 +103,11 @@ def evaluate(
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
         rows = TensorRows(synthetic(), data.train.device, data.train.dtype)
-        if isinstance(condensed, Condensed) and condensed.class_names != data.class_names:
+        if condensed.class_names != data.class_names:
             rows.y = _renamed(rows.y, condensed, data)
         # test rows are normalised as the set's own rows are, whatever the data at hand would measure
         pairs.append((rows, data.test.normalised_by(synthetic.space)))
-    return _measure(pairs, data, net or Net(), protocol, repeats, seed, _seen(observe, progress), dtype)
+    return _measure(pairs, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
 
 def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
@@ -137,7 +138,7 @@ def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Obs
 
 def evaluate_whole(
     data: Data,
-    net: Net = Net(),
+    net: Architecture = Net(),
     protocol: Named = whole,
     repeats: int = 5,
     seed: int = 0,
@@ -153,7 +154,7 @@ def evaluate_whole(
 def _measure(
     sets: Sequence[tuple[Rows, TestSet]],
     data: Data,
-    net: Net,
+    net: Architecture,
     protocol: Named,
     repeats: int,
     seed: int,
@@ -161,7 +162,7 @@ def _measure(
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
     if repeats < 1:
-        raise InputError(f"--repeats must be at least 1, got {repeats}")
+        raise InputError(f"`repeats` must be at least 1; it is {repeats}")
     if not callable(protocol):
         raise InputError(f"protocol is {protocol!r}; give a function of condensery.protocols, such as dc2021")
     start = time.perf_counter()
@@ -195,9 +196,9 @@ class Comparison:
 
 
 def compare(
-    sets: Iterable[tuple[str, SyntheticSet | Condensed, float]],
+    sets: Iterable[tuple[str, Condensed, float]],
     data: Data,
-    net: Net = Net(),
+    net: Architecture = Net(),
     protocol: Named = dc2021,
     repeats: int = 5,
     seed: int = 0,

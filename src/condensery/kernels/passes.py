@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.func import functional_call, grad, grad_and_value, jvp, vjp
 from torch.nn import functional as F
 
-from condensery.compiling import Kernel
-from condensery.networks.chain import Chain, cross_entropy
+from condensery.kernels.chain import Chain, cross_entropy
+from condensery.kernels.compiling import Kernel
 from condensery.networks.convnet import ConvNet
 from condensery.networks.network import Network, embedded
 
@@ -123,7 +123,8 @@ class Passes(ABC):
         return [state[name] for name in (*self.names, *self.buffers)]
 
     def _state(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
-        return {k: v.to(self.dtype) for k, v in zip((*self.names, *self.buffers), tensors, strict=False)}
+        named = zip((*self.names, *self.buffers), tensors, strict=False)
+        return {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in named}
 
     def _results(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         *_, x, targets, weight = tensors

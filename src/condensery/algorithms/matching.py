@@ -1,98 +1,28 @@
-"""The algorithm: what a recipe makes of real rows, and the loop that every matching method shares."""
+"""The loop that every matching method shares."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
-from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
 
+from condensery.algorithms.algorithm import Beginning, Observe, Step
+from condensery.algorithms.samplers import Sampler
+from condensery.algorithms.schedules import Schedule, walk
 from condensery.augment import Augmentation
-from condensery.checkpoint import Keeper
-from condensery.compiling import Mode, during, worthwhile
 from condensery.console import progress
 from condensery.data import RealSet
 from condensery.errors import RunError
-from condensery.networks import Point, operations
+from condensery.kernels.compiling import Mode, during, worthwhile
+from condensery.networks.network import Point, operations
 from condensery.objectives import Objective
 from condensery.randomness import rng
-from condensery.samplers import Sampler
-from condensery.schedules import Schedule, walk
+from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Matching", "Observe", "Step"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What an observer is told after every step."""
-
-    done: int
-    total: int
-    loss: float
-    """The sum over classes."""
-    synthetic: SyntheticSet | None
-    """The set as it is now; None while a network is trained that only chooses."""
-    said: Mapping[str, Any] = field(default_factory=dict)
-    """What the objective reports of the step, as JSON: usually nothing."""
-
-
-Observe = Callable[[Step], Any]
-Aside = Callable[[str, str], Keeper]
-"""(The file's name, which phase it is) to a keeper for that phase of the run."""
-
-
-class Algorithm(Interface):
-    """What a recipe returns: everything that its steps need, and the steps themselves."""
-
-    @property
-    def synthetic(self) -> SyntheticSet:
-        """The set as it starts; `run` changes it in place or returns another."""
-        ...
-
-    @property
-    def steps(self) -> int:
-        """Updates of the synthetic set in a whole run; 0 where it is chosen, not learned."""
-        ...
-
-    def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
-        """Do all steps that are left and return the set.
-
-        Arguments:
-            keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
-            observe: called after every step; by default progress is shown (`console.progress`).
-
-        Raises:
-            InputError: the checkpoint is unreadable or another run's; what the parts refuse of the real rows.
-            RunError: the loss, or what was learned, is not finite.
-            Interrupted: the keeper was asked to stop; the state is kept.
-        """
-        ...
-
-
-class Beginning(Interface):
-    """What takes long before the first step and prepares the synthetic set in place, such as KFS's autoencoder."""
-
-    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
-        """Prepare `synthetic`; `aside` gives a keeper, with which it resumes."""
-        ...
-
-
-@dataclass(frozen=True)
-class FromRows:
-    """A beginning: the stored bases are made of rows.
-
-    Arguments:
-        rows: called for the normalised rows (C, decoder.initial_rows(ipc), channels, height, width).
-    """
-
-    rows: Callable[[], Tensor]
-
-    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
-        synthetic.start_from(self.rows())
+__all__ = ["Matching"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +96,7 @@ class Matching:
             if keeper:
                 keeper.write(done, self.synthetic, self.optimizer, more=self._more)
         if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would tell
-            raise RunError(f"step {done} of {self.steps}: what was learned is not finite; a lower --lr may help")
+            raise RunError(f"step {done} of {self.steps}: what was learned is not finite; a lower `lr` may help")
         return self.synthetic
 
     def _step(self, point: Point, done: int) -> float:
@@ -189,7 +119,7 @@ class Matching:
             distance.backward(inputs=learned)
             loss += distance.detach()
         if not torch.isfinite(loss):
-            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower --lr may help")
+            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower `lr` may help")
         self._update(done)
         return loss.item()
 
@@ -200,7 +130,7 @@ class Matching:
             except RuntimeError as error:
                 if "overflow" not in str(error):
                     raise
-                raise RunError(f"step {done + 1} of {self.steps}: {error}; a lower --lr may help") from error
+                raise RunError(f"step {done + 1} of {self.steps}: {error}; a lower `lr` may help") from error
             if self.project and (done + 1) % self.project_every == 0:
                 self.project(self.synthetic)
 
@@ -223,21 +153,3 @@ class Matching:
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
         a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
         return worthwhile(self.steps * operations(self.schedule.network, self.real.shape) * a_step, self.real.device)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Choose real rows instead of learning new ones.
-
-    Arguments:
-        synthetic: a set of the size that will be chosen.
-        choose: called with the keeper and the observer, of networks that are trained to choose by; returns the set.
-    """
-
-    synthetic: SyntheticSet
-    choose: Callable[[Keeper | None, Observe | None], SyntheticSet]
-    steps: int = 0
-
-    def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
-        """Choose; see `Algorithm.run`."""
-        return self.choose(keeper, observe)

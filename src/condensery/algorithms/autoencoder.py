@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from condensery.checkpoint import Keeper
 from condensery.data import RealSet
 from condensery.decoders import Encoder, Factorized
 from condensery.errors import InputError
 from condensery.randomness import global_rng, rng
+from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Autoencoder", "Diversity", "pretrained"]

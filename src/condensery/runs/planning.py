@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
-from condensery.algorithm import Algorithm, Matching, Step
-from condensery.compiling import Mode, mode, seconds_spent
+from condensery.algorithms.algorithm import Algorithm, Step
+from condensery.algorithms.matching import Matching
+from condensery.kernels.compiling import Mode, mode, seconds_spent
 from condensery.data import RealSet
-from condensery.memory import peak
+from condensery.kernels.memory import peak
 from condensery.recipes.recipe import Recipe
-from condensery.samplers import Whole
-from condensery.schedules import Rare
-from condensery.storage import without_cache
+from condensery.algorithms.samplers import Whole
+from condensery.algorithms.schedules import Rare
+from condensery.runs.storage import without_cache
 
 __all__ = ["Plan", "plan"]
 

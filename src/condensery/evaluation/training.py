@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from condensery.augment import Augmentation, Cut, CutMix
-from condensery.checkpoint import Keeper
-from condensery.compiling import Mode, mode, worthwhile
 from condensery.data import Batch, TestSet
-from condensery.networks import Network, Point, chunked, evenly, operations, outputs, passes, rows_at_once
+from condensery.kernels.compiling import Mode, mode, worthwhile
+from condensery.kernels.passes import chunked, evenly, passes
+from condensery.networks.network import Network, Point, operations, outputs, rows_at_once
 from condensery.randomness import rng
+from condensery.runs.checkpoint import Keeper
 
 __all__ = ["SGD", "Rows", "TensorRows", "accuracy", "computing", "fit"]
 
@@ -105,7 +106,9 @@ def fit(
         Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
-    gradient = _plainly if mode() == "plain" or point.buffers else _by_passes  # batch norm's own statistics are moving
+    # the passes know evaluation mode alone: batch norm's statistics, for one, would stand still
+    by_autograd = mode() == "plain" or point.buffers or network.plain_training
+    gradient = _plainly if by_autograd else _by_passes
     optimizer = _optimizer(network, how, point.momenta)
     state = keeper.resume(network, optimizer, more=observed) if keeper else None
     step = state.step if state else 0

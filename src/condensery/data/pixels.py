@@ -54,7 +54,7 @@ class Whitening:
         centre = total / count
         values, vectors = torch.linalg.eigh(products / count - torch.outer(centre, centre))
         if not values.mean() > 1e-9:
-            raise InputError("all images are the same, so that they cannot be whitened; leave out --zca")
+            raise InputError("all images are the same and cannot be whitened; leave the whitening out (`zca`)")
         scale = (values.clamp(min=0) + strength * values.mean()).rsqrt()
         return cls(centre.float(), (vectors * scale @ vectors.T).float())
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from condensery.networks.convolution import Columns, Convolution, Direct, Winograd
+from condensery.kernels.convolution import Columns, Convolution, Direct, Winograd
 
 __all__ = ["Chain", "cross_entropy"]
 

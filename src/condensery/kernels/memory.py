@@ -1,15 +1,10 @@
-"""What PyTorch's memory costs on Linux, how to keep freed pages, and how much a file may ask for."""
+"""How much memory this process takes, and how to keep freed pages on Linux."""
 
 import ctypes
 import os
 import sys
 
-from condensery.errors import InputError
-
-__all__ = ["bounded", "tune_allocator"]
-
-LIMIT = "CONDENSERY_LIMIT_GB"
-LIMIT_GB = 4.0
+__all__ = ["forget_peak", "peak", "resident", "tune_allocator"]
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # names of glibc's mallopt
 
@@ -31,30 +26,6 @@ def tune_allocator() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1) and mallopt(_TOP_PAD, 64 * 2**20))
-
-
-def bounded(size: int, what: str) -> None:
-    """Refuse what would take too much memory, before it is taken.
-
-    The limit is 4 GB for what one file, folder or command asks for; CONDENSERY_LIMIT_GB sets another.
-
-    Arguments:
-        size: bytes.
-        what: takes them, in words.
-
-    Raises:
-        InputError: more than the limit, or a limit that is no number.
-    """
-    told = os.environ.get(LIMIT)
-    try:
-        limit = float(told) if told else LIMIT_GB
-    except ValueError:
-        raise InputError(f"{LIMIT} is {told!r}; give a number of GB") from None
-    if size > limit * 2**30:
-        raise InputError(
-            f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit:g} GB; "
-            f"where that is meant, set {LIMIT}={max(1, -(-size // 2**30))}"
-        )
 
 
 def peak() -> int:

@@ -1,0 +1,1 @@
+"""Evaluation: training networks, the protocols of the papers, and the accuracy that a condensed set reaches."""

@@ -1,0 +1,78 @@
+"""A network of the user's own: any torch module as a `Network`."""
+
+import torch
+from torch import Tensor, nn
+
+from condensery.errors import InputError
+from condensery.networks.net import Factory, factory_name
+from condensery.networks.network import Network
+
+__all__ = ["Own"]
+
+
+class Own(Network):
+    """The module that a function of the user's makes.
+
+    Arguments:
+        factory: called with `shape` and `classes` for every new set of random weights; see `networks.net.Factory`.
+        shape: (channels, height, width) of a row.
+        classes: the number of logits.
+
+    Raises:
+        InputError: no module comes back, its logits have another shape, or a row's logits depend on the other rows.
+    """
+
+    plain_training = True
+
+    def __init__(self, factory: Factory, shape: tuple[int, int, int], classes: int):
+        super().__init__()
+        self.factory, self.shape, self.classes = factory, shape, classes
+        self.name = factory_name(factory)
+        self.module = self._made()
+        self._try()
+
+    def _made(self) -> nn.Module:
+        module = self.factory(self.shape, self.classes)
+        if not isinstance(module, nn.Module):
+            raise InputError(f"{self.name}({self.shape}, {self.classes}) must return a torch.nn.Module, not {module!r}")
+        return module
+
+    @torch.no_grad()
+    def _try(self) -> None:
+        some = next(self.parameters(), None)
+        if some is None:
+            raise InputError(f"{self.name}: the module has no parameters, so that there is nothing to train")
+        rows = torch.linspace(-1, 1, 2 * self.shape[0] * self.shape[1] * self.shape[2]).reshape(2, *self.shape).to(some)
+        logits = self.module.eval()(rows)
+        if not isinstance(logits, Tensor) or logits.shape != (2, self.classes):
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise InputError(f"{self.name}: two rows must give logits of shape (2, {self.classes}), not {got}")
+        if not torch.allclose(self.module(rows[:1]), logits[:1], rtol=1e-3, atol=1e-4):
+            raise InputError(
+                f"{self.name}: in evaluation mode a row's logits depend on the other rows (or on chance), so that no "
+                "mean over rows can be taken; a norm that keeps running statistics may help"
+            )
+
+    def redraw(self) -> None:
+        fresh = self._made()
+        with torch.no_grad():
+            for mine, theirs in zip(self.module.state_dict().values(), fresh.state_dict().values(), strict=True):
+                mine.copy_(theirs)
+
+    def embed(self, x: Tensor) -> Tensor:
+        if callable(own := getattr(self.module, "embed", None)):
+            return own(x).flatten(1)
+        inputs: list[Tensor] = []
+        linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
+        hooks = [module.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for module in linear]
+        try:
+            self.module(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not inputs:
+            raise InputError(f"{self.name}: no linear layer runs in it; give the module a method embed(x)")
+        return inputs[-1].flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)
