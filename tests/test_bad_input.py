@@ -329,8 +329,8 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         (f"{RUN} --lr nan", ["--lr", "nan"]),
         (f"{RUN} --lr inf", ["--lr", "inf"]),
         (f"{RUN} --checkpoint-seconds -1", ["--checkpoint-seconds", "at least 0", "got -1"]),
-        (f"{RUN} --net.width 0", ["net.width", "at least 1", "0"]),
-        (f"{RUN} --net.depth 0", ["net.depth", "at least 1", "0"]),
+        (f"{RUN} --net.width 0", ["--net.width", "from 1 to 4,096", "got 0"]),
+        (f"{RUN} --net.depth 0", ["--net.depth", "from 1 to 32", "got 0"]),
         ("run herding --data digits --out {tmp}/out --feature-epochs -1", ["--feature-epochs", "at least 0", "got -1"]),
         ("run forgetting --data digits --out {tmp}/out --epochs 0", ["--epochs", "at least 1", "got 0"]),
         ("evaluate --data digits", ["STR"]),
@@ -347,7 +347,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         ("compare --data digits --methods random --ipc 0", ["--ipc", "at least 1", "got 0"]),
         ("compare --data digits --methods random --repeats -1", ["--repeats", "at least 1", "got -1"]),
         ("compare --data digits --methods random --protocol whole10", ["unknown protocol 'whole10'", "whole"]),
-        ("compare --data digits --methods random --net.width 0", ["net.width", "at least 1"]),
+        ("compare --data digits --methods random --net.width 0", ["--net.width", "from 1 to 4,096"]),
         ("show", ["STR"]),
         ("show {good} --pgn {tmp}/x.png", ["--pgn", "--png"]),
     ],
@@ -424,14 +424,14 @@ OTHERS = [
 @pytest.mark.parametrize(("line", "word"), OTHERS)
 def test_an_out_that_holds_another_finished_run(line, word, tmp_path, refuse):
     arrays()(tmp_path)
-    refuse(f"{line} --out {{good}}", "{good} holds another", word, "another --out")
+    refuse(f"{line} --out {{good}}", "{good} holds another", word, "another folder (--out)")
 
 
 @pytest.mark.parametrize(("line", "word"), OTHERS)
 def test_an_out_that_holds_another_unfinished_run(line, word, tmp_path, unfinished, refuse):
     arrays()(tmp_path)
     shutil.copytree(unfinished, tmp_path / "out")
-    refuse(f"{line} --out {{tmp}}/out", "{tmp}/out holds another run", word, "another --out")
+    refuse(f"{line} --out {{tmp}}/out", "{tmp}/out holds another run", word, "another folder (--out)")
 
 
 def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse):
@@ -439,7 +439,7 @@ def test_a_comparison_s_out_that_holds_another_run(tmp_path, unfinished, refuse)
     refuse(
         "compare --data digits --methods dc random --net.width 8 --out {tmp}/out",
         "{tmp}/out/dc-digits holds another run",
-        "another --out",
+        "another folder (--out)",
     )
 
 
@@ -616,7 +616,7 @@ def test_a_loss_or_an_image_that_is_not_finite(options, tmp_path, refuse):
     "options", ["--network-lr 1e45", "--lr 1e300", "--real-rows 99999999999999", "--net.width 1000000"]
 )
 def test_a_number_beyond_all_use(options, refuse):
-    refuse(f"run dc:quick --data digits --ipc 1 {options} --out {{tmp}}/out", "must be at least", "at most")
+    refuse(f"run dc:quick --data digits --ipc 1 {options} --out {{tmp}}/out", options.split()[0], "must be a", "got")
 
 
 def test_more_images_than_memory_holds(refuse):

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -24,6 +24,16 @@ def data(name="blobs"):
     real = blobs(sizes=(12, 10, 9))
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     return Data(name, real, test, ("a", "b", "c"))
+
+
+def chosen(d, ipc=2, seed=0):
+    """Random images, as what `condense` returns."""
+    return replace(condense(Random(ipc=ipc, seed=seed), d.train), class_names=d.class_names)
+
+
+def named(synthetic, names=("a", "b", "c")):
+    about = {"name": "blobs", "fingerprint": "", "rows": 31}
+    return Condensed(synthetic, names, {"name": "random"}, 0, about)
 
 
 def short(data):
@@ -85,7 +95,7 @@ def test_fixed_steps_cost_the_same_at_every_size():
 
 def test_mean_and_std_are_over_sets_and_networks():
     d = data()
-    sets = [Random(ipc=2, seed=s).algorithm(d.train).run() for s in (0, 1)]
+    sets = [chosen(d, seed=s) for s in (0, 1)]
     reached = evaluate(sets, d, TINY, short, repeats=3)
     assert len(reached.runs) == 6
     assert reached.mean == pytest.approx(np.mean(reached.runs))
@@ -96,18 +106,18 @@ def test_mean_and_std_are_over_sets_and_networks():
 
 def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
     d = data()
-    synthetic = Random(ipc=2).algorithm(d.train).run()
-    before = synthetic.bases.clone()
+    synthetic = chosen(d)
+    before = synthetic.synthetic.bases.clone()
     a, b, c = (evaluate(synthetic, d, TINY, fixed_steps, repeats=1, seed=s).runs for s in (0, 0, 1))
     assert a == b
     assert len(a) == len(c) == 1
-    assert torch.equal(before, synthetic.bases)
+    assert torch.equal(before, synthetic.synthetic.bases)
 
 
 def test_evaluation_never_trains_on_test_rows():
     d = data()
     poisoned = TestSet(d.test.images, (d.test.labels + 1) % 3, d.test.space, d.test.dtype, d.test.device)
-    synthetic = Random(ipc=2).algorithm(d.train).run()
+    synthetic = chosen(d)
     honest = evaluate(synthetic, d, TINY, short, repeats=1).mean
     fooled = evaluate(synthetic, Data("p", d.train, poisoned, d.class_names), TINY, short, repeats=1).mean
     assert honest + fooled <= 1
@@ -116,7 +126,7 @@ def test_evaluation_never_trains_on_test_rows():
 
 def test_test_rows_are_normalised_as_the_sets_own_rows_are():
     d = data()
-    synthetic = Random(ipc=2).algorithm(d.train).run()
+    synthetic = chosen(d)
     other = RealSet(d.train.images, d.train.labels, 3, PixelSpace((0.9,), (2.0,)), torch.float64)
     test = TestSet(d.test.images, d.test.labels, other.space, d.test.dtype, d.test.device)
     elsewhere = Data("other statistics", other, test, d.class_names)
@@ -125,21 +135,29 @@ def test_test_rows_are_normalised_as_the_sets_own_rows_are():
 
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     d = data()
-    synthetic = Random(ipc=2).algorithm(d.train).run()
+    synthetic = chosen(d).synthetic
     loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": asdict(TINY)}, 0, {})
     assert evaluate(loaded, d, protocol=short, repeats=1).net == TINY
-    assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(synthetic, d, TINY, short, 1).runs
+    assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(loaded, d, TINY, short, 1).runs
+
+
+def test_what_is_no_condensed_set_is_refused():
+    d = data()
+    for other in (chosen(d).synthetic, [], [d.train]):
+        with pytest.raises(InputError, match="condense, run or load"):
+            evaluate(other, d, TINY, short, repeats=1)
 
 
 def test_a_protocol_by_name_is_refused_in_words():
     d = data()
     with pytest.raises(InputError, match="function of condensery"):
-        evaluate(Random(ipc=2).algorithm(d.train).run(), d, TINY, "fixed-steps", repeats=1)
+        evaluate(chosen(d), d, TINY, "fixed-steps", repeats=1)
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():
     d = data()
-    sets = [(recipe.name, condense(recipe, d.train), 1.5) for recipe in (CHOSEN["random"], LEARNED["dc 2"])]
+    recipes = (CHOSEN["random"], LEARNED["dc 2"])
+    sets = [(r.name, replace(condense(r, d.train), class_names=d.class_names), 1.5) for r in recipes]
     rows = compare(sets, d, TINY, short, repeats=2)
     assert [r.method for r in rows] == ["random", "dc", "whole (10 epochs)"]
     assert [r.seconds for r in rows] == [1.5, 1.5, 0.0]
@@ -152,19 +170,14 @@ def test_compare_has_a_row_a_method_and_the_whole_set():
 def test_a_set_of_other_classes_or_shape_is_refused(shape):
     d = data()
     with pytest.raises(InputError, match=r"classes|rows are"):
-        evaluate(SyntheticSet(torch.zeros(shape), d.train.space), d, Net(width=4))
-
-
-def named(synthetic, names):
-    about = {"name": "blobs", "fingerprint": "", "rows": 31}
-    return Condensed(synthetic, names, {"name": "random"}, 0, about)
+        evaluate(named(SyntheticSet(torch.zeros(shape), d.train.space)), d, Net(width=4))
 
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
 def test_classes_are_those_of_the_same_names_whatever_their_order(order):
     ours = data()
     synthetic = Random(ipc=5).algorithm(ours.train).run()
-    expected = evaluate(synthetic, ours, TINY, short, 2).runs
+    expected = evaluate(named(synthetic), ours, TINY, short, 2).runs
     names = tuple(ours.class_names[c] for c in order)
     moved = named(SyntheticSet(synthetic.bases.detach()[list(order)], synthetic.space), names)
     assert np.mean(evaluate(moved, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)

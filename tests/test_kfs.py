@@ -84,7 +84,7 @@ def test_a_strict_budget_holds_everything():
     for ipc in (2, 3, 5):
         synthetic = replace(SMALL, budget="strict", ipc=ipc, init="noise").algorithm(real).run()
         assert synthetic.floats <= ipc * 3 * 64 < synthetic.floats + 3 * synthetic.bases[0, 0].numel()
-    with pytest.raises(InputError, match="give a larger --ipc"):
+    with pytest.raises(InputError, match="give a larger `ipc`"):
         replace(SMALL, budget="strict", decoders=50).algorithm(real).run()
 
 
@@ -326,7 +326,7 @@ def test_rates_drop_when_they_should():
 
 def test_more_codes_than_rows_need_noise():
     real = blobs(sizes=(9, 3, 7))
-    with pytest.raises(InputError, match="--init noise"):
+    with pytest.raises(InputError, match="`init=noise`"):
         replace(SMALL, ipc=6).algorithm(real).run()
     assert replace(SMALL, ipc=6, init="noise").algorithm(real).run().ipc == 8
 

@@ -102,7 +102,7 @@ def test_labels_need_as_many_rows_of_every_image():
 
 
 def test_fixed_images_are_not_clamped():
-    with pytest.raises(InputError, match="--clamp is for images that are learned"):
+    with pytest.raises(InputError, match="`clamp=True` is for learned images"):
         DC(learn="labels", clamp=True)
 
 

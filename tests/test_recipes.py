@@ -16,7 +16,7 @@ from condensery.networks.net import Net, build
 from condensery.networks.network import initial
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Random, Wrapper
-from condensery.runs.run import provenance
+from condensery.runs.run import condense, provenance
 from condensery.synthetic import SyntheticSet
 
 
@@ -207,7 +207,7 @@ def test_a_chosen_set_holds_real_rows_of_its_class_each_once():
 def test_dc_teaches_more_than_the_real_images_it_started_from():
     data = digits()
     recipe = DC(ipc=1, init="real", outer_steps=30, lr=0.5, real_rows=32, net=Net(width=16))
-    started, learned = Random(ipc=1).algorithm(data.train).run(), recipe.algorithm(data.train).run()
+    started, learned = (condense(r, data.train) for r in (Random(ipc=1), recipe))
     before, after = (evaluate(s, data, recipe.net, dc2021, repeats=2).mean for s in (started, learned))
     assert after > before + 0.05
 
@@ -223,7 +223,7 @@ def test_dc_teaches_more_than_the_real_images_it_started_from():
 )
 def test_dsa_and_idc_teach_digits_far_more_than_random_images(recipe, margin):
     data, net = digits(), Net(width=32)
-    chosen, learned = Random(ipc=1).algorithm(data.train).run(), replace(recipe, net=net).algorithm(data.train).run()
+    chosen, learned = (condense(r, data.train) for r in (Random(ipc=1), replace(recipe, net=net)))
     before, after = (evaluate(s, data, net, dc2021, repeats=2).mean for s in (chosen, learned))
     assert after > before + margin
 

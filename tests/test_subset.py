@@ -292,16 +292,16 @@ def test_a_frozen_row_is_not_projected_either():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (lambda: MDC(DC(), fraction=0.6), "fraction must lie above 0"),
-        (lambda: MDC(DC(), period=0), "--period must be at least 1"),
-        (lambda: MDC(DC(), period=2, fraction=0.1), "add --fraction None"),
-        (lambda: MDC(DC(), metric="loss"), "metric is 'loss'"),
+        (lambda: MDC(DC(), fraction=0.6), "fraction` must be a number above 0"),
+        (lambda: MDC(DC(), period=0), "period` must be a whole number of at least 1"),
+        (lambda: MDC(DC(), period=2, fraction=0.1), "None for the other"),
+        (lambda: MDC(DC(), metric="loss"), "got 'loss'"),
         (lambda: MDC(DC(), metric="accuracy", class_wise=True), "one figure for all classes"),
-        (lambda: MDC(DC(ipc=2, init="real", learn="labels", net=TINY)).algorithm(blobs()), "features say nothing"),
-        (lambda: MDC("dc"), "goes around a recipe"),
+        (lambda: MDC(DC(ipc=2, init="real", learn="labels", net=TINY)).algorithm(blobs()), "only labels are learned"),
+        (lambda: MDC("dc"), "base` must be a Recipe"),
         (lambda: MDC(DREAM(MDC(DC()))), "once is enough"),
         (lambda: MDC(Random(ipc=2)).algorithm(blobs()), "random matches nothing"),
-        (lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()), "10 are fewer than the 64 --real-rows"),
+        (lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()), "candidates=10` is below the 64"),
         (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches all"),
     ],
 )

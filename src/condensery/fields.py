@@ -38,7 +38,7 @@ def check(of: Any) -> None:
         value, hint = getattr(of, field.name), hints[field.name]
         if not _fits(value, hint):
             where = f"{of.in_messages}{field.name}" if hasattr(of, "in_messages") else field.name
-            raise InputError(f"`{where}` must be {_words(hint)}; it is {value!r}")
+            raise InputError(f"`{where}` must be {_words(hint)}, got {value!r}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 # tyro takes the indentation of a docstring's second line for a paragraph of its own
 _joined = tyro._strings.remove_single_line_breaks
-tyro._strings.remove_single_line_breaks = lambda text: _joined(inspect.cleandoc(text))
+tyro._strings.remove_single_line_breaks = lambda helptext: _joined(inspect.cleandoc(helptext))
 
 
 @dataclass(frozen=True)

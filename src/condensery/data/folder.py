@@ -46,7 +46,7 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     if not os.path.isdir(path):
         raise InputError(f"{path}: no such folder")
     if size is not None and size < 1:
-        raise InputError(f"`size` must be at least 1 pixel; it is {size}")
+        raise InputError(f"`size` must be at least 1 pixel, got {size}")
     train_part, test_part = _parts(path)
     names = tuple(folder.name for folder in _folders(train_part))
     if not names:

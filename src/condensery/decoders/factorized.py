@@ -44,9 +44,9 @@ class Factorized(Decoder):
     ):
         super().__init__()
         if kernel not in (2, 4):
-            raise InputError(f"`kernel` must be 2 or 4; it is {kernel}")
+            raise InputError(f"`kernel` must be 2 or 4, got {kernel}")
         if not channels or min(*channels, decoders) < 1:
-            raise InputError(f"`channels` and `decoders` must be at least 1; they are {channels} and {decoders}")
+            raise InputError(f"`channels` and `decoders` must be at least 1, got {channels} and {decoders}")
         if activation not in _ACTIVATIONS:
             raise InputError(f"no activation {activation!r}; known: {', '.join(_ACTIVATIONS)}")
         if 2 ** (len(channels) - 1) >= max(shape[1:]) > 1:

@@ -245,7 +245,7 @@ def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:
 
 def _check(factor: int) -> None:
     if not 1 <= factor <= 32:
-        raise InputError(f"`factor` must be 1 to 32; it is {factor}")
+        raise InputError(f"`factor` must be 1 to 32, got {factor}")
 
 
 def _cell(sides: Sequence[int], factor: Factors) -> tuple[int, int]:

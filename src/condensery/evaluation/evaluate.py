@@ -87,7 +87,7 @@ def evaluate(
         InputError: the set's classes or shape differ from the data's; fewer than 1 repeat; no `net` for a set that was
             condensed in a network of the user's own, which no file holds.
     """
-    several = [sets] if isinstance(sets, Condensed) else sets
+    several = sets if isinstance(sets, Sequence) else [sets]
     if not several or not all(isinstance(condensed, Condensed) for condensed in several):
         raise InputError(f"give what condense, run or load returns, or a list of these, not {sets!r}")
     if net is None and (net := several[0].net) is None:
@@ -162,7 +162,7 @@ def _measure(
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
     if repeats < 1:
-        raise InputError(f"`repeats` must be at least 1; it is {repeats}")
+        raise InputError(f"`repeats` must be at least 1, got {repeats}")
     if not callable(protocol):
         raise InputError(f"protocol is {protocol!r}; give a function of condensery.protocols, such as dc2021")
     start = time.perf_counter()

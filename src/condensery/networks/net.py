@@ -47,7 +47,7 @@ class Net:
     def __post_init__(self) -> None:
         check(self)
         if self.norm == "group" and self.width % 4:
-            raise InputError(f"`net.width` must be a multiple of 4 with group norm; it is {self.width}")
+            raise InputError(f"`net.width` must be a multiple of 4 with group norm, got {self.width}")
 
 
 @runtime_checkable
@@ -86,8 +86,7 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
     if not isinstance(net, Net):
         if not isinstance(net, Factory):
             raise InputError(
-                "`net` must be a Net, 'convnet', 'mlp' or a function (shape, classes) -> torch.nn.Module; "
-                f"it is {net!r}"
+                f"`net` must be a Net, 'convnet', 'mlp' or a function (shape, classes) -> torch.nn.Module; got {net!r}"
             )
         return Own(net, shape, classes)
 
