@@ -47,12 +47,12 @@ def squares(a: list[Tensor], b: list[Tensor]) -> Tensor:
     return torch.stack([(x - y).square().sum() for x, y in zip(a, b, strict=True) if x.ndim == 4]).sum()
 
 
-def colour(x: Tensor, shared: bool) -> Tensor:
+def color(x: Tensor, shared: bool) -> Tensor:
     """Brightness, saturation and contrast, one draw for all rows or one a row."""
     u = torch.rand(3, 1 if shared else len(x), 1, 1, 1)
     x = x + (u[0] - 0.5)
-    grey = x.mean(1, keepdim=True)
-    x = (x - grey) * (2 * u[1]) + grey
+    gray = x.mean(1, keepdim=True)
+    x = (x - gray) * (2 * u[1]) + gray
     mean = x.mean((1, 2, 3), keepdim=True)
     return (x - mean) * (u[2] + 0.5) + mean
 
@@ -107,7 +107,7 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
     real = torch.randn(classes, 256, *shape)
     images = torch.randn(classes * ipc, *shape, requires_grad=True)
     image_optimizer = torch.optim.SGD([images], 0.1, 0.5)
-    kinds = [colour, crop, cutout, flip, turn_or_scale, turn_or_scale]
+    kinds = [color, crop, cutout, flip, turn_or_scale, turn_or_scale]
 
     def gradient(x: Tensor, c: int, graph: bool = False) -> list[Tensor]:
         loss = F.cross_entropy(net(x), torch.full((len(x),), c))
@@ -135,7 +135,7 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
         for c in range(classes):
             x = real[c, torch.randperm(256)[:64]]
             s = cells(images[c * ipc : (c + 1) * ipc], 2)
-            both = cutout(crop(colour(torch.cat([x, s]), True), True), True)
+            both = cutout(crop(color(torch.cat([x, s]), True), True), True)
             loss = squares(gradient(both[64:], c, graph=True), gradient(both[:64], c))
             image_optimizer.zero_grad()
             loss.backward()
@@ -193,7 +193,7 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
         for index in torch.randperm(len(rows)).split(size):
             x, y = rows[index], labels[index]
             if augmented:
-                x = crop(colour(x, False), False)
+                x = crop(color(x, False), False)
             other, share = y, 1.0
             if augmented and mix and torch.rand(()) < mix:
                 order = torch.randperm(len(x))
@@ -208,11 +208,11 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
             optimizer.step()
             loss.item()
 
-    def labelled(rows: Tensor) -> Iterator[Tensor]:
+    def labeled(rows: Tensor) -> Iterator[Tensor]:
         yield rows
         yield torch.arange(classes).repeat_interleave(len(rows) // classes)
 
-    update = list(labelled(real[:, : 1280 // classes].flatten(0, 1)))
+    update = list(labeled(real[:, : 1280 // classes].flatten(0, 1)))
     with torch.no_grad():
         formed = cells(images, 2).reshape(4, classes, ipc, *shape).transpose(0, 1).flatten(0, 2).clone()
     return {
@@ -222,5 +222,5 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
         "dm": dm,
         "kfs": kfs,
         "network update": lambda: trained(*update),
-        "evaluation epoch": lambda: trained(*labelled(formed)),
+        "evaluation epoch": lambda: trained(*labeled(formed)),
     }

@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from baseline import CLASSES, Step
 
-from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
+from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Batch, RealSet
 from condensery.decoders import Factorized, Uniform
-from condensery.evaluation.training import SGD, TensorRows, fit
+from condensery.evaluation.training import TensorRows, Training, fit
 from condensery.networks.convnet import ConvNet
 from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching, Objective, convolutions
@@ -35,9 +35,9 @@ def cases(
     pixels = SyntheticSet.from_rows(noise(real, ipc, 0), real.space)
     decoder = Uniform(2)
     formed = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), replace(real.space, stored="unit"), decoder)
-    strategy = Augmentation(one_of=(Colour(), Crop(), Cutout(), Flip(), Scale(), Rotate()))
-    sequence = Augmentation((Colour(), Crop(), Cutout()))
-    update, how = Augmentation((Colour(), Crop())), SGD(0.01, 0.9, 5e-4, 64, dtype=dtype)
+    strategy = Augmentation(one_of=(Color(), Crop(), Cutout(), Flip(), Scale(), Rotate()))
+    sequence = Augmentation((Color(), Crop(), Cutout()))
+    update, how = Augmentation((Color(), Crop())), Training(0.01, 0.9, 5e-4, 64, dtype=dtype)
 
     decoders = Factorized(shape, (12, 9, 6) if shape[0] == 3 else (6, 5, 4), 8)
     factorized = SyntheticSet(torch.randn(classes, 16, *decoders.code_shape), formed.space, decoders)

@@ -5,8 +5,8 @@
 
 The paper: CIFAR-10, 50 images a class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of Adam
 at one rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic set (5 passes
-between two matches), "Real" on 256 real rows; without "Reg" a row of its training gets one operation of colour, crop
-and cutout, with it colour, crop and CutMix. Cells are not done twice.
+between two matches), "Real" on 256 real rows; without "Reg" a row of its training gets one operation of color, crop
+and cutout, with it color, crop and CutMix. Cells are not done twice.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from record import Table, parsed, program
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Schedule, TrainedOnReal, TrainedOnSynthetic
-from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout
+from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout
 from condensery.data import Data, digits, fashion_mnist
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import idc2022
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.networks.net import Net, build
 from condensery.objectives import GradientMatching, convolutions
 from condensery.objectives.distances import layerwise_cosine, squared_euclidean
@@ -33,9 +33,9 @@ from condensery.synthetic import SyntheticSet, random_real
 
 NET, REPEATS = Net(width=64), 3
 OUTER, INNER = 15, 20
-ONE_OF = Augmentation(one_of=(Colour(), Crop(), Cutout()))
-SEQUENCE, WITHOUT_CUTOUT = Augmentation((Colour(), Crop(), Cutout())), Augmentation((Colour(), Crop()))
-TABLE5 = {  # name: (trained on real rows, distance, regularised), the paper's figure
+ONE_OF = Augmentation(one_of=(Color(), Crop(), Cutout()))
+SEQUENCE, WITHOUT_CUTOUT = Augmentation((Color(), Crop(), Cutout())), Augmentation((Color(), Crop()))
+TABLE5 = {  # name: (trained on real rows, distance, regularized), the paper's figure
     "syn + cos": (False, layerwise_cosine, False, "60.6"),
     "syn + mse": (False, squared_euclidean, False, "25.8"),
     "real + cos": (True, layerwise_cosine, False, "63.4"),
@@ -45,26 +45,26 @@ TABLE5 = {  # name: (trained on real rows, distance, regularised), the paper's f
 TABLE7 = {1: "69.5", 2: "74.5", 3: "68.9", 4: "62.0"}
 
 
-def schedule(data: Data, on_real: bool, regularised: bool) -> Schedule:
+def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
     """Where the gradients of a case of table 5 are matched."""
     network = build(NET, data.shape, data.train.classes)
     if not on_real:
-        return TrainedOnSynthetic(network, OUTER, INNER, 5, SGD(0.01, batch_size=64), 0, ONE_OF)
-    how = SGD(0.01, 0.9, 5e-4, 64)
-    augment, mix = (WITHOUT_CUTOUT, CutMix(0.5)) if regularised else (ONE_OF, None)
+        return TrainedOnSynthetic(network, OUTER, INNER, 5, Training(0.01, batch_size=64), 0, ONE_OF)
+    how = Training(0.01, 0.9, 5e-4, 64)
+    augment, mix = (WITHOUT_CUTOUT, CutMix(0.5)) if regularized else (ONE_OF, None)
     return TrainedOnReal(network, OUTER, INNER, 256, how, 0, augment, mix)
 
 
 def table5(table: Table, ipc: int) -> None:
     data = digits()
-    for name, (on_real, distance, regularised, paper) in TABLE5.items():
+    for name, (on_real, distance, regularized, paper) in TABLE5.items():
         if table.has(table=5, ipc=ipc, case=name):
             continue
         start = time.perf_counter()
         space = replace(data.train.space, stored="unit")
         synthetic = SyntheticSet.from_rows(random_real(data.train, ipc, 0), space)
         Matching(
-            data.train, synthetic, schedule(data, on_real, regularised), Uniform(64),
+            data.train, synthetic, schedule(data, on_real, regularized), Uniform(64),
             GradientMatching(distance, convolutions), torch.optim.Adam(synthetic.parameters(), 0.01), 0, SEQUENCE,
             project=SyntheticSet.clamp, project_every=INNER,
         ).run()  # fmt: skip

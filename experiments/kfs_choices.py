@@ -119,7 +119,7 @@ def answer(folder: Path, questions: list[str]) -> None:
             continue
         made, seconds = condensed(recipe, data)
         reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
-        about = {"codes": made.ipc, "floats": made.floats, "diversity": round(diversity(made), 3)}
+        about = {"codes": made.bases_per_class, "floats": made.floats, "diversity": round(diversity(made), 3)}
         table.add(data, reached, fields, seconds, **cell, **about)
     if "evaluation" in questions:
         made, seconds = None, 0.0

@@ -111,14 +111,14 @@ def slimmed(whole: Condensed, size: int) -> SyntheticSet:
         x = whole.synthetic().x
     left, scales, right = torch.linalg.svd(x.flatten(2), full_matrices=False)
     rows = (left[..., :size] * scales[:, None, :size]) @ right[:, :size]
-    return SyntheticSet.from_rows(rows.reshape(x.shape), replace(whole.space, stored="normalised"))
+    return SyntheticSet.from_rows(rows.reshape(x.shape), replace(whole.space, stored="normalized"))
 
 
 def as_data(condensed: Condensed, data: Data) -> Data:
     """A condensed set's rows in place of real ones."""
     x, y = condensed.tensors(space="unit")
     return replace(
-        data, name=f"{data.name}-{condensed.ipc}", train=RealSet(x, y, len(data.class_names), condensed.space)
+        data, name=f"{data.name}-{condensed.bases_per_class}", train=RealSet(x, y, len(data.class_names), condensed.space)
     )
 
 
@@ -161,7 +161,7 @@ def main() -> None:
                 data, reached, recipe.record(), seconds, at,
                 dataset=data.name, method=method, size=size,
                 floats=synthetic.floats if method != "LFS" else synthetic.classes * size * (
-                    synthetic.ipc + data.train.images[0].numel()
+                    synthetic.bases_per_class + data.train.images[0].numel()
                 ),
                 paper=PAPER[method][SIZES.index(size)] if method in PAPER else None,
             )  # fmt: skip

@@ -12,8 +12,8 @@ def blobs(shape=(1, 8, 8), sizes=(9, 5, 7), seed=0) -> RealSet:
     generator = torch.Generator().manual_seed(seed)
     images, labels = [], []
     for c, size in enumerate(sizes):
-        centre = torch.rand(1, *shape, generator=generator)
-        images.append((centre + 0.2 * torch.rand(size, *shape, generator=generator)).clamp(0, 1))
+        center = torch.rand(1, *shape, generator=generator)
+        images.append((center + 0.2 * torch.rand(size, *shape, generator=generator)).clamp(0, 1))
         labels += [c] * size
     mean, std = (0.4, 0.5, 0.6)[: shape[0]], (0.3, 0.2, 0.25)[: shape[0]]
     return RealSet(torch.cat(images), torch.tensor(labels), len(sizes), PixelSpace(mean, std), torch.float64)

@@ -53,7 +53,7 @@ from condensery.console import Spoken
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError, RunError
 from condensery.evaluation.protocols import Protocol
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.kernels import memory
 from condensery.networks.net import Net
 from condensery.runs import storage
@@ -141,7 +141,7 @@ def retensored(tensors: dict, r: random.Random) -> dict:
     shapes = t[None], flat, flat[:0], flat.sum(), flat[None, :0], rows[:1], rows.transpose(0, -1), torch.cat([rows] * 2)
     scaled = t * r.choice((0, 1e-40, 1e20, 1e38, -1))
     value = r.choice((t, t.to(dtype), scaled, flat.reshape(t.shape), r.choice(shapes)))
-    other = r.choice((*NAMES[:6], *WORDS[:5], "labels", "whitening.centre", "decoder.x", "more.x"))
+    other = r.choice((*NAMES[:6], *WORDS[:5], "labels", "whitening.center", "decoder.x", "more.x"))
     made |= {key: value.clone() for key in r.choice(((), (name,), (name,), (name,), (other,), (name, other)))}
     return {name: tensor.to(dtype) for name, tensor in made.items()} if r.random() < 0.1 else made
 
@@ -153,10 +153,10 @@ def retensored(tensors: dict, r: random.Random) -> dict:
 def artifacts() -> list[tuple[bytes, dict, dict]]:
     """Small valid files, as bytes, heads and tensors: every decoder, with and without labels and whitening."""
     made, path, recipes = [], Path("base").absolute(), [*LEARNED.values(), *WRAPPED.values()]
-    for i, (part, labelled, whitened) in enumerate(product(DECODERS.values(), (False, True), (False, True))):
-        real, stored = blobs((1, 8, 8) if whitened or i % 8 < 4 else (3, 8, 8)), ("unit", "normalised")[i % 2]
+    for i, (part, labeled, whitened) in enumerate(product(DECODERS.values(), (False, True), (False, True))):
+        real, stored = blobs((1, 8, 8) if whitened or i % 8 < 4 else (3, 8, 8)), ("unit", "normalized")[i % 2]
         decoder, recipe = part(real.shape, 2), recipes[i % len(recipes)]
-        labels = torch.rand(3, 2, 3) if labelled and decoder.even else None
+        labels = torch.rand(3, 2, 3) if labeled and decoder.even else None
         whitening = Whitening.measured([real.read(slice(None)).float()]) if whitened else None
         space, about = PixelSpace(real.space.mean, real.space.std, stored, whitening), provenance(recipe, real)
         rows = torch.rand(3, decoder.initial_rows(2), *real.shape)
@@ -188,7 +188,7 @@ def odd_head(head: dict, tensors: dict, r: random.Random) -> bytes:
 
 def odd_parts(head: dict, r: random.Random) -> tuple[dict, dict]:
     """Head and tensors that fit together, of sizes and numbers that nobody uses."""
-    styles, labelled, white, extreme = (r.random() < 0.2 for _ in range(4))
+    styles, labeled, white, extreme = (r.random() < 0.2 for _ in range(4))
     numbers = ((0.4, 0.3, 1e38), (1e308, 1.0, 1.0), (0.4, 1e-320, 1.0), (0.4, 1e308, 1e-30), (0, 1e30, 1e10))
     mean, std, scale = r.choice(numbers) if extreme else (0.4, 0.3, 1.0)
     sizes, pad = {"": (2**19,)}, r.choice((0.5, 1e38)) if extreme else 0.5
@@ -211,13 +211,13 @@ def odd_parts(head: dict, r: random.Random) -> tuple[dict, dict]:
             decoder = kind(**arguments)
             sizes = {"bases": (classes, ipc, *decoder.base_shape(tuple(shape)))}
             sizes |= {f"decoder.{k}": w.shape for k, w in decoder.state_dict().items()}
-            sizes |= {"labels": (classes, ipc, classes)} if labelled else {}
+            sizes |= {"labels": (classes, ipc, classes)} if labeled else {}
             values = prod(shape) if white and prod(shape) <= 200 else 0
-            sizes |= {"whitening.centre": (values,), "whitening.matrix": (values, values)} if values else {}
+            sizes |= {"whitening.center": (values,), "whitening.matrix": (values, values)} if values else {}
     generator = torch.Generator().manual_seed(r.randrange(2**32))
     tensors = {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
     tensors["bases"] *= scale
-    space = {"stored": r.choice(("unit", "normalised")), "mean": [mean] * shape[0], "std": [std] * shape[0]}
+    space = {"stored": r.choice(("unit", "normalized")), "mean": [mean] * shape[0], "std": [std] * shape[0]}
     names, space["whitened"], described = list(map(str, range(classes))), bool(values), {"name": name, **arguments}
     return head | {"class_names": names, "space": space, "decoder": described, "shape": shape}, tensors
 
@@ -285,7 +285,7 @@ def artifact(r: random.Random, folder: Path) -> Callable[[], None]:
 
 def use_artifact(path: Path, r: random.Random, measured: float) -> None:
     there = cd.load(path)
-    for space in ("normalised", "unit", "uint8"):
+    for space in ("normalized", "unit", "uint8"):
         there.tensors(space=space)
     assert repr(there.dataset()[0]) + repr(there.subset(1)) + there.method + repr(there.net)
     with contextlib.suppress(InputError):  # none may fit
@@ -297,7 +297,9 @@ def use_artifact(path: Path, r: random.Random, measured: float) -> None:
     if r.random() < measured and classes * prod(shape) <= 2**16:
         images, ids = np.random.default_rng(0).random((2 * classes, *shape), np.float32), [*range(classes)] * 2
         data = cd.from_arrays(images, ids, images, ids, class_names=there.class_names)
-        cd.evaluate(there, data, protocol=lambda data: Protocol("tiny", SGD(0.1), steps=2), repeats=1, progress=False)
+        cd.evaluate(
+            there, data, protocol=lambda data: Protocol("tiny", Training(0.1), steps=2), repeats=1, progress=False
+        )
 
 
 # ---- data files
@@ -371,7 +373,7 @@ def drawn(form: str, picture: Image.Image, **options) -> bytes:
 @cache
 def pictures() -> list[bytes]:
     """Small pictures of every kind that is read; the first is as good as all others in a folder."""
-    colour, turned = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)), Image.Exif()
+    color, turned = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)), Image.Exif()
     turned[0x112] = 6
     kinds = {
         "PNG": ("L", "1", "LA", "P", "RGB", "RGBA", "I;16"), "JPEG": ("L", "RGB", "CMYK"), "GIF": ("L", "P"),
@@ -381,8 +383,8 @@ def pictures() -> list[bytes]:
     ways = [(form, mode, {}) for form, modes in kinds.items() for mode in modes]
     ways += [("TIFF", "RGB", {"compression": way}) for way in ("tiff_lzw", "tiff_deflate", "jpeg", "packbits")]
     ways += [("TIFF", "1", {"compression": "group4"}), ("JPEG", "RGB", {"progressive": True, "exif": turned})]
-    ways += [("GIF", "P", {"save_all": True, "append_images": [colour] * 3}), ("PNG", "P", {"transparency": 3})]
-    sources = {mode: colour if mode in ("RGB", "CMYK", "P") else colour.convert("L") for _, mode, _ in ways}
+    ways += [("GIF", "P", {"save_all": True, "append_images": [color] * 3}), ("PNG", "P", {"transparency": 3})]
+    sources = {mode: color if mode in ("RGB", "CMYK", "P") else color.convert("L") for _, mode, _ in ways}
     return [drawn(form, sources[mode].convert(mode), **options) for form, mode, options in ways]
 
 

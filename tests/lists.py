@@ -1,5 +1,8 @@
 """The lists that laws run over: a new part joins by adding its name here."""
 
+import torch
+from torch import nn
+
 from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
@@ -11,7 +14,26 @@ from condensery.synthetic import noise, random_real
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 11, 9), (3, 13, 16)]
 
+
+class Residual(nn.Module):
+    """A user's own network: a small residual one with batch norm, and one parameter outside all layers."""
+
+    def __init__(self, shape, classes, width=4):
+        super().__init__()
+        self.stem = nn.Conv2d(shape[0], width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.block = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.scale = nn.Parameter(torch.randn(width, 1, 1))
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.stem(x)))
+        x = x + self.scale * self.block(x)
+        return self.head(x.relu().mean((2, 3)))
+
+
 NETS = {
+    "own": Residual,
     **{f"convnet {norm}": Net(width=4, depth=2, norm=norm) for norm in ("instance", "batch", "layer", "group", "none")},
     **{f"convnet {a}": Net(width=4, depth=2, activation=a) for a in ("leaky_relu", "sigmoid", "swish")},
     **{f"convnet {pooling} pooling": Net(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},
@@ -61,7 +83,7 @@ DECODERS = {
 }
 
 OPERATIONS = {
-    "colour": augment.Colour(),
+    "color": augment.Color(),
     "lighting": augment.Lighting(),
     "flip": augment.Flip(),
     "crop": augment.Crop(),
@@ -143,6 +165,8 @@ LEARNED = {
             "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },
+    "dc own": DC(ipc=2, init="real", outer_steps=3, network_epochs=2, real_rows=6, net=Residual),
+    "dm own": DM(ipc=2, steps=6, real_rows=6, net=Residual),
     "dc mlp": DC(
         ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)
     ),

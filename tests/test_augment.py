@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lists import OPERATIONS, over
 
-from condensery.augment import Augmentation, Colour, Crop, CutMix, Cutout, Flip, Omega, ResizedCrop, Rotate, Scale
+from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout, Flip, Omega, ResizedCrop, Rotate, Scale
 from condensery.randomness import rng
 
 SIDE = 12
 SHAPE = (3, SIDE, SIDE)
-ALL = Augmentation((Flip(), Colour(), Crop()), (Scale(), Rotate(), Cutout()))
+ALL = Augmentation((Flip(), Color(), Crop()), (Scale(), Rotate(), Cutout()))
 NEUTRAL = {
-    "colour": Colour(0, 0, 0),
+    "color": Color(0, 0, 0),
     "crop": Crop(0),
     "cutout": Cutout(0),
     "flip": Flip(0),
@@ -107,7 +107,7 @@ def test_any_size_keeps_its_shape(channels, height, width, n):
 
 
 def test_each_row_gets_one_operation_of_several():
-    augment = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45), Cutout(), Colour()))
+    augment = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45), Cutout(), Color()))
     omega = augment.draw(300, SHAPE, rng(1))
     kinds = torch.stack([
         omega.maps[:, :2, 2].abs().amax(1) > 0,
@@ -166,15 +166,15 @@ def test_a_rotation_by_a_right_angle_turns_the_image():
     assert torch.allclose(Augmentation()(x, angle), x.rot90(1, (2, 3)), atol=1e-5)
 
 
-def test_colour_is_brightness_saturation_and_contrast_in_turn():
-    x, omega = pictures(4), drawn(Colour(), 4)
+def test_color_is_brightness_saturation_and_contrast_in_turn():
+    x, omega = pictures(4), drawn(Color(), 4)
     expected = x + omega.shift[:, :, None, None].double()
-    grey = expected.mean(1, keepdim=True)
-    expected = grey + (expected - grey) * omega.factors[:, 0, None, None, None].double()
+    gray = expected.mean(1, keepdim=True)
+    expected = gray + (expected - gray) * omega.factors[:, 0, None, None, None].double()
     mean = expected.mean((1, 2, 3), keepdim=True)
     expected = mean + (expected - mean) * omega.factors[:, 1, None, None, None].double()
     assert torch.allclose(Augmentation()(x, omega), expected, atol=1e-12)
-    many = drawn(Colour())
+    many = drawn(Color())
     assert many.shift.abs().max() <= 0.5
     assert (many.factors[:, 0].min(), many.factors[:, 0].max()) == (
         pytest.approx(0, abs=0.05),

@@ -55,7 +55,7 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert main(["show", str(out / "condensed.safetensors"), "--png", str(tmp_path / "p.png")]) == 0
     said = capsys.readouterr().out
     assert "1,280 floats" in said
-    assert "normalised" in said
+    assert "normalized" in said
     with Image.open(tmp_path / "p.png") as picture:
         assert picture.size == (2 * (8 * 8 + 2), 10 * (8 * 8 + 2))
 

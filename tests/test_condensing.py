@@ -6,9 +6,9 @@ from lists import DISTANCES, TINY, over
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Fresh, TrainedOnSynthetic
-from condensery.augment import Augmentation, Colour, Crop, Cutout, Rotate, Scale
+from condensery.augment import Augmentation, Color, Crop, Cutout, Rotate, Scale
 from condensery.errors import RunError
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.objectives import GradientMatching
@@ -57,7 +57,7 @@ def test_the_loop_is_algorithm_1_written_out():
                     for p, g in zip(network.parameters(), slopes, strict=True):
                         p -= 0.01 * g
             theta = {n: p.detach().clone() for n, p in network.named_parameters()}
-    ours, _ = learned(schedule=TrainedOnSynthetic(network, K, T, epochs, SGD(0.01), seed=0))
+    ours, _ = learned(schedule=TrainedOnSynthetic(network, K, T, epochs, Training(0.01), seed=0))
     assert torch.allclose(ours, s.detach(), atol=1e-9)
 
 
@@ -68,7 +68,7 @@ def test_the_loss_falls_for_every_distance(part):
     assert sum(losses[-5:]) < sum(losses[:5])
 
 
-SIAMESE = Augmentation((Colour(), Crop()), (Scale(), Rotate(), Cutout()))
+SIAMESE = Augmentation((Color(), Crop()), (Scale(), Rotate(), Cutout()))
 
 
 @pytest.mark.parametrize("augment", [None, SIAMESE], ids=["plain", "siamese"])

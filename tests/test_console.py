@@ -117,8 +117,8 @@ def test_an_output_that_lacks_signs_loses_no_figures(tmp_path):
     assert figures.exists()
 
 
-@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
-def test_no_color_is_obeyed(value, coloured):
+@pytest.mark.parametrize(("value", "colored"), [("", True), ("1", False)])
+def test_no_color_is_obeyed(value, colored):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": value}
     command = [sys.executable, "-m", "condensery", "show", "--help"]
@@ -132,4 +132,4 @@ def test_no_color_is_obeyed(value, coloured):
         pass
     os.close(ours)
     assert process.wait() == 0
-    assert (b"\x1b[" in said) == coloured
+    assert (b"\x1b[" in said) == colored

@@ -5,7 +5,7 @@ from conftest import blobs
 from lists import TINY
 
 from condensery.algorithms import coresets
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
@@ -56,7 +56,7 @@ def test_forgetting_counts_rights_that_turn_wrong():
         for i, right in zip(index.tolist(), (logits.argmax(1) == y).tolist(), strict=True):
             seen.setdefault(i, []).append(right)
 
-    how = SGD(0.5, batch_size=5)
+    how = Training(0.5, batch_size=5)
     coresets.fit(POINT, REAL, how, 60, 0, ("forgetting",), observe=observe)
 
     def forgotten(history):

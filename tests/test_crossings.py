@@ -8,9 +8,9 @@ from lists import DECODERS, TINY
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
-from condensery.augment import Augmentation, Colour, Crop, CutMix
+from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.data.pixels import PixelSpace
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.objectives import DistributionMatching, GradientMatching, convolutions
 from condensery.objectives.distances import squared_euclidean
@@ -22,11 +22,11 @@ OBJECTIVES = {
     "distribution": DistributionMatching,
     "distribution, through a part": lambda: DistributionMatching(part=6),
 }
-HOW = SGD(0.05, 0.9, batch_size=6)
+HOW = Training(0.05, 0.9, batch_size=6)
 SCHEDULES = {
     "fresh": lambda net: Fresh(net, 20, seed=0),
-    "trained on synthetic": lambda net: TrainedOnSynthetic(net, 4, 5, 2, HOW, 0, Augmentation((Colour(),))),
-    "trained on real": lambda net: TrainedOnReal(net, 4, 5, 12, HOW, 0, Augmentation((Colour(),)), CutMix(0.5)),
+    "trained on synthetic": lambda net: TrainedOnSynthetic(net, 4, 5, 2, HOW, 0, Augmentation((Color(),))),
+    "trained on real": lambda net: TrainedOnReal(net, 4, 5, 12, HOW, 0, Augmentation((Color(),)), CutMix(0.5)),
 }
 
 
@@ -43,7 +43,7 @@ def test_twenty_steps_move_every_stored_parameter(decoder, objective, schedule):
     losses = []
     Matching(
         real, synthetic, schedule(network), Uniform(6), objective(),
-        torch.optim.Adam(synthetic.parameters(), 1e-3), 0, Augmentation((Colour(), Crop())),
+        torch.optim.Adam(synthetic.parameters(), 1e-3), 0, Augmentation((Color(), Crop())),
     ).run(observe=lambda step: losses.append(step.loss))  # fmt: skip
     assert len(losses) == 20
     for name, parameter in synthetic.named_parameters():

@@ -202,14 +202,14 @@ def test_minibatches_come_in_random_order():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3)])
-def test_normalised_rows_have_mean_0_and_std_1_in_every_channel(dtype, shape):
+def test_normalized_rows_have_mean_0_and_std_1_in_every_channel(dtype, shape):
     images, labels = made((2000, 3000), shape, dtype)
     x = from_arrays(images, labels, images[:9], labels[:9]).train.to(torch.float64).read(slice(None))
     assert x.mean((0, 2, 3)).abs().max() < 1e-9
     assert (x.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-9
 
 
-def test_a_constant_channel_is_normalised_to_0():
+def test_a_constant_channel_is_normalized_to_0():
     images, labels = made(shape=(8, 6, 3))
     images[..., 1] = 77
     data = from_arrays(images, labels, images, labels).to(torch.float64)
@@ -217,7 +217,7 @@ def test_a_constant_channel_is_normalised_to_0():
     assert data.std[1] == 1
 
 
-def test_test_rows_are_normalised_by_the_training_rows_statistics():
+def test_test_rows_are_normalized_by_the_training_rows_statistics():
     images, labels = made()
     data = from_arrays(images, labels, images // 2, labels).to(torch.float64)
     expected = (torch.from_numpy(images // 2).double() / 255 - data.mean[0]) / data.std[0]
@@ -418,23 +418,23 @@ def draw_folder(folder, classes=("cat", "dog"), count=5, **how):
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("1", 1), ("RGB", 3), ("RGBA", 3), ("P", 3), ("CMYK", 3)])
-def test_a_folder_is_grey_where_every_picture_is(tmp_path, mode, channels):
+def test_a_folder_is_gray_where_every_picture_is(tmp_path, mode, channels):
     for name in ("cat", "dog"):
         for i in range(2):
             draw_picture(tmp_path / name / f"{i}.tif", mode)
     assert image_folder(tmp_path).shape == (channels, 6, 8)
 
 
-def test_grey_pictures_among_coloured_ones_become_rgb(tmp_path):
+def test_gray_pictures_among_colored_ones_become_rgb(tmp_path):
     draw_folder(tmp_path / "train", count=2)
     draw_folder(tmp_path / "test", count=2)
-    grey = draw_picture(tmp_path / "train" / "cat" / "0.png", "L", seed=7)
-    coloured = draw_picture(tmp_path / "train" / "dog" / "1.png", "RGB", seed=8)
+    gray = draw_picture(tmp_path / "train" / "cat" / "0.png", "L", seed=7)
+    colored = draw_picture(tmp_path / "train" / "dog" / "1.png", "RGB", seed=8)
     data = image_folder(tmp_path)
     assert data.shape == (3, 6, 8)
     assert data.test.shape == (3, 6, 8)
-    assert torch.equal(data.train.images[0], torch.from_numpy(grey.copy()).expand(3, 6, 8))
-    assert torch.equal(data.train.images[3], torch.from_numpy(coloured.copy()).permute(2, 0, 1))
+    assert torch.equal(data.train.images[0], torch.from_numpy(gray.copy()).expand(3, 6, 8))
+    assert torch.equal(data.train.images[3], torch.from_numpy(colored.copy()).permute(2, 0, 1))
 
 
 def test_a_picture_with_a_transparent_palette_is_read_without_a_warning(tmp_path):
@@ -526,7 +526,7 @@ def test_hidden_files_and_files_that_are_no_pictures_are_passed_over(tmp_path):
     ],
     ids=["NHW", "N1HW", "NHW1", "N3HW", "NHW3"],
 )
-def test_npz_takes_grey_and_rgb_with_channels_first_or_last(tmp_path, dtype, channels, arrange):
+def test_npz_takes_gray_and_rgb_with_channels_first_or_last(tmp_path, dtype, channels, arrange):
     images, labels = made(shape=(channels, 5, 7), dtype=dtype)
     save = {"x_train": arrange(images), "y_train": labels, "x_test": arrange(images[:4]), "y_test": labels[:4]}
     np.savez(tmp_path / "made.npz", **save)
@@ -691,10 +691,10 @@ def test_two_training_parts_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0, 77])
-def test_images_of_one_flat_colour_are_refused(value):
+def test_images_of_one_flat_color_are_refused(value):
     images, labels = made((5, 5))
     images[:] = value
-    with pytest.raises(InputError, match="same flat colour"):
+    with pytest.raises(InputError, match="same flat color"):
         from_arrays(images, labels)
 
 

@@ -6,13 +6,13 @@ import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
 
-from condensery.augment import Colour, Crop, CutMix, Cutout, Flip, Rotate, Scale
+from condensery.augment import Color, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Data, RealSet, TestSet
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 from condensery.networks.net import Net
 from condensery.recipes import Random
 from condensery.runs.artifact import Condensed
@@ -37,7 +37,7 @@ def named(synthetic, names=("a", "b", "c")):
 
 
 def short(data):
-    return Protocol("short", SGD(0.05, 0.9, batch_size=8), epochs=30)
+    return Protocol("short", Training(0.05, 0.9, batch_size=8), epochs=30)
 
 
 @over(PROTOCOLS)
@@ -64,7 +64,7 @@ def test_dc2021_is_the_published_procedure():
 def test_dsa2021_is_the_published_procedure():
     rules, digits = dsa2021(data()), dsa2021(data("SVHN"))
     assert rules.steps_for(10) == 1001
-    assert rules.augment.one_of == (Colour(), Crop(), Cutout(), Flip(), Scale(), Rotate())
+    assert rules.augment.one_of == (Color(), Crop(), Cutout(), Flip(), Scale(), Rotate())
     assert Flip() not in digits.augment.one_of
     factors = [rules.how.schedule(e / 1001) for e in range(1001)]
     assert factors == [1.0] * 502 + [0.1] * 499
@@ -77,8 +77,8 @@ def test_idc2022_is_the_published_procedure():
     assert (rules.how.lr, rules.how.momentum, rules.how.weight_decay, rules.how.batch_size) == (0.01, 0.9, 5e-4, 64)
     factors = [rules.how.schedule(e / 1000) for e in (0, 666, 667, 833, 834)]
     assert factors == [1.0, 1.0, 0.2, 0.2, 0.04]
-    assert (rules.augment.always, rules.augment.one_of) == ((Flip(), Colour()), (Crop(), Scale(), Rotate()))
-    assert digits.augment.always == (Colour(),)
+    assert (rules.augment.always, rules.augment.one_of) == ((Flip(), Color()), (Crop(), Scale(), Rotate()))
+    assert digits.augment.always == (Color(),)
     assert (rules.mix, digits.mix) == (CutMix(0.5), None)
 
 
@@ -124,7 +124,7 @@ def test_evaluation_never_trains_on_test_rows():
     assert honest > fooled
 
 
-def test_test_rows_are_normalised_as_the_sets_own_rows_are():
+def test_test_rows_are_normalized_as_the_sets_own_rows_are():
     d = data()
     synthetic = chosen(d)
     other = RealSet(d.train.images, d.train.labels, 3, PixelSpace((0.9,), (2.0,)), torch.float64)
@@ -184,8 +184,8 @@ def test_classes_are_those_of_the_same_names_whatever_their_order(order):
     assert np.mean(expected) > 0.6
     soft = torch.full((3, 5, 3), -20.0, dtype=torch.float64)
     soft[torch.arange(3), :, torch.arange(3)] = 20.0  # as good as the classes themselves
-    labelled = named(SyntheticSet(moved.synthetic.bases.detach(), synthetic.space, None, soft), names)
-    assert np.mean(evaluate(labelled, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)
+    labeled = named(SyntheticSet(moved.synthetic.bases.detach(), synthetic.space, None, soft), names)
+    assert np.mean(evaluate(labeled, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)
 
 
 def test_a_set_of_classes_with_other_names_is_refused():

@@ -15,7 +15,7 @@ from condensery.algorithms.autoencoder import pretrained
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Whole
 from condensery.algorithms.schedules import Fresh
-from condensery.augment import Augmentation, Colour, Crop
+from condensery.augment import Augmentation, Color, Crop
 from condensery.cli import main
 from condensery.data import Batch, Data, digits
 from condensery.data.pixels import PixelSpace
@@ -228,7 +228,7 @@ def test_what_the_means_depend_on_misses_the_cache(tmp_path):
     images = real.images.clone()
     images[0, 0, 0, 0] = 1 - images[0, 0, 0, 0]
     changed = type(real)(images, real.labels, 3, real.space, real.dtype)
-    brighter = real.normalised_by(PixelSpace((0.3,), (0.3,)))
+    brighter = real.normalized_by(PixelSpace((0.3,), (0.3,)))
     whitened = [Data("blobs", real, real, ("a", "b", "c")).whitened(strength).train for strength in (0.1, 0.2)]
     for other in (changed, brighter, real.to(torch.float32), *whitened):
         assert matched(other, tmp_path)[1] == 6
@@ -266,7 +266,7 @@ def test_a_damaged_kept_mean_is_made_again_and_that_is_said(damage, tmp_path, mo
 
 
 def test_augmented_rows_say_something_else_every_step(tmp_path):
-    real, augment = blobs(), Augmentation((Crop(), Colour()))
+    real, augment = blobs(), Augmentation((Crop(), Color()))
     alone, made = matched(real, tmp_path / "means", augment)
     assert made == 12
     assert not (tmp_path / "means").exists()
@@ -328,7 +328,7 @@ def test_more_codes_than_rows_need_noise():
     real = blobs(sizes=(9, 3, 7))
     with pytest.raises(InputError, match="`init=noise`"):
         replace(SMALL, ipc=6).algorithm(real).run()
-    assert replace(SMALL, ipc=6, init="noise").algorithm(real).run().ipc == 8
+    assert replace(SMALL, ipc=6, init="noise").algorithm(real).run().bases_per_class == 8
 
 
 BAD = [

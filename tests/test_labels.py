@@ -10,7 +10,7 @@ from condensery.augment import CutMix
 from condensery.data import Batch
 from condensery.decoders import Bound
 from condensery.errors import InputError
-from condensery.evaluation.training import SGD, TensorRows, fit
+from condensery.evaluation.training import TensorRows, Training, fit
 from condensery.kernels.compiling import during
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -21,7 +21,7 @@ from condensery.runs.artifact import Condensed, load, save
 from condensery.synthetic import SyntheticSet, class_logits
 
 
-def labelled(ipc=3):
+def labeled(ipc=3):
     real = blobs()
     rows = real.sample(ipc, range(3), lambda c: rng(0, c)).x
     labels = class_logits(3, ipc, rows) + torch.randn(3, ipc, 3, generator=rng(1)).double()
@@ -47,7 +47,7 @@ def test_sure_labels_are_classes(mode):
         said = [objective.statistic(point, b) for b in (batch, hard(batch))]
         for a, b in zip(*said, strict=True):
             assert torch.allclose(a, b, atol=1e-12)
-        how, mix = SGD(0.1, batch_size=5), CutMix(1.0)
+        how, mix = Training(0.1, batch_size=5), CutMix(1.0)
         trained = [fit(point, TensorRows(b), how, 4, 0, ("labels",), mix=mix).params for b in (batch, hard(batch))]
     for name in trained[0]:
         assert torch.allclose(trained[0][name], trained[1][name], atol=1e-12)
@@ -55,7 +55,7 @@ def test_sure_labels_are_classes(mode):
 
 @pytest.mark.parametrize("mode", ["plain", "passes"])
 def test_the_slope_reaches_images_and_labels(mode):
-    real, synthetic = labelled()
+    real, synthetic = labeled()
     point = initial(build(TINY, real.shape, 3).double(), rng(0))
     objective = GradientMatching()
     target = objective.target(point, real.sample(4, range(3), lambda c: rng(1, c)))
@@ -74,7 +74,7 @@ def test_the_slope_reaches_images_and_labels(mode):
 
 
 def test_labels_are_counted_carried_and_cut(tmp_path):
-    real, synthetic = labelled()
+    real, synthetic = labeled()
     assert synthetic.floats == 3 * 3 * (64 + 3)
     about = {"name": "blobs", "fingerprint": real.fingerprint, "rows": len(real)}
     kept = load(save(tmp_path / "s.safetensors", Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about)))
@@ -85,8 +85,8 @@ def test_labels_are_counted_carried_and_cut(tmp_path):
     assert x.shape[0] == y.shape[0] == 6
     assert torch.allclose(y.sum(1), torch.ones(6, dtype=y.dtype))
     assert torch.equal(y[2:4], synthetic().labels[1, :2].detach())
-    assert kept.subset(bytes=2 * 3 * 67 * 8).ipc == 2
-    assert kept.subset(bytes=3 * 3 * 67 * 8 - 1).ipc == 2
+    assert kept.subset(bytes=2 * 3 * 67 * 8).bases_per_class == 2
+    assert kept.subset(bytes=3 * 3 * 67 * 8 - 1).bases_per_class == 2
     with pytest.raises(InputError, match="hold no stored image"):
         kept.subset(bytes=100)
     with pytest.raises(InputError, match="give one of them"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 from conftest import blobs
-from lists import NETS, SHAPES, over
+from lists import NETS, SHAPES, Residual, over
+from torch import nn
 
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet, default_depth
@@ -17,7 +18,8 @@ def test_every_network_takes_every_shape_and_all_its_weights_matter(part, shape)
     x = torch.randn(5, *shape, dtype=torch.float64)
     logits = network(x)
     assert logits.shape == (5, 3)
-    assert torch.equal(logits, network.head(network.embed(x)))
+    head = network.module.head if part is Residual else network.head
+    assert torch.equal(logits, head(network.embed(x)))
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0, 1])).backward()
     dead = {n for n, p in network.named_parameters() if p.grad is None}
     assert not dead
@@ -67,3 +69,38 @@ def test_the_papers_convnet_has_its_known_size(shape, parameters):
 def test_an_image_too_small_for_the_depth_is_refused():
     with pytest.raises(InputError, match="at most 3 blocks"):
         ConvNet((1, 8, 8), 3, width=4, depth=4)
+
+
+def test_what_embeds_is_the_users_own_method_or_the_input_of_the_last_linear_layer():
+    class Own(Residual):
+        def embed(self, x):
+            return self.stem(x)
+
+    x = torch.randn(2, 1, 8, 8)
+    assert build(Residual, (1, 8, 8), 3).embed(x).shape == (2, 4)
+    assert build(Own, (1, 8, 8), 3).embed(x).shape == (2, 4 * 64)
+    convolutional = build(lambda shape, classes: nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()), (1, 8, 8), 3)
+    with pytest.raises(InputError, match="method embed"):
+        convolutional.embed(x)
+
+
+def across(shape, classes):
+    """Batch norm that keeps no running statistics: rows see each other."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), nn.BatchNorm1d(classes, track_running_stats=False))
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        (lambda shape, classes: None, "must return a torch.nn.Module"),
+        (lambda shape, classes: nn.Flatten(), "no parameters"),
+        (lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), r"\(2, 3\), not \(2, 4\)"),
+        (across, "fails on rows|depend on the other rows"),
+        (nn.Linear(64, 3), "a network where a function"),
+        ("vgg", "family"),
+        (7, "must be a Net"),
+    ],
+)
+def test_what_is_no_network_is_refused(factory, words):
+    with pytest.raises(InputError, match=words):
+        build(factory, (1, 8, 8), 3)

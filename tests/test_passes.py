@@ -11,9 +11,9 @@ from lists import DISTANCES, MATCHES, NETS, SHAPES, over
 from test_objectives import place, rows
 from torch.nn import functional as F
 
-from condensery.augment import Augmentation, Colour, CutMix
+from condensery.augment import Augmentation, Color, CutMix
 from condensery.data import Batch, digits
-from condensery.evaluation.training import SGD, fit
+from condensery.evaluation.training import Training, fit
 from condensery.kernels import compiling
 from condensery.kernels.compiling import during
 from condensery.kernels.convolution import Columns, Direct, Winograd
@@ -117,12 +117,12 @@ def test_in_float32_one_step_is_near_and_bfloat16_points_the_same_way():
 @over({name: NETS[name] for name in ("convnet instance", "convnet wide", "convnet swish", "mlp")})
 def test_training_by_passes_is_training(part):
     real = blobs(sizes=(9, 7, 6))
-    how, seen = SGD(0.05, 0.9, 5e-4, batch_size=5), {"plain": [], "passes": []}
+    how, seen = Training(0.05, 0.9, 5e-4, batch_size=5), {"plain": [], "passes": []}
     points = []
     for mode, logits in seen.items():
         with during(mode):
             points.append(
-                fit(place(part, real), real, how, 12, 0, (), Augmentation((Colour(),)), CutMix(0.5),
+                fit(place(part, real), real, how, 12, 0, (), Augmentation((Color(),)), CutMix(0.5),
                     lambda index, given, y, logits=logits: logits.append(given))
             )  # fmt: skip
     assert all(apart(a, b) < 1e-9 for a, b in zip(*seen.values(), strict=True))
@@ -137,7 +137,7 @@ def test_training_in_bfloat16_is_near_and_keeps_its_weights():
     for mode in ("plain", "passes"):
         for dtype in (None, torch.bfloat16):
             with during(mode):
-                ends[mode, dtype] = fit(start, real, SGD(0.05, 0.9, dtype=dtype), 5, 0, ()).params
+                ends[mode, dtype] = fit(start, real, Training(0.05, 0.9, dtype=dtype), 5, 0, ()).params
     for mode in ("plain", "passes"):
         exact, rough = (
             torch.cat([(ends[mode, dtype][k] - v).flatten() for k, v in start.params.items()])

@@ -16,7 +16,7 @@ from condensery.runs.artifact import load, save
 MEAN, STD = (0.2, 0.5, 0.7), (0.1, 0.3, 0.25)
 
 
-@pytest.mark.parametrize("stored", ["normalised", "unit"])
+@pytest.mark.parametrize("stored", ["normalized", "unit"])
 def test_decode_inverts_encode_and_clamp_bounds_the_unit_range(stored):
     space = PixelSpace(MEAN, STD, stored)
     x = torch.randn(2, 4, 3, 5, 6, dtype=torch.float64)
@@ -24,23 +24,23 @@ def test_decode_inverts_encode_and_clamp_bounds_the_unit_range(stored):
     unit = space.unit(space.decode(space.clamp(space.encode(x))))
     assert unit.min() > -1e-12
     assert unit.max() < 1 + 1e-12
-    inside = space.normalise(torch.rand(2, 3, 5, 6, dtype=torch.float64))
+    inside = space.normalize(torch.rand(2, 3, 5, 6, dtype=torch.float64))
     assert torch.allclose(space.clamp(space.encode(inside)), space.encode(inside), atol=1e-12)
 
 
-def test_normalise_is_the_fields_formula_per_channel():
+def test_normalize_is_the_fields_formula_per_channel():
     x = torch.rand(2, 3, 4, 4, dtype=torch.float64)
     for c in range(3):
-        assert torch.allclose(PixelSpace(MEAN, STD).normalise(x)[:, c], (x[:, c] - MEAN[c]) / STD[c])
+        assert torch.allclose(PixelSpace(MEAN, STD).normalize(x)[:, c], (x[:, c] - MEAN[c]) / STD[c])
 
 
-def test_true_colours_survive_the_round_trip():
-    colours = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+def test_true_colors_survive_the_round_trip():
+    colors = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     space = PixelSpace(MEAN, STD)
-    assert torch.equal(space.uint8(space.normalise(colours / 255)), colours)
+    assert torch.equal(space.uint8(space.normalize(colors / 255)), colors)
 
 
-def whitened(stored="normalised", count=400):
+def whitened(stored="normalized", count=400):
     generator = rng(0, "whitened")
     noise = torch.randn(count, 3, 4, 5, generator=generator, dtype=torch.float64)
     rows = noise * (0.5 + torch.rand(3, 4, 5, generator=generator)) + torch.rand(3, 4, 5, generator=generator)
@@ -58,15 +58,15 @@ def test_whitened_rows_are_uncorrelated_and_look_like_themselves():
     assert similar.mean() > 0.5
 
 
-@pytest.mark.parametrize("stored", ["normalised", "unit"])
+@pytest.mark.parametrize("stored", ["normalized", "unit"])
 def test_whitening_is_inverted_for_display(stored):
     _, space = whitened(stored)
     unit = torch.rand(7, 3, 4, 5, dtype=torch.float64)
-    assert torch.allclose(space.unit(space.normalise(unit)), unit, atol=1e-9)
-    assert torch.allclose(space.decode(space.encode(space.normalise(unit))), space.normalise(unit), atol=1e-9)
-    colours = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
-    assert torch.equal(space.uint8(space.normalise(colours / 255)), colours)
-    clamped = space.unit(space.decode(space.clamp(space.encode(space.normalise(3 * unit - 1)))))
+    assert torch.allclose(space.unit(space.normalize(unit)), unit, atol=1e-9)
+    assert torch.allclose(space.decode(space.encode(space.normalize(unit))), space.normalize(unit), atol=1e-9)
+    colors = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    assert torch.equal(space.uint8(space.normalize(colors / 255)), colors)
+    clamped = space.unit(space.decode(space.clamp(space.encode(space.normalize(3 * unit - 1)))))
     assert clamped.min() > -1e-9
     assert clamped.max() < 1 + 1e-9
 

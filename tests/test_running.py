@@ -16,7 +16,7 @@ from lists import LEARNED, RECIPES, over
 
 from condensery.data import digits
 from condensery.errors import InputError, RunError
-from condensery.networks.net import Net
+from condensery.networks.net import Net, described
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.run import condense, run
@@ -35,7 +35,7 @@ def command(out):
 
 
 def small(recipe):
-    return recipe.having(net=Net(width=4, depth=2)) if recipe.net.family == "convnet" else recipe
+    return recipe.having(net=Net(width=4, depth=2)) if described(recipe.net).startswith("convnet") else recipe
 
 
 def steps(recipe):

@@ -15,8 +15,8 @@ from condensery.randomness import rng
 
 
 def test_every_cluster_has_its_row():
-    centres = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0], [50.0, 50.0]])
-    x = (centres[:, None] + torch.randn(4, 30, 2, generator=rng(0))).flatten(0, 1)
+    centers = torch.tensor([[0.0, 0.0], [50.0, 0.0], [0.0, 50.0], [50.0, 50.0]])
+    x = (centers[:, None] + torch.randn(4, 30, 2, generator=rng(0))).flatten(0, 1)
     chosen = representatives(x, 4, rng(1))
     assert sorted((chosen // 30).tolist()) == [0, 1, 2, 3]
     for pick in chosen.tolist():  # not any row of the cluster: one near its middle

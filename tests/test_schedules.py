@@ -3,8 +3,8 @@ from conftest import blobs
 from lists import TINY
 
 from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
-from condensery.augment import Augmentation, Colour, Crop, CutMix
-from condensery.evaluation.training import SGD, fit
+from condensery.augment import Augmentation, Color, Crop, CutMix
+from condensery.evaluation.training import Training, fit
 from condensery.networks.net import Net, build
 from condensery.randomness import rng
 from condensery.runs.checkpoint import Interrupted, Keeper
@@ -14,7 +14,7 @@ SYNTHETIC = SyntheticSet.from_rows(noise(blobs(), 2, 0), blobs().space)
 
 
 def trained(outer=3, inner=4, net=TINY):
-    return TrainedOnSynthetic(build(net, (1, 8, 8), 3).double(), outer, inner, 2, SGD(0.1), seed=0)
+    return TrainedOnSynthetic(build(net, (1, 8, 8), 3).double(), outer, inner, 2, Training(0.1), seed=0)
 
 
 def test_a_schedule_goes_through_outer_and_inner_points_in_order():
@@ -63,7 +63,7 @@ def test_batch_norm_statistics_come_from_real_rows_at_every_point():
 
 
 def on_real(outer=3, inner=4, rows=12, **more):
-    how = SGD(0.1, 0.9, 5e-4, batch_size=6)
+    how = Training(0.1, 0.9, 5e-4, batch_size=6)
     return TrainedOnReal(build(TINY, (1, 8, 8), 3).double(), outer, inner, rows, how, seed=0, **more)
 
 
@@ -96,7 +96,7 @@ def test_a_restart_is_fresh_and_its_early_phase_trains_on_all_rows():
     for outer in range(3):
         start = plain[4 * outer]
         steps = -(-21 // 6) * 2
-        trained = fit(start, blobs(), SGD(0.1, 0.9, 5e-4, 6), steps, 0, ("early", outer))
+        trained = fit(start, blobs(), Training(0.1, 0.9, 5e-4, 6), steps, 0, ("early", outer))
         assert all(torch.equal(trained.params[k], early[4 * outer].params[k]) for k in trained.params)
         assert not torch.equal(start.params["head.weight"], plain[0].params["head.weight"]) or outer == 0
 
@@ -112,7 +112,7 @@ def test_a_pool_is_trained_once_and_drawn_from():
 
 def test_augmentation_and_mixing_change_the_weights():
     plain = list(walk(on_real(1, 2), SYNTHETIC, blobs()))[1].params["head.weight"]
-    for more in ({"augment": Augmentation((Colour(), Crop()))}, {"mix": CutMix(1.0)}):
+    for more in ({"augment": Augmentation((Color(), Crop()))}, {"mix": CutMix(1.0)}):
         changed = list(walk(on_real(1, 2, **more), SYNTHETIC, blobs()))[1].params["head.weight"]
         assert not torch.equal(plain, changed)
 

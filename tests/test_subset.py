@@ -10,7 +10,7 @@ from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Fresh
 from condensery.data import Batch
 from condensery.errors import InputError
-from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.evaluation.training import TensorRows, Training, accuracy, fit
 from condensery.kernels.compiling import during
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -106,8 +106,10 @@ def test_filled_chunks_say_the_same(part):
     real = blobs()
     point, x = place(NETS["convnet instance"], real), rows(real, 7)
     with during("passes"):
-        for fill in ([2], [8], [2, 3], [1, 4]):
-            for ours, theirs in zip(part().statistic(point, x, fill=fill), part().statistic(point, x), strict=True):
+        for sizes in ([2], [8], [2, 3], [1, 4]):
+            divided = part().divided([0, 3, 7])
+            divided.sizes = sizes
+            for ours, theirs in zip(divided.statistic(point, x), part().statistic(point, x), strict=True):
                 assert torch.allclose(ours, theirs, atol=1e-9)
 
 
@@ -132,7 +134,7 @@ def test_the_metrics_are_distances_of_the_first_rows(decoder, computing):
 def test_accuracies_are_those_of_networks_trained_on_the_subsets():
     real, synthetic = made()
     learn, held = real.split(0.3, 0)
-    network, how = build(TINY, real.shape, 3).double(), SGD(0.1)
+    network, how = build(TINY, real.shape, 3).double(), Training(0.1)
     found = SubsetAccuracy(network, held, how, 5, seed=0).trained(synthetic)
     with torch.no_grad():
         subset = TensorRows(synthetic(images=2))

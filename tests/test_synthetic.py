@@ -26,7 +26,7 @@ def same(decoder):
     classes=st.integers(1, 3),
     ipc=st.integers(1, 4),
     shape=st.tuples(st.sampled_from([1, 3]), st.integers(5, 9), st.integers(5, 9)),
-    stored=st.sampled_from(["normalised", "unit"]),
+    stored=st.sampled_from(["normalized", "unit"]),
 )
 @settings(max_examples=25, deadline=None)
 def test_decoding_laws(part, classes, ipc, shape, stored):

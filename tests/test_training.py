@@ -6,7 +6,7 @@ from lists import NETS, TINY, over
 
 from condensery.data import TestSet
 from condensery.evaluation.protocols import WHOLE
-from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.evaluation.training import TensorRows, Training, accuracy, fit
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
@@ -24,7 +24,7 @@ def same(a, b):
 def test_training_learns_and_leaves_the_start_alone(part):
     real, point = blobs(), start(part)
     before = {k: v.clone() for k, v in point.params.items()}
-    trained = fit(point, real, SGD(0.05, 0.9, batch_size=7), 60, 0, ("t",))
+    trained = fit(point, real, Training(0.05, 0.9, batch_size=7), 60, 0, ("t",))
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     assert accuracy(trained, test) > max(accuracy(point, test), 0.5)
     assert all(torch.equal(before[k], point.params[k]) for k in before)
@@ -32,14 +32,14 @@ def test_training_learns_and_leaves_the_start_alone(part):
 
 def test_training_is_a_function_of_seed_and_key():
     real = blobs()
-    a, b, c = (fit(start(), real, SGD(0.1, batch_size=4), 9, 0, ("t", k)) for k in (1, 1, 2))
+    a, b, c = (fit(start(), real, Training(0.1, batch_size=4), 9, 0, ("t", k)) for k in (1, 1, 2))
     assert same(a, b)
     assert not same(a, c)
 
 
 def test_a_step_is_sgds():
     real, point = blobs(), start()
-    how = SGD(0.1, momentum=0.9, weight_decay=0.01, batch_size=100)
+    how = Training(0.1, momentum=0.9, weight_decay=0.01, batch_size=100)
     params = {k: v.clone().requires_grad_() for k, v in point.params.items()}
     velocity = {k: torch.zeros_like(v) for k, v in params.items()}
     for _ in range(3):
@@ -54,19 +54,19 @@ def test_a_step_is_sgds():
 
 
 def test_training_goes_on_with_the_momenta_of_its_point():
-    real, how = blobs(), SGD(0.1, 0.9, batch_size=100)
+    real, how = blobs(), Training(0.1, 0.9, batch_size=100)
     whole = fit(start(), real, how, 8, 0, ("t",))
     parts = fit(fit(start(), real, how, 4, 0, ("t",)), real, how, 4, 0, ("t",))
     assert all(torch.allclose(whole.params[k], parts.params[k], atol=1e-12) for k in whole.params)
     assert all(torch.allclose(whole.momenta[k], parts.momenta[k], atol=1e-12) for k in whole.params)
 
 
-def test_forgotten_momentum_and_a_lower_rate_are_a_new_optimiser():
+def test_forgotten_momentum_and_a_lower_rate_are_a_new_optimizer():
     real, point = blobs(), start()
-    half = SGD(0.1, 0.9, batch_size=100, schedule=lambda p: 1.0 if p < 0.5 else 0.1, restart_at=(0.5,))
+    half = Training(0.1, 0.9, batch_size=100, schedule=lambda p: 1.0 if p < 0.5 else 0.1, restart_at=(0.5,))
     whole = fit(point, real, half, 8, 0, ("t",))
-    first = fit(point, real, SGD(0.1, 0.9, batch_size=100), 4, 0, ("t",))
-    second = fit(replace(first, momenta={}), real, SGD(0.01, 0.9, batch_size=100), 4, 0, ("t",))
+    first = fit(point, real, Training(0.1, 0.9, batch_size=100), 4, 0, ("t",))
+    second = fit(replace(first, momenta={}), real, Training(0.01, 0.9, batch_size=100), 4, 0, ("t",))
     assert all(torch.allclose(whole.params[k], second.params[k], atol=1e-12) for k in whole.params)
 
 

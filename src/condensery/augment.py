@@ -1,7 +1,7 @@
 """Differentiable augmentation: parameters ω are drawn once, then applied to any rows.
 
 An `Augmentation` says which operations; `draw` gives every row its own ω (network training), `siamese` one ω a class,
-which real and synthetic rows then share (DSA). Operations act on normalised rows, in the order colour, geometry,
+which real and synthetic rows then share (DSA). Operations act on normalized rows, in the order color, geometry,
 cutout; flips, crops, scalings and rotations are affine maps, multiplied into one and done by one `grid_sample`.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from condensery.randomness import PerClass
 
 __all__ = [
-    "Augmentation", "Colour", "Crop", "Cut", "CutMix", "Cutout", "Flip", "Lighting", "Omega", "Operation",
+    "Augmentation", "Color", "Crop", "Cut", "CutMix", "Cutout", "Flip", "Lighting", "Omega", "Operation",
     "ResizedCrop", "Rotate", "Scale", "dsa_strategy",
 ]  # fmt: skip
 
@@ -77,11 +77,11 @@ def _between(u: Tensor, low: float, high: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Colour:
+class Color:
     """Brightness, saturation and contrast together.
 
     Arguments:
-        brightness: at most so much is added to or taken from all pixels (normalised units).
+        brightness: at most so much is added to or taken from all pixels (normalized units).
         saturation: a pixel's distance from its mean over channels times a factor from 1 ± this.
         contrast: a pixel's distance from the image's mean times a factor from 1 ± this.
 
@@ -102,7 +102,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Noise along the principal colours of ImageNet; nothing for images that have not 3 channels.
+    """Noise along the principal colors of ImageNet; nothing for images that have not 3 channels.
 
     Arguments:
         strength: standard deviation of the noise.
@@ -121,7 +121,7 @@ class Lighting:
         vectors = torch.tensor(
             [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
         )  # fmt: skip
-        std = torch.tensor([0.229, 0.224, 0.225])  # they hold for values in [0, 1]; rows are normalised
+        std = torch.tensor([0.229, 0.224, 0.225])  # they hold for values in [0, 1]; rows are normalized
         noise = torch.special.ndtri(u[:, :3].clamp(1e-6, 1 - 1e-6)) * self.strength
         return Omega((noise * values) @ vectors.T / std, omega.factors, omega.maps, omega.box)
 
@@ -190,7 +190,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Rotate:
-    """A turn about the centre.
+    """A turn about the center.
 
     Arguments:
         degrees: at most, each way.
@@ -228,7 +228,7 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class Cutout:
-    """A box becomes 0; its centre is any pixel, what lies outside the image is lost.
+    """A box becomes 0; its center is any pixel, what lies outside the image is lost.
 
     Arguments:
         share: the box's sides as a share of the image's.
@@ -290,13 +290,13 @@ class Augmentation:
         """Rows changed as ω says; differentiable to any order.
 
         Arguments:
-            x: normalised rows, `(m, channels, height, width)` for one ω a row, or `(m, n, channels, height, width)`
+            x: normalized rows, `(m, channels, height, width)` for one ω a row, or `(m, n, channels, height, width)`
                 where n rows share one.
             omega: m parameters.
         """
         rows = x[:, None] if x.ndim == 4 else x
         if (omega.shift != 0).any() or (omega.factors != 1).any():
-            rows = _coloured(rows, omega.shift.to(rows), omega.factors.to(rows))
+            rows = _colored(rows, omega.shift.to(rows), omega.factors.to(rows))
         if (omega.maps != torch.eye(3)).any():
             rows = self._warped(rows, omega.maps.to(rows))
         if (omega.box != 0).any():
@@ -313,20 +313,20 @@ class Augmentation:
 
 
 def dsa_strategy(flip: bool) -> Augmentation:
-    """DSA's strategy, one of its six operations: colour, crop, cutout, flip, scaling, rotation (DSA section 4).
+    """DSA's strategy, one of its six operations: color, crop, cutout, flip, scaling, rotation (DSA section 4).
 
     Arguments:
         flip: whether flips are among them; they make other digits of digits.
     """
     flips = (Flip(),) if flip else ()
-    return Augmentation(one_of=(Colour(), Crop(), Cutout(), *flips, Scale(), Rotate()))
+    return Augmentation(one_of=(Color(), Crop(), Cutout(), *flips, Scale(), Rotate()))
 
 
-def _coloured(rows: Tensor, shift: Tensor, factors: Tensor) -> Tensor:
+def _colored(rows: Tensor, shift: Tensor, factors: Tensor) -> Tensor:
     saturation, contrast = (f[:, None, None, None, None] for f in factors.unbind(1))
     rows = rows + shift[:, None, :, None, None]
-    grey = rows.mean(2, keepdim=True)
-    rows = grey + (rows - grey) * saturation
+    gray = rows.mean(2, keepdim=True)
+    rows = gray + (rows - gray) * saturation
     mean = rows.mean((2, 3, 4), keepdim=True)
     return mean + (rows - mean) * contrast
 
@@ -385,8 +385,8 @@ class CutMix:
             return None
         box = []
         for side, at in ((height, down), (width, across)):
-            centre, half = int(side * at), int(side * sqrt(area)) // 2
-            box += [max(centre - half, 0), min(centre + half, side)]
+            center, half = int(side * at), int(side * sqrt(area)) // 2
+            box += [max(center - half, 0), min(center + half, side)]
         top, bottom, left, right = box
         share = 1 - (bottom - top) * (right - left) / (height * width)
         return Cut(torch.randperm(rows, generator=generator), (top, bottom, left, right), share)

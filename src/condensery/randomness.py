@@ -25,7 +25,7 @@ def rng(seed: int, *key: str | int) -> torch.Generator:
 
 @contextmanager
 def global_rng(generator: torch.Generator) -> Iterator[None]:
-    """Lend `generator`'s seed to code that draws from torch's global generator (module initialisation).
+    """Lend `generator`'s seed to code that draws from torch's global generator (module initialization).
 
     The global generator is put back afterwards.
     """

@@ -22,7 +22,7 @@ class SyntheticSet(nn.Module):
     Arguments:
         bases: shape `(C, ipc, *base_shape)`, in the stored pixel space.
         decoder: base to rows; `Pixels` where an image is stored as it is.
-        space: the stored pixel space and the statistics that normalise it.
+        space: the stored pixel space and the statistics that normalize it.
         labels: where labels are learned too, the logits (C, ipc, K) of every base's; None: its class.
 
     Raises:
@@ -44,13 +44,13 @@ class SyntheticSet(nn.Module):
 
     def extra_repr(self) -> str:
         """What `repr` shows beside the decoder."""
-        return f"{self.classes} classes, {self.ipc} stored images a class, {self.floats} floats"
+        return f"{self.classes} classes, {self.bases_per_class} stored bases per class, {self.floats} floats"
 
     @classmethod
     def from_rows(
         cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None
     ) -> "SyntheticSet":
-        """The set whose bases are those of normalised `rows`.
+        """The set whose bases are those of normalized `rows`.
 
         Arguments:
             rows: (C, decoder.initial_rows(ipc), channels, height, width); those of another synthetic set, say, which
@@ -67,11 +67,11 @@ class SyntheticSet(nn.Module):
 
     @torch.no_grad()
     def start_from(self, rows: Tensor) -> None:
-        """Make the stored bases anew, in place, of normalised `rows`; see `from_rows`."""
+        """Make the stored bases anew, in place, of normalized `rows`; see `from_rows`."""
         self.bases.copy_(self.decoder.encode(self.space.encode(rows)))
 
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
-        """Decoded, normalised rows of `classes` (all by default), from their first `images` stored bases.
+        """Decoded, normalized rows of `classes` (all by default), from their first `images` stored bases.
 
         Returns:
             x (C', N, channels, height, width) and y (C', N), the N rows of a class base after base, with learned
@@ -93,7 +93,7 @@ class SyntheticSet(nn.Module):
     @contextmanager
     def held(self) -> Iterator[None]:
         """Whatever happens inside, frozen bases and what decodes them are afterwards what they were, to the bit."""
-        mask = (torch.arange(self.ipc) < self.frozen[:, None]).to(self.bases.device)
+        mask = (torch.arange(self.bases_per_class) < self.frozen[:, None]).to(self.bases.device)
         if not mask.any():
             yield
             return
@@ -113,8 +113,8 @@ class SyntheticSet(nn.Module):
         return len(self.bases)
 
     @property
-    def ipc(self) -> int:
-        """Stored images (bases) a class."""
+    def bases_per_class(self) -> int:
+        """Stored bases per class: images, or codes."""
         return self.bases.shape[1]
 
     @property
@@ -130,7 +130,7 @@ class SyntheticSet(nn.Module):
 
 
 def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
-    """Standard normal rows to make `ipc` bases a class of, normalised, shape (C, N, channels, height, width).
+    """Standard normal rows to make `ipc` bases a class of, normalized, shape (C, N, channels, height, width).
 
     N is `ipc`, or what the decoder takes; see `random_real`.
 
@@ -144,7 +144,7 @@ def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) ->
 
 
 def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
-    """Random real rows to make `ipc` bases a class of, normalised, shape (C, N, channels, height, width).
+    """Random real rows to make `ipc` bases a class of, normalized, shape (C, N, channels, height, width).
 
     N is `ipc`, or what the decoder takes (the tiles of multi-formation). Rows differ as long as the class has others.
 

@@ -73,7 +73,7 @@ class FromRows:
     """A beginning: the stored bases are made of rows.
 
     Arguments:
-        rows: called for the normalised rows (C, decoder.initial_rows(ipc), channels, height, width).
+        rows: called for the normalized rows (C, decoder.initial_rows(ipc), channels, height, width).
     """
 
     rows: Callable[[], Tensor]

@@ -1,4 +1,4 @@
-"""Rows that stand for many: those nearest to the centres of clusters."""
+"""Rows that stand for many: those nearest to the centers of clusters."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ __all__ = ["representatives"]
 
 
 def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Indices (count,) of the rows of `x` (n, d) nearest to the centres of `count` clusters, each row once.
+    """Indices (count,) of the rows of `x` (n, d) nearest to the centers of `count` clusters, each row once.
 
     Where there are no more rows than clusters, all of them, in fresh permutations until `count` are there.
 
@@ -32,7 +32,7 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
         found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit(x.double().cpu().numpy())
     distances = torch.cdist(torch.as_tensor(found.cluster_centers_), x.double().cpu())
     chosen = []
-    for centre in distances:
-        chosen.append(int(centre.argmin()))
+    for center in distances:
+        chosen.append(int(center.argmin()))
         distances[:, chosen[-1]] = torch.inf
     return torch.tensor(chosen)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from condensery.data import RealSet
-from condensery.evaluation.training import SGD, computing, fit
+from condensery.evaluation.training import Training, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.network import Point, rows_at_once
 from condensery.runs.checkpoint import Keeper
@@ -56,7 +56,7 @@ def forgetting(
     real: RealSet,
     ipc: int,
     start: Point,
-    how: SGD,
+    how: Training,
     steps: int,
     seed: int,
     keeper: Keeper | None = None,

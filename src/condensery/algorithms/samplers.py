@@ -111,7 +111,7 @@ class Representative(Some):
 
     Arguments:
         rows: clusters a class.
-        every: points of an outer loop between two clusterings.
+        cluster_every: points of an outer loop between two clusterings.
         candidates: random rows a class that are clustered; None: all.
         real: the set that rows are picked of.
 
@@ -119,13 +119,13 @@ class Representative(Some):
         DREAM section 3.
     """
 
-    def __init__(self, rows: int, every: int, candidates: int | None, real: RealSet):
-        self.rows, self.every, self.candidates = rows, every, candidates
+    def __init__(self, rows: int, cluster_every: int, candidates: int | None, real: RealSet):
+        self.rows, self.cluster_every, self.candidates = rows, cluster_every, candidates
         self.state = {"chosen": torch.zeros(real.classes, rows, dtype=torch.long)}
 
     def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
         chosen, some = self.state["chosen"], list(classes)
-        if point.inner % self.every == 0:
+        if point.inner % self.cluster_every == 0:
             chosen[some] = clustered(point, real, classes, self.rows, self.candidates, draw)
         return real.at(chosen[some])
 
@@ -137,7 +137,7 @@ class Representative(Some):
             for _ in range(count):
                 clustered(point, real, range(real.classes), self.rows, self.candidates, lambda c: rng(c))
 
-        return Rare("clusterings", schedule.outer * -(-schedule.inner // self.every), some)
+        return Rare("clusterings", schedule.outer * -(-schedule.inner // self.cluster_every), some)
 
     def steady(self) -> "Sampler":
         return Uniform(self.rows)

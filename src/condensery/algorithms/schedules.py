@@ -7,7 +7,7 @@ from typing import Protocol as Interface
 
 from condensery.augment import Augmentation, CutMix
 from condensery.data import RealSet
-from condensery.evaluation.training import SGD, TensorRows, computing, fit
+from condensery.evaluation.training import TensorRows, Training, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
@@ -156,7 +156,7 @@ class TrainedOnSynthetic(Fresh):
         outer: int,
         inner: int,
         epochs: int,
-        how: SGD,
+        how: Training,
         seed: int,
         augment: Augmentation | None = None,
     ):
@@ -195,7 +195,7 @@ class TrainedOnReal(Fresh):
         outer: int,
         inner: int,
         rows: int,
-        how: SGD,
+        how: Training,
         seed: int,
         augment: Augmentation | None = None,
         mix: CutMix | None = None,
@@ -212,7 +212,7 @@ class TrainedOnReal(Fresh):
         if self.pool:
             member = int(rng(self.seed, "member", outer).initial_seed() % self.pool)
         point = self._trained.get(member) or self._early(member, real, aside)
-        if self.pool:  # a network that was trained before comes without its optimiser
+        if self.pool:  # a network that was trained before comes without its optimizer
             self._trained[member] = point = replace(point, momenta={})
         return _frozen(replace(point, outer=outer), real, self.seed)
 

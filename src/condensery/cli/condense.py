@@ -101,15 +101,13 @@ def hint(*words: str) -> None:
     say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(name: str, preset: Recipe, out: str | Path, data: "Data", every: float = 30.0) -> "Condensed":
+def kept(name: str, preset: Recipe, out: str | Path, data: "Data", checkpoint_seconds: float = 30.0) -> "Condensed":
     """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.run import run
 
-    if not every >= 0:
-        raise InputError(f"--checkpoint-seconds must be at least 0, got {every:g}")
     with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, every, stop, observe, progress=False)
+            return run(preset, data, out, checkpoint_seconds, stop, observe, progress=False)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None

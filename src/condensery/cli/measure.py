@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from condensery.data import Data
     from condensery.evaluation.evaluate import Accuracy, Comparison
-    from condensery.evaluation.protocols import Named
+    from condensery.evaluation.protocols import ProtocolFor
     from condensery.runs.artifact import Condensed
 
 __all__ = ["compare_command", "evaluate_command"]
@@ -44,7 +44,7 @@ def evaluate_command(argv: list[str]) -> int:
 
         writable(Path(options.plot), f"--plot {options.plot}", ".svg")
         plots.needed()
-    sets = {size: condensed.subset(size) for size in options.sizes or (condensed.ipc,)}
+    sets = {size: condensed.subset(size) for size in options.sizes or (condensed.bases_per_class,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
     nets = [look_up(NETWORKS, name, "network") for name in options.networks]
@@ -187,7 +187,7 @@ def _preset(name: str, data: str, **fields: Any) -> _Row:
     return _Row(name.replace(":paper", ""), recipe(name).having(**fields))
 
 
-def _protocol(measuring: Measuring) -> "Named":
+def _protocol(measuring: Measuring) -> "ProtocolFor":
     if not 1 <= measuring.repeats <= 10_000:
         raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
     look_up(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
@@ -195,7 +195,7 @@ def _protocol(measuring: Measuring) -> "Named":
         writable(Path(measuring.json), f"--json {measuring.json}")
     from condensery.evaluation import protocols
 
-    protocol: Named = getattr(protocols, measuring.protocol.replace("-", "_"))
+    protocol: ProtocolFor = getattr(protocols, measuring.protocol.replace("-", "_"))
     return protocol
 
 
@@ -210,9 +210,9 @@ def _warn_of_few(data: "Data") -> None:
 
 
 def _dtype(measuring: Measuring) -> "torch.dtype | None":
-    from condensery.kernels.compiling import named
+    from condensery.kernels.compiling import torch_dtype
 
-    return named(None if measuring.dtype == "float32" else measuring.dtype)
+    return torch_dtype(None if measuring.dtype == "float32" else measuring.dtype)
 
 
 def _figures(reached: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def show_command(argv: list[str]) -> int:
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
         "codes"
         if isinstance(synthetic.decoder, Factorized)
-        else "images": f"{condensed.ipc} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
+        else "images": f"{condensed.bases_per_class} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
         "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
         "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes"

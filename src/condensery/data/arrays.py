@@ -21,7 +21,7 @@ log = logging.getLogger("condensery")
 
 
 def digits() -> Data:
-    """Scikit-learn's embedded handwritten digits: 1797 grey images of 8 x 8 pixels, 10 classes.
+    """Scikit-learn's embedded handwritten digits: 1797 gray images of 8 x 8 pixels, 10 classes.
 
     The split is fixed and stratified: a fifth of every class is the test part. Works offline.
 
@@ -60,7 +60,7 @@ def from_arrays(
 
     Raises:
         InputError: NaN, values outside [0, 1], mismatched lengths, a test label that no training row has, a single
-            class, images that are all the same flat colour, names that are no printable text.
+            class, images that are all the same flat color, names that are no printable text.
     """
     where = str(source or name)
     images, labels = _images(x_train, f"{where}: x_train"), _labels(y_train, len(x_train), f"{where}: y_train")
@@ -186,7 +186,7 @@ def _assemble(
         raise InputError(f"{source or name}: one class only ({class_names[0]}); a classifier needs two or more")
     flat = images.transpose(0, 1).flatten(1)
     if bool((flat.amax(1).float() - flat.amin(1).float() < 1e-6).all()):
-        raise InputError(f"{source or name}: all training images are the same flat colour; there is nothing to learn")
+        raise InputError(f"{source or name}: all training images are the same flat color; there is nothing to learn")
     train = RealSet.measured(images, ids, len(class_names))
     test_set = TestSet(test, test_ids, train.space, train.dtype, train.device)
     return Data(plain(name), train, test_set, class_names, source)

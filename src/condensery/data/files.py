@@ -41,7 +41,7 @@ _USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")
 
 
 def mnist(data_dir: str | Path | None = None) -> Data:
-    """MNIST (60,000 + 10,000 grey images of 28 x 28) from `<data_dir>/MNIST/raw`, packed (.gz) or not.
+    """MNIST (60,000 + 10,000 gray images of 28 x 28) from `<data_dir>/MNIST/raw`, packed (.gz) or not.
 
     Arguments:
         data_dir: the folder that holds `MNIST/`; the environment variable CONDENSERY_DATA by default.
@@ -53,13 +53,13 @@ def mnist(data_dir: str | Path | None = None) -> Data:
 
 
 def fashion_mnist(data_dir: str | Path | None = None) -> Data:
-    """FashionMNIST (60,000 + 10,000 grey images of 28 x 28) from `<data_dir>/FashionMNIST/raw`; see `mnist`."""
+    """FashionMNIST (60,000 + 10,000 gray images of 28 x 28) from `<data_dir>/FashionMNIST/raw`; see `mnist`."""
     names = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
     return _idx_family("FashionMNIST", _FASHION, names, data_dir)
 
 
 def usps(data_dir: str | Path | None = None) -> Data:
-    """USPS (7,291 + 2,007 grey images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text).
+    """USPS (7,291 + 2,007 gray images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text).
 
     Arguments and errors as for `mnist`.
     """

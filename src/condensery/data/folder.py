@@ -30,7 +30,7 @@ _SECONDS = 5.0  # from one word on progress to the next
 def image_folder(path: str | Path, size: int | None = None) -> Data:
     """Data from `<path>/<class>/*`, or `<path>/train/<class>/*` with `test` (or `val`, `valid`, ...) beside `train`.
 
-    Grey if every picture is grey, RGB otherwise (transparency is dropped). A photo's orientation tag is obeyed.
+    Gray if every picture is gray, RGB otherwise (transparency is dropped). A photo's orientation tag is obeyed.
     Without a test part a fifth of every class is held out (seeded, stratified, said aloud).
 
     Arguments:
@@ -110,7 +110,7 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
 
 
 def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
-    """All pictures as one array, (N, height, width) where all are grey and (N, height, width, 3) otherwise."""
+    """All pictures as one array, (N, height, width) where all are gray and (N, height, width, 3) otherwise."""
     start = said = time.monotonic()
     pictures: list[np.ndarray] = []
     for file in files:
@@ -118,7 +118,7 @@ def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
         picture = _open(file, size, like)
         if like and picture.shape[:2] != like[1]:  # turned as its orientation tag says
             raise _differing(like, (file, picture.shape[:2]))
-        if not pictures:  # all will be as large, in colour 3 bytes a pixel
+        if not pictures:  # all will be as large, in color 3 bytes a pixel
             bounded(3 * len(files) * picture.shape[0] * picture.shape[1], f"{path}: its {len(files)} pictures")
         pictures.append(picture)
         if (now := time.monotonic()) - said > _SECONDS:
@@ -143,7 +143,7 @@ def _differing(a: Sized, b: Sized) -> InputError:
 
 
 def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
-    """(height, width) uint8 for a grey picture, (height, width, 3) otherwise.
+    """(height, width) uint8 for a gray picture, (height, width, 3) otherwise.
 
     Arguments:
         like: an earlier picture, of whose size it must be; seen before any pixel is unpacked.
@@ -161,9 +161,9 @@ def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
                     raise _differing(like, (file, (opened.height, opened.width)))
                 if opened.mode in _DEEP:
                     raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
-                grey = opened.mode in ("1", "L", "LA")
+                gray = opened.mode in ("1", "L", "LA")
                 palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
-                mode = "L" if grey else "RGB"
+                mode = "L" if gray else "RGB"
                 picture = palette if palette.mode == mode else palette.convert(mode)
                 ImageOps.exif_transpose(picture, in_place=True)
                 if size is not None:

@@ -22,7 +22,7 @@ class Batch:
     """Rows of C classes side by side.
 
     Arguments:
-        x: normalised rows, shape (C, n, channels, height, width).
+        x: normalized rows, shape (C, n, channels, height, width).
         y: class ids, shape (C, n), int64.
         soft: learned label probabilities, shape (C, n, K), where rows have them; they are then trained on, not `y`.
     """
@@ -58,7 +58,7 @@ class Batch:
 
 
 class _Rows:
-    """Images, kept as they came (uint8, or floats in [0, 1]) and normalised when read."""
+    """Images, kept as they came (uint8, or floats in [0, 1]) and normalized when read."""
 
     def __init__(self, images: Tensor, labels: Tensor, space: PixelSpace, dtype: torch.dtype, device: torch.device):
         self.images = images.to(device)
@@ -80,13 +80,13 @@ class _Rows:
         return channels, height, width
 
     def read(self, index: Tensor | slice) -> Tensor:
-        """Normalised rows at `index`, shape (..., channels, height, width)."""
+        """Normalized rows at `index`, shape (..., channels, height, width)."""
         rows = self.images[index.to(self.device) if isinstance(index, Tensor) else index]
         unit = rows.to(self.dtype) / 255 if rows.dtype == torch.uint8 else rows.to(self.dtype)
-        return self.space.normalise(unit)
+        return self.space.normalize(unit)
 
     def slices(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All rows once, in order: normalised rows (m, ...) and labels (m,), m at most `size`."""
+        """All rows once, in order: normalized rows (m, ...) and labels (m,), m at most `size`."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield self.read(part), self.labels[part]
@@ -97,7 +97,7 @@ class TestSet(_Rows):
 
     __test__ = False  # not a pytest class
 
-    def normalised_by(self, space: PixelSpace) -> "TestSet":
+    def normalized_by(self, space: PixelSpace) -> "TestSet":
         """The same rows, read in `space`."""
         return TestSet(self.images, self.labels, space, self.dtype, self.device)
 
@@ -166,7 +166,7 @@ class RealSet(_Rows):
         """The same rows, read as `dtype` on `device`."""
         return self._with(dtype=dtype or self.dtype, device=device or self.device)
 
-    def normalised_by(self, space: PixelSpace) -> "RealSet":
+    def normalized_by(self, space: PixelSpace) -> "RealSet":
         """The same rows, read in `space`."""
         return self._with(space=space)
 
@@ -288,10 +288,10 @@ class Data:
         """
         if (values := self.train.images[0].numel()) > 12288:
             raise InputError(f"ZCA of rows of {values} values takes too much memory; at most 3x64x64")
-        plain = self.train.normalised_by(replace(self.train.space, whitening=None))
+        plain = self.train.normalized_by(replace(self.train.space, whitening=None))
         whitening = Whitening.measured((x for x, _ in plain.slices(1024)), strength)
         space = replace(plain.space, whitening=whitening)
-        return replace(self, train=self.train.normalised_by(space), test=self.test.normalised_by(space))
+        return replace(self, train=self.train.normalized_by(space), test=self.test.normalized_by(space))
 
     def validation(self, fraction: float = 0.1, seed: int = 0) -> "Data":
         """Data whose train and test parts both come out of `train` (choices are made on this, never on test).

@@ -26,7 +26,7 @@ class Uniform(Decoder):
 
     Arguments:
         factor: cells along each side, or (down, across): (1, f) cuts a spectrogram along time only.
-        pad: what the sides are padded with; grey in the unit range.
+        pad: what the sides are padded with; gray in the unit range.
 
     References:
         IDC section 3.2; padding and interpolation are the released program's.
@@ -191,7 +191,7 @@ class Bound(Decoder):
         return sum(factor**2 for factor in self.factors[:images])
 
     def _groups(self, images: int) -> list[tuple[Uniform, int]]:
-        """Neighbouring bases of one factor: how they are formed, and how many they are."""
+        """Neighboring bases of one factor: how they are formed, and how many they are."""
         if images > len(self.factors):
             raise InputError(f"{images} stored images a class, but factors for {len(self.factors)}")
         return [(Uniform(f, self.pad), len(list(same))) for f, same in groupby(self.factors[:images])]

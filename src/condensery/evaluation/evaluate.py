@@ -13,7 +13,7 @@ from torch import Tensor
 from condensery.console import counted
 from condensery.data import Data, TestSet
 from condensery.errors import InputError
-from condensery.evaluation.protocols import Named, dc2021, whole
+from condensery.evaluation.protocols import ProtocolFor, dc2021, whole
 from condensery.evaluation.training import Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.net import Architecture, Net, build
@@ -60,7 +60,7 @@ def evaluate(
     sets: Condensed | Sequence[Condensed],
     data: Data,
     net: Architecture | None = None,
-    protocol: Named = dc2021,
+    protocol: ProtocolFor = dc2021,
     repeats: int = 5,
     seed: int = 0,
     observe: Observe | None = None,
@@ -105,8 +105,8 @@ def evaluate(
         rows = TensorRows(synthetic(), data.train.device, data.train.dtype)
         if condensed.class_names != data.class_names:
             rows.y = _renamed(rows.y, condensed, data)
-        # test rows are normalised as the set's own rows are, whatever the data at hand would measure
-        pairs.append((rows, data.test.normalised_by(synthetic.space)))
+        # test rows are normalized as the set's own rows are, whatever the data at hand would measure
+        pairs.append((rows, data.test.normalized_by(synthetic.space)))
     return _measure(pairs, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
 
@@ -139,7 +139,7 @@ def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Obs
 def evaluate_whole(
     data: Data,
     net: Architecture = Net(),
-    protocol: Named = whole,
+    protocol: ProtocolFor = whole,
     repeats: int = 5,
     seed: int = 0,
     observe: Observe | None = None,
@@ -155,7 +155,7 @@ def _measure(
     sets: Sequence[tuple[Rows, TestSet]],
     data: Data,
     net: Architecture,
-    protocol: Named,
+    protocol: ProtocolFor,
     repeats: int,
     seed: int,
     seen: AbstractContextManager[Observe],
@@ -199,7 +199,7 @@ def compare(
     sets: Iterable[tuple[str, Condensed, float]],
     data: Data,
     net: Architecture = Net(),
-    protocol: Named = dc2021,
+    protocol: ProtocolFor = dc2021,
     repeats: int = 5,
     seed: int = 0,
     reference: bool = True,
@@ -207,7 +207,7 @@ def compare(
     dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> list[Comparison]:
-    """Every condensed set under one protocol, then the whole real set (under `whole`, and labelled so).
+    """Every condensed set under one protocol, then the whole real set (under `whole`, and labeled so).
 
     Arguments:
         sets: name, condensed set and the seconds it took, in the order of the table; made one by one.

@@ -1,4 +1,4 @@
-"""Named evaluation protocols: how networks are trained on a condensed set before they are measured.
+"""Evaluation protocols: how networks are trained on a condensed set before they are measured.
 
 Accuracies under two protocols do not compare. A protocol may depend on the data (DC augments MNIST alone), so each
 is a function of it.
@@ -10,7 +10,7 @@ from math import cos, pi
 
 from condensery.augment import (
     Augmentation,
-    Colour,
+    Color,
     Crop,
     CutMix,
     Cutout,
@@ -22,12 +22,12 @@ from condensery.augment import (
     Scale,
 )
 from condensery.data import Data
-from condensery.evaluation.training import SGD
+from condensery.evaluation.training import Training
 
 __all__ = [
     "WHOLE",
-    "Named",
     "Protocol",
+    "ProtocolFor",
     "dc2021",
     "dsa2021",
     "fixed_steps",
@@ -44,27 +44,27 @@ class Protocol:
 
     Arguments:
         name: what tables call it, with what makes it differ between data sets.
-        how: the optimiser.
+        how: the optimizer.
         epochs: passes over the rows, where `steps` is None; a number, or a function of how many rows there are.
-        steps: optimiser steps whatever the number of rows.
+        steps: optimizer steps whatever the number of rows.
         augment: of every row, each with its own draw.
         mix: of every minibatch, after that.
     """
 
     name: str
-    how: SGD
+    how: Training
     epochs: int | Callable[[int], int] = 0
     steps: int | None = None
     augment: Augmentation | None = None
     mix: CutMix | None = None
 
     def steps_for(self, rows: int) -> int:
-        """Optimiser steps on `rows` rows."""
+        """Optimizer steps on `rows` rows."""
         epochs = self.epochs if isinstance(self.epochs, int) else self.epochs(rows)
         return self.steps if self.steps is not None else self.how.steps(epochs, rows)
 
 
-Named = Callable[[Data], Protocol]
+ProtocolFor = Callable[[Data], Protocol]
 
 UNFLIPPED = ("mnist", "svhn", "usps", "digits")
 """Data sets, in small letters, whose images mean something else when flipped."""
@@ -76,7 +76,7 @@ def _one_cycle(progress: float, peak: float = 0.25) -> float:
     return (1 + cos(pi * (progress - peak) / (1 - peak))) / 2
 
 
-WHOLE = SGD(0.05, 0.9, 5e-4, 64, _one_cycle)
+WHOLE = Training(0.05, 0.9, 5e-4, 64, _one_cycle)
 """How networks are trained on a whole real set: one cycle whose rate climbs to 0.05 over the first quarter."""
 
 
@@ -92,7 +92,7 @@ def dc2021(data: Data) -> Protocol:
     augmented = _source(data) == "mnist"
     epochs = 1001 if augmented else 301
     half = (epochs // 2 + 2) / epochs
-    how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
+    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
     if augmented:
         moved = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45)), fill="mean")
         return Protocol("dc2021 (1000 epochs, augmented)", how, epochs, augment=moved)
@@ -102,19 +102,19 @@ def dc2021(data: Data) -> Protocol:
 def dsa2021(data: Data) -> Protocol:
     """DSA's evaluation: 1000 epochs, one operation of its strategy a row; otherwise as `dc2021`.
 
-    Colour, crop, cutout, flip, scale, rotate; no flip where it makes another digit (MNIST, SVHN, USPS, digits).
+    Color, crop, cutout, flip, scale, rotate; no flip where it makes another digit (MNIST, SVHN, USPS, digits).
 
     References:
         DSA section 4 and the released program (1001 epochs, the rate x 0.1 after 502).
     """
     half = 502 / 1001
-    how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
-    operations: tuple[Operation, ...] = (Colour(), Crop(), Cutout(), *_flip(data), Scale(), Rotate())
+    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
+    operations: tuple[Operation, ...] = (Color(), Crop(), Cutout(), *_flip(data), Scale(), Rotate())
     return Protocol("dsa2021", how, 1001, augment=Augmentation(one_of=operations))
 
 
 def idc2022(data: Data) -> Protocol:
-    """IDC's evaluation on small images: 1000 epochs with colour, flip, one of crop, scaling and rotation, and CutMix.
+    """IDC's evaluation on small images: 1000 epochs with color, flip, one of crop, scaling and rotation, and CutMix.
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, rate x 0.2 after 2/3 and 5/6 of the epochs; half of the
     minibatches are mixed. No CutMix on MNIST, no flip where it makes another digit (MNIST, SVHN, USPS, digits).
@@ -122,21 +122,21 @@ def idc2022(data: Data) -> Protocol:
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
     """
-    augment = Augmentation((*_flip(data), Colour()), (Crop(), Scale(), Rotate()))
+    augment = Augmentation((*_flip(data), Color()), (Crop(), Scale(), Rotate()))
     if _source(data) == "mnist":
         return Protocol("idc2022 (no CutMix)", _TWO_DROPS, 1000, augment=augment)
     return Protocol("idc2022", _TWO_DROPS, 1000, augment=augment, mix=CutMix(0.5))
 
 
 def imagenet2022(data: Data) -> Protocol:
-    """IDC's evaluation on ImageNet's subsets: a part of the image resized, flip, colour, lighting and CutMix.
+    """IDC's evaluation on ImageNet's subsets: a part of the image resized, flip, color, lighting and CutMix.
 
     Epochs by the decoded rows a class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to 500, then
-    300; two thirds of that from 100 classes on. Optimiser as in `idc2022`; every minibatch is mixed.
+    300; two thirds of that from 100 classes on. Optimizer as in `idc2022`; every minibatch is mixed.
 
     References:
         IDC appendix C.1 and the released program.
-    Departs: brightness is added to normalised rows, not multiplied before they are normalised.
+    Departs: brightness is added to normalized rows, not multiplied before they are normalized.
     """
     classes = data.train.classes
 
@@ -145,7 +145,7 @@ def imagenet2022(data: Data) -> Protocol:
         full = next((epochs for most, epochs in steps if rows <= most * classes), 300)
         return full if classes < 100 else round(full * 2 / 3)
 
-    augment = Augmentation((ResizedCrop(0.5), Flip(), Colour(0.4, 0.4, 0.4), Lighting(0.1)))
+    augment = Augmentation((ResizedCrop(0.5), Flip(), Color(0.4, 0.4, 0.4), Lighting(0.1)))
     return Protocol("imagenet2022", _TWO_DROPS, epochs, augment=augment, mix=CutMix(1.0))
 
 
@@ -156,11 +156,13 @@ def kfs2022(data: Data) -> Protocol:
     References:
         KFS appendix A.
     """
-    how = SGD(0.01, 0.9, 5e-4, 256, lambda progress: 0.2 ** ((progress >= 133 / 200) + (progress >= 166 / 200)))
+    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 0.2 ** ((progress >= 133 / 200) + (progress >= 166 / 200)))
     return Protocol("kfs2022", how, 200)
 
 
-_TWO_DROPS = SGD(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 2 / 3 else 0.2 if progress < 5 / 6 else 0.04)
+_TWO_DROPS = Training(
+    0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 2 / 3 else 0.2 if progress < 5 / 6 else 0.04
+)
 
 
 def _source(data: Data) -> str:
@@ -176,7 +178,7 @@ def fixed_steps(data: Data) -> Protocol:
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, rate x 0.1 after half of the steps.
     """
-    how = SGD(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
+    how = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
     return Protocol("fixed-steps", how, steps=1000)
 
 

@@ -18,7 +18,7 @@ from condensery.networks.network import Network, Point, operations, outputs, row
 from condensery.randomness import rng
 from condensery.runs.checkpoint import Keeper
 
-__all__ = ["SGD", "Rows", "TensorRows", "accuracy", "computing", "fit"]
+__all__ = ["Rows", "TensorRows", "Training", "accuracy", "computing", "fit"]
 
 
 class Rows(Interface):
@@ -48,7 +48,7 @@ class TensorRows:
 
 
 @dataclass(frozen=True)
-class SGD:
+class Training:
     """How weights are updated.
 
     Arguments:
@@ -76,7 +76,7 @@ class SGD:
 def fit(
     point: Point,
     rows: Rows,
-    how: SGD,
+    how: Training,
     steps: int,
     seed: int,
     key: tuple[str | int, ...],
@@ -92,8 +92,8 @@ def fit(
     Arguments:
         point: where training starts, with its momenta if it has any; left as it is.
         rows: gone through in fresh random order until the steps are done.
-        how: the optimiser.
-        steps: optimiser steps.
+        how: the optimizer.
+        steps: optimizer steps.
         seed, key: which random numbers (row order, augmentation, mixing).
         augment: applied to every row with its own draw.
         mix: applied to the augmented minibatch.
@@ -179,7 +179,7 @@ def _by_passes(
 
 
 def _optimizer(
-    network: torch.nn.Module, how: SGD, momenta: Mapping[str, Tensor] = MappingProxyType({})
+    network: torch.nn.Module, how: Training, momenta: Mapping[str, Tensor] = MappingProxyType({})
 ) -> torch.optim.Optimizer:
     optimizer = torch.optim.SGD(network.parameters(), lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay)
     for name, parameter in network.named_parameters():

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from condensery.kernels.cores import shared
 
-__all__ = ["Kernel", "Mode", "during", "mode", "named", "seconds_spent", "worthwhile"]
+__all__ = ["Kernel", "Mode", "during", "mode", "seconds_spent", "torch_dtype", "worthwhile"]
 
 log = logging.getLogger("condensery")
 
@@ -61,9 +61,9 @@ def seconds_spent() -> float:
     return sum(_spent)
 
 
-def named(dtype: str | None) -> torch.dtype | None:
+def torch_dtype(name: str | None) -> torch.dtype | None:
     """The precision of that name."""
-    return None if dtype is None else getattr(torch, dtype)
+    return None if name is None else getattr(torch, name)
 
 
 class Kernel:

@@ -94,7 +94,7 @@ class Direct(Convolution):
 
 
 class Columns(Convolution):
-    """One matrix product of every pixel's neighbourhood: for few channels going in."""
+    """One matrix product of every pixel's neighborhood: for few channels going in."""
 
     def rows(self, x: Tensor) -> Tensor:
         (height, width), p = self.out, self.padding
@@ -116,7 +116,7 @@ class Columns(Convolution):
     def back(self, pairs: Sequence[Pair]) -> Tensor:
         columns = _sum_of_products(list(pairs)).unflatten(0, (-1, *self.out)).unflatten(3, (9, -1))
         p, (height, width) = self.padding, self.sides
-        # what row y, column x sent to its neighbour at (i, j) comes back from there
+        # what row y, column x sent to its neighbor at (i, j) comes back from there
         parts = [
             F.pad(columns[:, :, :, 3 * i + j], (0, 0, j, 2 - j, i, 2 - i))[:, p : p + height, p : p + width]
             for i in range(3)

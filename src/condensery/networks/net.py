@@ -54,7 +54,7 @@ class Net:
 class Factory(Protocol):
     """A function that makes a network of the user's own, with new random weights at every call.
 
-    Its module maps normalised rows (n, channels, height, width) to logits (n, classes). In evaluation mode a row's
+    Its module maps normalized rows (n, channels, height, width) to logits (n, classes). In evaluation mode a row's
     logits must not depend on the other rows. What embeds a row is the module's method `embed`, which maps rows to
     (n, d); without one, the input of the linear layer that runs last.
     """

@@ -30,7 +30,7 @@ class Network(nn.Module):
     """Whether only autograd may train it, since training and evaluation mode may differ in unknown ways."""
 
     def embed(self, x: Tensor) -> Tensor:
-        """The embedding (n, d) of normalised rows `x` (n, channels, height, width): the last stage's output."""
+        """The embedding (n, d) of normalized rows `x` (n, channels, height, width): the last stage's output."""
         for stage in self.stages:
             x = stage(x)
         return x.flatten(1)
@@ -68,12 +68,12 @@ class Point:
     momenta: State = field(default_factory=dict)
 
     def logits(self, x: Tensor, params: State | None = None) -> Tensor:
-        """Logits (n, classes) of normalised rows `x`, at this point or at other weights of the same network."""
+        """Logits (n, classes) of normalized rows `x`, at this point or at other weights of the same network."""
         self.network.eval()  # batch norm reads the frozen statistics, so that any chunking of rows is exact
         return functional_call(self.network, {**(params or self.params), **self.buffers}, (x,))
 
     def embeddings(self, x: Tensor) -> Tensor:
-        """Embeddings (n, d) of normalised rows `x` at this point."""
+        """Embeddings (n, d) of normalized rows `x` at this point."""
         return embedded(self.network, {**self.params, **self.buffers}, x)
 
     def placed(self) -> Network:
@@ -110,7 +110,7 @@ class Point:
 def initial(network: Network, generator: torch.Generator, key: str = "", outer: int = 0) -> Point:
     """A point with freshly drawn weights (`Network.redraw`; PyTorch's defaults in the library's own networks).
 
-    Departs: DC's text says Kaiming initialisation; its program, and so its figures, use PyTorch's defaults.
+    Departs: DC's text says Kaiming initialization; its program, and so its figures, use PyTorch's defaults.
     """
     device = next(network.parameters()).device
     with global_rng(generator):
@@ -131,7 +131,7 @@ class _Embedding(nn.Module):
 
 
 def embedded(network: Network, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Embeddings (n, d) of normalised rows `x` at other weights than the network's own."""
+    """Embeddings (n, d) of normalized rows `x` at other weights than the network's own."""
     network.eval()
     result: Tensor = functional_call(_Embedding(network), {f"network.{k}": v for k, v in state.items()}, (x,))
     return result

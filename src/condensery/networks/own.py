@@ -1,5 +1,7 @@
 """A network of the user's own: any torch module as a `Network`."""
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,11 @@ class Own(Network):
         self._try()
 
     def _made(self) -> nn.Module:
+        if isinstance(self.factory, nn.Module):
+            raise InputError(
+                f"{self.name}: a network where a function (shape, classes) -> torch.nn.Module is asked for; every "
+                "restart needs new weights"
+            )
         module = self.factory(self.shape, self.classes)
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.name}({self.shape}, {self.classes}) must return a torch.nn.Module, not {module!r}")
@@ -42,12 +49,15 @@ class Own(Network):
         some = next(self.parameters(), None)
         if some is None:
             raise InputError(f"{self.name}: the module has no parameters, so that there is nothing to train")
-        rows = torch.linspace(-1, 1, 2 * self.shape[0] * self.shape[1] * self.shape[2]).reshape(2, *self.shape).to(some)
-        logits = self.module.eval()(rows)
+        rows = torch.linspace(-1, 1, 2 * prod(self.shape)).reshape(2, *self.shape).to(some)
+        try:
+            logits, first = self.module.eval()(rows), self.module(rows[:1])
+        except Exception as error:  # whatever a stranger's module fails with
+            raise InputError(f"{self.name}: the module fails on rows of shape {self.shape} ({error})") from error
         if not isinstance(logits, Tensor) or logits.shape != (2, self.classes):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise InputError(f"{self.name}: two rows must give logits of shape (2, {self.classes}), not {got}")
-        if not torch.allclose(self.module(rows[:1]), logits[:1], rtol=1e-3, atol=1e-4):
+        if not torch.allclose(first, logits[:1], rtol=1e-3, atol=1e-4):
             raise InputError(
                 f"{self.name}: in evaluation mode a row's logits depend on the other rows (or on chance), so that no "
                 "mean over rows can be taken; a norm that keeps running statistics may help"

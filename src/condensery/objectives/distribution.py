@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from condensery.data import Batch
 from condensery.kernels.compiling import mode
-from condensery.kernels.passes import Passes, chunked, evenly, passes
+from condensery.kernels.passes import Passes, chunked, passes
 from condensery.networks.network import Point, rows_at_once
 from condensery.objectives.distances import Distance, squared_euclidean
 from condensery.objectives.objective import Objective
@@ -51,32 +51,29 @@ class DistributionMatching(Objective):
     def of_real(self) -> str:
         return f"{type(self).__name__} {self.chunk} {self.real_dtype}"  # not of what synthetic rows alone know
 
-    def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
-    ) -> list[Tensor]:
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
         """Each class's mean embedding at the point, a tensor (C, d).
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
-            weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
-            fill: see `Objective.statistic`.
+            weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
         """
-        return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype, fill)
+        return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype)
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The mean embedding of real rows, without a graph, in `real_dtype`."""
         return self._means(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
-    def _means(
-        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: Sequence[int] | None = None
-    ) -> list[Tensor]:
+    def _means(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         part = min(self.part or n, n) if batch.x.requires_grad else 0
         order = [_order(point, int(c), n, part) for c in batch.y[:, 0]]
         if mode() == "plain":
             return [means_by_autograd(point, batch.x, weight, order, part, dtype, self.chunk)]
-        return [_means_by_passes(point, batch.x, weight, order, part, dtype, self.chunk, fill)]
+        made = passes(point.network, dtype)
+        means: Tensor = _Means.apply(batch.x, weight, made, point, order, part, self.chunks_of(n, made.rows))
+        return [means]
 
 
 def _order(point: Point, c: int, n: int, part: int) -> Order:
@@ -109,25 +106,8 @@ def means_by_autograd(
     return torch.stack(by_class)
 
 
-def _means_by_passes(
-    point: Point,
-    x: Tensor,
-    weight: Tensor,
-    order: list[Order],
-    part: int,
-    dtype: torch.dtype,
-    chunk: int | None,
-    fill: Sequence[int] | None,
-) -> Tensor:
-    """The same by passes."""
-    made = passes(point.network, dtype)
-    sizes = fill or [evenly(x.shape[1], chunk or made.rows)]
-    means: Tensor = _Means.apply(x, weight, made, point, order, part, sizes)
-    return means
-
-
 class _Means(torch.autograd.Function):
-    """Mean embeddings of classes of rows, differentiable once in the rows."""
+    """The same by passes: mean embeddings of classes of rows, differentiable once in the rows."""
 
     @staticmethod
     def forward(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from condensery.data import Batch
 from condensery.errors import InputError
 from condensery.kernels.compiling import mode
-from condensery.kernels.passes import Passes, chunked, evenly, passes
+from condensery.kernels.passes import Passes, chunked, passes
 from condensery.networks.network import Point, outputs, rows_at_once
 from condensery.objectives.distances import Distance, layerwise_cosine
 from condensery.objectives.objective import Objective
@@ -64,28 +64,23 @@ class GradientMatching(Objective):
     ):
         self.distance, self.match, self.chunk, self.real_dtype = distance, match, chunk, real_dtype
 
-    def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
-    ) -> list[Tensor]:
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
         """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
-            weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
-            fill: see `Objective.statistic`.
+            weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
 
         Raises:
             InputError: the network has no parameter to match.
         """
-        return self._gradients(point, batch, weight, batch.x.dtype, fill)
+        return self._gradients(point, batch, weight, batch.x.dtype)
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         """The gradient of real rows, without a graph, in `real_dtype`."""
         return self._gradients(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
-    def _gradients(
-        self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype, fill: Sequence[int] | None = None
-    ) -> list[Tensor]:
+    def _gradients(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
         matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
             raise InputError(
@@ -97,7 +92,13 @@ class GradientMatching(Objective):
         learned = batch.soft is not None and batch.soft.requires_grad  # the passes know the slope in the rows alone
         if mode() == "plain" or learned:
             return by_autograd(point, matched, batch, weight, dtype, self.chunk)
-        return _by_passes(point, matched, batch, weight, dtype, self.chunk, fill)
+        made = passes(point.network, dtype)
+        if batch.soft is None:
+            targets = F.one_hot(batch.y, outputs(point.network, batch.x.shape[2:]))
+        else:
+            targets = batch.soft.detach()
+        sizes = self.chunks_of(n, made.rows)
+        return list(_Gradients.apply(batch.x, targets.to(weight.dtype), weight, made, point, tuple(matched), sizes))
 
 
 def by_autograd(
@@ -120,27 +121,8 @@ def by_autograd(
     return [torch.stack(gradients) for gradients in zip(*by_class, strict=True)]
 
 
-def _by_passes(
-    point: Point,
-    matched: Sequence[str],
-    batch: Batch,
-    weight: Tensor,
-    dtype: torch.dtype,
-    chunk: int | None,
-    fill: Sequence[int] | None,
-) -> list[Tensor]:
-    """The same by passes, whose slope in the rows is taken forward over reverse."""
-    made = passes(point.network, dtype)
-    targets = (
-        F.one_hot(batch.y, outputs(point.network, batch.x.shape[2:])) if batch.soft is None else batch.soft.detach()
-    ).to(weight.dtype)
-    sizes = fill or [evenly(batch.y.shape[1], chunk or made.rows)]
-    gradients = _Gradients.apply(batch.x, targets, weight, made, point, tuple(matched), sizes)
-    return list(gradients)
-
-
 class _Gradients(torch.autograd.Function):
-    """Gradients of classes of rows, differentiable once in the rows."""
+    """The same by passes: gradients of classes of rows, differentiable once in the rows (forward over reverse)."""
 
     @staticmethod
     def forward(

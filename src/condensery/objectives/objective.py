@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
 from condensery.data import Batch
+from condensery.kernels.passes import evenly, jointly
 from condensery.networks.network import Point
 from condensery.objectives.distances import Distance
 
@@ -24,6 +26,10 @@ class Objective(ABC):
     distance: Distance
     operations: tuple[int, int]
     """About how many times a network's forward operations a real and a synthetic row cost."""
+    chunk: int | None = None
+    """Most rows that go through the network at once; None: as many as are fast on the device."""
+    sizes: Sequence[int] | None = None
+    """Sizes of chunks where passes are compiled, the last one filled up; None: by `chunk` and the number of rows."""
     state: Mapping[str, Tensor] = MappingProxyType({})
     """What steps change in the objective itself, in place; kept with checkpoints."""
 
@@ -40,17 +46,27 @@ class Objective(ABC):
         """What is computed of real rows, in words that differ where a bit of it may: the name of kept targets."""
         return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
 
+    def divided(self, ends: Sequence[int]) -> "Objective":
+        """The same for parts of batches: each size of a chunk is compiled once, and serves every part.
+
+        Arguments:
+            ends: 0, the places in ascending order at which a batch may be divided, and how many rows it has.
+        """
+        other = copy(self)
+        other.sizes = jointly(ends)
+        return other
+
+    def chunks_of(self, rows: int, at_once: int) -> Sequence[int]:
+        """The sizes of chunks for so many rows of a class, in passes that are best given `at_once` rows."""
+        return self.sizes or [evenly(rows, self.chunk or at_once)]
+
     @abstractmethod
-    def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
-    ) -> Sequence[Tensor]:
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
         """Tensors `(C, ...)`, one mean over rows for every class.
 
         Arguments:
             batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
-            weight: (C, n), each row's part in the mean, summing to 1 a class; 1 / n by default.
-            fill: where passes are compiled, rows go through them in chunks of these sizes, the last one filled up: the
-                same for batches of any n, since every size is compiled for itself. By n and `chunk` where None.
+            weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
         """
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:

@@ -39,9 +39,9 @@ def bias(
         KFS eq. 2, which is 1 / (2 C) of this.
     """
     batch = synthetic()
-    if batch.y.shape[1] % synthetic.ipc:
+    if batch.y.shape[1] % synthetic.bases_per_class:
         raise InputError("bases of this decoder give different numbers of rows")
-    embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.ipc, -1))
+    embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.bases_per_class, -1))
     match of:
         case "rows":
             drawn = embeddings.flatten(1, 2)

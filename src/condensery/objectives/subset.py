@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from condensery.data import Batch, TestSet
-from condensery.evaluation.training import SGD, TensorRows, accuracy, fit
+from condensery.evaluation.training import TensorRows, Training, accuracy, fit
 from condensery.kernels.compiling import mode
-from condensery.kernels.passes import chunked, jointly, passes
+from condensery.kernels.passes import chunked, passes
 from condensery.networks.network import Network, Point, initial, rows_at_once
 from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
@@ -98,12 +98,12 @@ class SubsetAccuracy(Metric):
         seed: of weights and row order.
     """
 
-    def __init__(self, network: Network, held: TestSet, how: SGD, steps: int, seed: int):
+    def __init__(self, network: Network, held: TestSet, how: Training, steps: int, seed: int):
         self.network, self.held, self.how, self.steps, self.seed = network, held, how, steps, seed
 
     def trained(self, synthetic: SyntheticSet) -> Tensor:
         found = []
-        for n in range(1, synthetic.ipc):
+        for n in range(1, synthetic.bases_per_class):
             key = ("subset", n)  # the same weights and order every time, so that only what was learned differs
             with torch.no_grad():
                 rows = TensorRows(synthetic(images=n))
@@ -148,11 +148,11 @@ class AdaptiveSubset(Objective):
         freeze: bool = True,
         class_wise: bool = False,
     ):
-        classes, subsets, device = synthetic.classes, synthetic.ipc - 1, synthetic.bases.device
+        classes, subsets, device = synthetic.classes, synthetic.bases_per_class - 1, synthetic.bases.device
         with torch.no_grad():
-            self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.ipc + 1))]
+            self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.bases_per_class + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
-        self.fill = jointly(self.ends)
+        self.parts = base.divided(self.ends)
         self.period, self.first, self.window = period, first, window
         self.freeze, self.class_wise = freeze, class_wise
         self.distance, self.operations = base.distance, base.operations
@@ -181,11 +181,9 @@ class AdaptiveSubset(Objective):
         of_first = self.first - self.window <= step < self.first
         return self.metric is not None and (of_first or step % self.period >= self.period - self.window)
 
-    def statistic(
-        self, point: Point, batch: Batch, weight: Tensor | None = None, fill: Sequence[int] | None = None
-    ) -> Sequence[Tensor]:
+    def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
         """The base's."""
-        return self.base.statistic(point, batch, weight, fill)
+        return self.base.statistic(point, batch, weight)
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
         """The base's target and, in a window, the metric's."""
@@ -199,8 +197,8 @@ class AdaptiveSubset(Objective):
             one, goals = synthetic.only(slice(i, i + 1)), [t[i : i + 1] for t in target]
             end = self.ends[int(self.state["subset"][c])]
             share = end / self.ends[-1]
-            part = self.base.statistic(point, one.rows(slice(end)), fill=self.fill)
-            rest = self.base.statistic(point, one.rows(slice(end, None)), fill=self.fill)
+            part = self.parts.statistic(point, one.rows(slice(end)))
+            rest = self.parts.statistic(point, one.rows(slice(end, None)))
             whole = [share * p + (1 - share) * r for p, r in zip(part, rest, strict=True)]
             goal, others = goals[: len(part)], goals[len(part) :]
             losses.append(self.distance(whole, goal) + self.distance(part, goal))

@@ -119,8 +119,8 @@ class DC(Recipe):
         from condensery.algorithms.matching import Matching
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import TrainedOnSynthetic
-        from condensery.evaluation.training import SGD
-        from condensery.kernels.compiling import named
+        from condensery.evaluation.training import Training
+        from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import distances
         from condensery.synthetic import SyntheticSet
 
@@ -130,12 +130,13 @@ class DC(Recipe):
             synthetic=synthetic,
             schedule=TrainedOnSynthetic(  # 2 to 4, 9
                 network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
-                epochs=self._network_epochs, how=SGD(self.network_lr, dtype=named(self.network_dtype)), seed=self.seed,
+                epochs=self._network_epochs, seed=self.seed,
+                how=Training(self.network_lr, dtype=torch_dtype(self.network_dtype)),
             ),
             sampler=Uniform(rows=self.real_rows),  # 5, 6
             objective=objectives.GradientMatching(  # 7
                 distance=getattr(distances, self.distance), match=getattr(objectives, self.match),
-                real_dtype=named(self.real_dtype),
+                real_dtype=torch_dtype(self.real_dtype),
             ),
             optimizer=self._optimizer(synthetic),  # 8
             seed=self.seed,

@@ -22,7 +22,7 @@ class DM(Recipe):
 
     References:
         Dataset Condensation with Distribution Matching (Zhao & Bilen, 2023), https://arxiv.org/abs/2110.04181
-    Departs: with `factor` above 1 stored images are cut and enlarged as IDC's are, in the normalised space.
+    Departs: with `factor` above 1 stored images are cut and enlarged as IDC's are, in the normalized space.
     """
 
     name: ClassVar[str] = "dm"
@@ -73,7 +73,7 @@ class DM(Recipe):
         from condensery.augment import dsa_strategy
         from condensery.decoders import Pixels
         from condensery.decoders import Uniform as MultiFormation
-        from condensery.kernels.compiling import named
+        from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import DistributionMatching
         from condensery.synthetic import SyntheticSet, random_real
 
@@ -87,7 +87,7 @@ class DM(Recipe):
             sampler=Uniform(rows=self.real_rows),  # 3
             augment=dsa_strategy(self.flip),  # 3
             objective=DistributionMatching(  # 4
-                real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype)
+                real_dtype=torch_dtype(self.real_dtype), synthetic_dtype=torch_dtype(self.synthetic_dtype)
             ),
             optimizer=torch.optim.SGD(synthetic.parameters(), lr=self.lr, momentum=self.momentum),  # 5
             seed=self.seed,

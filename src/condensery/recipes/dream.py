@@ -67,7 +67,9 @@ class DREAM(Wrapper[R]):
         initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
         return replace(
             made,
-            sampler=Representative(rows=rows, every=self.cluster_every, candidates=self.candidates, real=made.real),
+            sampler=Representative(
+                rows=rows, cluster_every=self.cluster_every, candidates=self.candidates, real=made.real
+            ),
             beginnings=(*made.beginnings, *initial),
         )
 
@@ -79,9 +81,9 @@ class DREAM(Wrapper[R]):
         from condensery.synthetic import check_ipc
 
         real, synthetic = made.real, made.synthetic
-        check_ipc(real, synthetic.ipc)
+        check_ipc(real, synthetic.bases_per_class)
         point = initial(made.schedule.network, rng(self.seed, "weights", "first images"))
-        rows = synthetic.decoder.initial_rows(synthetic.ipc)
+        rows = synthetic.decoder.initial_rows(synthetic.bases_per_class)
         index = clustered(
             point, real, range(real.classes), rows, self.candidates, lambda c: rng(self.seed, "k-means", c)
         )

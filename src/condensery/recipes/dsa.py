@@ -85,8 +85,8 @@ class DSA(Recipe):
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import TrainedOnSynthetic
         from condensery.augment import dsa_strategy
-        from condensery.evaluation.training import SGD
-        from condensery.kernels.compiling import named
+        from condensery.evaluation.training import Training
+        from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import GradientMatching
         from condensery.synthetic import SyntheticSet, random_real
 
@@ -97,11 +97,12 @@ class DSA(Recipe):
             synthetic=synthetic,
             schedule=TrainedOnSynthetic(  # 2, 3, 11
                 network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
-                epochs=self._network_epochs, how=SGD(self.network_lr, dtype=named(self.network_dtype)), seed=self.seed,
+                epochs=self._network_epochs, seed=self.seed,
+                how=Training(self.network_lr, dtype=torch_dtype(self.network_dtype)),
                 augment=augment,
             ),
             sampler=Uniform(rows=self.real_rows),  # 5
-            objective=GradientMatching(real_dtype=named(self.real_dtype)),  # 7, 8
+            objective=GradientMatching(real_dtype=torch_dtype(self.real_dtype)),  # 7, 8
             optimizer=torch.optim.SGD(synthetic.parameters(), lr=self.lr, momentum=self.momentum),  # 9
             augment=augment,
             seed=self.seed,

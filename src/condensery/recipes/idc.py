@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from condensery.augment import Augmentation
     from condensery.data import RealSet
     from condensery.decoders import Decoder
+    from condensery.evaluation.training import Training
     from condensery.synthetic import SyntheticSet
 
 __all__ = ["IDC", "PUBLISHED"]
@@ -187,11 +188,19 @@ class IDC(Recipe):
 
     def _augmentation(self, cutout: bool) -> "Augmentation":
         """The operations that `augment` names, with or without cutout."""
-        from condensery.augment import Augmentation, Colour, Crop, Cutout, Operation
+        from condensery.augment import Augmentation, Color, Crop, Cutout, Operation
 
-        operations: dict[str, Operation] = {"color": Colour(), "crop": Crop(), "cutout": Cutout()}
+        operations: dict[str, Operation] = {"color": Color(), "crop": Crop(), "cutout": Cutout()}
         chosen = [name for name in self.augment.split("_") if name in operations and (cutout or name != "cutout")]
         return Augmentation(tuple(operations[name] for name in chosen))
+
+    def _training(self) -> "Training":
+        """The update of the network between two matches."""
+        from condensery.evaluation.training import Training
+        from condensery.kernels.compiling import torch_dtype
+
+        dtype = torch_dtype(self.network_dtype)
+        return Training(self.network_lr, 0.9, self.network_weight_decay, batch_size=self.real_rows, dtype=dtype)
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers are those of its lines."""
@@ -199,27 +208,25 @@ class IDC(Recipe):
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import TrainedOnReal
         from condensery.augment import CutMix
-        from condensery.evaluation.training import SGD
-        from condensery.kernels.compiling import named
+        from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import GradientMatching, convolutions, distances
         from condensery.synthetic import SyntheticSet, random_real
 
         decoder = self._decoder(real.shape[0])  # f
         rows = random_real(real, self.ipc, self.seed, decoder)
         synthetic = SyntheticSet.from_rows(rows, replace(real.space, stored="unit"), decoder)  # 1: S
-        how = SGD(self.network_lr, 0.9, self.network_weight_decay, self.real_rows, dtype=named(self.network_dtype))
         return Matching(
             real=real,
             synthetic=synthetic,
             schedule=TrainedOnReal(  # 2, 3, 8
                 network=self.network(real), outer=self.outer_steps, inner=self.inner_steps, rows=self.network_rows,
-                how=how, seed=self.seed, augment=self._augmentation(cutout=False), mix=CutMix(self.cutmix),
-                early=self.early_epochs, pool=self.pool,
+                how=self._training(), seed=self.seed, augment=self._augmentation(cutout=False),
+                mix=CutMix(self.cutmix), early=self.early_epochs, pool=self.pool,
             ),
             sampler=Uniform(rows=self.real_rows),  # 5
             augment=self._augmentation(cutout=True),  # 5
             objective=GradientMatching(  # 6
-                distance=getattr(distances, self.distance), match=convolutions, real_dtype=named(self.real_dtype)
+                distance=getattr(distances, self.distance), match=convolutions, real_dtype=torch_dtype(self.real_dtype)
             ),
             optimizer=self._optimizer(synthetic, real),  # 7
             seed=self.seed, project=SyntheticSet.clamp, project_every=self.inner_steps,

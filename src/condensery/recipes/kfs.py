@@ -105,7 +105,7 @@ class KFS(Recipe):
 
     @classmethod
     def quick(cls) -> "KFS":
-        """Minutes on a CPU for the floats of 1 grey image of 28 pixels a class, decoders counted.
+        """Minutes on a CPU for the floats of 1 gray image of 28 pixels a class, decoders counted.
 
         Chosen on a tenth of FashionMNIST's training part: see docs/kfs.md.
         """
@@ -125,13 +125,13 @@ class KFS(Recipe):
         """The decoders for rows of `shape`, with weights that say nothing yet.
 
         Where `channels` are left to the images: 12-9-6 (the paper's three layers) from 24 to 64 pixels, 8-6 (two
-        layers) for smaller and larger ones; 4-4-4 (docs/kfs.md) and 4-3 for grey images.
+        layers) for smaller and larger ones; 4-4-4 (docs/kfs.md) and 4-3 for gray images.
         """
         from condensery.decoders import Factorized
         from condensery.randomness import global_rng, rng
 
-        three, colour = 24 <= min(shape[1:]) <= 64, shape[0] > 1
-        chosen = ((12, 9, 6) if colour else (4, 4, 4)) if three else ((8, 6) if colour else (4, 3))
+        three, color = 24 <= min(shape[1:]) <= 64, shape[0] > 1
+        chosen = ((12, 9, 6) if color else (4, 4, 4)) if three else ((8, 6) if color else (4, 3))
 
         def made(decoders: int) -> Factorized:
             styles = self.diversity == "styles"
@@ -164,7 +164,7 @@ class KFS(Recipe):
         from condensery.algorithms.samplers import Uniform, Whole
         from condensery.algorithms.schedules import Fresh
         from condensery.augment import dsa_strategy
-        from condensery.kernels.compiling import named
+        from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import DistributionMatching
         from condensery.runs.storage import cache
 
@@ -177,12 +177,14 @@ class KFS(Recipe):
             sampler=Uniform(rows=self.real_rows) if self.real_rows else Whole(folder=cache("means")),  # 3.2
             augment=None if self.augment == "none" else dsa_strategy(self.flip),
             objective=DistributionMatching(  # eq. 1
-                real_dtype=named(self.real_dtype), synthetic_dtype=named(self.synthetic_dtype), part=self.part
+                real_dtype=torch_dtype(self.real_dtype),
+                synthetic_dtype=torch_dtype(self.synthetic_dtype),
+                part=self.part,
             ),
             optimizer=self._optimizer(synthetic),
             rate=lambda progress: 0.2 ** sum(round(progress * self.steps) >= drop for drop in self.drops),
             seed=self.seed,
-        )
+        )  # fmt: skip
 
     def _initial(self, real: "RealSet") -> "SyntheticSet":
         """Noise codes, or room for those of real images, with decoders that say nothing yet."""
@@ -214,7 +216,7 @@ class KFS(Recipe):
         )  # fmt: skip
         if self.init == "noise":
             return (autoencoder,)
-        return autoencoder, FromRows(lambda: random_real(real, synthetic.ipc, self.seed))
+        return autoencoder, FromRows(lambda: random_real(real, synthetic.bases_per_class, self.seed))
 
     def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
         """Adam, codes and decoders each at their rate."""

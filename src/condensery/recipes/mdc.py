@@ -98,7 +98,7 @@ class MDC(Wrapper[R]):
         return replace(made, objective=objective)
 
     def _fits(self, made: "Matching") -> None:
-        if made.synthetic.ipc < 2:
+        if made.synthetic.bases_per_class < 2:
             raise InputError("one stored image or code per class has no smaller sizes to learn; give a larger `ipc`")
         if self.compare and self.metric == "features" and not made.synthetic.bases.requires_grad:
             raise InputError("only labels are learned here, on which features do not depend; take `metric=gradients`")
@@ -125,7 +125,7 @@ class MDC(Wrapper[R]):
         return period, first, window
 
     def _metric(self, network: "Network", held: "TestSet | None") -> "Metric":
-        from condensery.evaluation.training import SGD
+        from condensery.evaluation.training import Training
         from condensery.objectives import GradientMatching, convolutions
         from condensery.objectives.distances import squared_euclidean
         from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
@@ -137,4 +137,4 @@ class MDC(Wrapper[R]):
                 return GradientDistance(GradientMatching(squared_euclidean, convolutions))
             case "accuracy":
                 assert held
-                return SubsetAccuracy(network, held, SGD(0.01, 0.9, 5e-4, 64), 300, self.seed)
+                return SubsetAccuracy(network, held, Training(0.01, 0.9, 5e-4, 64), 300, self.seed)

@@ -48,7 +48,7 @@ Positive = Annotated[float, Meta(gt=0)]
 
 
 class _Space(Struct, forbid_unknown_fields=True):
-    stored: Literal["normalised", "unit"]
+    stored: Literal["normalized", "unit"]
     mean: list[float]
     std: list[Positive]
     whitened: bool
@@ -106,9 +106,9 @@ class Condensed:
     version: str = __version__
 
     @property
-    def ipc(self) -> int:
-        """Stored images a class."""
-        return self.synthetic.ipc
+    def bases_per_class(self) -> int:
+        """Stored bases per class: images, or codes (KFS)."""
+        return self.synthetic.bases_per_class
 
     @property
     def floats(self) -> int:
@@ -117,7 +117,7 @@ class Condensed:
 
     @property
     def space(self) -> PixelSpace:
-        """Mean and std that networks' inputs are normalised with, and the space the images are stored in."""
+        """Mean and std that networks' inputs are normalized with, and the space the images are stored in."""
         return self.synthetic.space
 
     @property
@@ -140,51 +140,52 @@ class Condensed:
         names = [recipe["name"] for recipe in self.layers]
         return "+".join([*names, *["labels"] * (self.synthetic.labels is not None)])
 
-    def subset(self, ipc: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
-        """The condensed set of the first stored images of every class.
+    def subset(self, first: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
+        """The condensed set of the first stored bases of every class.
 
         Arguments:
-            ipc: how many.
-            bytes: instead, as many as so many stored bytes hold, a shared decoder counted; a number, or "40 KB",
+            first: how many bases per class.
+            bytes: instead, the most bytes that the subset may store, a shared decoder included; a number, or "40 KB",
                 "1.5 MB" (thousands and millions).
 
         Raises:
-            InputError: more images than are stored, or fewer than one; none fits.
+            InputError: more bases than are stored, or fewer than one; not one fits into the bytes.
         """
-        if (ipc is None) == (bytes is None):
-            raise InputError("a subset by how many images a class (ipc), or by bytes: give one of them")
+        if (first is None) == (bytes is None):
+            raise InputError("a subset is of so many bases per class (`first`), or of so many `bytes`: give one of them")
         if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
-            each = (self.synthetic.bytes - shared) // self.ipc
+            each = (self.synthetic.bytes - shared) // self.bases_per_class
             room = _size(bytes)
-            ipc = min((room - shared) // each, self.ipc)
-            if ipc < 1:
+            first = min((room - shared) // each, self.bases_per_class)
+            if first < 1:
                 raise InputError(
                     f"{room} bytes hold no stored image per class; the smallest subset has {shared + each}"
                 )
-        if not isinstance(ipc, int) or isinstance(ipc, bool) or not 1 <= ipc <= self.ipc:
-            raise InputError(f"a subset of {ipc!r} stored images a class was asked for; this set has 1 to {self.ipc}")
+        most = self.bases_per_class
+        if not isinstance(first, int) or isinstance(first, bool) or not 1 <= first <= most:
+            raise InputError(f"a subset of {first!r} stored images per class was asked for; this set has 1 to {most}")
         whole = self.synthetic
-        labels = None if whole.labels is None else whole.labels.detach()[:, :ipc].clone()
-        kept = SyntheticSet(whole.bases.detach()[:, :ipc].clone(), self.space, whole.decoder, labels)
+        labels = None if whole.labels is None else whole.labels.detach()[:, :first].clone()
+        kept = SyntheticSet(whole.bases.detach()[:, :first].clone(), self.space, whole.decoder, labels)
         return replace(self, synthetic=kept)
 
     def tensors(
-        self, ipc: int | None = None, space: Literal["normalised", "unit", "uint8"] = "normalised"
+        self, first: int | None = None, space: Literal["normalized", "unit", "uint8"] = "normalized"
     ) -> tuple[Tensor, Tensor]:
         """Decoded rows (N, channels, height, width) and labels (N,), or learned label probabilities (N, classes).
 
         Arguments:
-            ipc: only the first stored images of every class.
-            space: `"normalised"` as networks were trained on, (x - mean) / std; `"unit"` in [0, 1], clamped;
+            first: how many stored bases of every class; None: all of them.
+            space: `"normalized"` as networks were trained on, (x - mean) / std; `"unit"` in [0, 1], clamped;
                 `"uint8"` in 0 to 255.
 
         Raises:
             InputError: no such space, or more images than are stored.
         """
-        if space not in ("normalised", "unit", "uint8"):
-            raise InputError(f"space is {space!r}; known: 'normalised', 'unit', 'uint8'")
-        chosen = self.synthetic if ipc is None else self.subset(ipc).synthetic
+        if space not in ("normalized", "unit", "uint8"):
+            raise InputError(f"space is {space!r}; known: 'normalized', 'unit', 'uint8'")
+        chosen = self.synthetic if first is None else self.subset(first).synthetic
         with torch.no_grad():
             x, y = chosen().flat()
         if space == "uint8":
@@ -193,9 +194,9 @@ class Condensed:
             x = self.space.unit(x).clamp(0, 1)
         return x, y.detach().clone()
 
-    def dataset(self, ipc: int | None = None) -> TensorDataset:
-        """A torch `Dataset` of (normalised row, label); wrap it in a `DataLoader` and train any network."""
-        return TensorDataset(*self.tensors(ipc))
+    def dataset(self, first: int | None = None) -> TensorDataset:
+        """A torch `Dataset` of (normalized row, label); wrap it in a `DataLoader` and train any network."""
+        return TensorDataset(*self.tensors(first))
 
 
 def save(path: str | Path, condensed: Condensed) -> Path:
@@ -227,7 +228,7 @@ def save(path: str | Path, condensed: Condensed) -> Path:
     }
     tensors = synthetic.state_dict()
     if space.whitening:
-        tensors |= {"whitening.centre": space.whitening.centre, "whitening.matrix": space.whitening.matrix}
+        tensors |= {"whitening.center": space.whitening.center, "whitening.matrix": space.whitening.matrix}
     content = tensor_file(tensors, head)
     _assembled(Path(path), head, {name: tensor.cpu() for name, tensor in tensors.items()})
     write(path := Path(path), content)
@@ -342,7 +343,7 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple
     expected |= {name: tuple(t.shape) for name, t in (("bases", bases), ("labels", labels)) if t is not None}
     if head.space.whitened:
         values = prod(head.shape)
-        expected |= {"whitening.centre": (values,), "whitening.matrix": (values, values)}
+        expected |= {"whitening.center": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
         raise ValueError("tensors other than those of its decoder and pixel space")
     with _Largest() as largest:
@@ -357,7 +358,7 @@ def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Conden
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise ValueError("NaN or infinity among the images, labels or the decoder's weights")
     about, own = head.space, {name: t for name, t in tensors.items() if not name.startswith("whitening.")}
-    whitening = Whitening(tensors["whitening.centre"], tensors["whitening.matrix"]) if about.whitened else None
+    whitening = Whitening(tensors["whitening.center"], tensors["whitening.matrix"]) if about.whitened else None
     space = PixelSpace(tuple(about.mean), tuple(about.std), about.stored, whitening)
     synthetic = SyntheticSet(tensors["bases"], space, decoder, tensors.get("labels"))
     synthetic.load_state_dict(own)

@@ -85,7 +85,7 @@ class Keeper:
     Arguments:
         path: the file.
         identity: what the run is (recipe, data, ...), as JSON; a checkpoint of another run is refused.
-        every: seconds between two checkpoints.
+        seconds: between two checkpoints.
         stop: asked before every step; when true the state is written and `Interrupted` raised.
         strict: whether another run's checkpoint is refused; otherwise it is passed over and replaced.
     """
@@ -94,11 +94,11 @@ class Keeper:
         self,
         path: Path,
         identity: dict[str, Any],
-        every: float = 30.0,
+        seconds: float = 30.0,
         stop: Callable[[], bool] = lambda: False,
         strict: bool = True,
     ):
-        self.path, self.identity, self.every, self.stop, self.strict = path, identity, every, stop, strict
+        self.path, self.identity, self.seconds, self.stop, self.strict = path, identity, seconds, stop, strict
         self._last = time.monotonic()
 
     def beside(self, name: str, which: str) -> "Keeper":
@@ -109,7 +109,7 @@ class Keeper:
             which: tells phases apart that use the same file one after the other.
         """
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
-        return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.every, self.stop, strict=False)
+        return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.seconds, self.stop, strict=False)
 
     def remove(self) -> None:
         """Delete the run's checkpoint, those of its phases, and what a kill left of writing them; nothing else."""
@@ -178,7 +178,7 @@ class Keeper:
             Interrupted: after writing, where the run was asked to stop.
         """
         stop = self.stop()
-        if not stop and time.monotonic() - self._last < self.every:
+        if not stop and time.monotonic() - self._last < self.seconds:
             return
         self.write(step, learned, optimizer, point, more)
         if stop:

@@ -17,7 +17,7 @@ _PIXELS = 2**24  # of a sheet, where images are enlarged
 
 
 def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
-    """A PNG in true colours: a row of pictures per class, what its stored images decode to side by side.
+    """A PNG in true colors: a row of pictures per class, what its stored images decode to side by side.
 
     Of codes x decoders, a block for every class: the same code down, the same decoder across.
 
@@ -29,15 +29,15 @@ def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
     """
     with torch.no_grad():
         shown = range(min(16 * most, synthetic.classes))
-        pictures = synthetic.space.uint8(synthetic(shown, images=min(most, synthetic.ipc)).x).cpu()
+        pictures = synthetic.space.uint8(synthetic(shown, images=min(most, synthetic.bases_per_class)).x).cpu()
     crossed = isinstance(synthetic.decoder, Factorized)
-    bases = min(most, synthetic.ipc) if crossed else 1
+    bases = min(most, synthetic.bases_per_class) if crossed else 1
     pictures = pictures.unflatten(1, (bases, -1))[:, :, :most]
     pictures = pictures.transpose(1, 2) if crossed else pictures  # (classes, down, across, channels, height, width)
     room = isqrt(_PIXELS // (pictures.numel() // pictures.shape[3]))
     zoom = max(1, min(-(-least // min(pictures.shape[-2:])), room))
     pictures = pictures.repeat_interleave(zoom, 4).repeat_interleave(zoom, 5)
-    pictures = F.pad(pictures, (1, 1, 1, 1), value=128)  # a grey line between pictures
+    pictures = F.pad(pictures, (1, 1, 1, 1), value=128)  # a gray line between pictures
     classes, down, across, channels, height, width = pictures.shape
     blocks = pictures.permute(0, 3, 1, 4, 2, 5).reshape(classes, channels, down * height, across * width)
     if crossed:

@@ -72,7 +72,7 @@ def run(
     recipe: Recipe,
     data: Data,
     out: str | Path,
-    every: float = 30.0,
+    checkpoint_seconds: float = 30.0,
     stop: Callable[[], bool] = lambda: False,
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
@@ -87,7 +87,7 @@ def run(
         recipe: the method and its fields.
         data: its train part is condensed; its test part is not touched.
         out: the folder; made if need be. It is empty, or this run's own.
-        every: seconds between checkpoints: what a kill can lose.
+        checkpoint_seconds: seconds between two checkpoints, the most that a kill can lose.
         stop: asked before every step; when true the state is kept and `Interrupted` raised.
         observe: called after every step.
         progress: whether to show how far it is: a bar in a terminal or a notebook, elsewhere a line now and then.
@@ -98,11 +98,13 @@ def run(
         RunError: the run failed.
         Interrupted: `stop` said so.
     """
+    if not checkpoint_seconds >= 0:
+        raise InputError(f"`checkpoint_seconds` must be at least 0, got {checkpoint_seconds:g}")
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
     out = Path(out)
     identity = provenance(recipe, data.train)
-    keeper = Keeper(out / "checkpoint.safetensors", identity, every, stop)
+    keeper = Keeper(out / "checkpoint.safetensors", identity, checkpoint_seconds, stop)
     if done := _finished(out, identity):
         log.info(f"{out}: this run is done already; nothing to do (choose another folder for a new run, or remove this one)")
         with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
