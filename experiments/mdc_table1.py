@@ -118,7 +118,9 @@ def as_data(condensed: Condensed, data: Data) -> Data:
     """A condensed set's rows in place of real ones."""
     x, y = condensed.tensors(space="unit")
     return replace(
-        data, name=f"{data.name}-{condensed.bases_per_class}", train=RealSet(x, y, len(data.class_names), condensed.space)
+        data,
+        name=f"{data.name}-{condensed.bases_per_class}",
+        train=RealSet(x, y, len(data.class_names), condensed.space),
     )
 
 

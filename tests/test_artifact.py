@@ -128,7 +128,11 @@ def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
 
 def test_bytes_may_be_words():
     ours = condensed(RECIPES["random"], blobs())  # 1 image a class of 64 float64
-    assert ours.subset(bytes="1.6 KB").bases_per_class == ours.subset(bytes=1600).bases_per_class == ours.subset(bytes="1600").bases_per_class
+    assert (
+        ours.subset(bytes="1.6 KB").bases_per_class
+        == ours.subset(bytes=1600).bases_per_class
+        == ours.subset(bytes="1600").bases_per_class
+    )
     assert ours.subset(bytes="2KiB").bases_per_class == ours.subset(bytes=2048).bases_per_class
     for wrong in ("2 GB", "", "-1", "many", float("nan"), True):
         with pytest.raises(InputError, match="bytes"):

@@ -83,7 +83,7 @@ def test_siamese_draws_depend_on_the_class_alone():
 
 @over(OPERATIONS)
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
-def test_slopes_flow_to_second_order(part, check):
+def test_gradients_flow_to_second_order(part, check):
     augment = Augmentation((part,))
     shape = (3, 5, 4)
     x = pictures(2, shape=shape).requires_grad_()
@@ -92,7 +92,7 @@ def test_slopes_flow_to_second_order(part, check):
 
 
 @pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
-def test_slopes_flow_through_shared_draws_and_cutmix(check):
+def test_gradients_flow_through_shared_draws_and_cutmix(check):
     x = pictures(2, 2, shape=(1, 4, 4)).requires_grad_()
     omega = ALL.siamese([0, 1], (1, 4, 4), lambda c: rng(5, c))
     cut = CutMix(1).draw(4, 4, 4, rng(2))

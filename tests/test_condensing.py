@@ -52,9 +52,11 @@ def test_the_loop_is_algorithm_1_written_out():
             velocity = 0.5 * velocity + torch.autograd.grad(loss, s)[0]
             s = (s - 0.1 * velocity).detach().requires_grad_()
             for _ in range(epochs if t < T - 1 else 0):
-                slopes = torch.autograd.grad(ce(network(s.detach().flatten(0, 1)), y.flatten()), network.parameters())
+                gradients = torch.autograd.grad(
+                    ce(network(s.detach().flatten(0, 1)), y.flatten()), network.parameters()
+                )
                 with torch.no_grad():
-                    for p, g in zip(network.parameters(), slopes, strict=True):
+                    for p, g in zip(network.parameters(), gradients, strict=True):
                         p -= 0.01 * g
             theta = {n: p.detach().clone() for n, p in network.named_parameters()}
     ours, _ = learned(schedule=TrainedOnSynthetic(network, K, T, epochs, Training(0.01), seed=0))

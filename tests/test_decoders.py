@@ -53,7 +53,7 @@ def test_storage_is_what_the_formula_says(factor, classes, ipc, channels, height
     a_class = ipc * channels * height * width
     narrow, wide = 2, 4
     network = (
-        channels * 25 * wide + wide + 1  # features, and a slope
+        channels * 25 * wide + wide + 1  # features, and a gradient
         + wide * narrow + narrow + 1
         + narrow * narrow * 9 + narrow + 1
         + narrow * wide + wide + 1

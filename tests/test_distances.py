@@ -19,7 +19,7 @@ def test_equal_statistics_are_at_distance_zero_and_others_are_not(part):
 
 
 @over(DISTANCES)
-def test_vanished_gradients_are_at_distance_zero_with_finite_slope(part):
+def test_vanished_gradients_are_at_distance_zero_with_finite_gradient(part):
     a = [torch.zeros_like(x).requires_grad_() for x in statistic(0)]
     part(a, [torch.zeros_like(x) for x in a]).sum().backward()
     assert all(torch.isfinite(x.grad).all() for x in a if x.grad is not None)
@@ -33,7 +33,7 @@ def test_classes_do_not_see_each_other(part):
 
 
 @over(DISTANCES)
-def test_slope_is_autograds(part):
+def test_gradient_is_autograds(part):
     a, b = [x.requires_grad_() for x in statistic(0, 1)], statistic(1, 1)
     assert torch.autograd.gradcheck(lambda *x: part(x, b), a)
 

@@ -129,11 +129,11 @@ def test_equal_decoders_stay_equal_and_others_do_not(diversity):
     assert (rows[:, :, 0] - rows[:, :, 2]).abs().max() > 1e-3
 
 
-def test_the_slope_through_a_part_is_that_through_all_in_expectation():
+def test_the_gradient_through_a_part_is_that_through_all_in_expectation():
     real = blobs()
     synthetic = crossed(real)
     target = DistributionMatching().target(place(real), real.sample(5, range(3), lambda c: rng(0, c)))
-    slopes = []
+    gradients = []
     for part, points in ((None, 1), (2, 400)):
         total, values = 0.0, set()
         for i in range(points):
@@ -143,8 +143,8 @@ def test_the_slope_through_a_part_is_that_through_all_in_expectation():
             total = total + torch.autograd.grad(loss, synthetic.bases)[0] / points
             values.add(round(loss.item(), 9))
         assert len(values) == 1  # the mean is exact whatever the part
-        slopes.append(total)
-    assert (slopes[0] - slopes[1]).norm() < 0.1 * slopes[0].norm()
+        gradients.append(total)
+    assert (gradients[0] - gradients[1]).norm() < 0.1 * gradients[0].norm()
 
 
 def subsets(n, size):
@@ -153,7 +153,7 @@ def subsets(n, size):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("of", ["rows", "bases", "decoders"])
-def test_eq_2_is_the_bias_of_the_slope_where_synthetic_rows_are_drawn(of, size):
+def test_eq_2_is_the_bias_of_the_gradient_where_synthetic_rows_are_drawn(of, size):
     real = blobs()
     synthetic, point = crossed(real, ipc=3), place(real)
     target = DistributionMatching().target(point, real.sample(5, range(3), lambda c: rng(0, c)))[0]
@@ -164,30 +164,30 @@ def test_eq_2_is_the_bias_of_the_slope_where_synthetic_rows_are_drawn(of, size):
         "decoders": [grid_of_rows[:, s].flatten() for s in subsets(3, size)],
     }[of]
 
-    def slope(rows):
+    def gradient(rows):
         means = point.embeddings(synthetic().x[:, rows].flatten(0, 1)).unflatten(0, (3, -1)).mean(1)
         return torch.autograd.grad((means - target).square().sum(), list(synthetic.parameters()))
 
-    whole = slope(torch.arange(9))
-    expected = [torch.stack(parts).mean(0) for parts in zip(*(slope(rows) for rows in chosen), strict=True)]
+    whole = gradient(torch.arange(9))
+    expected = [torch.stack(parts).mean(0) for parts in zip(*(gradient(rows) for rows in chosen), strict=True)]
     for ours, e, w in zip(bias(point, synthetic, size, of), expected, whole, strict=True):
         assert torch.allclose(ours, e - w, atol=1e-9)
     assert all(part.abs().max() < 1e-12 for part in bias(point, synthetic, 9 if of == "rows" else 3, of))
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_eq_3_is_the_variance_of_the_slope_where_real_rows_are_drawn(size):
+def test_eq_3_is_the_variance_of_the_gradient_where_real_rows_are_drawn(size):
     real = blobs(sizes=(4, 4))
     synthetic, point = crossed(real), place(real)
     batch = Batch(torch.stack([real.read(real.rows(c)) for c in range(2)]), torch.tensor([[0] * 4, [1] * 4]))
-    slopes = []
+    gradients = []
     for a, b in itertools.product(subsets(4, size), repeat=2):
         x = torch.stack([batch.x[0, a], batch.x[1, b]])
         target = DistributionMatching().target(point, Batch(x, batch.y[:, :size]))
         loss = DistributionMatching().loss(point, synthetic(), target).sum()
         parts = torch.autograd.grad(loss, list(synthetic.parameters()))
-        slopes.append(torch.cat([p.flatten() for p in parts]))
-    spread = torch.stack(slopes)
+        gradients.append(torch.cat([p.flatten() for p in parts]))
+    spread = torch.stack(gradients)
     assert variance(point, synthetic, batch, size) == pytest.approx(
         (spread - spread.mean(0)).square().sum(1).mean().item(), rel=1e-9
     )
@@ -363,8 +363,8 @@ def test_decoders_left_to_the_images_fit_a_strict_budget(shape, ipc):
     assert KFS.quick().decoder((1, 28, 28), 10).decoders == 8
 
 
-def test_the_slope_is_the_one_written_out():
-    """DM's loss of one class and its slope, a row at a time."""
+def test_the_gradient_is_the_one_written_out():
+    """DM's loss of one class and its gradient, a row at a time."""
     real = blobs()
     point, batch = place(real), real.sample(4, [1], lambda c: rng(0, c))
     x = real.sample(3, [1], lambda c: rng(1, c)).x.requires_grad_()

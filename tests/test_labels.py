@@ -54,7 +54,7 @@ def test_sure_labels_are_classes(mode):
 
 
 @pytest.mark.parametrize("mode", ["plain", "passes"])
-def test_the_slope_reaches_images_and_labels(mode):
+def test_the_gradient_reaches_images_and_labels(mode):
     real, synthetic = labeled()
     point = initial(build(TINY, real.shape, 3).double(), rng(0))
     objective = GradientMatching()

@@ -59,7 +59,7 @@ def test_the_statistic_is_the_mean_gradient(part, shape):
 
 @over(NETS)
 @pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
-def test_another_chunking_is_the_same_loss_and_slope(part, distance):
+def test_another_chunking_is_the_same_loss_and_gradient(part, distance):
     real = blobs()
     point, target_rows = place(part, real), rows(real, 7)
     results = []
@@ -69,9 +69,9 @@ def test_another_chunking_is_the_same_loss_and_slope(part, distance):
         loss = objective.loss(point, Batch(x, target_rows.y[:, :4]), objective.target(point, target_rows))
         loss.sum().backward()
         results.append((loss.detach(), x.grad))
-    for loss, slope in results[1:]:
+    for loss, gradient in results[1:]:
         assert torch.allclose(loss, results[0][0], atol=1e-9)
-        assert torch.allclose(slope, results[0][1], atol=1e-9)
+        assert torch.allclose(gradient, results[0][1], atol=1e-9)
 
 
 @over(OBJECTIVES)
@@ -87,7 +87,7 @@ def test_weights_are_parts_of_a_mean(part):
         assert torch.allclose(ours, theirs, atol=1e-12)
 
 
-def test_the_slope_of_the_loss_is_the_finite_difference():
+def test_the_gradient_of_the_loss_is_the_finite_difference():
     real = blobs(shape=(1, 8, 8), sizes=(4, 4))
     point = place(NETS["convnet swish"], real)  # smooth: differences know no kinks
     objective = GradientMatching()

@@ -28,8 +28,8 @@ from condensery.runs.checkpoint import Interrupted, Keeper
 from condensery.synthetic import SyntheticSet
 
 
-def slope(objective, point, real, mode, images=4):
-    """Loss and slope in the images of one match, computed so."""
+def gradient(objective, point, real, mode, images=4):
+    """Loss and gradient in the images of one match, computed so."""
     with during(mode):
         x = rows(real, images, "synthetic").x.clone().requires_grad_()
         y = rows(real, images, "synthetic").y
@@ -52,7 +52,7 @@ def test_the_passes_are_the_oracle(part, shape):
             if not any(match(k, v) for k, v in point.params.items()):
                 continue
             objective = GradientMatching(distance, match, chunk=3)
-            plain, passes = (slope(objective, point, real, mode) for mode in ("plain", "passes"))
+            plain, passes = (gradient(objective, point, real, mode) for mode in ("plain", "passes"))
             assert apart(plain[0], passes[0]) < 1e-9
             assert apart(plain[1], passes[1]) < 1e-9
 
@@ -63,7 +63,7 @@ def test_the_passes_are_the_oracle(part, shape):
 def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
     real = blobs(shape)
     point, objective = place(part, real), DistributionMatching(chunk=3, part=part_of_rows)
-    plain, passes = (slope(objective, point, real, mode) for mode in ("plain", "passes"))
+    plain, passes = (gradient(objective, point, real, mode) for mode in ("plain", "passes"))
     assert apart(plain[0], passes[0]) < 1e-9
     assert apart(plain[1], passes[1]) < 1e-9
 
@@ -72,7 +72,7 @@ def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
 def test_the_passes_are_the_oracle_at_the_papers_sizes(shape):
     real = blobs(shape, sizes=(3, 4))
     point = place(Net(width=32), real)
-    plain, passes = (slope(GradientMatching(), point, real, mode, 2) for mode in ("plain", "passes"))
+    plain, passes = (gradient(GradientMatching(), point, real, mode, 2) for mode in ("plain", "passes"))
     assert apart(plain[0], passes[0]) < 1e-9
     assert apart(plain[1], passes[1]) < 1e-9
 
@@ -93,23 +93,23 @@ def test_a_convolution_is_a_convolution(way, sides, padding):
         ready, filters = convolution.rows(x), convolution.filters(w)
         assert apart(u, convolution.apply([(ready, filters)])) < 1e-12
         assert apart(dw, convolution.gradient(ready, du)) < 1e-12
-        slopes = convolution.slopes(du)
-        assert apart(dx, convolution.back([(slopes, convolution.filters_back(w))])) < 1e-12
+        gradients = convolution.gradients(du)
+        assert apart(dx, convolution.back([(gradients, convolution.filters_back(w))])) < 1e-12
         other = convolution.apply([(convolution.rows(x2), convolution.filters(w2))])
         both = convolution.apply([(ready, filters), (convolution.rows(x2), convolution.filters(w2))])
         assert apart(u + other, both) < 1e-12
-        back = convolution.back([(slopes, convolution.filters_back(v)) for v in (w, w2)])
-        assert apart(back, convolution.back([(slopes, convolution.filters_back(w + w2))])) < 1e-12
+        back = convolution.back([(gradients, convolution.filters_back(v)) for v in (w, w2)])
+        assert apart(back, convolution.back([(gradients, convolution.filters_back(w + w2))])) < 1e-12
 
 
 def test_in_float32_one_step_is_near_and_bfloat16_points_the_same_way():
     real = digits().train
     point = initial(ConvNet(real.shape, 10, width=128), rng(0))
-    exact = slope(GradientMatching(), point, real, "plain")[1]
-    near = slope(GradientMatching(), point, real, "passes")[1]
+    exact = gradient(GradientMatching(), point, real, "plain")[1]
+    near = gradient(GradientMatching(), point, real, "passes")[1]
     assert apart(exact, near) < 5e-3
     for mode in ("plain", "passes"):
-        rough = slope(GradientMatching(real_dtype=torch.bfloat16), point, real, mode)[1]
+        rough = gradient(GradientMatching(real_dtype=torch.bfloat16), point, real, mode)[1]
         assert apart(exact, rough) > 1e-6  # it is rough indeed
         assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.999
 

@@ -133,7 +133,7 @@ def test_one_update_of_all_classes_is_the_programs_class_by_class_updates(classe
     """The program: after each class's gradient one SGD step of the whole tensor, so that the others drift on."""
     start = torch.randn(classes, 2, 1, 8, 8, dtype=torch.float64)
 
-    def slope(x, i):  # any function of the class's own images and of the step
+    def gradient(x, i):  # any function of the class's own images and of the step
         return (x * (i + 1)).sin() + 0.3 * x
 
     s = torch.nn.Parameter(start.clone())
@@ -143,7 +143,7 @@ def test_one_update_of_all_classes_is_the_programs_class_by_class_updates(classe
         for c in range(classes):
             seen_there.append(s.detach()[c].clone())
             s.grad = torch.zeros_like(s)
-            s.grad[c] = slope(s.detach()[c], i)
+            s.grad[c] = gradient(s.detach()[c], i)
             theirs.step()
     real = blobs(sizes=(2,) * classes)
     synthetic = SyntheticSet(start.clone(), PixelSpace((0.5,), (0.5,)))
@@ -151,7 +151,7 @@ def test_one_update_of_all_classes_is_the_programs_class_by_class_updates(classe
     seen_here = []
     for i in range(12):
         seen_here += list(synthetic.bases.detach().clone())
-        synthetic.bases.grad = slope(synthetic.bases.detach(), i)
+        synthetic.bases.grad = gradient(synthetic.bases.detach(), i)
         ours.step()
     assert torch.allclose(torch.stack(seen_here), torch.stack(seen_there), atol=1e-12)
 

@@ -90,14 +90,14 @@ def test_the_loss_is_the_wholes_and_the_subsets_in_one_pass(part, decoder, compu
         target = objective.target(point, rows(real, 5))
         losses = objective.loss(point, synthetic(), target)
         losses.sum().backward()
-        slopes = [p.grad.clone() for p in synthetic.parameters()]
+        gradients = [p.grad.clone() for p in synthetic.parameters()]
         synthetic.zero_grad()
         expected = base.loss(point, synthetic(), target)
         for c, n in enumerate((1, 2, 3)):
             expected = expected + torch.eye(3)[c] * base.loss(point, synthetic(images=n), target)
         expected.sum().backward()
     assert torch.allclose(losses, expected, atol=1e-9)
-    for ours, theirs in zip(slopes, synthetic.parameters(), strict=True):
+    for ours, theirs in zip(gradients, synthetic.parameters(), strict=True):
         assert torch.allclose(ours, theirs.grad, atol=1e-9)
 
 

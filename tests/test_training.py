@@ -45,8 +45,8 @@ def test_a_step_is_sgds():
     for _ in range(3):
         x, y = real.read(slice(0, 21)), real.labels
         loss = torch.nn.functional.cross_entropy(point.logits(x, params), y)
-        slopes = torch.autograd.grad(loss, list(params.values()))
-        for (k, p), g in zip(params.items(), slopes, strict=True):
+        gradients = torch.autograd.grad(loss, list(params.values()))
+        for (k, p), g in zip(params.items(), gradients, strict=True):
             velocity[k] = 0.9 * velocity[k] + g + 0.01 * p.detach()
             params[k] = (p.detach() - 0.1 * velocity[k]).requires_grad_()
     trained = fit(point, real, how, 3, 0, ("t",))

@@ -149,7 +149,7 @@ def fit(
 def _plainly(
     network: Network, x: Tensor, y: Tensor, cut: Cut | None, dtype: torch.dtype, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logits of a minibatch; the slopes are left in the parameters."""
+    """Loss and logits of a minibatch; the gradients are left in the parameters."""
     with torch.autocast(x.device.type, dtype, enabled=dtype != x.dtype):
         logits = network(x).to(x.dtype)
     loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
@@ -169,12 +169,12 @@ def _by_passes(
     weight = x.new_full((len(x),), 1 / len(x))
     losses, all_logits = [], []
     for part in chunked([evenly(most, made.rows)], x, targets, weight):
-        loss, logits, slopes, _ = made.gradients(state, *part)
+        loss, logits, gradients, _ = made.gradients(state, *part)
         losses.append(loss)
         all_logits.append(logits)
-        for name, slope in zip(made.names, slopes, strict=True):
+        for name, grad in zip(made.names, gradients, strict=True):
             parameter = state[name]
-            parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+            parameter.grad = grad if parameter.grad is None else parameter.grad + grad
     return torch.stack(losses).sum(), torch.cat(all_logits)[: len(x)]
 
 

@@ -14,7 +14,7 @@ and along V, where a dot stands for the derivative:
     dż = up(dȯ) [z > 0],  ṡ = mean dż,  ṫ = mean (dż h + dz ḣ)
     du̇ = (ṙ γ + r γ̇) (dz - s - h t) + r γ (dż - ṡ - ḣ t - h ṫ)
 
-A constant added to u changes nothing, so that a convolution's bias takes no part, and its slope is 0.
+A constant added to u changes nothing, so that a convolution's bias takes no part, and its gradient is 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class _Block(NamedTuple):
     norm: Tensor  # m, r, r γ, β - m r γ: (4, n, 1, 1, channels)
     do: Tensor
     sums: Tensor  # s, t and what du is made with, likewise
-    slopes: Tensor  # du, prepared
+    result_gradient: Tensor  # du, prepared
 
 
 class Chain:
@@ -78,21 +78,21 @@ class Chain:
     def gradients(
         self, params: Params, x: Tensor, targets: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor], tuple[Tensor, ...]]:
-        """The loss at rows `x` (n, channels, height, width), and its slopes in every parameter.
+        """The loss at rows `x` (n, channels, height, width), and its gradient with respect to every parameter.
 
         Returns:
-            the loss (sum over rows of weight times cross-entropy), the logits, slopes by name, and what `along` needs.
+            the loss (sum over rows of weight times cross-entropy), the logits, gradients by name, and what `along` needs.
         """
         features, kept = self._forward(params, x.permute(0, 2, 3, 1))
         flat = _flattened(features)
         logits = F.linear(flat, params["head.weight"], params["head.bias"])
         wide = logits.to(weight.dtype)
         loss = cross_entropy(wide, targets, weight)
-        slope = ((wide.softmax(1) - targets) * weight[:, None]).to(x.dtype)
-        slopes = {"head.weight": slope.T @ flat, "head.bias": slope.sum(0)}
-        blocks = self._backward(params, kept, _unflattened(slope @ params["head.weight"], features), slopes)
+        gradient = ((wide.softmax(1) - targets) * weight[:, None]).to(x.dtype)
+        gradients = {"head.weight": gradient.T @ flat, "head.bias": gradient.sum(0)}
+        blocks = self._backward(params, kept, _unflattened(gradient @ params["head.weight"], features), gradients)
         residuals = (flat, logits, *(tensor for block in blocks for tensor in block))
-        return loss, logits, {name: slopes[name] for name in params}, residuals
+        return loss, logits, {name: gradients[name] for name in params}, residuals
 
     def along(
         self,
@@ -103,7 +103,7 @@ class Chain:
         weight: Tensor,
         residuals: Sequence[Tensor],
     ) -> Tensor:
-        """The slope in `x` of the inner product of `gradients`' slopes with `direction`, shaped as `x`.
+        """The gradient with respect to `x` of the inner product of `gradients`' result with `direction`, shaped as `x`.
 
         Arguments:
             direction: V by name; a parameter that is not there has none.
@@ -119,8 +119,8 @@ class Chain:
         if "head.bias" in direction:
             logits_v = logits_v + direction["head.bias"]
         shares = logits.softmax(1)
-        slope_v = shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]
-        back = slope_v @ params["head.weight"]
+        gradient_v = shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]
+        back = gradient_v @ params["head.weight"]
         if "head.weight" in direction:
             back = back + ((shares - targets) * weight[:, None]) @ direction["head.weight"]
         do_v = _unflattened(back, features_v)
@@ -131,14 +131,14 @@ class Chain:
         features, kept = self._forward(params, x.permute(0, 2, 3, 1))
         return _flattened(features), tuple(tensor for _, u, norm in kept for tensor in (u, norm))
 
-    def embed_back(self, params: Params, slope: Tensor, residuals: Sequence[Tensor]) -> Tensor:
-        """The slope in the rows, shaped as they are, of what has `slope` (n, d) in `embed`'s result."""
+    def embed_back(self, params: Params, gradient: Tensor, residuals: Sequence[Tensor]) -> Tensor:
+        """The gradient with respect to the rows, shaped as they are, of what has `gradient` (n, d) with respect to `embed`'s result."""
         height, width = (side // 2 for side in self.convolutions[-1].out)
-        do = slope.unflatten(1, (-1, height, width)).permute(0, 2, 3, 1)
+        do = gradient.unflatten(1, (-1, height, width)).permute(0, 2, 3, 1)
         for i, convolution in reversed(list(enumerate(self.convolutions))):
             u, norm = residuals[2 * i : 2 * i + 2]
             du, _ = _through(u, norm, do)
-            prepared = convolution.slopes(du.to(u.dtype))
+            prepared = convolution.result_gradient(du.to(u.dtype))
             do = convolution.back([(prepared, convolution.filters_back(params[self.names(i)[0]]))])
         return do.permute(0, 3, 1, 2)
 
@@ -158,9 +158,9 @@ class Chain:
         return x, kept
 
     def _backward(
-        self, params: Params, kept: Sequence[tuple[Tensor, Tensor, Tensor]], do: Tensor, slopes: dict[str, Tensor]
+        self, params: Params, kept: Sequence[tuple[Tensor, Tensor, Tensor]], do: Tensor, gradients: dict[str, Tensor]
     ) -> list[_Block]:
-        """What both passes leave; the blocks' slopes are put into `slopes`."""
+        """What both passes leave; the gradients of the blocks are put into `gradients`."""
         blocks: list[_Block] = []
         for i, convolution in reversed(list(enumerate(self.convolutions))):
             w, bias, scale, shift = self.names(i)
@@ -168,10 +168,10 @@ class Chain:
             du, sums = _through(u, norm, do)
             du = du.to(rows.dtype)
             pixels = u.shape[1] * u.shape[2]
-            slopes[bias] = torch.zeros_like(params[bias])
-            slopes[shift], slopes[scale] = (v.sum((0, 1, 2)) * pixels for v in sums[:2])
-            slopes[w] = convolution.gradient(rows, du)
-            prepared = convolution.slopes(du)
+            gradients[bias] = torch.zeros_like(params[bias])
+            gradients[shift], gradients[scale] = (v.sum((0, 1, 2)) * pixels for v in sums[:2])
+            gradients[w] = convolution.filters_gradient(rows, du)
+            prepared = convolution.result_gradient(du)
             blocks.insert(0, _Block(rows, u, norm, do, sums, prepared))
             if i:
                 do = convolution.back([(prepared, convolution.filters_back(params[w]))])
@@ -213,7 +213,7 @@ class Chain:
         moved: Sequence[tuple[Tensor, Tensor]],
         do_v: Tensor,
     ) -> Tensor:
-        """The slope in the rows along V, (n, height, width, channels)."""
+        """The gradient with respect to the rows along V, (n, height, width, channels)."""
         for i, (convolution, block) in reversed(list(enumerate(zip(self.convolutions, blocks, strict=True)))):
             w, _, scale, _ = self.names(i)
             m, r, factor, constant = block.norm
@@ -234,9 +234,9 @@ class Chain:
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
             du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
-            pairs = [(convolution.slopes(du_v), convolution.filters_back(params[w]))]
+            pairs = [(convolution.result_gradient(du_v), convolution.filters_back(params[w]))]
             if w in direction:
-                pairs.append((block.slopes, convolution.filters_back(direction[w])))
+                pairs.append((block.result_gradient, convolution.filters_back(direction[w])))
             do_v = convolution.back(pairs)
         return do_v
 
@@ -283,7 +283,7 @@ def _pooled(a: Tensor) -> Tensor:
 
 
 def _spread(do: Tensor, u: Tensor) -> Tensor:
-    """The slope before pooling, shaped as `u`."""
+    """The gradient before pooling, shaped as `u`."""
     n, height, width, channels = do.shape
     even = (do / 4)[:, :, None, :, None].expand(n, height, 2, width, 2, channels)
     even = even.reshape(n, 2 * height, 2 * width, channels)

@@ -1,7 +1,7 @@
 """3 x 3 convolutions in three ways, with what their gradients need: directly, as one matrix product, by Winograd.
 
 Rows lie channel after channel, (n, height, width, channels). What a way makes of its operands (`rows`, `filters`,
-`slopes`) serves several products, so that each is made once: a row's in the forward pass, in the filters' gradient and
+`result_gradient`) serves several products, so that each is made once: a row's in the forward pass, in the gradient of the filters and
 in the forward pass along a direction.
 """
 
@@ -42,8 +42,8 @@ class Convolution(ABC):
         """The sum of the convolutions of pairs of prepared rows and filters, (n, h', w', o)."""
 
     @abstractmethod
-    def slopes(self, du: Tensor) -> Tensor:
-        """Slopes (n, h', w', o) of a loss in the result, prepared for `back`."""
+    def result_gradient(self, du: Tensor) -> Tensor:
+        """The gradient (n, h', w', o) of a loss with respect to the result, prepared for `back`."""
 
     @abstractmethod
     def filters_back(self, w: Tensor) -> Tensor:
@@ -51,11 +51,11 @@ class Convolution(ABC):
 
     @abstractmethod
     def back(self, pairs: Sequence[Pair]) -> Tensor:
-        """The sum of the slopes in the rows, (n, h, w, i), from pairs of prepared slopes and filters."""
+        """The sum of gradients with respect to the rows, (n, h, w, i), from pairs of prepared gradients and filters."""
 
     @abstractmethod
-    def gradient(self, rows: Tensor, du: Tensor) -> Tensor:
-        """The slope in the filters, (o, i, 3, 3), from prepared rows and slopes as they are."""
+    def filters_gradient(self, rows: Tensor, du: Tensor) -> Tensor:
+        """The gradient with respect to the filters, (o, i, 3, 3), from prepared rows and the gradient as it is."""
 
 
 class Direct(Convolution):
@@ -71,7 +71,7 @@ class Direct(Convolution):
         x, w = (torch.cat(operands, 1) if len(pairs) > 1 else operands[0] for operands in zip(*pairs, strict=True))
         return F.conv2d(x, w.contiguous(memory_format=torch.channels_last), padding=self.padding).permute(0, 2, 3, 1)
 
-    def slopes(self, du: Tensor) -> Tensor:
+    def result_gradient(self, du: Tensor) -> Tensor:
         height, width = du.shape[1:3]
         beyond = max(self.padding - 2, 0)  # results that no pixel of the row went into
         return du[:, beyond : height - beyond, beyond : width - beyond].permute(0, 3, 1, 2)
@@ -84,7 +84,7 @@ class Direct(Convolution):
         w = w.contiguous(memory_format=torch.channels_last)
         return F.conv2d(du, w, padding=max(2 - self.padding, 0)).permute(0, 2, 3, 1)
 
-    def gradient(self, rows: Tensor, du: Tensor) -> Tensor:
+    def filters_gradient(self, rows: Tensor, du: Tensor) -> Tensor:
         w = rows.new_empty(du.shape[3], rows.shape[1], 3, 3)
         gradient: Tensor = torch.ops.aten.convolution_backward(
             du.permute(0, 3, 1, 2), rows, w, None, [1, 1], [self.padding] * 2, [1, 1], False, [0, 0], 1,
@@ -107,7 +107,7 @@ class Columns(Convolution):
     def apply(self, pairs: Sequence[Pair]) -> Tensor:
         return _sum_of_products([(x.flatten(0, 2), w) for x, w in pairs]).unflatten(0, (-1, *self.out))
 
-    def slopes(self, du: Tensor) -> Tensor:
+    def result_gradient(self, du: Tensor) -> Tensor:
         return du.flatten(0, 2)
 
     def filters_back(self, w: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class Columns(Convolution):
             total = total + part
         return total
 
-    def gradient(self, rows: Tensor, du: Tensor) -> Tensor:
+    def filters_gradient(self, rows: Tensor, du: Tensor) -> Tensor:
         product = rows.flatten(0, 2).T @ du.flatten(0, 2)
         return product.unflatten(0, (3, 3, -1)).permute(3, 2, 0, 1)
 
@@ -179,7 +179,7 @@ class Winograd(Convolution):
         tiles = tiles.unflatten(2, (-1, height // 4, width // 4)).permute(2, 3, 1, 4, 0, 5)
         return tiles.reshape(len(tiles), height, width, -1)
 
-    def slopes(self, du: Tensor) -> Tensor:
+    def result_gradient(self, du: Tensor) -> Tensor:
         return self.rows(du)
 
     def filters_back(self, w: Tensor) -> Tensor:
@@ -188,11 +188,11 @@ class Winograd(Convolution):
     def back(self, pairs: Sequence[Pair]) -> Tensor:
         return self.apply(pairs)
 
-    def gradient(self, rows: Tensor, du: Tensor) -> Tensor:
+    def filters_gradient(self, rows: Tensor, du: Tensor) -> Tensor:
         tiles = du.unflatten(2, (-1, 4)).unflatten(1, (-1, 4))
-        slopes = _combined(_transposed(_RESULT), tiles.unbind(2))
-        slopes = _combined(_transposed(_RESULT), slopes.unbind(4))
-        products = (rows.transpose(1, 2) @ slopes.flatten(2, 4).flatten(0, 1)).unflatten(0, (6, 6))
+        gradients = _combined(_transposed(_RESULT), tiles.unbind(2))
+        gradients = _combined(_transposed(_RESULT), gradients.unbind(4))
+        products = (rows.transpose(1, 2) @ gradients.flatten(2, 4).flatten(0, 1)).unflatten(0, (6, 6))
         taps = _combined(_transposed(_FILTERS), products.unbind(1))
         taps = _combined(_transposed(_FILTERS), taps.unbind(1))
         return taps.permute(3, 2, 1, 0)

@@ -1,7 +1,7 @@
-"""A network's passes as functions of weights and rows, to be compiled: gradients, and their slope along a direction.
+"""A network's passes as functions of weights and rows, to be compiled: gradients, and their derivative along a direction.
 
-The second is what gradient matching needs. With g = ∇_θ ℓ(x, θ) and V the slope of the distance in g, the slope in the
-rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one back along V, without a graph of the gradients.
+The second is what gradient matching needs. With g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the
+gradient with respect to the rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one back along V, without a graph of the gradients.
 """
 
 from abc import ABC, abstractmethod
@@ -49,12 +49,12 @@ class Passes(ABC):
         self._along: dict[tuple[str, ...], Kernel] = {}
         self._features = Kernel("the embeddings", self._embeddings)
         self._mean_kept = Kernel("the embedding of synthetic rows", lambda *tensors: self._embedded(tensors))
-        self._back = Kernel("the embedding's slope", self._embedded_back)
+        self._back = Kernel("the gradient of the embedding", self._embedded_back)
 
     def gradients(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor, *, keep: bool = False
     ) -> tuple[Tensor, Tensor, list[Tensor], Residuals]:
-        """The loss, the sum over rows of weight times cross-entropy, and its slopes.
+        """The loss, the sum over rows of weight times cross-entropy, and its gradients.
 
         Arguments:
             state: parameters and buffers by name.
@@ -64,7 +64,7 @@ class Passes(ABC):
             keep: whether `along` will be asked about these rows.
 
         Returns:
-            loss, logits (n, K), slopes in the order of `names`, and what `along` needs.
+            loss, logits (n, K), gradients in the order of `names`, and what `along` needs.
         """
         tensors = (*self._listed(state), x, targets, weight)
         loss, logits, *rest = (self._kept if keep else self._gradients)(*tensors)
@@ -74,7 +74,7 @@ class Passes(ABC):
     def along(
         self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
     ) -> Tensor:
-        """The slope in `x` of the inner product of the slopes with `direction`.
+        """The gradient with respect to `x` of the inner product of the gradients with `direction`.
 
         Arguments:
             direction: V by name; parameters that it lacks have none.
@@ -82,7 +82,7 @@ class Passes(ABC):
         """
         named = tuple(name for name in self.names if name in direction)
         if named not in self._along:
-            self._along[named] = Kernel("the slope of synthetic rows", lambda *t: [self._slope(named, t)])
+            self._along[named] = Kernel("the second pass of synthetic rows", lambda *t: [self._along_rows(named, t)])
         tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
         return self._along[named](*tensors)[0]
 
@@ -101,9 +101,9 @@ class Passes(ABC):
         """The embeddings (n, d) of rows `x` (n, channels, height, width), in the rows' precision."""
         return self._features(*self._listed(state), x)[0]
 
-    def embedding_back(self, state: State, slope: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
-        """The slope in the rows of what has `slope` (d,) in their `embedding`."""
-        return self._back(*self._listed(state), slope, weight, *residuals)[0]
+    def embedding_back(self, state: State, gradient: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
+        """The gradient with respect to the rows of what has `gradient` (d,) with respect to their `embedding`."""
+        return self._back(*self._listed(state), gradient, weight, *residuals)[0]
 
     def _embeddings(self, *tensors: Tensor) -> list[Tensor]:
         x = tensors[-1]
@@ -115,8 +115,8 @@ class Passes(ABC):
         return [(features.to(weight.dtype) * weight[:, None]).sum(0), *residuals]
 
     def _embedded_back(self, *tensors: Tensor) -> list[Tensor]:
-        slope, weight, *residuals = tensors[len(self.names) + len(self.buffers) :]
-        by_row = (weight[:, None] * slope).to(self.dtype)
+        gradient, weight, *residuals = tensors[len(self.names) + len(self.buffers) :]
+        by_row = (weight[:, None] * gradient).to(self.dtype)
         return [self.embed_back(self._state(tensors), by_row, residuals).to(weight.dtype)]
 
     def _listed(self, state: State) -> list[Tensor]:
@@ -128,14 +128,14 @@ class Passes(ABC):
 
     def _results(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         *_, x, targets, weight = tensors
-        loss, logits, slopes, residuals = self.first(self._state(tensors), x.to(self.dtype), targets, weight)
-        return [loss, logits, *(slopes[name].to(weight.dtype) for name in self.names)], list(residuals)
+        loss, logits, gradients, residuals = self.first(self._state(tensors), x.to(self.dtype), targets, weight)
+        return [loss, logits, *(gradients[name].to(weight.dtype) for name in self.names)], list(residuals)
 
     def _all_results(self, *tensors: Tensor) -> list[Tensor]:
         results, residuals = self._results(tensors)
         return results + residuals
 
-    def _slope(self, named: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
+    def _along_rows(self, named: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
         count = len(self.names) + len(self.buffers)
         direction = dict(zip(named, tensors[count:], strict=False))
         x, targets, weight, *residuals = tensors[count + len(named) :]
@@ -145,7 +145,7 @@ class Passes(ABC):
     def first(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, State, Residuals]:
-        """Loss, logits, slopes by name, and what `second` needs, in one pass forward and one back."""
+        """Loss, logits, gradients by name, and what `second` needs, in one pass forward and one back."""
 
     @abstractmethod
     def second(
@@ -158,8 +158,8 @@ class Passes(ABC):
         """Embeddings (n, d), and what `embed_back` needs."""
 
     @abstractmethod
-    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
-        """The slope in the rows of what has `slope` (n, d) in their embeddings."""
+    def embed_back(self, state: State, gradient: Tensor, residuals: Residuals) -> Tensor:
+        """The gradient with respect to the rows of what has `gradient` (n, d) with respect to their embeddings."""
 
 
 class _Chain(Passes):
@@ -182,8 +182,8 @@ class _Chain(Passes):
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
         return self.chain.embed(state, x)
 
-    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
-        return self.chain.embed_back(state, slope, residuals)
+    def embed_back(self, state: State, gradient: Tensor, residuals: Residuals) -> Tensor:
+        return self.chain.embed_back(state, gradient, residuals)
 
 
 class _Generic(Passes):
@@ -206,26 +206,26 @@ class _Generic(Passes):
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, State, Residuals]:
         params, rest = self._parts(state)
-        slopes, (loss, logits) = grad_and_value(self._loss, has_aux=True)(params, rest, x, targets, weight)
-        return loss, logits, slopes, ()
+        gradients, (loss, logits) = grad_and_value(self._loss, has_aux=True)(params, rest, x, targets, weight)
+        return loss, logits, gradients, ()
 
     def second(
         self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
     ) -> Tensor:
         params, rest = self._parts(state)
 
-        def slope(params: State) -> Tensor:
+        def gradient(params: State) -> Tensor:
             return grad(lambda x: self._loss(params, rest, x, targets, weight)[0])(x)
 
         moved = {k: direction[k] if k in direction else torch.zeros_like(v) for k, v in params.items()}
-        along: Tensor = jvp(slope, (params,), (moved,))[1]
+        along: Tensor = jvp(gradient, (params,), (moved,))[1]
         return along
 
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
         return embedded(self.network, state, x), (x,)
 
-    def embed_back(self, state: State, slope: Tensor, residuals: Residuals) -> Tensor:
-        back: Tensor = vjp(lambda x: embedded(self.network, state, x), residuals[0])[1](slope)[0]
+    def embed_back(self, state: State, gradient: Tensor, residuals: Residuals) -> Tensor:
+        back: Tensor = vjp(lambda x: embedded(self.network, state, x), residuals[0])[1](gradient)[0]
         return back
 
 

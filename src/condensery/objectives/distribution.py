@@ -27,8 +27,8 @@ class DistributionMatching(Objective):
         distance: of two means.
         chunk: rows that go through the network at once; by device where None.
         real_dtype, synthetic_dtype: what real and synthetic rows are embedded in; the weights' where None.
-        part: rows a class that the slope goes back through, of all that enter the mean; all where None. The mean is
-            exact whatever the part, and the slope's expectation over parts is the slope through all rows.
+        part: rows per class that the gradient goes back through, of all that enter the mean; None: all of them. The
+            mean is exact whatever the part, and the expectation of the gradient over parts is that through all rows.
 
     References:
         DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which is the learning rate's. KFS section 3.2 for `part`.
@@ -77,7 +77,7 @@ class DistributionMatching(Objective):
 
 
 def _order(point: Point, c: int, n: int, part: int) -> Order:
-    """Rows in the order in which they are embedded: first those that the slope goes back through. As they are where
+    """Rows in the order in which they are embedded: first those that the gradient goes back through. As they are where
     that is all of them, or none."""
     if part in (0, n):
         return slice(None)
@@ -100,7 +100,7 @@ def means_by_autograd(
                 continue
             for r, s in zip(some.split(size), shares.split(size), strict=True):
                 mean = (cast.embeddings(r.to(dtype)).to(weight.dtype) * s[:, None]).sum(0)
-                # the same value, and the slope of all rows in expectation
+                # the same value, and the gradient through all rows in expectation
                 total = total + (mean.detach() + (mean - mean.detach()) * (len(w) / part) if carry else mean.detach())
         by_class.append(total)
     return torch.stack(by_class)
@@ -138,12 +138,12 @@ class _Means(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        (slope,) = slopes
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
         classes: list[list[Tensor]] = [[] for _ in range(ctx.shape[0])]
         for c, s, residuals in ctx.chunks:
-            classes[c].append(ctx.made.embedding_back(ctx.state, slope[c], s, residuals))
-        x = slope.new_zeros(ctx.shape)
+            classes[c].append(ctx.made.embedding_back(ctx.state, gradient[c], s, residuals))
+        x = gradient.new_zeros(ctx.shape)
         for c, (parts, index) in enumerate(zip(classes, ctx.order, strict=True)):
             mine = index if isinstance(index, slice) else index[: ctx.part]
             x[c, mine] = torch.cat(parts)[: ctx.part] * (ctx.shape[1] / ctx.part)

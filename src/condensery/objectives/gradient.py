@@ -89,7 +89,9 @@ class GradientMatching(Objective):
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        learned = batch.soft is not None and batch.soft.requires_grad  # the passes know the slope in the rows alone
+        learned = (
+            batch.soft is not None and batch.soft.requires_grad
+        )  # the passes know the gradient with respect to rows alone
         if mode() == "plain" or learned:
             return by_autograd(point, matched, batch, weight, dtype, self.chunk)
         made = passes(point.network, dtype)
@@ -141,9 +143,9 @@ class _Gradients(torch.autograd.Function):
         ctx.chunks = []
         for c, rows_of_class in enumerate(zip(x, targets, weight, strict=True)):
             for part in chunked(sizes, *rows_of_class):
-                _, _, slopes, residuals = made.gradients(state, *part, keep=keep)
+                _, _, gradients, residuals = made.gradients(state, *part, keep=keep)
                 for total, i in zip(totals, order, strict=True):
-                    total[c] += slopes[i]
+                    total[c] += gradients[i]
                 if keep:
                     ctx.chunks.append((c, part, residuals))
         ctx.made, ctx.state, ctx.matched, ctx.shape = made, state, matched, x.shape
@@ -151,10 +153,10 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         classes: list[list[Tensor]] = [[] for _ in range(ctx.shape[0])]
         for c, part, residuals in ctx.chunks:
-            direction = {name: slope[c] for name, slope in zip(ctx.matched, slopes, strict=True)}
+            direction = {name: gradient[c] for name, gradient in zip(ctx.matched, gradients, strict=True)}
             classes[c].append(ctx.made.along(ctx.state, direction, *part, residuals))
         x = torch.stack([torch.cat(parts)[: ctx.shape[1]] for parts in classes])
         return x, None, None, None, None, None, None

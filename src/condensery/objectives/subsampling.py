@@ -1,4 +1,4 @@
-"""What subsampling does to the slope of distribution matching: bias where synthetic rows are left out, variance where
+"""What subsampling does to the gradient of distribution matching: bias where synthetic rows are left out, variance where
 real ones are (KFS section 3.2)."""
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["bias", "variance"]
 def bias(
     point: Point, synthetic: SyntheticSet, size: int, of: Literal["rows", "bases", "decoders"] = "rows"
 ) -> list[Tensor]:
-    """The expected slope of the loss where only `size` are drawn, less the slope where all enter the mean.
+    """The expected gradient of the loss where only `size` are drawn, less the gradient where all enter the mean.
 
     The loss is that of `DistributionMatching`, summed over classes; what is drawn is drawn without repetition, the same
     for all classes or not. Its expectation exceeds the whole loss by the variance of a mean of `size`:
@@ -52,11 +52,11 @@ def bias(
     n = drawn.shape[1]
     _check(size, n)
     spread = (drawn - drawn.mean(1, keepdim=True)).square().sum(2).mean(1).sum()
-    return _slopes(spread * ((n - size) / (size * max(n - 1, 1))), synthetic)
+    return _gradients(spread * ((n - size) / (size * max(n - 1, 1))), synthetic)
 
 
 def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> float:
-    """The trace of the slope's covariance where `size` of the real rows are drawn for each class, without repetition.
+    """The trace of the gradient's covariance where `size` of the real rows are drawn for each class, without repetition.
 
     The loss is that of `DistributionMatching`, summed over classes; classes are drawn independently.
 
@@ -77,8 +77,10 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
             embeddings = point.embeddings(rows)
         mean = point.embeddings(synthetic([int(real.y[c, 0])]).x[0]).mean(0)
         spread = 0.0
-        for away in embeddings - embeddings.mean(0):  # along each, the slope moves by -2 times the Jacobian's product
-            moved = _slopes(2 * (mean * away).sum(), synthetic, again=True)
+        for away in embeddings - embeddings.mean(
+            0
+        ):  # along each, the gradient moves by -2 times the Jacobian's product
+            moved = _gradients(2 * (mean * away).sum(), synthetic, again=True)
             spread += sum(float(part.square().sum()) for part in moved)
         n = len(rows)
         total += spread / n * (n - size) / (size * max(n - 1, 1))
@@ -90,7 +92,9 @@ def _check(size: int, n: int) -> None:
         raise InputError(f"{size} of {n} were to be drawn")
 
 
-def _slopes(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:
+def _gradients(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:
     parameters: Sequence[Tensor] = list(synthetic.parameters())
     found = torch.autograd.grad(of, list(parameters), retain_graph=again, allow_unused=True)
-    return [torch.zeros_like(p) if slope is None else slope for slope, p in zip(found, parameters, strict=True)]
+    return [
+        torch.zeros_like(p) if gradient is None else gradient for gradient, p in zip(found, parameters, strict=True)
+    ]

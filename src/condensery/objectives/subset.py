@@ -133,7 +133,7 @@ class AdaptiveSubset(Objective):
     References:
         MDC section 3.3, algorithm 1, appendix B.6. Which subsets freeze is the released program's: the largest of all
         replaced ones that is smaller than the present one (eq. 10 knows the last one alone).
-    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its frozen rows have no slope
+    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its frozen rows have no gradient
         but are moved by momentum; here they have one, which feeds the optimizer's moments, and stay as they are.
     """
 

@@ -175,7 +175,7 @@ class IDC(Recipe):
             between two updates of its own a class drifts on for C - 1 steps. Its gradient reads its own images only;
             C steps thus move it by (1 - μ^C) / (1 - μ) times one step, and leave μ^C of the momentum: SGD at that rate
             and that momentum is the same, exactly, but for the moment of the projection and the last C steps. (A
-            learned formation's weights, which all classes share, are stepped once with the sum of their slopes.)
+            learned formation's weights, which all classes share, are stepped once with the sum of their gradients.)
         """
         import torch
 
