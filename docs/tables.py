@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
+from condensery.cli.names import RECIPES
+
 ROOT = Path(__file__).parent.parent
 FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md", "multisize.md")), ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
@@ -38,7 +40,7 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
 
 def dc_table1() -> str:
-    head = ["data", "images a class", "method", "paper", "ours", "gap", "n", "protocol", "condensing", "commit"]
+    head = ["data", "images per class", "method", "paper", "ours", "gap", "n", "protocol", "condensing", "commit"]
     lines = [
         [r["dataset"], images(r), r["method"], r["paper"], percent(r), gap(r), str(r["n"]), r["protocol"],
          f"{r['condense_seconds']:.0f} s" if r["method"] == "dc" else "-", r["commit"][:7]]
@@ -71,34 +73,33 @@ def idc_ablation() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+PAPERS = {
+    "random": ("51.4 ± 3.8", "64.9 ± 3.5"), "herding": ("67.0 ± 1.9", "89.2 ± 1.6"),
+    "k-center": ("66.9 ± 1.8", "89.3 ± 1.5"), "forgetting": ("42.0 ± 5.5", "35.5 ± 5.6"),
+    "dc": ("70.5 ± 0.6", "91.7 ± 0.5"), "dsa": ("70.6 ± 0.6", "88.7 ± 0.6"), "dm": ("70.0", "89.7"),
+    "idc-i": ("70.7", "88.9"), "idc": ("81.0", "94.2"), "kfs": ("-", "-"),
+}  # fmt: skip
+"""What the papers report at 1 image per class, on FashionMNIST and on MNIST."""
+
+
 def methods() -> str:
-    """Every method with its file; 1 image a class under its paper's protocol, the paper's figure and ours."""
+    """Every method with its file: the accuracy at 1 image per class under its protocol, in its paper and here."""
     rows = {(r["dataset"], r["ipc"], r["method"]): percent(r) for r in results("dc_table1")}
     rows |= {
         (r["dataset"], r["ipc"], r["method"]): percent(r)
         for r in results("idc_table10")
         if r["paper"] or (r["method"], r["protocol_name"]) == ("kfs", "dc2021")
     }  # KFS has no figure for these data
-    chosen = "[coresets.py](src/condensery/coresets.py)"
-    lines = [
-        [method, file, protocol, *(cell for name, paper in zip(DATASETS, papers, strict=True)
-                         for cell in (paper, rows.get((name, 1, method), "-")))]
-        for method, file, protocol, papers in (
-            ("random", chosen, "dc2021", ("51.4 ± 3.8", "64.9 ± 3.5")),
-            ("herding", chosen, "dc2021", ("67.0 ± 1.9", "89.2 ± 1.6")),
-            ("k-center", chosen, "dc2021", ("66.9 ± 1.8", "89.3 ± 1.5")),
-            ("forgetting", chosen, "dc2021", ("42.0 ± 5.5", "35.5 ± 5.6")),
-            ("dc", "[recipes/dc.py](src/condensery/recipes/dc.py)", "dc2021", ("70.5 ± 0.6", "91.7 ± 0.5")),
-            ("dsa", "[recipes/dsa.py](src/condensery/recipes/dsa.py)", "dsa2021", ("70.6 ± 0.6", "88.7 ± 0.6")),
-            ("idc-i", "[recipes/idc.py](src/condensery/recipes/idc.py)", "idc2022", ("70.7", "88.9")),
-            ("dm", "[recipes/dm.py](src/condensery/recipes/dm.py)", "dsa2021", ("70.0", "89.7")),
-            ("idc", "[recipes/idc.py](src/condensery/recipes/idc.py)", "idc2022", ("81.0", "94.2")),
-            ("kfs", "[recipes/kfs.py](src/condensery/recipes/kfs.py)", "dc2021", ("-", "-")),
-        )
-    ]  # fmt: skip
-    return table(
-        ["method", "file", "protocol", *(f"{name}, {whose}" for name in DATASETS for whose in ("paper", "ours"))], lines
-    )
+    kinds = {name: type(recipe) for name, recipe in RECIPES.items()}
+    lines = []
+    for method, papers in PAPERS.items():
+        file = kinds[method].__module__.replace(".", "/").removeprefix("condensery/") + ".py"
+        figures = [cell for name, paper in zip(DATASETS, papers, strict=True)
+                   for cell in (paper, rows.get((name, 1, method), "-"))]  # fmt: skip
+        protocol = "dc2021" if method == "kfs" else kinds[method].protocol
+        lines.append([method, f"[{file}](src/condensery/{file})", protocol, *figures])
+    columns = (f"{name}, {whose}" for name in DATASETS for whose in ("paper", "here"))
+    return table(["method", "file", "protocol", *columns], lines)
 
 
 def kfs_choices(question: str) -> str:
@@ -186,7 +187,7 @@ def bench_steps() -> str:
         for r in results(f"bench/{part}")
     }
     cases = list(dict.fromkeys(key[:3] for key in cells))
-    head = ["rows", "images a class", "step", "baseline", "float32", "bfloat16", "ratio float32", "ratio bfloat16",
+    head = ["rows", "images per class", "step", "baseline", "float32", "bfloat16", "ratio float32", "ratio bfloat16",
             "of the peak, float32", "memory added, baseline", "float32"]  # fmt: skip
     lines = []
     for shape, ipc, step in cases:

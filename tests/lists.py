@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
+import condensery as cd
 from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
 from condensery.networks.net import Net
 from condensery.objectives import distances
 from condensery.randomness import global_rng, rng
-from condensery.recipes import DC, DM, DREAM, DSA, IDC, KFS, MDC, Forgetting, Herding, KCenter, Random
 from condensery.synthetic import noise, random_real
 
 SHAPES = [(1, 8, 8), (3, 8, 8), (1, 11, 9), (3, 13, 16)]
@@ -103,11 +103,13 @@ INITIAL_VALUES = {"noise": noise, "random_real": random_real}
 TINY = Net(width=4, depth=2)
 
 LEARNED = {
-    "dc 1": DC(ipc=1, outer_steps=6, real_rows=6, net=TINY),
-    "dc 2": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
-    "dc batch norm": DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")),
-    "dc clamped": DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
-    "dc soft labels": DC(
+    "dc 1": cd.DC(ipc=1, outer_steps=6, real_rows=6, net=TINY),
+    "dc 2": cd.DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
+    "dc batch norm": cd.DC(
+        ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")
+    ),
+    "dc clamped": cd.DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
+    "dc soft labels": cd.DC(
         ipc=3,
         outer_steps=3,
         network_epochs=1,
@@ -115,12 +117,12 @@ LEARNED = {
         net=TINY,
         learn="both",
     ),
-    "ld": DC(
+    "ld": cd.DC(
         ipc=2, init="real", outer_steps=3, network_epochs=0, real_rows=6, net=TINY, learn="labels", labels_lr=10.0
     ),
-    "dsa 2": DSA(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, lr=0.1, net=TINY),
+    "dsa 2": cd.DSA(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, lr=0.1, net=TINY),
     **{
-        f"idc {name}": IDC(
+        f"idc {name}": cd.IDC(
             **{
                 "ipc": 2,
                 "outer_steps": 2,
@@ -147,14 +149,14 @@ LEARNED = {
         }.items()
     },
     **{
-        f"dm {name}": DM(**{"ipc": 2, "steps": 6, "real_rows": 6, "net": TINY, **fields})
+        f"dm {name}": cd.DM(**{"ipc": 2, "steps": 6, "real_rows": 6, "net": TINY, **fields})
         for name, fields in {
             "2": {},
             "multi-formation": {"factor": 2, "lr": 0.1},
         }.items()
     },
     **{
-        f"kfs {name}": KFS(
+        f"kfs {name}": cd.KFS(
             **{"channels": (3,), "decoders": 3, "pretraining": 20, "steps": 6, "net": TINY, "ipc": 1, **fields}
         )
         for name, fields in {
@@ -165,35 +167,35 @@ LEARNED = {
             "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },
-    "dc own": DC(ipc=2, init="real", outer_steps=3, network_epochs=2, real_rows=6, net=Residual),
-    "dm own": DM(ipc=2, steps=6, real_rows=6, net=Residual),
-    "dc mlp": DC(
+    "dc own": cd.DC(ipc=2, init="real", outer_steps=3, network_epochs=2, real_rows=6, net=Residual),
+    "dm own": cd.DM(ipc=2, steps=6, real_rows=6, net=Residual),
+    "dc mlp": cd.DC(
         ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)
     ),
 }
 
 _SEVERAL = {"ipc": 3, "outer_steps": 4, "inner_steps": 3}
 WRAPPED = {
-    "mdc of dc": MDC(LEARNED["dc 2"].having(ipc=3, outer_steps=4), fraction=0.3, class_wise=True),
-    "mdc of dc with labels": MDC(LEARNED["dc soft labels"], fraction=0.3, metric="gradients"),
-    "mdc of dsa": MDC(LEARNED["dsa 2"].having(ipc=3), period=1, window=1),
-    "mdc of idc": MDC(LEARNED["idc 2"].having(**_SEVERAL), period=1, window=2),
-    "mdc of dm": MDC(LEARNED["dm 2"].having(ipc=3), fraction=0.2, metric="gradients", window=1),
-    "mdc of kfs": MDC(LEARNED["kfs whole"].having(ipc=3), fraction=0.3, metric="accuracy"),
-    "dream of dc": DREAM(LEARNED["dc 2"], cluster_every=2),
-    "dream of idc": DREAM(LEARNED["idc 2"].having(real_rows=6), cluster_every=1),
-    "dream of some idc": DREAM(
+    "mdc of dc": cd.MDC(LEARNED["dc 2"].having(ipc=3, outer_steps=4), fraction=0.3, class_wise=True),
+    "mdc of dc with labels": cd.MDC(LEARNED["dc soft labels"], fraction=0.3, metric="gradients"),
+    "mdc of dsa": cd.MDC(LEARNED["dsa 2"].having(ipc=3), period=1, window=1),
+    "mdc of idc": cd.MDC(LEARNED["idc 2"].having(**_SEVERAL), period=1, window=2),
+    "mdc of dm": cd.MDC(LEARNED["dm 2"].having(ipc=3), fraction=0.2, metric="gradients", window=1),
+    "mdc of kfs": cd.MDC(LEARNED["kfs whole"].having(ipc=3), fraction=0.3, metric="accuracy"),
+    "dream of dc": cd.DREAM(LEARNED["dc 2"], cluster_every=2),
+    "dream of idc": cd.DREAM(LEARNED["idc 2"].having(real_rows=6), cluster_every=1),
+    "dream of some idc": cd.DREAM(
         LEARNED["idc 2"].having(real_rows=6), cluster_every=2, candidates=12, cluster_init=False
     ),
-    "mdc of dream of idc": MDC(DREAM(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
-    "mdc of dream of kfs": MDC(DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
+    "mdc of dream of idc": cd.MDC(cd.DREAM(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
+    "mdc of dream of kfs": cd.MDC(cd.DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }
 
 CHOSEN = {
-    "random": Random(ipc=2, net=TINY),
-    "herding": Herding(ipc=2, feature_epochs=1, net=TINY),
-    "k-center": KCenter(ipc=2, feature_epochs=1, net=TINY),
-    "forgetting": Forgetting(ipc=2, epochs=2, net=TINY),
+    "random": cd.Random(ipc=2, net=TINY),
+    "herding": cd.Herding(ipc=2, feature_epochs=1, net=TINY),
+    "k-center": cd.KCenter(ipc=2, feature_epochs=1, net=TINY),
+    "forgetting": cd.Forgetting(ipc=2, epochs=2, net=TINY),
 }
 
 RECIPES = LEARNED | WRAPPED | CHOSEN

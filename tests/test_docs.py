@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,85 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/add-a-method.md"])
-def test_the_python_of_a_page_runs(page, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
-    for block in blocks:
-        script = block.replace("repeats=3", "repeats=1")
-        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+def blocks(page, kind):
+    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.S)
+
+
+def done(*words, cwd, **env):
+    """What a command prints; it ends well."""
+    ended = subprocess.run(words, cwd=cwd, env=os.environ | env, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    return ended.stdout
+
+
+def test_the_python_of_the_readme_runs(tmp_path):
+    for block in blocks("README.md", "python"):
+        done(sys.executable, "-c", block.replace("repeats=3", "repeats=1"), cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory):
+    """A copy of the repository with the method of docs/add-a-method.md, added word by word."""
+    copy, page = tmp_path_factory.mktemp("added") / "condensery", "docs/add-a-method.md"
+    listed = done("git", "ls-files", "--cached", "--others", "--exclude-standard", "src", "tests", "docs", cwd=ROOT)
+    for file in [*listed.split(), "pyproject.toml"]:
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, copy / file)
+    (copy / "src/condensery/recipes/untrained.py").write_text(blocks(page, "python")[0])
+    files = ["src/condensery/recipes/__init__.py"] * 2 + ["tests/lists.py", "docs/fidelity.md"]
+    for file, block in zip(files, blocks(page, "diff"), strict=True):
+        before = "".join(line[1:] for line in block.splitlines(keepends=True) if line[0] != "+")
+        after = "".join(line[1:] for line in block.splitlines(keepends=True) if line[0] != "-")
+        text = (copy / file).read_text()
+        assert text.count(before) == 1, f"{file}: not once in it:\n{before}"
+        (copy / file).write_text(text.replace(before, after))
+    return copy
+
+
+def test_an_added_method_touches_four_places_in_the_style_of_the_house(added):
+    changed = {
+        str(path.relative_to(added))
+        for path in added.rglob("*")
+        if path.is_file()
+        and not ((there := ROOT / path.relative_to(added)).exists() and there.read_bytes() == path.read_bytes())
+    }
+    recipes = "src/condensery/recipes"
+    assert changed == {f"{recipes}/untrained.py", f"{recipes}/__init__.py", "tests/lists.py", "docs/fidelity.md"}
+    done(sys.executable, "-m", "ruff", "check", "-q", recipes, "tests/lists.py", cwd=added)
+    done(sys.executable, "-m", "ruff", "format", "-q", "--check", recipes, "tests/lists.py", cwd=added)
+
+
+def test_an_added_method_is_on_the_command_line(added):
+    command = (sys.executable, "-m", "condensery")
+    env = {"PYTHONPATH": str(added / "src")}
+    assert "untrained, untrained:quick" in done(*command, "--help", cwd=added, **env)
+    assert "--real-rows" in done(*command, "run", "untrained:quick+mdc", "--help", cwd=added, **env)
+    words = "compare --data digits --ipc 1 --methods untrained --repeats 1 --no-whole --net.width 8"
+    assert "untrained" in done(*command, *words.split(), "--protocol", "fixed-steps", cwd=added, **env)
+
+
+def test_an_added_method_obeys_the_laws(added):
+    passed = done(sys.executable, "-m", "pytest", "-p", "no:xdist", "-k", "untrained", cwd=added, PYTHONPATH="src")
+    assert int(re.search(r"(\d+) passed", passed)[1]) >= 10, passed
+
+
+def test_an_added_method_is_on_the_api_page(added, tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("# API\n\n```{eval-rst}\n.. automodule:: condensery.recipes\n   :members:\n```\n")
+    shutil.copy(added / "docs/conf.py", docs)
+    words = ("-m", "sphinx", "-q", "-b", "text", str(docs), str(tmp_path / "built"))
+    done(sys.executable, *words, cwd=tmp_path, PYTHONPATH=str(added / "src"))
+    assert "Gradients matched in a new random network" in (tmp_path / "built/index.txt").read_text()
+
+
+@pytest.mark.parametrize("part", [1, 2], ids=["the recipe", "the crossing"])
+def test_the_examples_of_the_page_evaluate_and_save(part, added, tmp_path):
+    script = blocks("docs/add-a-method.md", "python")[part].replace("repeats=3", "repeats=1, protocol=cd.fixed_steps")
+    script = script.replace("Untrained.quick()", "Untrained.quick().having(steps=5, net=cd.Net(width=8))")
+    said = done(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(added / "src"))
+    assert "±" in said
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 
 def test_tables_are_what_the_results_say():

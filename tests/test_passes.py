@@ -92,8 +92,8 @@ def test_a_convolution_is_a_convolution(way, sides, padding):
     with torch.no_grad():
         ready, filters = convolution.rows(x), convolution.filters(w)
         assert apart(u, convolution.apply([(ready, filters)])) < 1e-12
-        assert apart(dw, convolution.gradient(ready, du)) < 1e-12
-        gradients = convolution.gradients(du)
+        assert apart(dw, convolution.filters_gradient(ready, du)) < 1e-12
+        gradients = convolution.result_gradient(du)
         assert apart(dx, convolution.back([(gradients, convolution.filters_back(w))])) < 1e-12
         other = convolution.apply([(convolution.rows(x2), convolution.filters(w2))])
         both = convolution.apply([(ready, filters), (convolution.rows(x2), convolution.filters(w2))])

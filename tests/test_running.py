@@ -52,7 +52,7 @@ def read_back(written, like):
     """A recipe from its fields in a file."""
     fields = {k: v for k, v in written.items() if k != "name"}
     if "net" in fields:
-        fields["net"] = Net(**fields["net"])
+        fields["net"] = like.net if "factory" in fields["net"] else Net(**fields["net"])
     if "base" in fields:
         fields["base"] = read_back(fields["base"], like.base)
     return type(like)(**fields)

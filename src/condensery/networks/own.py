@@ -4,6 +4,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from condensery.errors import InputError
 from condensery.networks.net import Factory, factory_name
@@ -42,6 +43,9 @@ class Own(Network):
         module = self.factory(self.shape, self.classes)
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.name}({self.shape}, {self.classes}) must return a torch.nn.Module, not {module!r}")
+        if any(is_lazy(parameter) for parameter in module.parameters()):  # LazyLinear and the like: sized by a row
+            with torch.no_grad():
+                module.eval()(torch.zeros(1, *self.shape))
         return module
 
     @torch.no_grad()

@@ -14,5 +14,17 @@ from condensery.recipes.mdc import MDC
 from condensery.recipes.recipe import Recipe, Wrapper
 
 __all__ = [
-    "DC", "DM", "DREAM", "DSA", "IDC", "KFS", "MDC", "Forgetting", "Herding", "KCenter", "Random", "Recipe", "Wrapper"
-]  # fmt: skip
+    "DC",
+    "DM",
+    "DREAM",
+    "DSA",
+    "IDC",
+    "KFS",
+    "MDC",
+    "Forgetting",
+    "Herding",
+    "KCenter",
+    "Random",
+    "Recipe",
+    "Wrapper",
+]
