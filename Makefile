@@ -14,10 +14,11 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py
@@ -30,6 +31,7 @@ docs: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) docs/_build dist runs
 
+comma := ,
 define install
 	@echo "installing into $(VENV) (once)"
 	@if command -v uv >/dev/null; then \
@@ -48,3 +50,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(call install,.[dev])
 	@touch $(VENV)/.core
+
+$(VENV)/.types: pyproject.toml constraints.txt
+	$(call install,.[dev$(comma)types])
+	@touch $(VENV)/.core $(VENV)/.dev
