@@ -1,6 +1,10 @@
 """What the fields of recipes and networks may be: it stands in their annotations, and `check` reads it there."""
 
+import ast
+import inspect
 from dataclasses import fields
+from functools import cache
+from itertools import pairwise
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -9,7 +13,7 @@ from msgspec import Meta
 
 from condensery.errors import InputError
 
-__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "check"]
+__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "check", "with_fields_in_help"]
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
 """How many of something there must be at least one of; no size of a tensor is larger."""
@@ -39,6 +43,39 @@ def check(of: Any) -> None:
         if not _fits(value, hint):
             where = f"{of.in_messages}{field.name}" if hasattr(of, "in_messages") else field.name
             raise InputError(f"`{where}` must be {_words(hint)}, got {value!r}")
+
+
+def with_fields_in_help(kind: type) -> None:
+    """Add to a dataclass's docstring what its fields mean, which Python's `help` would not show.
+
+    The meaning of a field is the string below it in the source. Sphinx and the command line read it there too.
+    """
+    meanings = {name: text for part in reversed(kind.__mro__[:-1]) for name, text in _meanings(part).items()}
+    if meanings:
+        lines = [f"    {name}: {text}" for name, text in meanings.items()]
+        kind.__doc__ = "\n".join([inspect.cleandoc(kind.__doc__ or ""), "", "Fields:", *lines])
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """The strings below the annotated names in the body of a class."""
+    try:
+        tree = _parsed(inspect.getsourcefile(kind) or "")
+    except (OSError, TypeError, SyntaxError):  # a class that was typed in at a prompt, say
+        return {}
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
+    found = {}
+    for field, meaning in pairwise(classes[0].body if classes else []):
+        match field, meaning:
+            case ast.AnnAssign(ast.Name(name), annotation), ast.Expr(ast.Constant(str(text))):
+                if "ClassVar" not in ast.unparse(annotation):
+                    found[name] = " ".join(text.split())
+    return found
+
+
+@cache
+def _parsed(path: str) -> ast.Module:
+    with open(path, encoding="utf-8") as file:
+        return ast.parse(file.read())
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtim
 from msgspec import Meta
 
 from condensery.errors import InputError, bounded
-from condensery.fields import check
+from condensery.fields import check, with_fields_in_help
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,9 @@ class Net:
         check(self)
         if self.norm == "group" and self.width % 4:
             raise InputError(f"`net.width` must be a multiple of 4 with group norm, got {self.width}")
+
+
+with_fields_in_help(Net)
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import msgspec
 
 from condensery.errors import InputError
-from condensery.fields import check
+from condensery.fields import check, with_fields_in_help
 from condensery.networks.net import Architecture, Factory, Net, factory_name
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Recipe(ABC):
 
         @property
         def net(self) -> Architecture: ...
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        with_fields_in_help(cls)
 
     def __post_init__(self) -> None:
         check(self)
@@ -89,13 +93,10 @@ R = TypeVar("R", bound=Recipe)
 
 @dataclass(frozen=True)
 class Wrapper(Recipe, Generic[R]):
-    """A recipe around a recipe: it changes some parts of the other's algorithm, and knows no more of it.
-
-    Arguments:
-        base: the recipe inside, which may be a wrapper itself.
-    """
+    """A recipe around a recipe: it changes some parts of the other's algorithm, and knows no more of it."""
 
     base: R
+    """The recipe inside, which may be a wrapper itself."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
