@@ -5,7 +5,7 @@ by autograd through every parameter, DC's losses of all classes summed before on
 class by class, a `.item()` a class or minibatch. Written for this comparison; it imports nothing of condensery.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -17,15 +17,15 @@ CLASSES, WIDTH = 10, 128
 Step = Callable[[], object]
 
 
-def network(channels: int, side: int, classes: int) -> nn.Sequential:
+def network(channels: int, side: int, classes: int, width: int = WIDTH) -> nn.Sequential:
     """ConvNet-3 with instance norm, ReLU and average pooling; images of 28 pixels are padded to 32."""
     layers: list[nn.Module] = []
     for block in range(3):
         padding = 3 if block == 0 and side == 28 else 1
-        layers += [nn.Conv2d(channels, WIDTH, 3, padding=padding), nn.GroupNorm(WIDTH, WIDTH), nn.ReLU()]
+        layers += [nn.Conv2d(channels, width, 3, padding=padding), nn.GroupNorm(width, width), nn.ReLU()]
         layers += [nn.AvgPool2d(2)]
-        channels = WIDTH
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTH * 16, classes))
+        channels = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 16, classes))
 
 
 def _nodes(gradient: Tensor) -> Tensor:
@@ -99,10 +99,10 @@ def cells(images: Tensor, factor: int) -> Tensor:
     return F.interpolate(torch.cat(parts), size=images.shape[-2:], mode="bilinear")
 
 
-def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict[str, Step]:
+def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES, width: int = WIDTH) -> dict[str, Step]:
     """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch."""
     torch.manual_seed(0)
-    net = network(shape[0], shape[1], classes)
+    net = network(shape[0], shape[1], classes, width)
     params = list(net.parameters())
     real = torch.randn(classes, 256, *shape)
     images = torch.randn(classes * ipc, *shape, requires_grad=True)
@@ -172,7 +172,7 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
     ]
     codes = torch.randn(classes, 16, widths[0], 4, 4, requires_grad=True)
     code_optimizer = torch.optim.Adam([codes, *(p for decoder in decoders for p in decoder.parameters())], 0.01)
-    means, cut = torch.rand(classes, WIDTH * 16), (32 - shape[1]) // 2
+    means, cut = torch.rand(classes, width * 16), (32 - shape[1]) // 2
 
     def kfs() -> None:
         learning(False)
@@ -208,11 +208,10 @@ def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES) -> dict
             optimizer.step()
             loss.item()
 
-    def labeled(rows: Tensor) -> Iterator[Tensor]:
-        yield rows
-        yield torch.arange(classes).repeat_interleave(len(rows) // classes)
+    def labeled(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return rows, torch.arange(classes).repeat_interleave(len(rows) // classes)
 
-    update = list(labeled(real[:, : 1280 // classes].flatten(0, 1)))
+    update = labeled(real[:, : 1280 // classes].flatten(0, 1))
     with torch.no_grad():
         formed = cells(images, 2).reshape(4, classes, ipc, *shape).transpose(0, 1).flatten(0, 2).clone()
     return {

@@ -1,14 +1,15 @@
-"""Speed and memory of every step on this machine: `make bench`, or python benchmarks/bench.py [PART ...]
+"""Speed and memory of every step on this machine: `make bench`, or python benchmarks/bench.py [--smoke] [PART ...]
 
-    steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images a class, against `baseline.py`, in a process
-             each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
+    steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images per class, against `baseline.py`, in a
+             process each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
     embeddings  the same for DM's and KFS's matches. 10 minutes.
-    scaling  our DC match from 2 to 100 classes and from 1 to 50 images a class. 30 minutes.
-    multisize  IDC's steps with and without MDC, 1x28x28, 10 images a class: one period, figures and all. 12 minutes.
+    scaling  our DC match from 2 to 100 classes and from 1 to 50 images per class. 30 minutes.
+    multisize  IDC's steps with and without MDC, 1x28x28, 10 images per class: one period, figures and all. 12 minutes.
     beside   a step alone, two runs at once, a run beside a busy process: how threads wait. 20 minutes.
     plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
 
-Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`.
+Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`; with `--smoke` it measures next to
+nothing, within seconds, to see that it works, and writes nothing.
 """
 
 import contextlib
@@ -18,13 +19,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from beside import beside
+from beside import CASES, SMOKE_CASES, WAITING, Cases, beside
 from torch.nn import functional as F
 
 from condensery.algorithms.algorithm import Step
@@ -44,7 +45,66 @@ SIDES: dict[str, dict[str, Any]] = {
     "float32, allocator tuned": {"side": "ours", "mode": "compiled", "tuned": True},
     "float32, plain": {"side": "ours", "mode": "plain"},  # autograd alone: the oracle
 }
-ROUNDS, ROUNDS_OF_PERIODS = 5, 3
+PLANNED = {
+    "digits, dc, 1 image": "dc:quick --data digits --ipc 1 --outer-steps 300",
+    "digits, dc, 10 images": "dc:quick --data digits --ipc 10 --outer-steps 4 --network-epochs 20",
+    "digits, dsa, 5 images": "dsa:quick --data digits --ipc 5 --outer-steps 20",
+    "digits, idc, 1 image": "idc:quick --data digits --ipc 1 --outer-steps 4",
+    "digits, idc, 10 images": "idc:quick --data digits --ipc 10 --outer-steps 1",
+    "digits, kfs, 1 image": "kfs:quick --data digits --ipc 1 --pretraining 500 --steps 300",
+    "digits, dm, 5 images": "dm:quick --data digits --ipc 5 --steps 300",
+    "digits, dc, 1 image, compiled": "dc --data digits --ipc 1 --init real --outer-steps 500 --net.depth 3",
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    """Of steps, after one that warms up."""
+    cells: Sequence[tuple[tuple[int, int, int], int, Sequence[str]]]
+    """Shapes, images per class and sides of steps."""
+    axes: Mapping[str, Sequence[int]]
+    """What scaling goes along."""
+    options: Mapping[str, Any]
+    """Of all workers, over those of their sides."""
+    periods: int
+    """Rounds of multisize, after one that warms up."""
+    recipe: IDC
+    """What multisize is added to."""
+    rows: int
+    """Real rows per class for it."""
+    planned: Mapping[str, str]
+    """Commands without their first word."""
+    watched: tuple[Cases, Sequence[str], int]
+    """What runs beside others: commands, how their threads wait, and rounds."""
+
+
+ALL, THREE = tuple(SIDES), tuple(SIDES)[:3]
+FULL = Scale(
+    rounds=5,
+    cells=[((3, 32, 32), 10, ALL), ((1, 28, 28), 10, THREE), ((3, 32, 32), 1, THREE), ((1, 28, 28), 1, THREE)],
+    axes={"classes": (2, 5, 10, 20, 50, 100), "ipc": (1, 2, 5, 10, 20, 50)},
+    options={},
+    periods=3,
+    recipe=replace(IDC.quick(), ipc=10, outer_steps=6, net=Net(width=64)),
+    rows=256,
+    planned=PLANNED,
+    watched=(CASES, tuple(WAITING), 2),
+)
+TINY = Net(width=4, depth=2)
+SMOKE = Scale(
+    rounds=1,
+    cells=[((1, 28, 28), 1, ("baseline", "bfloat16"))],
+    axes={"ipc": (1,)},
+    options={"shape": (1, 28, 28), "classes": 2, "width": 4, "tuned": True, "mode": "passes"},  # compiling takes long
+    periods=1,
+    recipe=replace(IDC.quick(), ipc=2, outer_steps=3, inner_steps=2, real_rows=4, network_rows=8, net=TINY),
+    rows=4,
+    planned={"digits, dm": "dm:quick --data digits --ipc 1 --steps 3 --real-rows 4 --net.width 4"},
+    watched=(SMOKE_CASES, tuple(WAITING)[:1], 1),
+)
 
 
 class Worker:
@@ -74,14 +134,13 @@ class Worker:
         self.process.wait()
 
 
-def steps(cases: Sequence[str] = GRADIENTS) -> list[dict[str, Any]]:
+def steps(scale: Scale, cases: Sequence[str] = GRADIENTS) -> list[dict[str, Any]]:
     rows = []
-    for shape, ipc in (((3, 32, 32), 10), ((1, 28, 28), 10), ((3, 32, 32), 1), ((1, 28, 28), 1)):
-        names = list(SIDES) if (shape, ipc) == ((3, 32, 32), 10) else list(SIDES)[:3]
-        workers = {name: Worker(shape=shape, ipc=ipc, **SIDES[name]) for name in names}
+    for shape, ipc, sides in scale.cells:
+        workers = {name: Worker(**{"shape": shape, "ipc": ipc, **SIDES[name], **scale.options}) for name in sides}
         for case in cases:
             times: dict[str, list[float]] = {name: [] for name in workers}
-            for _ in range(ROUNDS + 1):
+            for _ in range(scale.rounds + 1):
                 for name, worker in workers.items():
                     times[name].append(worker.ask(case)["ms"])
             for name in workers:
@@ -101,13 +160,13 @@ def steps(cases: Sequence[str] = GRADIENTS) -> list[dict[str, Any]]:
     return rows
 
 
-def scaling() -> list[dict[str, Any]]:
+def scaling(scale: Scale) -> list[dict[str, Any]]:
     rows = []
-    for axis, values in (("classes", (2, 5, 10, 20, 50, 100)), ("ipc", (1, 2, 5, 10, 20, 50))):
-        options = {"shape": (3, 32, 32), "ipc": 10, **SIDES["float32"]}
+    for axis, values in scale.axes.items():
+        options = {"shape": (3, 32, 32), "ipc": 10, **SIDES["float32"], **scale.options}
         workers = {value: Worker(**{**options, axis: value}) for value in values}
         times: dict[int, list[float]] = {value: [] for value in values}
-        for _ in range(ROUNDS + 1):  # alternating, since the machine's speed drifts
+        for _ in range(scale.rounds + 1):  # alternating, since the machine's speed drifts
             for value, worker in workers.items():
                 times[value].append(worker.ask("dc")["ms"])
         for value, worker in workers.items():
@@ -124,34 +183,21 @@ def scaling() -> list[dict[str, Any]]:
     return rows
 
 
-PLANNED = {
-    "digits, dc, 1 image": "dc:quick --data digits --ipc 1 --outer-steps 300",
-    "digits, dc, 10 images": "dc:quick --data digits --ipc 10 --outer-steps 4 --network-epochs 20",
-    "digits, dsa, 5 images": "dsa:quick --data digits --ipc 5 --outer-steps 20",
-    "digits, idc, 1 image": "idc:quick --data digits --ipc 1 --outer-steps 4",
-    "digits, idc, 10 images": "idc:quick --data digits --ipc 10 --outer-steps 1",
-    "digits, kfs, 1 image": "kfs:quick --data digits --ipc 1 --pretraining 500 --steps 300",
-    "digits, dm, 5 images": "dm:quick --data digits --ipc 5 --steps 300",
-    "digits, dc, 1 image, compiled": "dc --data digits --ipc 1 --init real --outer-steps 500 --net.depth 3",
-}
-
-
-def multisize() -> list[dict[str, Any]]:
+def multisize(scale: Scale) -> list[dict[str, Any]]:
     """Seconds of a period's steps of each run, alternating in one process, after a round that compiles and warms up.
 
     The runs are those of experiments/mdc_table1.py, real rows in either precision. The first period has its figures
     too, of as many steps as others.
     """
-    images, labels = torch.rand(2560, 1, 28, 28), torch.arange(10).repeat_interleave(256)
+    images, labels = torch.rand(10 * scale.rows, 1, 28, 28), torch.arange(10).repeat_interleave(scale.rows)
     real = RealSet.measured(images, labels, 10)
-    quick = replace(IDC.quick(), ipc=10, outer_steps=6, net=Net(width=64))
     rows = []
     for dtype in (None, "bfloat16"):
-        base = replace(quick, real_dtype=dtype, network_dtype=dtype)
+        base = replace(scale.recipe, real_dtype=dtype, network_dtype=dtype)
         recipes = {"idc": base, "idc + mdc": MDC.quick(base)}
         period = base.inner_steps  # 0.1 of the 6 restarts are less than one
         runs: dict[str, list[float]] = {name: [] for name in recipes}
-        for _ in range(1 + ROUNDS_OF_PERIODS):
+        for _ in range(1 + scale.periods):
             for name, recipe in recipes.items():
                 runs[name].append(_seconds_of_steps(recipe, real, 1, period))
         counted = {name: times[1:] for name, times in runs.items()}
@@ -181,9 +227,9 @@ def _seconds_of_steps(recipe: Any, real: RealSet, first: int, last: int) -> floa
     return moments[last] - moments[first]
 
 
-def plan() -> list[dict[str, Any]]:
+def plan(scale: Scale) -> list[dict[str, Any]]:
     rows = []
-    for name, words in PLANNED.items():
+    for name, words in scale.planned.items():
         said = _measured("plan", *words.split())
         done = _measured("run", *words.split())
         rows.append({"case": name, "command": words, "planned": said, "happened": done,
@@ -202,7 +248,7 @@ def _measured(what: str, *words: str) -> dict[str, float]:
 
 def peak_convolution() -> dict[str, float]:
     """What this machine reaches in a 3 x 3 convolution of 128 to 128 channels, 16 rows of 16 x 16, GFLOP a second."""
-    reached = {}
+    reached: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
         x, w = torch.randn(16, 128, 16, 16).to(dtype), torch.randn(128, 128, 3, 3).to(dtype)
         x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
@@ -215,14 +261,15 @@ def peak_convolution() -> dict[str, float]:
     return reached
 
 
-PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "steps": steps, "embeddings": lambda: steps(EMBEDDINGS), "scaling": scaling, "multisize": multisize, "plan": plan,
-    "beside": beside,
+PARTS: dict[str, Callable[[Scale], list[dict[str, Any]]]] = {
+    "steps": steps, "embeddings": lambda scale: steps(scale, EMBEDDINGS), "scaling": scaling, "multisize": multisize,
+    "plan": plan, "beside": lambda scale: beside(*scale.watched),
 }  # fmt: skip
 
 
 def main() -> None:
-    asked = sys.argv[1:] or list(PARTS)
+    smoke = "--smoke" in sys.argv
+    asked = [word for word in sys.argv[1:] if word != "--smoke"] or list(PARTS)
     if not set(asked) <= set(PARTS):
         sys.exit(f"parts to measure: {', '.join(PARTS)}")
     for part in asked:
@@ -233,9 +280,11 @@ def main() -> None:
             "peak_convolution_gflops": peak_convolution(),
             "load": os.getloadavg()[0],
         }
-        content = {**head, "rows": PARTS[part]()}
+        content = json.dumps({**head, "rows": PARTS[part](SMOKE if smoke else FULL)}, indent=1) + "\n"
+        if smoke:
+            continue
         RESULTS.mkdir(parents=True, exist_ok=True)
-        storage.write(RESULTS / f"{part}.json", (json.dumps(content, indent=1) + "\n").encode())
+        storage.write(RESULTS / f"{part}.json", content.encode())
 
 
 if __name__ == "__main__":

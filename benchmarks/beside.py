@@ -11,52 +11,61 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-CASES: dict[str, tuple[list[str], float]] = {  # the command's words, and for how many seconds its steps are watched
-    "dc, 1x8x8": (["dc:quick", "--data", "digits", "--ipc", "1"], 8.0),
-    "dc, 1x28x28": (["dc:quick", "--data", "{folder}/1x28x28.npz", "--ipc", "1"], 12.0),
-    "dc, 3x32x32": (["dc:quick", "--data", "{folder}/3x32x32.npz", "--ipc", "1"], 12.0),
+ALONE, TWO, BUSY = "alone", "two at once", "beside a busy process"
+Cases = dict[str, tuple[str, float, Sequence[str]]]
+"""Words of a command, for how many seconds its steps are watched, and beside what."""
+
+CASES: Cases = {
+    "dc, 1x8x8": ("dc:quick --data digits --ipc 1", 8.0, (ALONE, TWO, BUSY)),  # tiny kernels, where waiting costs most
+    "dc, 1x28x28": ("dc:quick --data {folder}/1x28x28.npz --ipc 1", 12.0, (ALONE, TWO)),
+    "dc, 3x32x32": ("dc:quick --data {folder}/3x32x32.npz --ipc 1", 12.0, (ALONE, TWO)),
 }
-SIDES = {
+SMOKE_CASES: Cases = {
+    "dm": ("dm:quick --data {folder}/1x28x28.npz --ipc 1 --real-rows 2 --net.width 4", 0.1, (ALONE, BUSY))
+}
+WAITING = {
     "as OpenMP comes": {"GOMP_SPINCOUNT": "300000"},
     "ours": {},
 }
-ALONE, TWO, BUSY = "alone", "two at once", "beside a busy process"
-BUSY_CASE = "dc, 1x8x8"  # where kernels are tiny, and waiting costs most
-ROUNDS = 2
 
 
-def beside() -> list[dict[str, Any]]:
-    """A row for every case and side: seconds a step, and their ratio to those of the first side alone."""
+def beside(cases: Cases, sides: Sequence[str], rounds: int) -> list[dict[str, Any]]:
+    """A row for every case and side: seconds for each step, and their ratio to those of the first side alone."""
     with tempfile.TemporaryDirectory() as folder:
         for shape in ((1, 28, 28), (3, 32, 32)):
             name = "x".join(map(str, shape))
             pictures = np.random.default_rng(0).integers(0, 256, (3000, *shape), dtype=np.uint8)
             np.savez(f"{folder}/{name}.npz", x_train=pictures, y_train=np.arange(3000) % 10)
-        return [row for case in CASES for row in _case(case, Path(folder))]
+        found = []
+        for case, (command, window, hows) in cases.items():
+            words = command.format(folder=folder).split()
+            found += _case(case, words, window, hows, sides, rounds, Path(folder))
+        return found
 
 
-def _case(case: str, folder: Path) -> list[dict[str, Any]]:
-    words, window = CASES[case]
-    words = [word.format(folder=folder) for word in words]
+def _case(
+    case: str, words: list[str], window: float, hows: Sequence[str], sides: Sequence[str], rounds: int, folder: Path
+) -> list[dict[str, Any]]:
     _seconds([words], {}, window, folder)  # compiles
     found: dict[tuple[str, str], list[float]] = {}
-    for _ in range(ROUNDS):
-        for side, env in SIDES.items():
-            for how in (ALONE, TWO, BUSY) if case == BUSY_CASE else (ALONE, TWO):
+    for _ in range(rounds):
+        for side in sides:
+            for how in hows:
                 busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if how == BUSY else None
                 try:
-                    each = _seconds([words] * (2 if how == TWO else 1), env, window, folder)
+                    each = _seconds([words] * (2 if how == TWO else 1), WAITING[side], window, folder)
                 finally:
                     if busy:
                         busy.kill()
                         busy.wait()
                 found.setdefault((side, how), []).append(max(each))
-    alone = found["as OpenMP comes", ALONE]
+    alone = found[sides[0], ALONE]
     rows = []
     for (side, how), times in found.items():
         ratios = [t / a for t, a in zip(times, alone, strict=True)]

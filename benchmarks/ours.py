@@ -1,10 +1,12 @@
 """Our steps, beside those of `baseline.py`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import torch
-from baseline import CLASSES, Step
+from baseline import CLASSES, WIDTH, Step
+from torch import Tensor
 
 from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout, Flip, Rotate, Scale
 from condensery.data import Batch, RealSet
@@ -19,11 +21,15 @@ from condensery.synthetic import SyntheticSet, noise, random_real
 
 
 def cases(
-    shape: tuple[int, int, int], ipc: int, classes: int = CLASSES, dtype: torch.dtype | None = None
+    shape: tuple[int, int, int],
+    ipc: int,
+    classes: int = CLASSES,
+    width: int = WIDTH,
+    dtype: torch.dtype | None = None,
 ) -> dict[str, Step]:
     """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch.
 
-    KFS is 8 decoders x 16 codes a class, its real means known.
+    KFS is 8 decoders x 16 codes per class, its real means known.
 
     Arguments:
         dtype: of the real rows' gradients, of all embeddings, and of the networks' training.
@@ -31,7 +37,7 @@ def cases(
     torch.manual_seed(0)
     images, labels = torch.rand(classes * 256, *shape), torch.arange(classes).repeat_interleave(256)
     real = RealSet.measured(images, labels, classes)
-    point = initial(ConvNet(shape, classes), rng(0, "weights"))
+    point = initial(ConvNet(shape, classes, width), rng(0, "weights"))
     pixels = SyntheticSet.from_rows(noise(real, ipc, 0), real.space)
     decoder = Uniform(2)
     formed = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), replace(real.space, stored="unit"), decoder)
@@ -52,7 +58,7 @@ def cases(
         optimizer.zero_grad()
         for c in range(classes):
             a = partial(augment, omega=augment.siamese([c], shape, partial(rng, 0, "augment")))
-            target = means[c]
+            target: Sequence[Tensor] = means[c]
             if rows:
                 target = objective.target(point, real.sample(rows, [c], partial(rng, 0, "real")).map(a))
             objective.loss(point, synthetic([c]).map(a), target).sum().backward()

@@ -10,8 +10,8 @@ import time
 
 import tyro
 
-from condensery.cli.names import RECIPES
-from condensery.cli.options import PlanOptions
+from condensery.cli.names import recipe
+from condensery.cli.options import PlanOptions, fielded, parse
 from condensery.cli.sources import Source, read
 from condensery.kernels.memory import peak
 from condensery.runs.planning import plan
@@ -20,8 +20,9 @@ from condensery.runs.run import run
 
 def main() -> None:
     what, name, *words = sys.argv[1:]
-    unset = PlanOptions(Source(tyro.MISSING), RECIPES[name])
-    options = tyro.cli(PlanOptions[type(RECIPES[name])], args=words, default=unset)
+    preset = recipe(name)
+    unset = PlanOptions(Source(tyro.MISSING), preset)
+    options = parse(PlanOptions[fielded(preset)], words, f"plan {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if what == "plan":
         planned = plan(options.recipe, data.train)

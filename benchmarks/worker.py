@@ -12,8 +12,6 @@ import json
 import sys
 import time
 
-import torch
-
 
 def main() -> None:
     options = json.loads(sys.argv[1])
@@ -21,15 +19,18 @@ def main() -> None:
         from condensery.kernels.memory import tune_allocator
 
         tune_allocator()
-    shape, ipc, classes = tuple(options["shape"]), options["ipc"], options.get("classes", 10)
+    shape, ipc = tuple(options["shape"]), options["ipc"]
+    sizes = {name: options[name] for name in ("classes", "width") if name in options}
     if options["side"] == "baseline":
         import baseline
 
-        cases = baseline.cases(shape, ipc, classes)
+        cases = baseline.cases(shape, ipc, **sizes)
     else:
         import ours
 
-        cases = ours.cases(shape, ipc, classes, getattr(torch, options.get("dtype", ""), None))
+        from condensery.kernels.compiling import torch_dtype
+
+        cases = ours.cases(shape, ipc, dtype=torch_dtype(options.get("dtype")), **sizes)
 
     from condensery.kernels.compiling import during
     from condensery.kernels.memory import forget_peak, peak, resident

@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 from condensery.cli.names import RECIPES
 
@@ -13,25 +14,28 @@ FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md",
 DATASETS = ("FashionMNIST", "MNIST")
 METHODS = ("random", "herding", "dc", "dsa", "dm", "idc-i", "idc", "kfs", "whole")
 
+Row = dict[str, Any]
+"""A row of a results file."""
 
-def results(name: str) -> list[dict]:
+
+def results(name: str) -> list[Row]:
     path = ROOT / "results" / f"{name}.json"
     return json.loads(path.read_text())["rows"] if path.exists() else []
 
 
-def percent(row: dict) -> str:
+def percent(row: Row) -> str:
     return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}"
 
 
-def gap(row: dict) -> str:
+def gap(row: Row) -> str:
     return f"{100 * row['accuracy'] - float(row['paper'].split()[0]):+.1f}"
 
 
-def images(row: dict) -> str:
+def images(row: Row) -> str:
     return "all" if row["ipc"] is None else str(row["ipc"])
 
 
-def ordered(rows: list[dict]) -> list[dict]:
+def ordered(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda r: (r["dataset"], r["ipc"] or 10**6, METHODS.index(r["method"])))
 
 

@@ -3,9 +3,9 @@
     python experiments/dc_table1.py --data-dir DIR [--data FashionMNIST MNIST] [--ipc 1 10]
                                     [--methods random herding dc whole]
 
-Cost on 2 cores: 1 image a class about 10 minutes a data set for DC, 5 for herding's feature network (2 epochs on the
-whole set), 2 to 5 for 5 networks measured; 10 images a class and `whole` take much
-longer and have not been run yet. Every cell resumes from `runs/dc_table1/` and is not done twice.
+Cost on 2 cores: at 1 image per class about 10 minutes for DC on each data set, 5 for herding's feature network (2
+epochs on the whole set), 2 to 5 to measure 5 networks; 10 images per class and `whole` take much longer and have not
+been run yet. Every cell resumes from `runs/dc_table1/` and is not done twice.
 
 Sets a cell: random 5 (a network each), the others 1 (5 networks). The paper: 5 sets x 20 networks.
 The test part is read once a network, after the last epoch; `dc:quick` was chosen on a tenth of train.
@@ -15,12 +15,12 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from record import ROOT, Table, kept, parsed, program
+from record import Table, by_hand, condensed, evaluate, evaluate_whole, few, kept, parsed, program, read
 
 from condensery.algorithms import coresets
 from condensery.data import Data, fashion_mnist, mnist
-from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.protocols import WHOLE
 from condensery.evaluation.training import fit
 from condensery.networks.net import Net, build
@@ -28,8 +28,9 @@ from condensery.networks.network import Point, initial
 from condensery.randomness import rng
 from condensery.recipes import DC, Herding, Random
 from condensery.runs import storage
-from condensery.synthetic import SyntheticSet
+from condensery.runs.artifact import Condensed
 
+METHODS = ("random", "herding", "dc", "whole")
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist}
 PAPER = {
     ("MNIST", 1): {"random": "64.9 ± 3.5", "herding": "89.2 ± 1.6", "dc": "91.7 ± 0.5"},
@@ -39,20 +40,19 @@ PAPER = {
     ("MNIST", None): {"whole": "99.6 ± 0.0"},
     ("FashionMNIST", None): {"whole": "93.5 ± 0.1"},
 }
-RUNS = ROOT / "runs" / "dc_table1"
 FEATURE_EPOCHS = 2
 
 
-def features(data: Data) -> Point:
+def features(data: Data, runs: Path) -> Point:
     """Herding's feature network for this data set: trained once, kept, used at every size."""
-    path = RUNS / f"features-{data.name}.safetensors"
+    path = runs / f"features-{data.name}.safetensors"
     network = build(Net(), data.shape, data.train.classes)
     identity = {"epochs": FEATURE_EPOCHS, "fingerprint": data.train.fingerprint}
     if path.exists():
         head, params = storage.read_tensors(path)
         if head == identity:
             return Point(network, params, {})
-    steps = WHOLE.steps(FEATURE_EPOCHS, len(data.train))
+    steps = few(WHOLE.steps(FEATURE_EPOCHS, len(data.train)))
     point = fit(initial(network, rng(0, "weights", "features")), data.train, WHOLE, steps, 0, ("features",))
     path.parent.mkdir(parents=True, exist_ok=True)
     storage.write_tensors(path, point.params, identity)
@@ -60,35 +60,34 @@ def features(data: Data) -> Point:
 
 
 def dc(ipc: int) -> DC:
-    """`dc:quick`; above 1 image a class as many restarts as an hour allows."""
+    """`dc:quick`; above 1 image per class as many restarts as an hour allows."""
     return replace(DC.quick(), ipc=ipc) if ipc == 1 else replace(DC.quick(), ipc=ipc, outer_steps=30, real_rows=64)
 
 
-def cell(data: Data, ipc: int, method: str) -> tuple[list[SyntheticSet], dict, float, str]:
+def cell(data: Data, ipc: int, method: str, runs: Path) -> tuple[list[Condensed], dict[str, Any], float, str]:
     """The sets of a cell, the recipe that made them, the seconds it took, and the commit if not the present one."""
     start = time.perf_counter()
     if method == "random":
-        sets = [Random(ipc, seed=seed).algorithm(data.train).run() for seed in range(5)]
+        sets = [condensed(Random(ipc, seed=seed), data)[0] for seed in range(5)]
         return sets, {"name": "random", "ipc": ipc, "seeds": list(range(5))}, time.perf_counter() - start, ""
     if method == "herding":
-        recipe = Herding(ipc, feature_epochs=FEATURE_EPOCHS)
-        synthetic = coresets.herding(data.train, ipc, features(data))
-        return [synthetic], recipe.record(), time.perf_counter() - start, ""
-    made = kept(dc(ipc), data, RUNS / f"{data.name}-dc-{ipc}")
-    return [made.condensed.synthetic], made.condensed.recipe, made.seconds, made.commit
+        recipe = Herding(ipc, feature_epochs=FEATURE_EPOCHS).record()
+        synthetic = coresets.herding(data.train, ipc, features(data, runs))
+        return [by_hand(synthetic, data, recipe)], recipe, time.perf_counter() - start, ""
+    made = kept(dc(ipc), data, runs / f"{data.name}-dc-{ipc}")
+    return [made.condensed], made.condensed.recipe, made.seconds, made.commit
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--data", nargs="+", default=list(READERS), choices=list(READERS))
     parser.add_argument("--ipc", nargs="+", type=int, default=[1], choices=[1, 10])
-    parser.add_argument("--methods", nargs="+", default=["dc", "random", "herding"],
-                        choices=["random", "herding", "dc", "whole"])  # fmt: skip
-    given = parsed(parser)
+    parser.add_argument("--methods", nargs="+", default=["dc", "random", "herding"], choices=METHODS)
+    given = parsed(parser, data=["MNIST"], methods=METHODS)
     table = Table("dc_table1", "DC, table 1: ConvNet-3, width 128; test accuracy")
     for name in given.data:
-        data = READERS[name](given.data_dir)
+        data = read(READERS[name], given.data_dir)
         for method in given.methods:
             if method == "whole":
                 if not table.has(dataset=name, ipc=None, method="whole"):
@@ -99,8 +98,8 @@ def main() -> None:
             for ipc in given.ipc:
                 if table.has(dataset=name, ipc=ipc, method=method):
                     continue
-                sets, recipe, seconds, at = cell(data, ipc, method)
-                reached: Accuracy = evaluate(sets, data, repeats=5 // len(sets))
+                sets, recipe, seconds, at = cell(data, ipc, method, table.runs)
+                reached = evaluate(sets, data, repeats=5 // len(sets))
                 paper = PAPER[name, ipc][method]
                 table.add(data, reached, recipe, seconds, at, dataset=name, ipc=ipc, method=method, paper=paper)
 

@@ -1,9 +1,9 @@
 """IDC's ablations at CPU scale: its table 5 (where and how gradients are matched) and its table 7 (the factor).
 
-    python experiments/idc_ablation.py --table 5 --ipc 1 10          # digits; about 5 minutes a size
-    python experiments/idc_ablation.py --table 7 --data-dir DIR      # FashionMNIST, 1 image a class; about half an hour
+    python experiments/idc_ablation.py --table 5 --ipc 1 10        # digits; about 5 minutes for each size
+    python experiments/idc_ablation.py --table 7 --data-dir DIR    # FashionMNIST, 1 image per class; about half an hour
 
-The paper: CIFAR-10, 50 images a class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of Adam
+The paper: CIFAR-10, 50 images per class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of Adam
 at one rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic set (5 passes
 between two matches), "Real" on 256 real rows; without "Reg" a row of its training gets one operation of color, crop
 and cutout, with it color, crop and CutMix. Cells are not done twice.
@@ -15,14 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from record import Table, parsed, program
+from record import Table, by_hand, condensed, evaluate, few, parsed, program, read
 
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Schedule, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout
 from condensery.data import Data, digits, fashion_mnist
-from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import idc2022
 from condensery.evaluation.training import Training
 from condensery.networks.net import Net, build
@@ -47,16 +46,16 @@ TABLE7 = {1: "69.5", 2: "74.5", 3: "68.9", 4: "62.0"}
 
 def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
     """Where the gradients of a case of table 5 are matched."""
-    network = build(NET, data.shape, data.train.classes)
+    network, outer, inner = build(NET, data.shape, data.train.classes), few(OUTER), few(INNER)
     if not on_real:
-        return TrainedOnSynthetic(network, OUTER, INNER, 5, Training(0.01, batch_size=64), 0, ONE_OF)
+        return TrainedOnSynthetic(network, outer, inner, 5, Training(0.01, batch_size=64), 0, ONE_OF)
     how = Training(0.01, 0.9, 5e-4, 64)
     augment, mix = (WITHOUT_CUTOUT, CutMix(0.5)) if regularized else (ONE_OF, None)
-    return TrainedOnReal(network, OUTER, INNER, 256, how, 0, augment, mix)
+    return TrainedOnReal(network, outer, inner, 256, how, 0, augment, mix)
 
 
 def table5(table: Table, ipc: int) -> None:
-    data = digits()
+    data = read(lambda folder: digits(), None)
     for name, (on_real, distance, regularized, paper) in TABLE5.items():
         if table.has(table=5, ipc=ipc, case=name):
             continue
@@ -66,24 +65,22 @@ def table5(table: Table, ipc: int) -> None:
         Matching(
             data.train, synthetic, schedule(data, on_real, regularized), Uniform(64),
             GradientMatching(distance, convolutions), torch.optim.Adam(synthetic.parameters(), 0.01), 0, SEQUENCE,
-            project=SyntheticSet.clamp, project_every=INNER,
+            project=SyntheticSet.clamp, project_every=few(INNER),
         ).run()  # fmt: skip
         seconds = time.perf_counter() - start
-        reached = evaluate(synthetic, data, NET, idc2022, REPEATS)
         recipe = {"name": name, "ipc": ipc, "outer_steps": OUTER, "inner_steps": INNER, "lr": 0.01, "seed": 0}
+        reached = evaluate(by_hand(synthetic, data, recipe), data, NET, idc2022, REPEATS)
         table.add(data, reached, recipe, seconds, table=5, dataset="digits", ipc=ipc, case=name, paper=paper)
 
 
-def table7(table: Table, folder: Path) -> None:
-    data = fashion_mnist(folder)
+def table7(table: Table, folder: Path | None) -> None:
+    data = read(fashion_mnist, folder)
     for factor, paper in TABLE7.items():
         if table.has(table=7, case=factor):
             continue
         recipe = replace(IDC.quick(factor), outer_steps=4, inner_steps=50, net=NET)
-        start = time.perf_counter()
-        synthetic = recipe.algorithm(data.train).run()
-        seconds = time.perf_counter() - start
-        reached = evaluate(synthetic, data, NET, idc2022, REPEATS)
+        made, seconds = condensed(recipe, data)
+        reached = evaluate(made, data, NET, idc2022, REPEATS)
         table.add(
             data, reached, recipe.record(), seconds, table=7, dataset="FashionMNIST", ipc=1, case=factor, paper=paper
         )
@@ -91,17 +88,15 @@ def table7(table: Table, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=int, choices=[5, 7], required=True)
+    parser.add_argument("--table", type=int, nargs="+", choices=[5, 7], default=[5, 7])
     parser.add_argument("--ipc", type=int, nargs="+", default=[10, 1], help="of table 5")
-    parser.add_argument("--data-dir", type=Path)
-    given = parsed(parser)
+    parser.add_argument("--data-dir", type=Path, help="of table 7")
+    given = parsed(parser, ipc=[1])
     table = Table("idc_ablation", "IDC, tables 5 and 7, at CPU scale: ConvNet-3 of width 64; test accuracy")
-    if given.table == 5:
+    if 5 in given.table:
         for ipc in given.ipc:
             table5(table, ipc)
-    elif given.data_dir is None:
-        parser.error("--table 7 needs --data-dir")
-    else:
+    if 7 in given.table:
         table7(table, given.data_dir)
 
 

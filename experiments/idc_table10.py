@@ -1,9 +1,9 @@
-"""DM, DSA, IDC and KFS on FashionMNIST, MNIST and digits at 1 image a class (IDC's table 10), with their quick presets.
+"""IDC's table 10 with the quick presets: DM, DSA, IDC and KFS on FashionMNIST, MNIST and digits, 1 image per class.
 
     python experiments/idc_table10.py --data-dir DIR
 
 Every set is measured under three protocols, since each paper has its own and they do not compare. On 2 CPU cores, about
-15 minutes of condensing a set, and 10 to measure it (digits: 2 and 1); every cell resumes from `runs/idc_table10/` and
+15 minutes to condense a set, and 10 to measure it (digits: 2 and 1); every cell resumes from `runs/idc_table10/` and
 is not done twice.
 
 Sets a cell: 1 (random: 5), networks 5. The papers: DSA 5 sets x 20 networks, IDC 3 repetitions. The test part is read
@@ -11,13 +11,11 @@ once a network, after the last epoch; the presets were chosen on a tenth of Fash
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
-from record import ROOT, Table, kept, parsed, program
+from record import Table, condensed, evaluate, kept, parsed, program, read
 
 from condensery.data import digits, fashion_mnist, mnist
-from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import dc2021, dsa2021, idc2022, kfs2022
 from condensery.recipes import DM, DSA, IDC, KFS, Random
 
@@ -36,7 +34,6 @@ PAPER = {  # each under its paper's protocol
     ("MNIST", "idc-i", "idc2022"): "88.9",
     ("MNIST", "idc", "idc2022"): "94.2",
 }
-RUNS = ROOT / "runs" / "idc_table10"
 
 
 def main() -> None:
@@ -46,20 +43,20 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["idc", "dsa", "idc-i", "random"],
                         choices=["random", *METHODS])  # fmt: skip
     parser.add_argument("--protocols", nargs="+", default=["dc2021", "dsa2021", "idc2022"], choices=list(PROTOCOLS))
-    given = parsed(parser)
-    table = Table("idc_table10", "DM, DSA, IDC and KFS, 1 image a class: ConvNet-3, width 128; test accuracy")
+    given = parsed(parser, data=["digits"], methods=["random", *METHODS], protocols=list(PROTOCOLS))
+    table = Table("idc_table10", "DM, DSA, IDC and KFS, 1 image per class: ConvNet-3, width 128; test accuracy")
     for name in given.data:
-        data = READERS[name](given.data_dir)
+        data = read(READERS[name], given.data_dir)
         for method in given.methods:
             todo = [p for p in given.protocols if not table.has(dataset=name, method=method, protocol_name=p)]
             if not todo:
                 continue
             if method == "random":
-                sets = [Random(1, seed=seed).algorithm(data.train).run() for seed in range(5)]
+                sets = [condensed(Random(1, seed=seed), data)[0] for seed in range(5)]
                 recipe, seconds, at = {"name": "random", "ipc": 1, "seeds": list(range(5))}, 0.0, ""
             else:
-                made = kept(METHODS[method], data, RUNS / f"{name}-{method}")
-                sets, recipe = [made.condensed.synthetic], {"name": method, **asdict(METHODS[method])}
+                made = kept(METHODS[method], data, table.runs / f"{name}-{method}")
+                sets, recipe = [made.condensed], {**METHODS[method].record(), "name": method}
                 seconds, at = made.seconds, made.commit
             for protocol in todo:
                 reached = evaluate(sets, data, protocol=PROTOCOLS[protocol], repeats=5 // len(sets))

@@ -1,37 +1,33 @@
 """What KFS's paper leaves open, tried on FashionMNIST's training part: a tenth is held out, test is not read.
 
-    python experiments/kfs_choices.py --data-dir DIR [--questions diversity codes ...]      # about 2 minutes a case
+    python experiments/kfs_choices.py --data-dir DIR [--questions diversity codes ...]      # 2 minutes for each case
 
-1 image a class in floats, decoders counted; ConvNet of width 64 to match in and to measure with, both in bfloat16; 1000
-steps of pre-training, 150 of matching; 1 set x 3 networks under `fixed-steps` but for the question of the evaluation's
-augmentation (`kfs2022`). Every question changes one thing of the same base. Cells are not done twice.
+1 image per class in floats, decoders counted; ConvNet of width 64 to match in and to measure with, both in bfloat16;
+1000 steps of pre-training, 150 of matching; 1 set x 3 networks under `fixed-steps` but for the question of the
+evaluation's augmentation (`kfs2022`). Every question changes one thing of the same base. Cells are not done twice.
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import Table, parsed, program
+from record import Table, compiled, condensed, evaluate, parsed, program, read
 
-from condensery.algorithms.algorithm import Step
 from condensery.augment import CutMix
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import protocols
-from condensery.evaluation.evaluate import evaluate
-from condensery.evaluation.protocols import Protocol
-from condensery.kernels.compiling import during
+from condensery.evaluation.protocols import Protocol, ProtocolFor
 from condensery.networks.net import Net
 from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 
-REPEATS = 3
+REPEATS, NET = 3, Net(width=64)
 BF16: dict[str, Any] = {"real_dtype": "bfloat16", "synthetic_dtype": "bfloat16"}
-BASE = replace(KFS.quick(), channels=(6, 5, 4), steps=150, net=Net(width=64), **BF16)
+BASE = replace(KFS.quick(), channels=(6, 5, 4), steps=150, net=NET, **BF16)
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "diversity": {
         "none": {"diversity": "none"},
@@ -89,57 +85,55 @@ def cases(chosen: list[str]) -> Iterator[tuple[str, str, KFS]]:
             yield question, name, replace(BASE, **fields)
 
 
-def evaluations(data: Data) -> dict[str, Protocol]:
-    """KFS's evaluation with what it does not say."""
-    plain, idc = protocols.kfs2022(data), protocols.idc2022(data)
-    dsa = protocols.dsa2021(data)
-    return {
-        "none": plain,
-        "dsa": replace(plain, name="kfs2022 + dsa", augment=dsa.augment),
-        "idc": replace(plain, name="kfs2022 + idc", augment=idc.augment),
-        "idc, cutmix": replace(plain, name="kfs2022 + idc, cutmix", augment=idc.augment, mix=CutMix(0.5)),
-    }
+def with_dsa(data: Data) -> Protocol:
+    augment = protocols.dsa2021(data).augment
+    return replace(protocols.kfs2022(data), name="kfs2022 + dsa", augment=augment)
+
+
+def with_idc(data: Data) -> Protocol:
+    augment = protocols.idc2022(data).augment
+    return replace(protocols.kfs2022(data), name="kfs2022 + idc", augment=augment)
+
+
+def with_cutmix(data: Data) -> Protocol:
+    return replace(with_idc(data), name="kfs2022 + idc, cutmix", mix=CutMix(0.5))
+
+
+EVALUATIONS: dict[str, ProtocolFor] = {
+    "none": protocols.kfs2022, "dsa": with_dsa, "idc": with_idc, "idc, cutmix": with_cutmix
+}  # fmt: skip
+"""KFS's evaluation with what it does not say."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--questions", nargs="+", choices=[*QUESTIONS, "evaluation"], default=list(QUESTIONS))
-    given = parsed(parser)
-    with during("compiled"):
+    given = parsed(parser, questions=[*QUESTIONS, "evaluation"])
+    with compiled():
         answer(given.data_dir, given.questions)
 
 
-def answer(folder: Path, questions: list[str]) -> None:
+def answer(folder: Path | None, questions: list[str]) -> None:
     table = Table("kfs_choices", "KFS's open questions; FashionMNIST, validation part of train; width 64")
-    data = fashion_mnist(folder).validation()
+    data = read(fashion_mnist, folder).validation()
     for question, name, recipe in cases([q for q in questions if q in QUESTIONS]):
         fields, cell = recipe.record(), {"question": question, "case": name}
         if table.has(**cell) or table.again(fields, "fixed-steps, trained in bfloat16", **cell):
             continue
         made, seconds = condensed(recipe, data)
-        reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
-        about = {"codes": made.bases_per_class, "floats": made.floats, "diversity": round(diversity(made), 3)}
-        table.add(data, reached, fields, seconds, **cell, **about)
+        reached = evaluate(made, data, NET, protocols.fixed_steps, REPEATS, torch.bfloat16)
+        table.add(
+            data, reached, fields, seconds, **cell,
+            codes=made.bases_per_class, floats=made.floats, diversity=round(diversity(made.synthetic), 3),
+        )  # fmt: skip
     if "evaluation" in questions:
-        made, seconds = None, 0.0
-        for name, protocol in evaluations(data).items():
-            if table.has(question="evaluation", case=name):
-                continue
-            if made is None:
-                made, seconds = condensed(BASE, data)
-            reached = evaluate(
-                made, data, BASE.net, lambda data, protocol=protocol: protocol, REPEATS, dtype=torch.bfloat16
-            )
+        todo = [name for name in EVALUATIONS if not table.has(question="evaluation", case=name)]
+        if todo:
+            made, seconds = condensed(BASE, data)
+        for name in todo:
+            reached = evaluate(made, data, NET, EVALUATIONS[name], REPEATS, torch.bfloat16)
             table.add(data, reached, BASE.record(), seconds, question="evaluation", case=name)
-
-
-def condensed(
-    recipe: KFS, data: Data, observe: Callable[[Step], None] = lambda step: None
-) -> tuple[SyntheticSet, float]:
-    start = time.perf_counter()
-    synthetic = recipe.algorithm(data.train).run(observe=observe)
-    return synthetic, time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -1,30 +1,29 @@
 """KFS's figure 7 on FashionMNIST: bias where decoders or codes are drawn, variance where real images are.
 
-    python experiments/kfs_figure7.py --data-dir DIR      # about 3 minutes a case on 2 CPU cores
+    python experiments/kfs_figure7.py --data-dir DIR      # about 3 minutes for each case on 2 CPU cores
 
-The paper: CIFAR-10, 1 image a class. Here the validation part of FashionMNIST's train, 1 image in floats, decoders
+The paper: CIFAR-10, 1 image per class. Here the validation part of FashionMNIST's train, 1 image in floats, decoders
 counted; ConvNet of width 64 in bfloat16, 150 steps; 1 set x 3 networks under `fixed-steps`. Bias is the norm of its
 tensors together, variance the trace of eq. 3, both at the learned set and over 10 random networks (in float32); their
 loss is 2 C times the paper's. Cells are not done twice.
 """
 
 import argparse
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 import torch
-from kfs_choices import BASE, REPEATS, condensed, diversity
-from record import Table, parsed, program
+from kfs_choices import BASE, NET, REPEATS, diversity
+from record import Table, compiled, condensed, evaluate, few, parsed, program, read
 from torch import Tensor
 
+from condensery.algorithms.algorithm import Step
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import protocols
-from condensery.evaluation.evaluate import evaluate
-from condensery.kernels.compiling import during
 from condensery.networks.net import build
 from condensery.networks.network import Point, initial
 from condensery.objectives.subsampling import bias, variance
@@ -67,8 +66,8 @@ class Some(KFS):
 
 
 def places(data: Data) -> list[Point]:
-    network = build(BASE.net, data.shape, data.train.classes)
-    return [initial(network, rng(1, "figure 7", i)) for i in range(NETWORKS)]
+    network = build(NET, data.shape, data.train.classes)
+    return [initial(network, rng(1, "figure 7", i)) for i in range(few(NETWORKS))]
 
 
 def norm_of_bias(data: Data, synthetic: SyntheticSet, what: str, number: int) -> float:
@@ -78,18 +77,18 @@ def norm_of_bias(data: Data, synthetic: SyntheticSet, what: str, number: int) ->
 
 
 def trace_of_variance(data: Data, synthetic: SyntheticSet, rows: int) -> float:
-    some = data.train.sample(SAMPLE, range(data.train.classes), partial(rng, 1, "figure 7"))
+    some = data.train.sample(few(SAMPLE), range(data.train.classes), partial(rng, 1, "figure 7"))
     n = min(data.train.sizes)
     share = (n - rows) / (rows * (n - 1))  # of a single row's, where `rows` of n are drawn
     return share * fmean(variance(point, synthetic, some, 1) for point in places(data))
 
 
-def answer(folder: Path) -> None:
+def answer(folder: Path | None) -> None:
     table = Table("kfs_figure7", "KFS, figure 7; FashionMNIST, validation part of train; width 64")
-    data = fashion_mnist(folder).validation()
+    data = read(fashion_mnist, folder).validation()
     recipes = {
         **{
-            (what, n): Some(**{**asdict(BASE), "net": BASE.net}, what=what, number=n)
+            (what, n): Some(**vars(BASE), what=what, number=n)
             for what, numbers in (("decoders", DECODERS), ("codes", CODES))
             for n in numbers
         },
@@ -98,23 +97,25 @@ def answer(folder: Path) -> None:
     for (what, n), recipe in recipes.items():
         if table.has(drawn=what, number=n):
             continue
-        losses: list[float] = []
-        made, seconds = condensed(recipe, data, lambda step, losses=losses: losses.append(step.loss))
-        if isinstance(made.decoder, Drawn):
-            made.decoder.drawing = False
-        reached = evaluate(made, data, recipe.net, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
-        wrong = trace_of_variance(data, made, n) if what == "real images" else norm_of_bias(data, made, what, n)
+        steps: list[Step] = []
+        made, seconds = condensed(recipe, data, steps.append)
+        synthetic = made.synthetic
+        if isinstance(synthetic.decoder, Drawn):
+            synthetic.decoder.drawing = False
+        reached = evaluate(made, data, NET, protocols.fixed_steps, REPEATS, torch.bfloat16)
+        real = what == "real images"
+        wrong = trace_of_variance(data, synthetic, n) if real else norm_of_bias(data, synthetic, what, n)
         table.add(
             data, reached, recipe.record(), seconds, drawn=what, number=n, wrong=wrong,
-            diversity=round(diversity(made), 3), losses=[round(loss, 4) for loss in losses],
+            diversity=round(diversity(synthetic), 3), losses=[round(step.loss, 4) for step in steps],
         )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     given = parsed(parser)
-    with during("compiled"):
+    with compiled():
         answer(given.data_dir)
 
 

@@ -1,4 +1,4 @@
-"""MDC's table 1 (and 3, and 5) on FashionMNIST: one set for every size up to 10 images a class, and what it costs.
+"""MDC's table 1 (and 3, and 5) on FashionMNIST: one set for every size up to 10 images per class, and what it costs.
 
     python experiments/mdc_table1.py --data-dir DIR [--methods A B C mdc ...] [--part validation|test] [--figures DIR]
 
@@ -27,17 +27,15 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from record import ROOT, Table, kept, parsed, program
+from record import Table, compiled, evaluate, few, kept, parsed, program, read
 
 from condensery.data import Data, RealSet, fashion_mnist
 from condensery.evaluation import plots, protocols
-from condensery.evaluation.evaluate import Accuracy, evaluate
-from condensery.kernels.compiling import during
+from condensery.evaluation.evaluate import Accuracy
 from condensery.networks.net import Net
-from condensery.recipes import IDC, KFS, MDC
+from condensery.recipes import IDC, KFS, MDC, Recipe
 from condensery.runs import storage
 from condensery.runs.artifact import Condensed
 from condensery.synthetic import SyntheticSet
@@ -49,12 +47,11 @@ PAPER = {
     "compare": (40.12, 54.91, 56.18, 67.01), "gradients": (49.20, 53.64, 55.82, 66.90),
     "accuracy": (48.18, 52.66, 59.75, 66.57),
 }  # fmt: skip
-RUNS = ROOT / "runs" / "mdc_table1"
 BASE = replace(IDC.quick(), ipc=10, outer_steps=6, real_dtype="bfloat16", network_dtype="bfloat16", net=NET)
 CODES = replace(
     KFS.quick(), ipc=10, steps=150, real_dtype="bfloat16", synthetic_dtype="bfloat16", real_rows=64, net=NET
 )
-VARIANTS: dict[str, Any] = {
+VARIANTS: dict[str, Recipe] = {
     "C": BASE,
     "mdc": MDC.quick(BASE),
     "calculate": replace(MDC.quick(BASE), compare=False, freeze=False),
@@ -69,22 +66,23 @@ VARIANTS: dict[str, Any] = {
 }
 
 
-def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, float, str]]:
+def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, Recipe, float, str]]:
     """Size, set, recipe, and of condensing the seconds and the (last) commit."""
-    runs = RUNS / data.name
     if method == "A":
         for size in SIZES:
             recipe = replace(BASE, ipc=size)
             made = kept(recipe, data, runs / ("C" if size == 10 else f"A-{size}"))
-            yield size, made.condensed.synthetic, recipe, made.seconds, made.commit
+            yield size, made.condensed, recipe, made.seconds, made.commit
     elif method == "B":
-        ones = [kept(replace(BASE, ipc=1, seed=k), data, runs / ("A-1" if k == 0 else f"B-{k}")) for k in range(10)]
+        ones = [
+            kept(replace(BASE, ipc=1, seed=k), data, runs / ("A-1" if k == 0 else f"B-{k}")) for k in range(few(10))
+        ]
         seconds = sum(one.seconds for one in ones)
         bases = torch.cat([one.condensed.synthetic.bases.detach() for one in ones], 1)
-        first = ones[0].condensed.synthetic
+        first = ones[0].condensed
         for size in SIZES:
-            side_by_side = SyntheticSet(bases[:, :size], first.space, first.decoder)
-            yield size, side_by_side, replace(BASE, ipc=1), seconds, ones[-1].commit
+            side_by_side = SyntheticSet(bases[:, :size], first.space, first.synthetic.decoder)
+            yield size, replace(first, synthetic=side_by_side), replace(BASE, ipc=1), seconds, ones[-1].commit
     elif method == "LFS":
         made = kept(BASE, data, runs / "C")
         for size in SIZES:
@@ -92,26 +90,27 @@ def sets(method: str, data: Data) -> Iterator[tuple[int, SyntheticSet, Any, floa
     elif method == "LBS":
         last = kept(BASE, data, runs / "C")
         total = last.seconds
-        yield 10, last.condensed.synthetic, BASE, total, last.commit
+        yield 10, last.condensed, BASE, total, last.commit
         for size in (5, 2, 1):
             recipe = replace(BASE, ipc=size)
             last = kept(recipe, as_data(last.condensed, data), runs / f"LBS-{size}")
-            yield size, last.condensed.synthetic, recipe, (total := total + last.seconds), last.commit
+            yield size, last.condensed, recipe, (total := total + last.seconds), last.commit
     else:
-        recipe = VARIANTS[method]
-        made = kept(recipe, data, runs / method.replace(",", "").replace(" ", "-"))
+        variant = VARIANTS[method]
+        made = kept(variant, data, runs / method.replace(",", "").replace(" ", "-"))
         image = 4 * made.condensed.synthetic.classes * data.train.images[0].numel()
         for size in SIZES:
-            yield size, made.condensed.subset(bytes=size * image).synthetic, recipe, made.seconds, made.commit
+            yield size, made.condensed.subset(bytes=size * image), variant, made.seconds, made.commit
 
 
-def slimmed(whole: Condensed, size: int) -> SyntheticSet:
-    """All rows of a set, made of `size` principal components a class; what is stored is these, and a factor a row."""
+def slimmed(whole: Condensed, size: int) -> Condensed:
+    """All rows of a set, made of `size` principal components per class; these are stored, and a factor for each row."""
     with torch.no_grad():
         x = whole.synthetic().x
     left, scales, right = torch.linalg.svd(x.flatten(2), full_matrices=False)
     rows = (left[..., :size] * scales[:, None, :size]) @ right[:, :size]
-    return SyntheticSet.from_rows(rows.reshape(x.shape), replace(whole.space, stored="normalized"))
+    made = SyntheticSet.from_rows(rows.reshape(x.shape), replace(whole.space, stored="normalized"))
+    return replace(whole, synthetic=made)
 
 
 def as_data(condensed: Condensed, data: Data) -> Data:
@@ -133,37 +132,37 @@ def drawn(table: Table, part: str, folder: Path) -> None:
             curves.setdefault(row["method"], {})[row["size"]] = found
     folder.mkdir(parents=True, exist_ok=True)
     storage.write(folder / "mdc-sizes.svg", plots.size_curve(curves))
-    storage.write(folder / "mdc-trace.svg", plots.subset_trace(RUNS / part / "mdc"))
+    storage.write(folder / "mdc-trace.svg", plots.subset_trace(table.runs / part / "mdc"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
     parser.add_argument(
         "--figures", type=Path, help="draw the part's curves, and the trace of its mdc, into this folder"
     )
     known = ["A", "B", "LFS", "LBS", *VARIANTS]
     parser.add_argument("--methods", nargs="+", choices=known, default=["C", "mdc", "A", "B"])
-    given = parsed(parser)
-    table = Table("mdc_table1", "MDC, tables 1, 3 and 5: FashionMNIST, up to 10 images a class, width 64")
-    data = fashion_mnist(given.data_dir)
+    given = parsed(parser, methods=["A", "B", "LFS", "LBS", "C", "mdc"], figures=Path("figures"))
+    table = Table("mdc_table1", "MDC, tables 1, 3 and 5: FashionMNIST, up to 10 images per class, width 64")
+    data = read(fashion_mnist, given.data_dir)
     data = data.validation() if given.part == "validation" else data
     for method in given.methods:
         if all(table.has(dataset=data.name, method=method, size=size) for size in SIZES):
             continue
-        with during("compiled"):
-            found = list(sets(method, data))
-        for size, synthetic, recipe, seconds, at in found:
+        with compiled():
+            found = list(sets(method, data, table.runs / data.name))
+        for size, condensed, recipe, seconds, at in found:
             if table.has(dataset=data.name, method=method, size=size):
                 continue
-            with during("compiled"):
-                reached = evaluate(synthetic, data, NET, protocols.fixed_steps, REPEATS, dtype=torch.bfloat16)
+            with compiled():
+                reached = evaluate(condensed, data, NET, protocols.fixed_steps, REPEATS, torch.bfloat16)
             table.add(
                 data, reached, recipe.record(), seconds, at,
                 dataset=data.name, method=method, size=size,
-                floats=synthetic.floats if method != "LFS" else synthetic.classes * size * (
-                    synthetic.bases_per_class + data.train.images[0].numel()
+                floats=condensed.floats if method != "LFS" else data.train.classes * size * (
+                    condensed.bases_per_class + data.train.images[0].numel()
                 ),
                 paper=PAPER[method][SIZES.index(size)] if method in PAPER else None,
             )  # fmt: skip

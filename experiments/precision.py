@@ -1,4 +1,4 @@
-"""What bfloat16 costs: FashionMNIST at 1 image a class, condensed in float32 and with bfloat16 real side and networks.
+"""What bfloat16 costs: FashionMNIST at 1 image per class, in float32 and with real side and networks in bfloat16.
 
     python experiments/precision.py --data-dir DIR
 
@@ -8,15 +8,14 @@ from `runs/precision/`. The papers have no such figures.
 """
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import ROOT, Table, kept, parsed, program
+from record import Table, evaluate, kept, parsed, program, read
 
 from condensery.data import fashion_mnist
-from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import dc2021, idc2022
 from condensery.recipes import DC, IDC
 
@@ -27,12 +26,12 @@ CELLS = [("float32", "float32"), ("bfloat16", "float32"), ("float32", "bfloat16"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="holds FashionMNIST/")
+    parser.add_argument("--data-dir", type=Path, help="holds FashionMNIST/")
     given = parsed(parser)
     table = Table(
-        "precision", "float32 and bfloat16, FashionMNIST, 1 image a class: ConvNet-3, width 128; test accuracy"
+        "precision", "float32 and bfloat16, FashionMNIST, 1 image per class: ConvNet-3, width 128; test accuracy"
     )
-    data = fashion_mnist(given.data_dir)
+    data = read(fashion_mnist, given.data_dir)
     for method, (recipe, protocol) in METHODS.items():
         for condensed, measured in CELLS:
             cell = {"dataset": "FashionMNIST", "ipc": 1, "method": method, "condensed": condensed, "measured": measured}
@@ -40,11 +39,11 @@ def main() -> None:
                 continue
             named = None if condensed == "float32" else condensed
             recipe = replace(recipe, real_dtype=named, network_dtype=named)
-            made = kept(recipe, data, ROOT / "runs" / "precision" / f"{method}-{condensed}")
+            made = kept(recipe, data, table.runs / f"{method}-{condensed}")
             dtype = torch.bfloat16 if measured == "bfloat16" else None
-            reached = evaluate(made.condensed.synthetic, data, protocol=protocol, repeats=5, dtype=dtype)
+            reached = evaluate(made.condensed, data, protocol=protocol, dtype=dtype)
             table.add(
-                data, reached, {"name": method, **asdict(recipe)}, made.seconds, made.commit, **cell,
+                data, reached, recipe.record(), made.seconds, made.commit, **cell,
                 floats=made.condensed.floats,
             )  # fmt: skip
 

@@ -1,33 +1,142 @@
-"""How an experiment leaves a figure: one JSON file a table in `results/`, with where every figure comes from."""
+"""How an experiment leaves a figure: one JSON file a table in `results/`, with where every figure comes from.
+
+With `--smoke` the same program runs to its end within seconds, so that it is known to work before hours are spent on
+it. What takes long goes through the functions here (`kept`, `condensed`, `evaluate`, ...), which then do little of it,
+on the embedded digits and in a temporary folder.
+"""
 
 import argparse
+import atexit
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import condensery
-from condensery import __version__
-from condensery.algorithms.algorithm import Step
-from condensery.data import Data
-from condensery.errors import InputError, RunError
-from condensery.evaluation.evaluate import Accuracy
+import torch
+
+import condensery as cd
+from condensery import Accuracy, Condensed, Data, InputError, Net, Recipe, RunError, Step, SyntheticSet, Wrapper
+from condensery.evaluation.protocols import Protocol, ProtocolFor
+from condensery.kernels.compiling import during
 from condensery.runs import storage
-from condensery.runs.artifact import Condensed
 from condensery.runs.checkpoint import environment
-from condensery.runs.run import run, seconds_of
+from condensery.runs.run import seconds_of
+
+R = TypeVar("R", bound=Recipe)
 
 ROOT = Path(__file__).parent.parent
+FEW, TINY = 2, Net(width=4, depth=2)
+SMALL: dict[str, Any] = {
+    "net": TINY, "steps": FEW, "outer_steps": 3, "inner_steps": 2, "real_rows": 8, "network_rows": 16,
+    "network_epochs": 1, "pretraining": FEW, "budget": "codes-only",
+}  # fmt: skip
+"""What a recipe's fields are in a smoke run, where it has them: MDC makes its first choice after two restarts, and a
+strict budget holds no decoders of digits."""
+
+_smoke: Path | None = None  # the folder of a smoke run, which goes when the program ends
+
+
+def parsed(parser: argparse.ArgumentParser, **smoke: Any) -> argparse.Namespace:
+    """An experiment's options, with `--again` and `--smoke` among them.
+
+    Arguments:
+        smoke: the options of a smoke run, where it needs others than it would have, to see every line at work.
+    """
+    global _smoke
+    parser.add_argument("--again", action="store_true", help="measure anew what the results file has already")
+    parser.add_argument(
+        "--smoke", action="store_true", help="only see that it works: seconds, on the digits, and nothing is kept"
+    )
+    given = parser.parse_args()
+    Table.anew = given.again
+    if given.smoke:
+        _smoke = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, _smoke)
+        os.chdir(_smoke)
+        vars(given).update(smoke)
+    return given
+
+
+def program(main: Callable[[], None]) -> None:
+    """Run an experiment; bad input is one line and exit status 2, as on the command line."""
+    try:
+        main()
+    except (InputError, RunError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def few(count: int) -> int:
+    """A count that takes its time; in a smoke run no more than a few."""
+    return min(count, FEW) if _smoke else count
+
+
+def small(recipe: R) -> R:
+    """A recipe; in a smoke run one of a few steps in a tiny network."""
+    if not _smoke:
+        return recipe
+    inside: Recipe = recipe
+    while isinstance(inside, Wrapper):
+        inside = inside.base
+    return recipe.having(**{name: value for name, value in SMALL.items() if name in vars(inside)})
+
+
+def brief(protocol: ProtocolFor) -> ProtocolFor:
+    """A protocol; in a smoke run one of a few steps."""
+
+    def shortened(data: Data) -> Protocol:
+        return replace(protocol(data), steps=FEW)
+
+    return shortened if _smoke else protocol
+
+
+def compiled() -> AbstractContextManager[None]:
+    """Steps inside the block are compiled; in a smoke run they are not, which would take longer than all of it."""
+    return during("passes" if _smoke else "compiled")
+
+
+def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
+    """The data that a reader finds in a folder; in a smoke run the first few of the digits."""
+    if not _smoke:
+        return reader(folder)
+    data = cd.digits()
+    parts = [(part.images[part.labels < FEW], part.labels[part.labels < FEW]) for part in (data.train, data.test)]
+    return cd.from_arrays(*parts[0], *parts[1], name=data.name)
+
+
+def evaluate(
+    sets: Condensed | Sequence[Condensed],
+    data: Data,
+    net: Net | None = None,
+    protocol: ProtocolFor = cd.dc2021,
+    repeats: int = 5,
+    dtype: torch.dtype | None = None,
+) -> Accuracy:
+    """`condensery.evaluate`, with one tiny network in a smoke run."""
+    if _smoke:
+        net, repeats = TINY, 1
+    return cd.evaluate(sets, data, net, brief(protocol), repeats, dtype=dtype)
+
+
+def evaluate_whole(data: Data, repeats: int = 5) -> Accuracy:
+    """`condensery.evaluate_whole`, with a tiny network in a smoke run."""
+    return cd.evaluate_whole(data, TINY if _smoke else Net(), brief(cd.whole), repeats)
 
 
 def commit() -> str:
-    """The commit that the code is at; refuses a tree whose code differs from it."""
-    if not Path(condensery.__file__).is_relative_to(ROOT):
-        raise SystemExit(f"the library imported is {condensery.__file__}, not the one beside this experiment")
+    """The commit that the code is at; refuses a tree whose code differs from it, but for a smoke run."""
+    if _smoke:
+        return "smoke"
+    if not Path(cd.__file__).is_relative_to(ROOT):
+        raise SystemExit(f"the library imported is {cd.__file__}, not the one beside this experiment")
     changed = subprocess.run(
         ["git", "status", "--porcelain", "--", "src", "experiments"],
         cwd=ROOT,
@@ -50,7 +159,7 @@ class Kept:
     commit: str
 
 
-def kept(recipe: Any, data: Data, out: Path) -> Kept:
+def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
     """Run a recipe into a folder, or go on, or take what is there already."""
     made_at = out.with_name(f"{out.name}.commit.txt")  # beside the folder, which is the run's own
     if not (out / "condensed.safetensors").exists():
@@ -61,40 +170,38 @@ def kept(recipe: Any, data: Data, out: Path) -> Kept:
         if step.done % 50 == 0:
             print(out.name, f"{step.done}/{step.total}", step.loss, flush=True)
 
-    condensed = run(recipe, data, out, observe=observe, progress=False)
-    return Kept(condensed, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept")
+    made = cd.run(small(recipe), data, out, observe=observe, progress=False)
+    return Kept(made, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept")
 
 
-def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """An experiment's options, with `--again` among them."""
-    parser.add_argument("--again", action="store_true", help="measure anew what the results file has already")
-    given = parser.parse_args()
-    Table.anew = given.again
-    return given
+def condensed(recipe: Recipe, data: Data, observe: Callable[[Step], None] | None = None) -> tuple[Condensed, float]:
+    """A recipe's set, made in memory, and the seconds that it took."""
+    start = time.perf_counter()
+    made = cd.condense(small(recipe), data.train, observe, progress=False)
+    return made, time.perf_counter() - start
 
 
-def program(main: Callable[[], None]) -> None:
-    """Run an experiment; bad input is one line and exit status 2, as on the command line."""
-    try:
-        main()
-    except (InputError, RunError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+def by_hand(synthetic: SyntheticSet, data: Data, recipe: dict[str, Any]) -> Condensed:
+    """A set that no recipe made, as one that can be measured."""
+    origin = {"name": data.name, "fingerprint": data.train.fingerprint, "rows": len(data.train)}
+    return Condensed(synthetic, data.class_names, recipe, 0, origin)
 
 
 class Table:
     """A results file; a cell that is in it already is not computed again, unless that is asked for (`parsed`).
 
     Arguments:
-        name: `results/<name>.json`.
+        name: `results/<name>.json`; the table's runs are kept in `runs/<name>/`.
         about: what the table is.
     """
 
     anew = False
 
     def __init__(self, name: str, about: str):
+        place = _smoke or ROOT
         self.renewed: list[dict[str, Any]] = []
-        self.path, self.about, self.commit = ROOT / "results" / f"{name}.json", about, commit()
+        self.path, self.runs = place / "results" / f"{name}.json", place / "runs" / name
+        self.about, self.commit = about, commit()
         self.path.parent.mkdir(exist_ok=True)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -109,7 +216,7 @@ class Table:
             self._write([row for row in rows if row not in found])
             return False
         if found:
-            print(f"{cell}: already in {self.path.relative_to(ROOT)}; --again measures anew", flush=True)
+            print(f"{cell}: already in results/{self.path.name}; --again measures anew", flush=True)
         return bool(found)
 
     def add(
@@ -122,6 +229,7 @@ class Table:
         **cell: Any,
     ) -> None:
         """Write a row; `condensed_at` is the commit of a set that was kept, where it is not the present one."""
+        assert isinstance(reached.net, Net)  # of which a row can say everything
         row = {
             **cell,
             "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
@@ -129,7 +237,7 @@ class Table:
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
             "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
             "commit": self.commit, "condensed_at": condensed_at or self.commit,
-            "version": __version__, "date": time.strftime("%Y-%m-%d"),
+            "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
             **environment(data.train.device),
         }  # fmt: skip
         self._append(row)

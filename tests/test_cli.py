@@ -67,7 +67,7 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
     assert f"evaluate {out} --data digits --protocol idc2022" in capsys.readouterr().out
     assert main(["show", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "10 rows a class, 1x8x8 (MultiScale, factor 2, pad 0.5)" in said
+    assert "10 rows per class, 1x8x8 (MultiScale, factor 2, pad 0.5)" in said
     assert "unit" in said
     assert "ZCA" in said
     # read without --zca the test rows are still whitened as the set's own are
@@ -81,14 +81,14 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
     plain = tmp_path / "plain"
     assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(plain)]) == 0
     assert main(["evaluate", str(plain), "--data", "digits", "--zca"]) == 2
-    assert "condensed without it" in capsys.readouterr().err
+    assert "condensed without --zca" in capsys.readouterr().err
 
 
 def test_flips_of_digits_are_warned_of(tmp_path, capsys):
     for flip, out in (("--flip", "a"), ("--no-flip", "b")):
         words = ["--data", "digits", "--ipc", "1", "--out", str(tmp_path / out), flip, *TINY]
         assert main(["run", "dsa", *words]) == 0
-        assert ("--no-flip leaves them out" in capsys.readouterr().err) == (flip == "--flip")
+        assert ("leave them out with --no-flip" in capsys.readouterr().err) == (flip == "--flip")
 
 
 def test_published_settings_of_the_data_at_hand_are_pointed_out(tmp_path, capsys, monkeypatch):
@@ -196,16 +196,16 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "random+mdc"], "random matches nothing"),
-        (["run", "mdc+mdc"], "mdc is there already"),
-        (["run", "dc+"], "a name is missing beside the +"),
+        (["run", "random+mdc"], "cannot wrap random"),
+        (["run", "mdc+mdc"], "mdc is applied twice"),
+        (["run", "dc+"], "a name is missing before or after +"),
         (["run", "kfs:quick+dream", "--real-rows", "None"], "matches all of them; give --real-rows"),
-        (["run", "dream", "--candidates", "10"], "--candidates 10 is below the 128 --real-rows"),
+        (["run", "dream", "--candidates", "10"], "--candidates 10 is below --real-rows 128"),
         (["run", "dc+mcd"], "did you mean mdc"),
         (["run", "idc", "--period", "3"], "--period"),
         (["run", "idc:quick+mdc", "--period", "3"], "None for the other"),
-        (["run", "mdc", "--ipc", "1"], "no smaller sizes"),
-        (["compare", "--methods", "idc", "mdc"], "no smaller sizes"),
+        (["run", "mdc", "--ipc", "1"], "at least two stored images"),
+        (["compare", "--methods", "idc", "mdc"], "at least two stored images"),
     ],
 )
 def test_additions_that_do_not_fit_are_refused_at_once(words, said, tmp_path, capsys):

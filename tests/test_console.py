@@ -31,7 +31,7 @@ def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
         pass
     os.close(ours)
     assert process.wait() == 0
-    for word in (b"dc", b"learning the first 1", b"4/4", b"loss", b"step", b"0:00:0"):
+    for word in (b"dc", b"learning the first 1 per class", b"4/4", b"loss", b"step", b"0:00:0"):
         assert word in said
 
 
@@ -55,8 +55,8 @@ def test_what_mdc_chose_is_said_at_once(monkeypatch):
             observe(Step(done, 9, 1.5, None, {"subset": subset} if subset else {}))
     assert len(heard) == 3
     assert heard[1].startswith("mdc: step 2/9")
-    assert heard[1].endswith("learning the first 1")
-    assert heard[2].endswith("learning the first 2 to 3")
+    assert heard[1].endswith("learning the first 1 per class")
+    assert heard[2].endswith("learning the first 2 to 3 per class")
 
 
 def test_a_table_is_aligned(capsys):

@@ -335,7 +335,7 @@ def test_a_reader_without_its_files_says_where_it_looks(tmp_path, reader, monkey
         reader()
     with pytest.raises(InputError, match="nowhere: no such folder"):
         reader(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"no such folder; .*'s files are looked for there"):
+    with pytest.raises(InputError, match=r"no such folder; put the .* files there"):
         reader(tmp_path)
     for name in ("MNIST", "FashionMNIST", "USPS"):
         (tmp_path / name).mkdir()
@@ -597,7 +597,7 @@ def test_a_pipe_is_no_picture(tmp_path, heard):
     before = image_folder(tmp_path)
     os.mkfifo(tmp_path / "cat" / "9.png")
     assert same(before, image_folder(tmp_path))
-    assert "cat: 1 of its pictures are no plain files" in heard()[1]
+    assert "cat: 1 of its pictures are not regular files" in heard()[1]
 
 
 @pytest.mark.parametrize("name", ["cat\x1b[2J", "cat\n", "cat\u202e", os.fsdecode(b"cat\xff")])
@@ -680,7 +680,7 @@ def test_what_is_left_alone_beside_the_parts_is_said(tmp_path, heard):
     for part in ("train", "test", "val", "extra"):
         draw_folder(tmp_path / part)
     image_folder(tmp_path)
-    assert "test/ is the test part; extra/, val/ left alone" in heard()[0]
+    assert "test/ is the test part; ignored: extra/, val/" in heard()[0]
 
 
 def test_two_training_parts_are_refused(tmp_path):
@@ -707,14 +707,14 @@ def test_images_that_are_all_the_same_are_not_whitened():
 
 def test_one_class_is_refused():
     images, labels = made((5,))
-    with pytest.raises(InputError, match="one class only"):
+    with pytest.raises(InputError, match="only one class"):
         from_arrays(images, labels)
 
 
 def test_how_many_are_held_out_is_said_as_it_is(heard):
     images, labels = made((2,) * 60)
     from_arrays(images, labels)
-    assert "60 of 120 images are held out to measure on (a fifth of every class, and at least one)" in heard()[0]
+    assert "60 of 120 images are held out as test images (one fifth of each class, at least one image)" in heard()[0]
 
 
 # ---- any torch Dataset
@@ -756,7 +756,7 @@ def test_given_class_names_win():
         ([(np.full((8, 8), 2.0), 0)] * 4, "between 0 and 1"),
         ("digits", "give a map-style dataset"),
         (iter([]), "give a map-style dataset"),
-        ([1, 2], "no pairs"),
+        ([1, 2], "must give pairs"),
         ([(np.zeros((8, 8), np.uint8), "cat")], "integer label"),
         (DataLoader(TensorDataset(torch.zeros(2))), "give the dataset that it loads"),
     ],

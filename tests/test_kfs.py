@@ -436,7 +436,7 @@ def test_the_command_line_makes_measures_and_shows_codes(tmp_path, capsys, monke
     assert (
         main(["evaluate", "k", "--data", "digits", "--protocol", "kfs2022", "--repeats", "1", "--sizes", "1", "2"]) == 0
     )
-    assert "codes a class" in capsys.readouterr().out
+    assert "codes per class" in capsys.readouterr().out
     assert main(["show", "k", "--png", "k.png"]) == 0
     shown = capsys.readouterr().out
     assert (tmp_path / "k.png").stat().st_size > 100

@@ -96,7 +96,7 @@ def test_labels_are_counted_carried_and_cut(tmp_path):
 def test_labels_need_as_many_rows_of_every_image():
     real = blobs()
     decoder = Bound([2, 2, 1])
-    with pytest.raises(InputError, match="as many rows"):
+    with pytest.raises(InputError, match="same number of rows"):
         SyntheticSet(torch.zeros(3, 3, 1, 8, 8), real.space, decoder, torch.zeros(3, 3, 3))
     SyntheticSet(torch.zeros(3, 2, 1, 8, 8), real.space, Bound([2, 2]), torch.zeros(3, 2, 3))
 

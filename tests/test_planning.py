@@ -29,7 +29,7 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["recipe"] == "dc, 50000 steps"
     assert lines["stored"] == "640 floats, 2,560 bytes"
-    assert "condensing" in lines["time"]
+    assert "to condense" in lines["time"]
     assert not list(tmp_path.iterdir())  # nothing is written
     assert main(["plan", "idc", *words, "--early-epochs", "1", "--inner-steps", "2"]) == 0
     early = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -39,7 +39,7 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "plan what?"),
+        ([], "plan needs a recipe"),
         (["dcc", "--data", "digits"], "did you mean dc"),
         (["dc"], "--data"),
         (

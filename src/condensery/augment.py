@@ -1,8 +1,9 @@
-"""Differentiable augmentation: parameters ω are drawn once, then applied to any rows.
+"""Differentiable augmentation: parameters ω are drawn once and can then be applied to any rows.
 
-An `Augmentation` says which operations; `draw` gives every row its own ω (network training), `siamese` one ω a class,
-which real and synthetic rows then share (DSA). Operations act on normalized rows, in the order color, geometry,
-cutout; flips, crops, scalings and rotations are affine maps, multiplied into one and done by one `grid_sample`.
+An `Augmentation` holds the operations. Its method `draw` draws one ω per row, for training networks; `siamese` draws
+one ω per class, which real and synthetic rows share (DSA). Operations act on normalized rows, in the order color,
+geometry, cutout. Flips, crops, scalings and rotations are affine maps, which are multiplied and applied by one
+`grid_sample`.
 """
 
 from collections.abc import Sequence
@@ -30,10 +31,11 @@ class Omega:
     """The drawn parameters ω of m augmentations, on the CPU.
 
     Arguments:
-        shift: (m, channels), added to a channel.
-        factors: (m, 2), on saturation and on contrast.
-        maps: (m, 3, 3), from a place in the result to the place in the image that it shows; sides run from -1 to 1.
-        box: (m, 4), what is cut out: first row, row after the last, first column, column after the last.
+        shift: numbers added to each channel, shape (m, channels).
+        factors: factors of saturation and of contrast, shape (m, 2).
+        maps: affine maps, shape (m, 3, 3), from a position in the result to the position in the image whose value it
+            gets. Coordinates along each side range from -1 to 1.
+        box: the boxes to cut out, shape (m, 4): first row, row after the last, first column, column after the last.
     """
 
     shift: Tensor
@@ -43,18 +45,18 @@ class Omega:
 
     @classmethod
     def neutral(cls, count: int, channels: int) -> "Omega":
-        """`count` parameters that change nothing."""
+        """Parameters of `count` augmentations that change nothing."""
         maps = torch.eye(3).expand(count, 3, 3)
         return cls(torch.zeros(count, channels), torch.ones(count, 2), maps, torch.zeros(count, 4))
 
     def then(self, other: "Omega") -> "Omega":
-        """Both, `other` after this one."""
+        """The parameters of this augmentation followed by `other`."""
         cut = (other.box != 0).any(1, keepdim=True)
         box = torch.where(cut, other.box, self.box)
         return Omega(self.shift + other.shift, self.factors * other.factors, self.maps @ other.maps, box)
 
     def where(self, mask: Tensor, other: "Omega") -> "Omega":
-        """This where `mask` (m,) is true, elsewhere `other`."""
+        """These parameters where `mask` (m,) is true, and those of `other` elsewhere."""
         two, three = mask[:, None], mask[:, None, None]
         return Omega(
             torch.where(two, self.shift, other.shift),
@@ -65,10 +67,10 @@ class Omega:
 
 
 class Operation(Interface):
-    """One kind of change, with its strength."""
+    """One kind of augmentation, with its strength."""
 
     def drawn(self, u: Tensor, shape: Shape) -> Omega:
-        """Parameters from numbers `u` (m, 4), uniform in [0, 1), for images of `shape`."""
+        """Turn random numbers `u` (m, 4), uniform in [0, 1), into parameters for images of `shape`."""
         ...
 
 
@@ -78,15 +80,15 @@ def _between(u: Tensor, low: float, high: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Color:
-    """Brightness, saturation and contrast together.
+    """Random changes of brightness, saturation and contrast.
 
     Arguments:
-        brightness: at most so much is added to or taken from all pixels (normalized units).
-        saturation: a pixel's distance from its mean over channels times a factor from 1 ± this.
-        contrast: a pixel's distance from the image's mean times a factor from 1 ± this.
+        brightness: the largest number that is added to or subtracted from all pixels (in normalized units).
+        saturation: the difference between a pixel and its mean over channels is multiplied by 1 ± at most this number.
+        contrast: the difference between a pixel and the mean of the image is multiplied by 1 ± at most this number.
 
     References:
-        DSA section 4; the strengths are the released program's.
+        DSA section 4; the strengths are those of the released program.
     """
 
     brightness: float = 0.5
@@ -102,13 +104,13 @@ class Color:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Noise along the principal colors of ImageNet; nothing for images that have not 3 channels.
+    """Noise along the principal components of the colors of ImageNet. Only images with 3 channels are changed.
 
     Arguments:
         strength: standard deviation of the noise.
 
     References:
-        Krizhevsky et al. 2012, section 4.1: eigenvalues and eigenvectors; IDC's ImageNet evaluation takes 0.1.
+        Krizhevsky et al. 2012, section 4.1, for the eigenvalues and eigenvectors. IDC's ImageNet evaluation uses 0.1.
     """
 
     strength: float = 0.1
@@ -121,7 +123,7 @@ class Lighting:
         vectors = torch.tensor(
             [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
         )  # fmt: skip
-        std = torch.tensor([0.229, 0.224, 0.225])  # they hold for values in [0, 1]; rows are normalized
+        std = torch.tensor([0.229, 0.224, 0.225])  # from pixels in [0, 1] to normalized rows
         noise = torch.special.ndtri(u[:, :3].clamp(1e-6, 1 - 1e-6)) * self.strength
         return Omega((noise * values) @ vectors.T / std, omega.factors, omega.maps, omega.box)
 
@@ -137,10 +139,10 @@ def _identities(count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Flip:
-    """Left and right change places.
+    """A horizontal flip.
 
     Arguments:
-        probability: how often.
+        probability: probability of a flip.
     """
 
     probability: float = 0.5
@@ -153,10 +155,10 @@ class Flip:
 
 @dataclass(frozen=True)
 class Crop:
-    """A shift by whole pixels, each as likely (so that the image stays sharp).
+    """A shift by whole pixels, so that the image stays sharp. All shifts are equally likely.
 
     Arguments:
-        share: of the side, rounded to pixels: how far at most, each way.
+        share: the largest shift in each direction as a fraction of the side, rounded to pixels.
     """
 
     share: float = 0.125
@@ -175,7 +177,7 @@ class Scale:
     """Each side is scaled by its own factor.
 
     Arguments:
-        least, most: the factors' range.
+        least, most: the range of the factors.
     """
 
     least: float = 1 / 1.2
@@ -190,16 +192,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class Rotate:
-    """A turn about the center.
+    """A rotation about the center.
 
     Arguments:
-        degrees: at most, each way.
+        degrees: the largest angle in each direction, in degrees.
     """
 
     degrees: float = 15.0
 
     def drawn(self, u: Tensor, shape: Shape) -> Omega:
-        maps, ratio = _identities(len(u)), shape[1] / shape[2]  # sides run from -1 to 1 whatever their lengths
+        maps, ratio = _identities(len(u)), shape[1] / shape[2]  # coordinates range from -1 to 1 on both sides
         angle = _between(u[:, 0], -self.degrees, self.degrees) * pi / 180
         maps[:, 0, 0] = maps[:, 1, 1] = angle.cos()
         maps[:, 0, 1], maps[:, 1, 0] = -angle.sin() * ratio, angle.sin() / ratio
@@ -208,10 +210,10 @@ class Rotate:
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """A part of the image, enlarged to the whole.
+    """A random part of the image, enlarged to the full size.
 
     Arguments:
-        least: the part's least share of the area; its sides' ratio lies between 3/4 and 4/3.
+        least: the smallest area of the part, as a fraction of the image. Its aspect ratio is between 3/4 and 4/3.
     """
 
     least: float = 0.5
@@ -228,10 +230,10 @@ class ResizedCrop:
 
 @dataclass(frozen=True)
 class Cutout:
-    """A box becomes 0; its center is any pixel, what lies outside the image is lost.
+    """A box is set to 0. Its center can be any pixel, so part of the box may lie outside the image.
 
     Arguments:
-        share: the box's sides as a share of the image's.
+        share: sides of the box as a fraction of the sides of the image.
     """
 
     share: float = 0.5
@@ -247,16 +249,16 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Operations for every row, and one of several.
+    """Operations that are always applied, followed by one operation chosen at random.
 
     Arguments:
-        always: all of these, in this order.
-        one_of: one of these, each as likely.
-        fill: what comes in from outside the image: 0, or that row's and channel's mean.
+        always: operations that are all applied, in this order.
+        one_of: operations of which one is chosen; all are equally likely.
+        fill: value of pixels that come from outside the image: `"zero"`, or `"mean"` for the mean of the row's channel.
 
     References:
-        DSA section 3 (siamese: one ω for real and synthetic rows of a class) and 4 (one of its operations); IDC
-        appendix C.1 (a sequence of them).
+        DSA section 3 (siamese augmentation: one ω for the real and synthetic rows of a class) and section 4 (one of
+        several operations); IDC appendix C.1 (a sequence of operations).
     """
 
     always: tuple[Operation, ...] = ()
@@ -264,16 +266,16 @@ class Augmentation:
     fill: Literal["zero", "mean"] = "zero"
 
     def draw(self, rows: int, shape: Shape, generator: torch.Generator) -> Omega:
-        """One ω a row, for images of `shape` (channels, height, width)."""
+        """Draw one ω per row, for images of `shape` (channels, height, width)."""
         return self._drawn(torch.rand(rows, self._numbers, generator=generator), shape)
 
     def siamese(self, classes: Sequence[int], shape: Shape, draw: PerClass) -> Omega:
-        """One ω a class; a class's depends on its own generator only."""
+        """Draw one ω per class. The ω of a class depends only on its own generator."""
         return self._drawn(torch.cat([torch.rand(1, self._numbers, generator=draw(c)) for c in classes]), shape)
 
     @property
     def _numbers(self) -> int:
-        return 4 * len(self.always) + 5  # 4 an operation, and 1 to choose by
+        return 4 * len(self.always) + 5  # 4 per operation (one of `one_of` is used), and 1 for the choice
 
     def _drawn(self, u: Tensor, shape: Shape) -> Omega:
         omega = Omega.neutral(len(u), shape[0])
@@ -287,12 +289,12 @@ class Augmentation:
         return omega
 
     def __call__(self, x: Tensor, omega: Omega) -> Tensor:
-        """Rows changed as ω says; differentiable to any order.
+        """Apply drawn parameters to rows; differentiable to any order.
 
         Arguments:
-            x: normalized rows, `(m, channels, height, width)` for one ω a row, or `(m, n, channels, height, width)`
-                where n rows share one.
-            omega: m parameters.
+            x: normalized rows, `(m, channels, height, width)` with one ω per row, or `(m, n, channels, height, width)`
+                if n rows share one ω.
+            omega: parameters of m augmentations.
         """
         rows = x[:, None] if x.ndim == 4 else x
         if (omega.shift != 0).any() or (omega.factors != 1).any():
@@ -313,10 +315,10 @@ class Augmentation:
 
 
 def dsa_strategy(flip: bool) -> Augmentation:
-    """DSA's strategy, one of its six operations: color, crop, cutout, flip, scaling, rotation (DSA section 4).
+    """DSA's strategy: one of color, crop, cutout, flip, scaling and rotation, chosen at random (DSA section 4).
 
     Arguments:
-        flip: whether flips are among them; they make other digits of digits.
+        flip: whether flips are among the operations. They are unsuitable for digits, whose meaning they change.
     """
     flips = (Flip(),) if flip else ()
     return Augmentation(one_of=(Color(), Crop(), Cutout(), *flips, Scale(), Rotate()))
@@ -332,7 +334,7 @@ def _colored(rows: Tensor, shift: Tensor, factors: Tensor) -> Tensor:
 
 
 def _inside(box: Tensor, height: int, width: int) -> Tensor:
-    """Masks (m, height, width), true inside the boxes."""
+    """Masks (m, height, width) that are true inside the boxes."""
     row, column = torch.arange(height), torch.arange(width)
     top, bottom, left, right = (end[:, None] for end in box.unbind(1))
     return ((row >= top) & (row < bottom))[:, :, None] & ((column >= left) & (column < right))[:, None, :]
@@ -340,12 +342,12 @@ def _inside(box: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Cut:
-    """A drawn CutMix: a box of every row is replaced by another row's.
+    """A drawn CutMix: a box of each row is replaced by the same box of another row.
 
     Arguments:
-        order: (m,), whose box each row gets.
+        order: index of the row whose box each row gets, shape (m,).
         box: first row, row after the last, first column, column after the last.
-        share: of the image that each row keeps, and its label's weight.
+        share: fraction of the image that each row keeps, which is also the weight of its own label.
     """
 
     order: Tensor
@@ -360,17 +362,19 @@ class Cut:
         return mixed
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean cross-entropy with both labels, by their shares."""
+        """The mean cross-entropy with both labels, weighted by their shares of the image."""
         own, other = F.cross_entropy(logits, y), F.cross_entropy(logits, y[self.order.to(y.device)])
         return self.share * own + (1 - self.share) * other
 
 
 @dataclass(frozen=True)
 class CutMix:
-    """Boxes change places between the rows of a minibatch, and labels with them (share uniform: beta 1).
+    """CutMix: the rows of a minibatch exchange boxes, and their labels are mixed accordingly.
+
+    The area of the box is uniform (a beta distribution with parameter 1).
 
     Arguments:
-        probability: how often a minibatch is mixed.
+        probability: probability that a minibatch is mixed.
 
     References:
         Yun et al. 2019; IDC section 4.2: 0.5 for small images, 1 for ImageNet.
@@ -379,7 +383,7 @@ class CutMix:
     probability: float = 0.5
 
     def draw(self, rows: int, height: int, width: int, generator: torch.Generator) -> Cut | None:
-        """A minibatch's mixing, or None where it stays as it is."""
+        """Draw the mixing of a minibatch of `rows` rows. None: the minibatch is not mixed."""
         happens, area, down, across = torch.rand(4, generator=generator).tolist()
         if happens >= self.probability:
             return None

@@ -1,4 +1,4 @@
-"""What a person at the console sees and presses: progress, tables, Ctrl-C."""
+"""Console output and input: progress, messages, tables and Ctrl-C."""
 
 import codecs
 import contextlib
@@ -21,11 +21,11 @@ log = logging.getLogger("condensery")
 
 
 class Spoken(logging.Handler):
-    """Messages on standard error, a line each.
+    """A logging handler that prints each message as one line on standard error.
 
     Arguments:
-        unless: where it is true, messages are left to others.
-        worded: a message as it is printed.
+        unless: a function; when it returns a true value, messages are not printed here.
+        worded: a function that rewrites a message before it is printed.
     """
 
     def __init__(self, unless: Callable[[], object] = lambda: False, worded: Callable[[str], str] = str):
@@ -38,20 +38,20 @@ class Spoken(logging.Handler):
 
 
 def speak() -> None:
-    """Let a Python program's user hear what is said aloud, unless the program has set up logging itself."""
+    """Show the library's log messages to the user of a Python program, unless the program has set up logging itself."""
     if not log.handlers:
         log.addHandler(Spoken(unless=lambda: logging.getLogger().handlers))
         log.setLevel(logging.INFO)
 
 
 def say(text: object = "") -> None:
-    """Print lines, safe for a terminal whatever words of a file are in them."""
+    """Print lines of text, with characters that are unsafe for a terminal escaped."""
     for line in str(text).split("\n"):
         print(plain(line))
 
 
 def spell() -> None:
-    """Have signs that the output's encoding lacks spelled, so that nothing measured is lost for want of a ±."""
+    """Spell out characters that the output encoding lacks, such as ±, so that printing results cannot fail."""
     codecs.register_error("spell", _spelled)
     for stream in (sys.stdout, sys.stderr):
         if callable(reconfigure := getattr(stream, "reconfigure", None)):
@@ -68,7 +68,10 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """While a run lasts, the first Ctrl-C asks it to stop after the step, the second stops it at once."""
+    """A context in which the first Ctrl-C asks a run to stop after the current step; a second stops it at once.
+
+    The context yields a function that returns whether the run was asked to stop.
+    """
     asked: list[int] = []
 
     def ask(number: int, frame: object) -> None:
@@ -76,8 +79,8 @@ def stoppable() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.append(number)
         log.info(
-            "stopping once this step, and any compiling, is done (a second Ctrl-C stops at once; the run then resumes "
-            "from its last checkpoint)"
+            "stopping after this step and any compilation (a second Ctrl-C stops at once; the run then resumes from "
+            "its last checkpoint)"
         )
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -89,13 +92,13 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
 
 def _lively() -> bool:
-    """Whether a bar can move: in a terminal, or in a notebook that has widgets."""
+    """Whether a progress bar can be shown: in a terminal, or in a notebook with widgets."""
     return sys.stderr.isatty() or ("ipykernel" in sys.modules and find_spec("ipywidgets") is not None)
 
 
 @contextlib.contextmanager
 def progress(label: str) -> "Iterator[Callable[[Step], None]]":
-    """A bar with loss, speed and time left in a terminal or notebook; otherwise a plain line now and then."""
+    """Show progress: a bar with loss, speed and time left in a terminal or notebook, else a line about every 10 s."""
     if _lively():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -131,7 +134,7 @@ def progress(label: str) -> "Iterator[Callable[[Step], None]]":
 
 @contextlib.contextmanager
 def watched(label: str, observe: "Callable[[Step], object] | None", show: bool) -> "Iterator[Callable[[Step], None]]":
-    """What a run tells after every step goes to `observe`, if there is one, and where `show` says so to the screen."""
+    """A context that yields a function to call after every step: it calls `observe`, and shows progress if `show`."""
     with progress(label) if show else contextlib.nullcontext(None) as bar:
 
         def told(step: "Step") -> None:
@@ -145,7 +148,7 @@ def watched(label: str, observe: "Callable[[Step], object] | None", show: bool) 
 
 @contextlib.contextmanager
 def counted(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of (done, total) in a terminal or notebook; otherwise, where it takes long, a line now and then."""
+    """Show (done, total): a bar in a terminal or notebook, otherwise a line about every 10 s."""
     if _lively():
         from rich.console import Console
         from rich.progress import Progress
@@ -167,15 +170,15 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _chosen(subset: list[int] | None) -> str:
-    """What MDC learns from here on, beside the whole."""
+    """The subsets that MDC has just chosen to learn besides the whole set, as text."""
     if not subset:
         return ""
     low, high = min(subset), max(subset)
-    return f"learning the first {low if low == high else f'{low} to {high}'}"
+    return f"learning the first {low if low == high else f'{low} to {high}'} per class"
 
 
 class _Pace:
-    """Speed and time left, counted from the first step seen."""
+    """Speed and time left, measured from the first step that is reported."""
 
     first: int | None = None
 
@@ -183,7 +186,7 @@ class _Pace:
         if self.first is None:
             self.first, self.start = done, time.monotonic()
         each = self._each(done)
-        return "" if each is None else f"{each:.2f} s a step" if each >= 0.1 else f"{1 / each:.0f} steps a second"
+        return "" if each is None else f"{each:.2f} s per step" if each >= 0.1 else f"{1 / each:.0f} steps per second"
 
     def left(self, done: int, total: int) -> str:
         each = self._each(done)
@@ -196,14 +199,14 @@ class _Pace:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+    """A duration as text, in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """A title and aligned columns: the first to the left, the others to the right."""
+    """Print a title and a table; the first column is aligned to the left, the others to the right."""
     say(f"\n{title}\n")
     widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
     for line in [head, tuple("-" * width for width in widths), *rows]:

@@ -1,4 +1,4 @@
-"""The two ways in which a command can go wrong, safe words for them, and how much memory input may ask for."""
+"""The two errors that a command can end with, text that is safe to print, and the memory limit for input."""
 
 import os
 import unicodedata
@@ -8,19 +8,19 @@ __all__ = ["InputError", "RunError", "bounded", "plain", "unprintable"]
 LIMIT = "CONDENSERY_LIMIT_GB"
 LIMIT_GB = 4.0
 
-_LONGEST = 1000  # characters of a message
-_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # make text read in another order
+_LONGEST = 1000  # the most characters of a message
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # bidirectional controls that reorder text
 
 
 def unprintable(character: str) -> bool:
-    """Whether a character controls a terminal, breaks a line, reorders text or is half of one that is no text."""
+    """Whether a character controls a terminal, breaks a line, reorders text or is an unpaired surrogate."""
     return not character.isprintable() and (
         unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNING
     )
 
 
 def plain(text: object) -> str:
-    """Words of a file or a user on one line, safe for a terminal: what is `unprintable` is written as an escape."""
+    """Text from a file or user as one line that is safe for a terminal: `unprintable` characters become escapes."""
     words = str(text)
     if words.isprintable():
         return words
@@ -36,32 +36,35 @@ class _OneLine(Exception):
 
 
 class InputError(_OneLine):
-    """The command or its input is wrong: one line that says what, where and what to do (exit status 2)."""
+    """The command or its input is wrong (exit status 2).
+
+    The message is one line that says what is wrong, where, and what to do.
+    """
 
 
 class RunError(_OneLine):
-    """A run that was asked for correctly failed on its way (exit status 1)."""
+    """A correct command failed while it ran (exit status 1)."""
 
 
 def bounded(size: int, what: str) -> None:
-    """Refuse what would take too much memory, before it is taken.
+    """Check that something fits the memory limit, before its memory is allocated.
 
-    The limit is 4 GB for what one file, folder or command asks for; CONDENSERY_LIMIT_GB sets another.
+    The limit is 4 GB for one file, folder or command. The environment variable CONDENSERY_LIMIT_GB sets another limit.
 
     Arguments:
-        size: bytes.
-        what: takes them, in words.
+        size: memory in bytes.
+        what: what takes the memory; the subject of the error message.
 
     Raises:
-        InputError: more than the limit, or a limit that is no number.
+        InputError: `size` is above the limit, or CONDENSERY_LIMIT_GB is not a number.
     """
     told = os.environ.get(LIMIT)
     try:
         limit = float(told) if told else LIMIT_GB
     except ValueError:
-        raise InputError(f"{LIMIT} is {told!r}; give a number of GB") from None
+        raise InputError(f"{LIMIT} is {told!r}; set it to a number of GB") from None
     if size > limit * 2**30:
         raise InputError(
             f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit:g} GB; "
-            f"where that is meant, set {LIMIT}={max(1, -(-size // 2**30))}"
+            f"to allow it, set {LIMIT}={max(1, -(-size // 2**30))}"
         )

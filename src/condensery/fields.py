@@ -1,4 +1,4 @@
-"""What the fields of recipes and networks may be: it stands in their annotations, and `check` reads it there."""
+"""Checks of the fields of recipes and networks: annotations define the allowed values, and `check` enforces them."""
 
 import ast
 import inspect
@@ -16,26 +16,27 @@ from condensery.errors import InputError
 __all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "check", "with_fields_in_help"]
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
-"""How many of something there must be at least one of; no size of a tensor is larger."""
+"""A number of things, at least 1. It is below 2**31, so that it can be the size of a tensor."""
 Amount = Annotated[int, Meta(ge=0, lt=2**31)]
-"""How many of something; 0 leaves it out."""
+"""A number of things; 0 turns the feature off."""
 Factor = Annotated[int, Meta(ge=1, le=32)]
 """Cells along each side of a stored image."""
 Rate = Annotated[float, Meta(ge=0, lt=3e38)]
-"""A learning rate or another factor, of float32's range."""
+"""A learning rate or another nonnegative factor, in the range of float32."""
 Seed = Annotated[int, Meta(ge=0, lt=2**63)]
-"""A seed of random numbers."""
+"""A seed of the random draws."""
 Precision = Literal["bfloat16"] | None
-"""The number format to compute in; None: that of the rows, float32."""
+"""The number format of computations. None: the format of the rows, which is float32."""
 
 
 def check(of: Any) -> None:
-    """Refuse values of a dataclass's fields that their annotations do not allow.
+    """Check that the fields of a dataclass have values that their annotations allow.
 
-    Annotations are types, literals, unions and tuples of them, with ranges as `Annotated[int, msgspec.Meta(ge=1)]`.
+    Annotations are types, literals, and unions and tuples of them. Ranges are written as
+    `Annotated[int, msgspec.Meta(ge=1)]`.
 
     Raises:
-        InputError: which field, what it must be, what it is.
+        InputError: a value is not allowed. The message names the field, the allowed values and the value.
     """
     hints = get_type_hints(type(of), include_extras=True)
     for field in fields(of):
@@ -46,9 +47,9 @@ def check(of: Any) -> None:
 
 
 def with_fields_in_help(kind: type) -> None:
-    """Add to a dataclass's docstring what its fields mean, which Python's `help` would not show.
+    """Add the descriptions of a dataclass's fields to its docstring, so that Python's `help` shows them.
 
-    The meaning of a field is the string below it in the source. Sphinx and the command line read it there too.
+    The description of a field is the string below it in the source. Sphinx and the command line read it there too.
     """
     meanings = {name: text for part in reversed(kind.__mro__[:-1]) for name, text in _meanings(part).items()}
     if meanings:
@@ -57,10 +58,10 @@ def with_fields_in_help(kind: type) -> None:
 
 
 def _meanings(kind: type) -> dict[str, str]:
-    """The strings below the annotated names in the body of a class."""
+    """The strings that follow annotated names in the body of a class, by name."""
     try:
         tree = _parsed(inspect.getsourcefile(kind) or "")
-    except (OSError, TypeError, SyntaxError):  # a class that was typed in at a prompt, say
+    except (OSError, TypeError, SyntaxError):  # for example, an interactive session has no source file
         return {}
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
     found = {}
@@ -96,7 +97,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _within(value: Any, meta: Meta) -> bool:
-    """Whether a number is in the range of `meta`, or a tuple as long as it says."""
+    """Whether a number is in the range of `meta`, or a tuple has the length that `meta` allows."""
     return (
         (meta.ge is None or value >= meta.ge)
         and (meta.gt is None or value > meta.gt)
@@ -111,7 +112,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: 
 
 
 def _words(hint: Any) -> str:
-    """What an annotation allows, in words."""
+    """A description of the values that an annotation allows."""
     kind, parts = get_origin(hint), get_args(hint)
     if kind is Annotated:
         return " ".join([_words(parts[0]), *(_range(meta) for meta in parts[1:])])

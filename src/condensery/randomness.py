@@ -1,8 +1,8 @@
-"""Randomness is a function, not a state.
+"""Random draws as a function of seed and purpose, without a random state.
 
-Every random draw of the library comes from `rng(seed, purpose, step, ...)`. Nothing is carried from one draw to
-the next, so a run that is killed and resumed draws what the uninterrupted run would have drawn, and a class draws
-the same rows in whatever order or grouping the classes are visited.
+Every random draw of the library comes from `rng(seed, purpose, step, ...)`. No state is carried from one draw to the
+next, so a run that is killed and resumed makes the same draws as an uninterrupted run, and a class draws the same rows
+regardless of the order and grouping in which classes are processed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import torch
 __all__ = ["PerClass", "global_rng", "rng"]
 
 PerClass = Callable[[int], torch.Generator]
-"""One independent generator a class, e.g. `partial(rng, seed, "real", outer, inner)`."""
+"""A function from a class to its own generator, for example `partial(rng, seed, "real", outer, inner)`."""
 
 
 def rng(seed: int, *key: str | int) -> torch.Generator:
@@ -25,9 +25,9 @@ def rng(seed: int, *key: str | int) -> torch.Generator:
 
 @contextmanager
 def global_rng(generator: torch.Generator) -> Iterator[None]:
-    """Lend `generator`'s seed to code that draws from torch's global generator (module initialization).
+    """A context in which torch's global generator has the seed of `generator`, for module initialization.
 
-    The global generator is put back afterwards.
+    The state of the global generator is restored at the end.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())

@@ -1,4 +1,4 @@
-"""The synthetic set S, and what it starts from."""
+"""The synthetic set S, and the rows and label logits that it starts from."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,48 +17,52 @@ __all__ = ["SyntheticSet", "class_logits", "noise", "random_real"]
 
 
 class SyntheticSet(nn.Module):
-    """Stored bases and the decoder that turns them into rows; its parameters are what is learned and stored.
+    """Stored bases and the decoder that turns them into rows. Its parameters are what is learned and stored.
 
     Arguments:
-        bases: shape `(C, ipc, *base_shape)`, in the stored pixel space.
-        decoder: base to rows; `Pixels` where an image is stored as it is.
-        space: the stored pixel space and the statistics that normalize it.
-        labels: where labels are learned too, the logits (C, ipc, K) of every base's; None: its class.
+        bases: the bases, shape `(C, ipc, *base_shape)`, in the stored pixel space.
+        space: the stored pixel space and the statistics for normalization.
+        decoder: the decoder. None: `Pixels`, so that each base is an image and a row.
+        labels: logits of the learned labels, shape (C, ipc, K), one label per base. None: labels are not learned, and
+            each row has the label of its class.
 
     Raises:
-        InputError: labels with a decoder whose bases make unequal numbers of rows.
+        InputError: `labels` is given, and the decoder makes different numbers of rows from different bases.
     """
 
     def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None):
         super().__init__()
         if labels is not None and decoder is not None and not decoder.even:
-            raise InputError("learned labels need a decoder that makes as many rows of every stored image")
+            raise InputError(
+                "learned labels need a decoder that makes the same number of rows from every stored image; "
+                "use another decoder"
+            )
         self.bases = nn.Parameter(bases)
         self.labels = None if labels is None else nn.Parameter(labels)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
         self.space = space
         self.frozen = torch.zeros(len(bases), dtype=torch.long)
-        """(C,), the leading bases of each class that no step moves."""
+        """The number of leading bases of each class that no step changes, shape (C,)."""
         self.decoder_freezes = True
-        """Whether the decoder, which all bases share, stands still as soon as one base does."""
+        """Whether the decoder, which all bases share, stays unchanged as soon as any base is frozen."""
 
     def extra_repr(self) -> str:
-        """What `repr` shows beside the decoder."""
+        """The text that `repr` shows before the decoder."""
         return f"{self.classes} classes, {self.bases_per_class} stored bases per class, {self.floats} floats"
 
     @classmethod
     def from_rows(
         cls, rows: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None
     ) -> "SyntheticSet":
-        """The set whose bases are those of normalized `rows`.
+        """Build a set whose bases are encoded from normalized rows.
 
         Arguments:
-            rows: (C, decoder.initial_rows(ipc), channels, height, width); those of another synthetic set, say, which
-                multi-formation then shrinks after the fact (IDC's baseline of post-downsampling).
-            space, decoder, labels: the set's.
+            rows: normalized rows, shape (C, decoder.initial_rows(ipc), channels, height, width). They may come from
+                another synthetic set; multi-formation then shrinks them, which is IDC's baseline of post-downsampling.
+            space, decoder, labels: see `SyntheticSet`.
 
         Raises:
-            InputError: the decoder cannot make rows of this shape, or not so many.
+            InputError: the decoder cannot make rows of this shape, or the number of rows does not fill whole bases.
         """
         decoder = decoder or Pixels()
         channels, height, width = rows.shape[2:]
@@ -67,15 +71,19 @@ class SyntheticSet(nn.Module):
 
     @torch.no_grad()
     def start_from(self, rows: Tensor) -> None:
-        """Make the stored bases anew, in place, of normalized `rows`; see `from_rows`."""
+        """Replace the stored bases, in place, by those encoded from normalized `rows`; see `from_rows`."""
         self.bases.copy_(self.decoder.encode(self.space.encode(rows)))
 
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
-        """Decoded, normalized rows of `classes` (all by default), from their first `images` stored bases.
+        """Decode the stored bases to normalized rows.
+
+        Arguments:
+            classes: ids of C' classes. None: all classes.
+            images: the number of bases per class to decode, the first ones. None: all bases.
 
         Returns:
-            x (C', N, channels, height, width) and y (C', N), the N rows of a class base after base, with learned
-            labels (C', N, K) where the set has them.
+            The batch with x (C', N, channels, height, width) and y (C', N). The N rows of a class are in the order of
+            its bases. If the set has learned labels, `soft` has their probabilities (C', N, K).
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
         x = self.space.decode(self.decoder(self.bases[ids, :images]))
@@ -87,12 +95,12 @@ class SyntheticSet(nn.Module):
 
     @torch.no_grad()
     def clamp(self) -> None:
-        """Move stored pixels outside [0, 1] to its ends, in place (the projection of IDC)."""
+        """Clamp the stored pixels to [0, 1] in place (the projection of IDC)."""
         self.bases.copy_(self.space.clamp(self.bases))
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Whatever happens inside, frozen bases and what decodes them are afterwards what they were, to the bit."""
+        """A context that restores the frozen bases, their labels and, if frozen too, the decoder to the exact bits."""
         mask = (torch.arange(self.bases_per_class) < self.frozen[:, None]).to(self.bases.device)
         if not mask.any():
             yield
@@ -114,25 +122,36 @@ class SyntheticSet(nn.Module):
 
     @property
     def bases_per_class(self) -> int:
-        """Stored bases per class: images, or codes."""
+        """The number of stored bases (images or codes) per class."""
         return self.bases.shape[1]
 
     @property
     def floats(self) -> int:
-        """Everything stored, decoder and learned labels included: the budget is counted, not claimed."""
+        """The number of stored floats: those of the bases, the learned labels and the decoder."""
         labels = 0 if self.labels is None else self.labels.numel()
         return self.bases.numel() + labels + self.decoder.floats
 
     @property
     def bytes(self) -> int:
-        """The size of what is stored, in its own precision."""
+        """The size of all stored parameters in bytes, in their own precision."""
         return sum(p.numel() * p.element_size() for p in self.parameters())
 
 
 def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
-    """Standard normal rows to make `ipc` bases a class of, normalized, shape (C, N, channels, height, width).
+    """Draw standard normal rows to start `ipc` bases per class from.
 
-    N is `ipc`, or what the decoder takes; see `random_real`.
+    Arguments:
+        real: the real set, for its classes, the shape of its rows, its precision and its device.
+        ipc: bases per class.
+        seed: seed of the random draws.
+        decoder: the decoder of the bases. None: a base is a row.
+
+    Returns:
+        Normalized rows, shape (C, N, channels, height, width), with N = `ipc`, or `decoder.initial_rows(ipc)`
+        if there is a decoder.
+
+    Raises:
+        InputError: the rows would take more memory than `errors.bounded` allows.
 
     References:
         DC appendix A.
@@ -144,12 +163,22 @@ def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) ->
 
 
 def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
-    """Random real rows to make `ipc` bases a class of, normalized, shape (C, N, channels, height, width).
+    """Draw random real rows to start `ipc` bases per class from.
 
-    N is `ipc`, or what the decoder takes (the tiles of multi-formation). Rows differ as long as the class has others.
+    Rows of a class repeat only if it has fewer than are needed.
+
+    Arguments:
+        real: the real set.
+        ipc: bases per class.
+        seed: seed of the random draws.
+        decoder: the decoder of the bases. None: a base is a row.
+
+    Returns:
+        Normalized rows, shape (C, N, channels, height, width), with N = `ipc`, or `decoder.initial_rows(ipc)` if there
+        is a decoder (the number of tiles for multi-formation).
 
     Raises:
-        InputError: a class with fewer than `ipc` rows.
+        InputError: a class has fewer than `ipc` rows, or the rows would take more memory than `errors.bounded` allows.
 
     Departs: IDC's program takes the first rows of the data set.
     """
@@ -160,20 +189,20 @@ def random_real(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = No
 
 
 def class_logits(classes: int, ipc: int, like: Tensor, own: float = 0.9) -> Tensor:
-    """Logits (C, ipc, C) of labels that are their class with probability `own`, and any other one alike."""
+    """Logits (C, ipc, C) of labels with probability `own` for their class and equal probabilities for the others."""
     logits = torch.eye(classes, device=like.device, dtype=like.dtype) * log(own * max(classes - 1, 1) / (1 - own))
     return logits[:, None].repeat(1, ipc, 1)
 
 
 def check_ipc(real: RealSet, ipc: int) -> None:
-    """Refuse to take more real rows of a class than it has.
+    """Check that each class has at least `ipc` real rows.
 
     Raises:
-        InputError: a class with fewer than `ipc` rows.
+        InputError: a class has fewer than `ipc` rows.
     """
     smallest = min(real.sizes)
     if ipc > smallest:
         raise InputError(
-            f"ipc {ipc} is above the training images of class {real.sizes.index(smallest)}, {smallest} after the "
-            f"split; give at most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
+            f"`ipc={ipc}` is too large: class {real.sizes.index(smallest)} has only {smallest} training images after "
+            f"the split; give at most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
         )

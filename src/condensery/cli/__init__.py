@@ -1,4 +1,4 @@
-"""The command line: the only place where strings name things. It imports no torch until it must."""
+"""The command line, the only place where strings name recipes and data. It imports torch only when it needs it."""
 
 import contextlib
 import logging
@@ -23,28 +23,34 @@ log = logging.getLogger("condensery")
 
 HELP = f"""usage: condensery COMMAND ...
 
-Dataset condensation: learn a tiny synthetic training set, prove how good it is, use it.
+Dataset condensation: learn a tiny synthetic training set, measure how good it is, and use it.
 
 commands:
-  run RECIPE --data D --ipc N --out DIR      condense; the same command again resumes
-  plan RECIPE --data D --ipc N               what that would take: bytes, time, memory
-  evaluate FILE|DIR --data D                 train networks on a condensed set and measure them
-  compare --data D --ipc N --methods A B ... one table of several methods and the whole set
-  show FILE|DIR                              what a condensed set is, and its picture
+  run RECIPE --data D --ipc N --out DIR      condense a data set; repeat the command to resume
+  plan RECIPE --data D --ipc N               estimate what a run takes: bytes, time, memory
+  evaluate FILE|DIR --data D                 train networks on a condensed set and test them
+  compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
+  show FILE|DIR                              describe a condensed set, or draw it
 
 recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
-           RECIPE+NAME adds a method to it: {", ".join(ADDED)}; dc:quick+mdc, say
+           RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
 data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file
 protocols: {", ".join(PROTOCOLS)}
 
-condensery --version; condensery COMMAND --help says more; condensery run RECIPE --help lists the recipe's fields.
+"condensery COMMAND --help" explains a command, "condensery run RECIPE --help" lists the options of a recipe, and
+"condensery --version" prints the version.
+
 A first command: condensery compare --data digits --ipc 1 --methods random herding dc
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit status (0 done, 1 the run failed, 2 the command or its input was wrong)."""
+    """Run one command and return its exit status.
+
+    0: done; 1: the run failed; 2: the command or its input is wrong; 130: interrupted; 141: the reader of the output
+    closed it.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
         from condensery.kernels.memory import tune_allocator
@@ -71,27 +77,27 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(2, error)
     except RunError as error:
         return _fail(1, error)
-    except BrokenPipeError:  # whoever read the output has left, as `head` does
-        with contextlib.suppress(OSError, ValueError):  # what is still to be written would complain once more
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
+        with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except OSError as error:  # input is checked before work begins: this is a disk that filled up, say
+    except OSError as error:  # input is checked before work begins, so this is, for example, a full disk
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(1, f"{where}{error.strerror or error}; once that is mended, repeat the command to resume")
+        return _fail(1, f"{where}{error.strerror or error}; fix that, then repeat the command to resume")
     except Exception as error:
-        # torch's, which is not imported here, and what it raises where a CPU's memory is at its end
+        # by name, because torch is not imported here; on a CPU it raises a RuntimeError that only its text identifies
         if type(error).__name__ not in ("OutOfMemoryError", "MemoryError") and "allocate memory" not in str(error):
             raise
-        words = next(iter(str(error).splitlines()), "too much was asked for")
-        return _fail(1, f"out of memory: {words}; fewer --real-rows or --device cpu may help")
+        words = next(iter(str(error).splitlines()), "an allocation failed")
+        return _fail(1, f"out of memory: {words}; a smaller --real-rows or --device cpu may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
 
 
 def program() -> None:
-    """The command line's process."""
+    """Run the command line as a process of its own and exit."""
     status = main()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a further Ctrl-C finds the interpreter on its way out
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C while the interpreter exits would print a traceback
     sys.exit(status)
 
 

@@ -1,4 +1,4 @@
-"""`run` and `plan`."""
+"""The commands `run` and `plan`."""
 
 import logging
 import shlex
@@ -34,12 +34,12 @@ def run_command(argv: list[str]) -> int:
     options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
-        log.info(f"there are settings for {data.name}: {settings}")
+        log.info(f"there is a recipe with settings for {data.name}: {settings}")
     from condensery.evaluation.protocols import UNFLIPPED
 
     flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
     if flips and data.name.lower() in UNFLIPPED:
-        log.warning(f"flips make other digits of {data.name}: --no-flip leaves them out, as the paper does")
+        log.warning(f"flips change what images of {data.name} mean; leave them out with --no-flip, as the paper does")
     kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
@@ -51,16 +51,16 @@ def run_command(argv: list[str]) -> int:
 
 
 def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list[str]] | None:
-    """A command's recipe by name, and the words after it; None where only help was asked for."""
+    """The recipe that `argv` names, by name and value, and the arguments after it; None if `argv` asks for help."""
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
         say(f"usage: {usage}[--FIELD V ...]\n\n"
               f"recipes: {', '.join(RECIPES)}\n"
-              f"RECIPE+NAME adds a method to it: {', '.join(ADDED)}\n"
-              f"condensery {command} RECIPE --help lists a recipe's fields")  # fmt: skip
+              f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}\n"
+              f"condensery {command} RECIPE --help lists the options of a recipe")  # fmt: skip
         return None
     if not argv or argv[0].startswith("-"):
-        raise InputError(f"{command} what? {usage.strip()}; recipes: {', '.join(RECIPES)}")
+        raise InputError(f"{command} needs a recipe ({usage.strip()}); give one of {', '.join(RECIPES)}")
     name, *rest = argv
     return name, recipe(name), rest
 
@@ -83,8 +83,8 @@ def plan_command(argv: list[str]) -> int:
             ]
         ),
         "stored": f"{planned.floats:,} floats, {planned.bytes:,} bytes",
-        "time": duration(planned.seconds) + " of condensing, on this machine as it is now",
-        "memory": "unknown here" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
+        "time": duration(planned.seconds) + " to condense, on this machine at its current load",
+        "memory": "unknown on this system" if planned.memory is None else f"{planned.memory / 2**20:,.0f} MB at most",
     }
     for fact, value in facts.items():
         say(f"{fact:<12} {value}")
@@ -92,7 +92,7 @@ def plan_command(argv: list[str]) -> int:
 
 
 def hint(*words: str) -> None:
-    """A command to try, as this one was called."""
+    """Print a command to try next, which calls the program as this command was called."""
     program = sys.argv[:1]
     if Path(sys.argv[0]).name == "__main__.py":
         program = ["python", "-m", "condensery"]
@@ -102,7 +102,7 @@ def hint(*words: str) -> None:
 
 
 def kept(name: str, preset: Recipe, out: str | Path, data: "Data", checkpoint_seconds: float = 30.0) -> "Condensed":
-    """A recipe's set, through its run folder; Ctrl-C and termination keep what is done."""
+    """Condense into the folder `out`, with progress on the screen; Ctrl-C and SIGTERM write a checkpoint."""
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.run import run
 
@@ -110,4 +110,4 @@ def kept(name: str, preset: Recipe, out: str | Path, data: "Data", checkpoint_se
         try:
             return run(preset, data, out, checkpoint_seconds, stop, observe, progress=False)
         except Interrupted as stopped:
-            raise KeyboardInterrupt(f"{stopped}; the same command resumes") from None
+            raise KeyboardInterrupt(f"{stopped}; repeat the command to resume") from None

@@ -1,4 +1,4 @@
-"""`evaluate` and `compare`."""
+"""The commands `evaluate` and `compare`."""
 
 import json
 import logging
@@ -46,13 +46,13 @@ def evaluate_command(argv: list[str]) -> int:
         plots.needed()
     sets = {size: condensed.subset(size) for size in options.sizes or (condensed.bases_per_class,)}
     if options.source.zca and not condensed.space.whitening:
-        raise InputError(f"--zca: {options.file} was condensed without it, and rows are read as the set's own are")
+        raise InputError(f"{options.file} was condensed without --zca, so its rows cannot be whitened; leave --zca out")
     nets = [look_up(NETWORKS, name, "network") for name in options.networks]
     if not nets:
         if condensed.net is None:
             raise InputError(
-                f"{options.file} was condensed in a network of the user's own, which no file holds; give --networks "
-                f"{' or '.join(NETWORKS)}"
+                f"{options.file} was condensed in a user-defined network, which is not stored in the file; give "
+                f"--networks {' or '.join(NETWORKS)}"
             )
         nets = [condensed.net]
     protocol = _protocol(options.measuring)
@@ -63,7 +63,7 @@ def evaluate_command(argv: list[str]) -> int:
     measuring, table, records = options.measuring, [], []
     curves: dict[str, dict[int, Accuracy]] = {described(net): {} for net in nets}
     stored = "codes" if isinstance(condensed.synthetic.decoder, Factorized) else "ipc"
-    counted = f"{'codes' if stored == 'codes' else 'images'} a class"
+    counted = f"{'codes' if stored == 'codes' else 'images'} per class"
     for size, part in sets.items():
         for net in nets:
             reached = evaluate(part, data, net, protocol, measuring.repeats, measuring.seed, dtype=_dtype(measuring))
@@ -77,13 +77,13 @@ def evaluate_command(argv: list[str]) -> int:
             from condensery.runs import storage
 
             storage.write(Path(options.plot), plots.size_curve(curves, counted))
-    finally:  # a disk that is full loses no figures
+    finally:  # print the table even if the disk is full
         print_table(
             f"{condensed.method} on the {len(data.test)} test rows of {data.name}; "
             f"mean ± std of {measuring.repeats} networks",
             (
                 "network",
-                "codes a class" if stored == "codes" else "images a class",
+                "codes per class" if stored == "codes" else "images per class",
                 "accuracy %",
                 "protocol",
                 "seconds",
@@ -97,13 +97,13 @@ def evaluate_command(argv: list[str]) -> int:
 def compare_command(argv: list[str]) -> int:
     options = parse(CompareOptions, argv, "compare")
     if not options.methods:
-        raise InputError(f"--methods: name at least one of {', '.join(RECIPES)}")
+        raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
     names = options.methods if "random" in options.methods else ("random", *options.methods)
     fields = {"ipc": options.ipc, "seed": options.measuring.seed, "net": options.net}
     rows = [_preset(name, options.source.data, **fields) for name in names]
     twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
     if twice:
-        raise InputError(f"--methods: {twice[0]} is named twice")
+        raise InputError(f"--methods: {twice[0]} is named twice; leave one out")
     protocol = _protocol(options.measuring)
     from condensery.evaluation.evaluate import compare
     from condensery.runs.run import seconds_of
@@ -112,7 +112,7 @@ def compare_command(argv: list[str]) -> int:
 
     _warn_of_few(data)
     for row in rows:
-        row.recipe.algorithm(data.train)  # what one of them refuses is refused before the first is run
+        row.recipe.algorithm(data.train)  # refuse wrong input of any recipe before the first one runs
 
     def made() -> "Iterator[tuple[str, Condensed, float]]":
         for row in rows:
@@ -125,7 +125,10 @@ def compare_command(argv: list[str]) -> int:
                 yield row.name, row.condensed(data), time.perf_counter() - start
 
     def tell(row: "Comparison") -> None:
-        log.info(f"{row.method}: {row.accuracy} ({row.seconds:.0f} s, and {row.accuracy.seconds:.0f} s to measure)")
+        log.info(
+            f"{row.method}: {row.accuracy} "
+            f"(condensed in {row.seconds:.0f} s, evaluated in {row.accuracy.seconds:.0f} s)"
+        )
 
     measuring = options.measuring
     table = compare(
@@ -144,8 +147,8 @@ def compare_command(argv: list[str]) -> int:
         _write_json(
             measuring.json, data, {"recipes": [{"row": r.name, **r.recipe.record()} for r in rows], "results": records}
         )
-    finally:  # a disk that is full loses no figures
-        images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} a class"
+    finally:  # print the table even if the disk is full
+        images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} per class"
         print_table(
             f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {described(options.net)}; "
             f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
@@ -162,7 +165,7 @@ def compare_command(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Row:
-    """A recipe under the name of its preset, its steps shown."""
+    """One row of the table: a recipe and the name of its preset."""
 
     name: str
     recipe: Recipe
@@ -204,8 +207,8 @@ def _warn_of_few(data: "Data") -> None:
     if (least := int(counts.min())) < 20:
         largest, total = int(counts.max()), len(data.test)
         log.warning(
-            f"{data.name}: the test part has as few as {least} rows of a class; always answering the largest one "
-            f"would score {100 * largest / total:.0f} %"
+            f"{data.name}: a class has only {least} test rows, so accuracies are coarse; always predicting the largest "
+            f"class scores {100 * largest / total:.0f} %"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the command line calls things."""
+"""The names that the command line knows: recipes, networks and protocols."""
 
 import difflib
 import re
@@ -15,7 +15,7 @@ __all__ = ["ADDED", "NETWORKS", "PROTOCOLS", "RECIPES", "flags", "look_up", "rec
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
 ADDED = {kind.name: kind for kind in _KINDS if issubclass(kind, Wrapper)}
-"""What `+NAME` puts around a recipe."""
+"""Wrappers by the NAME in RECIPE+NAME."""
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
 
@@ -23,6 +23,14 @@ T = TypeVar("T")
 
 
 def look_up(table: Mapping[str, T], name: str, what: str) -> T:
+    """The entry `name` of `table`.
+
+    Arguments:
+        what: the kind of entry, for the message.
+
+    Raises:
+        InputError: no such entry; the message suggests a similar name.
+    """
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name.lower(), table, 1)
@@ -31,14 +39,14 @@ def look_up(table: Mapping[str, T], name: str, what: str) -> T:
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a name such as dc, dc:paper (the same), dc:quick or dc:quick+mdc.
+    """The recipe with a name such as dc, dc:paper (the same recipe), dc:quick or dc:quick+mdc.
 
     Raises:
-        InputError: no such recipe, or one that cannot be wrapped so.
+        InputError: no such recipe or wrapper, or the wrapper does not fit the recipe.
     """
     base, *added = name.split("+")
     if "" in (base, *added):
-        raise InputError(f"{name!r}: a name is missing beside the +; dc:quick+mdc, for example")
+        raise InputError(f"{name!r}: a name is missing before or after +; give, for example, dc:quick+mdc")
     found = look_up(RECIPES, base.removesuffix(":paper"), "recipe")
     quick = base.endswith((":quick", ":digits"))
     for part in added:
@@ -49,9 +57,9 @@ def recipe(name: str) -> Recipe:
 
 
 def flags(message: str) -> str:
-    """A message of the library, which names fields in backquotes (`real_rows`), in the words of the command line.
+    """Replace field names in backquotes, as messages of the library have them, by options of the command line.
 
-    `real_rows=8` becomes --real-rows 8, `clamp=True` --clamp, and `compare=False` --no-compare.
+    `real_rows` becomes --real-rows, `real_rows=8` --real-rows 8, `clamp=True` --clamp, `compare=False` --no-compare.
     """
 
     def flag(field: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The commands' options, and how they are read."""
+"""The options of the commands, and the parser."""
 
 import contextlib
 import inspect
@@ -30,26 +30,26 @@ __all__ = [
 
 R = TypeVar("R")
 
-# tyro takes the indentation of a docstring's second line for a paragraph of its own
+# tyro would start a new paragraph at the indented second line of a docstring
 _joined = tyro._strings.remove_single_line_breaks
 tyro._strings.remove_single_line_breaks = lambda helptext: _joined(inspect.cleandoc(helptext))
 
 
 @dataclass(frozen=True)
 class RunOptions(Generic[R]):
-    """Condense a data set. The same command again resumes, or says that it is done."""
+    """Condense a data set into a folder. Repeat the command to resume a run that was interrupted."""
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     out: str
-    """Folder for the condensed set and the run's records."""
+    """Folder for the condensed set and the records of the run."""
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
     checkpoint_seconds: float = 30.0
-    """Seconds between checkpoints: what a kill can lose."""
+    """Seconds between checkpoints. A run that is killed loses at most this much work."""
 
 
 @dataclass(frozen=True)
 class PlanOptions(Generic[R]):
-    """Say what a run would take here: stored bytes, time and memory, from its own first steps."""
+    """Estimate stored bytes, time and memory of a run on this machine, by timing its first steps."""
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
@@ -57,80 +57,84 @@ class PlanOptions(Generic[R]):
 
 @dataclass(frozen=True)
 class Measuring:
-    """How to measure."""
+    """Options for measuring a condensed set."""
 
     protocol: str = "dc2021"
-    """dc2021, dsa2021, idc2022, imagenet2022, kfs2022, fixed-steps or whole."""
+    """How networks are trained and tested: dc2021, dsa2021, idc2022, imagenet2022, kfs2022, fixed-steps or whole."""
     repeats: int = 5
-    """Networks trained from scratch."""
+    """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
-    """Of the networks' weights and row order (and of the methods, in compare)."""
+    """Seed of the networks' weights and row order; in compare, also of the methods."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """What rows go through the networks in while they are trained; bfloat16 is faster where the processor knows it."""
+    """Number format of the rows while networks are trained; bfloat16 is faster on processors that support it."""
     json: str | None = None
-    """Also write the figures to this file."""
+    """File to which the results are also written, as JSON."""
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """Train networks from scratch on a condensed set and measure them on the test part."""
+    """Train networks from scratch on a condensed set and measure their accuracy on the test part of the data."""
 
     file: tyro.conf.Positional[str]
-    """The condensed set, or the folder of its run."""
+    """A condensed set (.safetensors), or the folder of the run that wrote it."""
     source: Annotated[Source, tyro.conf.arg(name="")]
     networks: tuple[str, ...] = ()
-    """convnet, mlp (width 128); by default the network that the set was condensed with."""
+    """Networks to train, convnet or mlp (width 128); by default the network with which the set was condensed."""
     sizes: tuple[int, ...] = ()
-    """Stored images (or codes) a class: measure the set's first so many; by default all of them."""
+    """Numbers N of stored images (or codes) per class: evaluates the first N, for each N; by default the whole set."""
     plot: str | None = None
-    """Write the curve of accuracy over sizes here (SVG)."""
+    """File for a plot of accuracy over sizes (SVG)."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Several methods under one protocol, beside random images and the whole set.
+    """Condense with several methods and compare them, with random images and with the whole set, under one protocol.
 
-    A method's preset for minutes is taken where it has one, dc:quick (for the digits dc:digits); write dc:paper for the
-    paper's own settings.
+    A name such as dc stands for the quick preset dc:quick (for the embedded digits dc:digits), if there is one. Write
+    dc:paper for the settings of the paper.
     """
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     methods: tuple[str, ...]
-    """Recipes, in the order of the table."""
+    """Recipes to compare, in the order of the table."""
     ipc: int = 1
-    """Stored images a class."""
+    """Stored images per class."""
     out: str | None = None
-    """Folder to keep every method's run in (resumable); nothing is kept by default."""
+    """Folder for the runs of all methods, which can then be resumed; by default runs are not kept."""
     whole: bool = True
-    """A row for networks trained on the whole set (10 epochs); on a large one it costs more than all the rest."""
+    """Whether to add a row for networks trained on the whole set (10 epochs), which takes long for a large set."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
     net: Net = Net()
 
 
 @dataclass(frozen=True)
 class ShowOptions:
-    """Say what a condensed set is."""
+    """Describe a condensed set: recipe, data, images and size."""
 
     file: tyro.conf.Positional[str]
-    """The condensed set, or the folder of its run."""
+    """A condensed set (.safetensors), or the folder of the run that wrote it."""
     png: str | None = None
-    """Write its picture here: a row for every class; of codes x decoders, a block."""
+    """File for a picture of the set (PNG): one row of images per class; for codes and decoders, one block per class."""
     trace: str | None = None
-    """Write here which subsets a multisize run learned, step by step (SVG)."""
+    """File for a plot of the subsets that an mdc run learned at each step (SVG)."""
 
 
 def fielded(recipe: Recipe) -> Any:
-    """The type of a recipe for `RunOptions` and `PlanOptions`: inside wrappers every recipe's fields are options."""
+    """The type parameter of `RunOptions` and `PlanOptions` that turns the fields of all nested recipes into options."""
     if not isinstance(recipe, Wrapper):
         return type(recipe)
     return type(recipe)[Annotated[fielded(recipe.base), tyro.conf.arg(name="")]]  # type: ignore[index]
 
 
 def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
-    """Options from words, by tyro; its boxed complaint becomes one line."""
+    """Parse `argv` with tyro.
+
+    Raises:
+        InputError: tyro refuses `argv`; its boxed message as one line.
+    """
     said = io.StringIO()
-    tyro._experimental_options["ansi_codes"] = not os.environ.get("NO_COLOR")  # which tyro itself does not know
+    tyro._experimental_options["ansi_codes"] = not os.environ.get("NO_COLOR")  # tyro itself ignores NO_COLOR
     try:
         with contextlib.redirect_stderr(said):
             given = {} if default is None else {"default": default}
@@ -145,11 +149,16 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
 
 
 def writable(path: Path, option: str, suffix: str = "") -> None:
+    """Check before work begins that a file can be written later.
+
+    Raises:
+        InputError: it cannot, or its name does not end in `suffix`.
+    """
     if len(os.fsencode(path.name)) > 200:
-        raise InputError(f"{option} cannot be written: the name is too long")
+        raise InputError(f"{option} cannot be written: the file name is too long; give a shorter one")
     if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{option} cannot be written: a folder or device; name a file")
+        raise InputError(f"{option} cannot be written: it is a folder or a device; name a file")
     if suffix and path.suffix != suffix:
-        raise InputError(f"{option}: name a file that ends in {suffix}, which is what is written")
+        raise InputError(f"{option}: only {suffix} files can be written; name a file that ends in {suffix}")
     if not os.path.isdir(path.absolute().parent) or not os.access(path.absolute().parent, os.W_OK):
-        raise InputError(f"{option} cannot be written: its folder does not exist or is read-only")
+        raise InputError(f"{option} cannot be written: its folder does not exist or is read-only; choose another")

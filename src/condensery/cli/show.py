@@ -1,4 +1,4 @@
-"""`show`."""
+"""The command `show`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def show_command(argv: list[str]) -> int:
         "classes": f"{len(condensed.class_names)}: {', '.join(condensed.class_names[:20])}",
         "codes"
         if isinstance(synthetic.decoder, Factorized)
-        else "images": f"{condensed.bases_per_class} a class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
+        else "images": f"{condensed.bases_per_class} per class, {'x'.join(map(str, synthetic.bases.shape[2:]))}",
         "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
         "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes"
@@ -59,14 +59,14 @@ def show_command(argv: list[str]) -> int:
 
 
 def _decoding(synthetic: "SyntheticSet") -> str:
-    """How many rows the stored images become, and by which decoder."""
+    """How many rows the stored images decode to, and by which decoder."""
     *_, rows, channels, height, width = synthetic(range(1)).x.shape
     arguments = [
         f"{k} {' x '.join(map(str, v)) if k == 'factor' and isinstance(v, list) else v}"
         for k, v in synthetic.decoder.arguments.items()
     ]
     about = ", ".join([type(synthetic.decoder).__name__, *arguments])
-    return f"{rows} rows a class, {channels}x{height}x{width} ({about})"
+    return f"{rows} rows per class, {channels}x{height}x{width} ({about})"
 
 
 def _fields(part: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Data by name or path, as a command's options say; no torch until it is read."""
+"""The data that a command reads, by name or path. torch is imported only when data is read."""
 
 import difflib
 import os
@@ -22,25 +22,26 @@ FILES = ("mnist", "fashionmnist", "usps")
 
 @dataclass(frozen=True)
 class Source:
-    """Which data."""
+    """Options that select the data and the device."""
 
     data: str
-    """digits, mnist, fashionmnist, usps, a folder of pictures, or an .npz file."""
+    """Data set: digits, mnist, fashionmnist, usps, a folder of pictures, or an .npz file."""
     data_dir: str | None = None
-    """Folder that holds MNIST/, FashionMNIST/ or USPS/; CONDENSERY_DATA by default."""
+    """Folder that contains MNIST/, FashionMNIST/ or USPS/; by default the environment variable CONDENSERY_DATA."""
     size: int | None = None
-    """Resize a folder's pictures: the shorter side to this many pixels, then the middle square is cut out."""
+    """Side in pixels to which the central square of every picture in a folder is resized; by default pictures stay as
+    they are and must have one size."""
     zca: bool = False
-    """Whiten the rows (ZCA measured on the training part); the condensed set carries it."""
+    """Whether to whiten the images (ZCA, computed on the training part); the condensed set stores the transform."""
     device: str = "auto"
-    """cpu, cuda, ...; auto takes a GPU where there is one."""
+    """Device: cpu, cuda, ...; auto uses a GPU if there is one."""
 
 
 def read(source: Source) -> "Data":
     """The data set that the options name.
 
     Raises:
-        InputError: no such data, unreadable, or no such device.
+        InputError: the data does not exist or is unreadable, or the device is unavailable.
     """
     from condensery import data as readers
 
@@ -52,7 +53,7 @@ def read(source: Source) -> "Data":
     }
     path = Path(source.data)
     if source.size is not None and not os.path.isdir(path):
-        raise InputError(f"--size resizes the pictures of a folder; {source.data} is none")
+        raise InputError(f"--size applies to a folder of pictures, and {source.data} is not a folder; leave it out")
     if source.data.lower() in named:
         data = named[source.data.lower()]()
     elif os.path.isdir(path):
@@ -71,10 +72,10 @@ def read(source: Source) -> "Data":
 
 
 def device(name: str) -> "torch.device":
-    """The device of that name; auto takes a GPU where there is one.
+    """The torch device called `name`; "auto" is a GPU if there is one, else the CPU.
 
     Raises:
-        InputError: it is not to be had here.
+        InputError: this machine or this build of torch does not have the device.
     """
     import torch
 
@@ -84,5 +85,5 @@ def device(name: str) -> "torch.device":
         chosen = torch.device(name)
         torch.zeros(1, device=chosen).tolist()
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: not to be had here ({str(error).splitlines()[0]}); try cpu") from error
+        raise InputError(f"--device {name} is unavailable ({str(error).splitlines()[0]}); try --device cpu") from error
     return chosen

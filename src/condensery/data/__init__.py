@@ -1,4 +1,4 @@
-"""Real data: the nouns (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
+"""Real data: the data types (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
 
 from condensery.data.arrays import digits, from_arrays, from_dataset, npz
 from condensery.data.files import fashion_mnist, mnist, usps

@@ -1,4 +1,4 @@
-"""Readers of the MNIST family in its standard layout on disk (that of torchvision). Nothing is downloaded."""
+"""Readers for MNIST, FashionMNIST and USPS in their standard layout on disk (torchvision's). Nothing is downloaded."""
 
 import bz2
 import gzip
@@ -21,8 +21,8 @@ __all__ = ["fashion_mnist", "mnist", "usps"]
 
 log = logging.getLogger("condensery")
 
-# MD5 of the *unpacked* files whose archives carry the published sums, so that packed and unpacked copies are
-# both checked. Order: train images, train labels, test images, test labels.
+# MD5 sums of the *unpacked* files, so that packed and unpacked copies can both be checked. They were taken from
+# archives that match the published MD5 sums. Order: train images, train labels, test images, test labels.
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _MNIST = (
     "6bbc9ace898e44ae57da46a324031adb",
@@ -36,18 +36,18 @@ _FASHION = (
     "8181f5470baa50b63fa0f6fddb340f0a",
     "15d484375f8d13e6eb1aabb0c3f46965",
 )
-_USPS_TEXT = 2**24  # bytes of text that a packed file may hold; the training part has 14 MB
-_USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")  # of the .bz2 files
+_USPS_TEXT = 2**24  # the most bytes of text that are unpacked from one file; the training part has 14 MB
+_USPS = ("ec16c51db3855ca6c91edd34d0e9b197", "8ea070ee2aca1ac39742fdd1ef5ed118")  # MD5 sums of the .bz2 files
 
 
 def mnist(data_dir: str | Path | None = None) -> Data:
-    """MNIST (60,000 + 10,000 gray images of 28 x 28) from `<data_dir>/MNIST/raw`, packed (.gz) or not.
+    """MNIST (60,000 + 10,000 gray images of 28 x 28) from `<data_dir>/MNIST/raw`, packed (.gz) or unpacked.
 
     Arguments:
-        data_dir: the folder that holds `MNIST/`; the environment variable CONDENSERY_DATA by default.
+        data_dir: the folder that holds `MNIST/`. None: the folder in the environment variable CONDENSERY_DATA.
 
     Raises:
-        InputError: no folder given, a missing file, a file that is not in idx format.
+        InputError: no folder is given, a file is missing, or a file is not in idx format.
     """
     return _idx_family("MNIST", _MNIST, tuple("0123456789"), data_dir)
 
@@ -61,7 +61,7 @@ def fashion_mnist(data_dir: str | Path | None = None) -> Data:
 def usps(data_dir: str | Path | None = None) -> Data:
     """USPS (7,291 + 2,007 gray images of 16 x 16) from `<data_dir>/USPS/usps.bz2` and `usps.t.bz2` (libsvm text).
 
-    Arguments and errors as for `mnist`.
+    Arguments and errors are those of `mnist`.
     """
     from sklearn.datasets import load_svmlight_file
 
@@ -79,11 +79,11 @@ def usps(data_dir: str | Path | None = None) -> Data:
             bounded(2 * 8 * 256 * text.count(b"\n"), f"{path}: its rows")
             sparse, labels = load_svmlight_file(io.BytesIO(text), n_features=256)
             if not (np.abs(labels) < 2**31).all():
-                raise ValueError("labels that are no numbers")
+                raise ValueError("labels are not numbers or too large")
         except InputError:
             raise
-        except Exception as error:  # whatever unpacking and parsing can fail with
-            raise InputError(f"{path}: not libsvm text packed with bzip2 ({error})") from error
+        except Exception as error:  # the file is untrusted: unpacking and parsing raise many kinds of errors
+            raise InputError(f"{path}: not libsvm text packed with bzip2 ({error}); fetch it again") from error
         pixels = (sparse.toarray().reshape(-1, 16, 16) + 1) / 2  # stored in [-1, 1]
         parts += [pixels.clip(0, 1), labels.astype(np.int64) - 1]  # stored as 1..10
     return from_arrays(*parts, class_names=tuple("0123456789"), source=folder, name="USPS")
@@ -99,20 +99,25 @@ def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], d
 def _folder(name: str, data_dir: str | Path | None) -> Path:
     root = data_dir or os.environ.get("CONDENSERY_DATA")
     if not root:
-        raise InputError(f"{name}: name the folder that holds {name}/ with `data_dir`, or set CONDENSERY_DATA to it")
+        raise InputError(
+            f"{name}: no data folder is given; set `data_dir` or CONDENSERY_DATA to the folder that holds {name}/"
+        )
     if not os.path.isdir(root):
-        raise InputError(f"{root}: no such folder (`data_dir` or CONDENSERY_DATA)")
+        raise InputError(f"{root}: no such folder; correct `data_dir` or CONDENSERY_DATA")
     folder = Path(root) / name
     if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; {name}'s files are looked for there")
+        raise InputError(f"{folder}: no such folder; put the {name} files there")
     return folder
 
 
 def _idx(path: Path, md5: str) -> Tensor:
-    """An idx file of bytes, `path` or `path`.gz: magic 0x0000 08 rank, big-endian sizes, values."""
+    """The bytes of an idx file, `path` or `path`.gz.
+
+    The format is two zero bytes, 0x08 for bytes, the rank, the sizes as big-endian 32-bit integers, and the values.
+    """
     packed = path.with_name(path.name + ".gz")
     if not path.is_file() and not packed.is_file():
-        raise InputError(f"{packed}: no such file (nor unpacked); put {', '.join(_IDX)} there (.gz or unpacked)")
+        raise InputError(f"{packed}: no such file, packed or unpacked; put {', '.join(_IDX)} there (.gz or unpacked)")
     try:
         with open(path, "rb") if path.is_file() else gzip.open(packed) as file:
             magic = file.read(4)
@@ -125,14 +130,16 @@ def _idx(path: Path, md5: str) -> Tensor:
             values = file.read(prod(shape) + 1)
     except InputError:
         raise
-    except Exception as error:  # a stranger's file: whatever unpacking can fail with
+    except Exception as error:  # the file is untrusted: unpacking raises many kinds of errors
         raise InputError(f"{packed}: cannot be unpacked ({error}); fetch it again") from error
     if len(values) != prod(shape):
-        raise InputError(f"{path}: cut short or too long for its header {shape}; fetch it again")
+        raise InputError(f"{path}: longer or shorter than the shape {shape} in its header; fetch it again")
     _check(path, magic + sizes + values, md5)
     return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
 
 
 def _check(path: Path, content: bytes, md5: str) -> None:
     if hashlib.md5(content).hexdigest() != md5:
-        log.warning(f"{path}: not the canonical file (its MD5 differs); figures may not compare with published ones")
+        log.warning(
+            f"{path}: not the canonical file (its MD5 sum differs); results may not be comparable with published ones"
+        )

@@ -1,4 +1,4 @@
-"""A folder of pictures, one sub-folder a class."""
+"""A reader for a folder of pictures with one subfolder per class."""
 
 import logging
 import os
@@ -17,45 +17,48 @@ __all__ = ["image_folder"]
 
 log = logging.getLogger("condensery")
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs of a bad picture, one line of ours says
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # keeps Pillow quiet: a bad picture gets one of our messages
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow knows others, some of which start programs
-_PIXELS = 2**26  # of a picture, which takes up to 13 bytes a pixel while it is read
-_DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # more than 8 bits a channel: Pillow would cut them off
-_TRAIN, _TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")  # in small letters
-_SECONDS = 5.0  # from one word on progress to the next
+# Pillow would start external programs for some other formats
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_PIXELS = 2**26  # the most pixels of one picture; reading takes up to 13 bytes per pixel
+_DEEP = {"I;16", "I;16B", "I;16L", "I", "F"}  # modes of more than 8 bits per channel, which Pillow would clip
+_TRAIN, _TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")  # lowercase
+_SECONDS = 5.0  # between two progress messages
 
 
 def image_folder(path: str | Path, size: int | None = None) -> Data:
-    """Data from `<path>/<class>/*`, or `<path>/train/<class>/*` with `test` (or `val`, `valid`, ...) beside `train`.
+    """Read pictures from `<path>/<class>/*`, or from `<path>/train/<class>/*` with `test`, `val`, ... beside `train`.
 
-    Gray if every picture is gray, RGB otherwise (transparency is dropped). A photo's orientation tag is obeyed.
-    Without a test part a fifth of every class is held out (seeded, stratified, said aloud).
+    Images are gray if every picture is gray, and RGB otherwise; transparency is dropped. A photo is turned as its
+    orientation tag says. Without a test part, one fifth of each class (at least one image) is held out by a stratified
+    split with a fixed seed, and a log message reports it.
 
     Arguments:
         path: the folder.
-        size: pixels; the middle square of every picture is resized to it (bilinear, antialiased). Needed where sizes
-            differ.
+        size: side of the images in pixels; the middle square of every picture is resized to it (bilinear,
+            antialiased). Required if the pictures differ in size.
 
     Raises:
-        InputError: no such folder, a class without pictures, a file that is no picture, sizes that differ
-            without `size`, a class in the test part that the training part lacks, more than `errors.bounded` allows.
+        InputError: the folder does not exist, a class has no pictures, a file is not a readable picture, sizes differ
+            and `size` is None, the test part has a class that the training part lacks, or the pictures would take
+            more memory than `errors.bounded` allows.
     """
     path = Path(path)
     if not os.path.isdir(path):
-        raise InputError(f"{path}: no such folder")
+        raise InputError(f"{path}: no such folder; check the path")
     if size is not None and size < 1:
         raise InputError(f"`size` must be at least 1 pixel, got {size}")
     train_part, test_part = _parts(path)
     names = tuple(folder.name for folder in _folders(train_part))
     if not names:
-        raise InputError(f"{train_part}: no class folders in it; put each class's pictures in a sub-folder of its own")
+        raise InputError(f"{train_part}: no class folders in it; put the pictures of each class in a subfolder")
 
     files, labels = _list(train_part, names)
     test_files, test_labels = _list(test_part, names) if test_part is not None else ([], [])
     if test_part is not None and not test_files:
-        raise InputError(f"{test_part}: no class folders in it; add test pictures or remove it")
+        raise InputError(f"{test_part}: no class folders in it; add test pictures or remove this folder")
     if size is not None:
         bounded(3 * len(files + test_files) * size**2, f"{path}: {len(files + test_files)} pictures of `size={size}`")
     pictures = _pictures(files + test_files, size, path)
@@ -70,7 +73,7 @@ def _folders(part: Path) -> list[Path]:
 
 
 def _parts(path: Path) -> tuple[Path, Path | None]:
-    """The training part of a folder and its test part: sub-folders named so, or the folder itself and none."""
+    """The folders of the training part and the test part; without a `train` subfolder, the folder itself and None."""
     folders = _folders(path)
     train = [p for p in folders if p.name.lower() in _TRAIN]
     tests = sorted((p for p in folders if p.name.lower() in _TEST), key=lambda p: _TEST.index(p.name.lower()))
@@ -78,12 +81,14 @@ def _parts(path: Path) -> tuple[Path, Path | None]:
         raise InputError(f"{path}: {train[0].name}/ and {train[1].name}/ are both training parts; keep one")
     if not train:
         if tests:
-            raise InputError(f"{path}: has {tests[0].name}/ but no train/; name the training part train/")
+            raise InputError(
+                f"{path}: has {tests[0].name}/ but no train/; rename the folder of the training part to train/"
+            )
         return path, None
     used = [*train, *tests[:1]]
     if left := [p.name for p in folders if p not in used]:
         about = f"{tests[0].name}/ is the test part" if tests else "there is no test part"
-        log.warning(f"{path}: {about}; {', '.join(f'{name}/' for name in left)} left alone")
+        log.warning(f"{path}: {about}; ignored: {', '.join(f'{name}/' for name in left)}")
     elif tests and (train[0].name != "train" or tests[0].name not in ("test", "val")):
         log.info(f"{path}: {train[0].name}/ is the training part, {tests[0].name}/ the test part")
     return train[0], tests[0] if tests else None
@@ -95,36 +100,36 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     for folder in _folders(part):
         if folder.name not in names:
             raise InputError(
-                f"{folder}: this class has no folder in the training part; its label is beyond the classes"
+                f"{folder}: this class has no folder in the training part; add training pictures or remove this folder"
             )
         named = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
         pictures = sorted(named)
-        found = [p for p in pictures if p.is_file()]  # reading a pipe, say, would never end
+        found = [p for p in pictures if p.is_file()]  # reading a named pipe, for example, would never end
         if left := len(pictures) - len(found):
-            log.warning(f"{folder}: {left} of its pictures are no plain files and are left out")
+            log.warning(f"{folder}: {left} of its pictures are not regular files and are ignored")
         if not found:
-            raise InputError(f"{folder}: no picture in this class; add some or remove the folder")
+            raise InputError(f"{folder}: no pictures of this class; add some or remove the folder")
         files += found
         labels += [names.index(folder.name)] * len(found)
     return files, labels
 
 
 def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
-    """All pictures as one array, (N, height, width) where all are gray and (N, height, width, 3) otherwise."""
+    """All pictures as one array: (N, height, width) if all are gray, (N, height, width, 3) otherwise."""
     start = said = time.monotonic()
     pictures: list[np.ndarray] = []
     for file in files:
         like = (files[0], pictures[0].shape[:2]) if pictures and size is None else None
         picture = _open(file, size, like)
-        if like and picture.shape[:2] != like[1]:  # turned as its orientation tag says
+        if like and picture.shape[:2] != like[1]:  # sides swapped by the orientation tag
             raise _differing(like, (file, picture.shape[:2]))
-        if not pictures:  # all will be as large, in color 3 bytes a pixel
+        if not pictures:  # all have this size, and a color picture takes 3 bytes per pixel
             bounded(3 * len(files) * picture.shape[0] * picture.shape[1], f"{path}: its {len(files)} pictures")
         pictures.append(picture)
         if (now := time.monotonic()) - said > _SECONDS:
             said = now
             left = (now - start) / len(pictures) * (len(files) - len(pictures))
-            log.info(f"{path}: {len(pictures)} of {len(files)} pictures read, {left:.0f} s left")
+            log.info(f"{path}: {len(pictures)} of {len(files)} pictures read, about {left:.0f} s left")
     if any(picture.ndim == 3 for picture in pictures):
         pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
     return np.stack(pictures)
@@ -138,29 +143,29 @@ def _differing(a: Sized, b: Sized) -> InputError:
     (first, (height, width)), (second, (other_height, other_width)) = a, b
     return InputError(
         f"pictures differ in size ({first} is {width}x{height}, {second} {other_width}x{other_height}); "
-        "give one size for all, for example `size=32`"
+        "give one size for all pictures, for example `size=32`"
     )
 
 
 def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
-    """(height, width) uint8 for a gray picture, (height, width, 3) otherwise.
+    """The uint8 pixels of a picture: (height, width) if it is gray, (height, width, 3) otherwise.
 
     Arguments:
-        like: an earlier picture, of whose size it must be; seen before any pixel is unpacked.
+        like: an earlier picture whose size this one must have, checked before any pixel is decoded. None: no check.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about what it repairs or finds large
+            warnings.simplefilter("ignore")  # Pillow warns about files that it repairs or finds large
             with Image.open(file, formats=_FORMATS) as opened:
                 if opened.width * opened.height > _PIXELS:
                     raise InputError(
-                        f"{file}: {opened.width} x {opened.height} pixels, more than {_PIXELS / 1e6:.0f} million; "
+                        f"{file}: {opened.width} x {opened.height} pixels; the limit is {_PIXELS / 1e6:.0f} million; "
                         "make it smaller or remove it"
                     )
                 if like and sorted(opened.size) != sorted(like[1]):
                     raise _differing(like, (file, (opened.height, opened.width)))
                 if opened.mode in _DEEP:
-                    raise InputError(f"{file}: more than 8 bits a channel ({opened.mode}); convert it to 8 bits first")
+                    raise InputError(f"{file}: more than 8 bits per channel ({opened.mode}); convert it to 8 bits")
                 gray = opened.mode in ("1", "L", "LA")
                 palette = opened.convert("RGBA") if opened.mode == "P" and "transparency" in opened.info else opened
                 mode = "L" if gray else "RGB"
@@ -170,13 +175,13 @@ def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
                     picture = _middle(picture, size)
     except InputError:
         raise
-    except Exception as error:  # a stranger's file: whatever a decoder can fail with
+    except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
         raise InputError(f"{file}: not a readable picture ({type(error).__name__}); replace or remove it") from error
     return np.asarray(picture)
 
 
 def _middle(picture: Image.Image, size: int) -> Image.Image:
-    """The middle square, resized; no more is enlarged than what is kept."""
+    """The middle square, resized. Only this square is resized, so that a long strip takes little memory."""
     side = min(picture.size)
     left, top = ((length - side) / 2 for length in picture.size)
     return picture.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))

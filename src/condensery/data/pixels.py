@@ -1,8 +1,8 @@
-"""Pixel spaces: what the numbers in an image tensor mean.
+"""Pixel spaces, which define what the numbers in an image tensor mean.
 
-Networks always see *normalized* rows, (x - mean) / std with x in [0, 1], whitened after that where the space says so
-(ZCA). A synthetic set may store its images `normalized` (DC, DSA, DM) or in the `unit` range (IDC); which one is part
-of every artifact, because a condensed set read in the wrong space trains a network to chance.
+Networks always see *normalized* rows: (x - mean) / std with x in [0, 1], then whitened (ZCA) if the space has a
+whitening. A synthetic set stores its images either `normalized` (DC, DSA, DM) or in the `unit` range (IDC). Every
+artifact records which one, because a network trained on a set read in the wrong space only reaches chance accuracy.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ __all__ = ["PixelSpace", "Whitening"]
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """ZCA: a linear map after which the values of all pixels are uncorrelated, and images still look like images.
+    """ZCA whitening: a linear map that decorrelates the pixel values but keeps images recognizable.
 
     Arguments:
-        center: (d,), the mean row, with d = channels · height · width.
-        matrix: (d, d), symmetric.
+        center: the mean row, shape (d,), with d = channels · height · width.
+        matrix: the symmetric matrix of the map, shape (d, d).
 
     References:
-        Krizhevsky 2009, appendix A; IDC appendix E.6 (after KIP's program).
+        Krizhevsky 2009, appendix A; IDC appendix E.6 (which follows KIP's program).
     """
 
     center: Tensor
@@ -36,14 +36,15 @@ class Whitening:
 
     @classmethod
     def measured(cls, rows: Iterable[Tensor], strength: float = 0.1) -> "Whitening":
-        """The whitening of `rows`, given in parts (m, channels, height, width).
+        """Compute the whitening of a set of rows.
 
         Arguments:
-            strength: added to the covariance's eigenvalues, as a share of their mean; keeps the noise of directions
-                in which nothing varies from being blown up.
+            rows: normalized rows in parts of shape (m, channels, height, width).
+            strength: the number added to the eigenvalues of the covariance, as a fraction of their mean. It limits how
+                much directions with almost no variance are amplified.
 
         Raises:
-            InputError: all rows are the same, so that nothing is there to whiten.
+            InputError: all rows are the same, so that there is no variance to whiten.
 
         Departs: KIP's program first normalizes the contrast of every image.
         """
@@ -54,7 +55,7 @@ class Whitening:
         center = total / count
         values, vectors = torch.linalg.eigh(products / count - torch.outer(center, center))
         if not values.mean() > 1e-9:
-            raise InputError("all images are the same and cannot be whitened; leave the whitening out (`zca`)")
+            raise InputError("all images are the same and cannot be whitened; leave out `zca`")
         scale = (values.clamp(min=0) + strength * values.mean()).rsqrt()
         return cls(center.float(), (vectors * scale @ vectors.T).float())
 
@@ -66,11 +67,11 @@ class Whitening:
         return torch.linalg.inv(self.matrix.double())
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Normalized rows `(..., channels, height, width)`, whitened; differentiable."""
+        """Whiten normalized rows of shape `(..., channels, height, width)`; differentiable."""
         return ((x.flatten(-3) - self.center.to(x)) @ self.matrix.to(x)).reshape(x.shape)
 
     def undone(self, x: Tensor) -> Tensor:
-        """Whitened rows as they were."""
+        """The normalized rows of whitened rows: the inverse of the whitening."""
         return (x.flatten(-3) @ self._inverse.to(x) + self.center.to(x)).reshape(x.shape)
 
     def __eq__(self, other: object) -> bool:
@@ -85,13 +86,13 @@ class Whitening:
 
 @dataclass(frozen=True)
 class PixelSpace:
-    """A pixel space over per-channel statistics of the real training rows.
+    """A pixel space: the statistics that normalize rows, and the range that stored images have.
 
     Arguments:
-        mean: per-channel mean of the rows in [0, 1].
-        std: per-channel standard deviation of the rows in [0, 1], each above 0.
-        stored: the space that stored images live in, `"normalized"` or `"unit"`.
-        whitening: applied last; None for none.
+        mean: per-channel mean of the real training rows, for pixels in [0, 1].
+        std: per-channel standard deviation of the real training rows, for pixels in [0, 1]; above 0.
+        stored: the space of the stored images, `"normalized"` or `"unit"`.
+        whitening: the whitening applied after normalization. None: no whitening.
     """
 
     mean: tuple[float, ...]
@@ -105,7 +106,7 @@ class PixelSpace:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what rows are read by: spaces with the same one read alike."""
+        """A hash of the statistics and the whitening; spaces with the same hash normalize rows in the same way."""
         digest = hashlib.blake2b(repr((self.mean, self.std)).encode(), digest_size=16)
         if self.whitening:
             for tensor in (self.whitening.center, self.whitening.matrix):
@@ -119,27 +120,27 @@ class PixelSpace:
         return mean, std
 
     def normalize(self, unit: Tensor) -> Tensor:
-        """Rows in [0, 1], shape `(..., channels, height, width)`, to what networks see."""
+        """Normalize rows in [0, 1] of shape `(..., channels, height, width)`, and whiten them if `whitening` is set."""
         mean, std = self._statistics(unit)
         rows = (unit - mean) / std
         return self.whitening(rows) if self.whitening else rows
 
     def unit(self, normalized: Tensor) -> Tensor:
-        """The inverse of `normalize` (for display and export; not clamped)."""
+        """The inverse of `normalize`, for display and export. Values are not clamped to [0, 1]."""
         mean, std = self._statistics(normalized)
         rows = self.whitening.undone(normalized) if self.whitening else normalized
         return rows * std + mean
 
     def encode(self, normalized: Tensor) -> Tensor:
-        """Normalized rows to the stored space."""
+        """Convert normalized rows to the stored space."""
         return self.unit(normalized) if self.stored == "unit" else normalized
 
     def decode(self, stored: Tensor) -> Tensor:
-        """Stored rows to normalized ones; differentiable."""
+        """Convert stored rows to normalized rows; differentiable."""
         return self.normalize(stored) if self.stored == "unit" else stored
 
     def clamp(self, stored: Tensor) -> Tensor:
-        """Stored rows whose pixels outside [0, 1] are moved to its ends (the projection of IDC)."""
+        """Stored rows with their pixels clamped to [0, 1] (the projection of IDC)."""
         if self.stored == "unit":
             return stored.clamp(0, 1)
         if self.whitening:
@@ -148,5 +149,5 @@ class PixelSpace:
         return torch.minimum(torch.maximum(stored, -mean / std), (1 - mean) / std)
 
     def uint8(self, normalized: Tensor) -> Tensor:
-        """Normalized rows to true colors, 0 to 255, rounded."""
+        """Convert normalized rows to colors from 0 to 255, clamped and rounded."""
         return (self.unit(normalized).clamp(0, 1) * 255).round().to(torch.uint8)

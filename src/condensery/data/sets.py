@@ -1,4 +1,4 @@
-"""The nouns of real data: `Batch`, `RealSet`, `TestSet`, `Data`."""
+"""The data types: `Batch`, `RealSet`, `TestSet` and `Data`."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,12 @@ __all__ = ["Batch", "Data", "RealSet", "TestSet"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of C classes side by side.
+    """Rows of C classes, with the same number of rows n for each class.
 
     Arguments:
         x: normalized rows, shape (C, n, channels, height, width).
         y: class ids, shape (C, n), int64.
-        soft: learned label probabilities, shape (C, n, K), where rows have them; they are then trained on, not `y`.
+        soft: learned label probabilities, shape (C, n, K), used for training instead of `y`. None: the rows have none.
     """
 
     x: Tensor
@@ -33,23 +33,23 @@ class Batch:
 
     @property
     def labels(self) -> Tensor:
-        """What rows are trained on: class ids (C, n), or probabilities (C, n, K)."""
+        """The labels used for training: class ids (C, n), or probabilities (C, n, K) if there are any."""
         return self.y if self.soft is None else self.soft
 
     def rows(self, index: slice) -> "Batch":
-        """The rows at `index` of every class."""
+        """The rows at `index` within each class."""
         return Batch(self.x[:, index], self.y[:, index], None if self.soft is None else self.soft[:, index])
 
     def only(self, classes: slice) -> "Batch":
-        """All rows of some of the classes."""
+        """All rows of the classes at `classes`."""
         return Batch(self.x[classes], self.y[classes], None if self.soft is None else self.soft[classes])
 
     def map(self, f: Callable[[Tensor], Tensor]) -> "Batch":
-        """`f` applied to the rows; labels stay."""
+        """The batch with `f` applied to its rows; the labels stay the same."""
         return replace(self, x=f(self.x))
 
     def detach(self) -> "Batch":
-        """The same rows and labels without a graph."""
+        """The same rows and labels, detached from the autograd graph."""
         return Batch(self.x.detach(), self.y, None if self.soft is None else self.soft.detach())
 
     def flat(self) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ class Batch:
 
 
 class _Rows:
-    """Images, kept as they came (uint8, or floats in [0, 1]) and normalized when read."""
+    """Images that are kept as they were given (uint8, or floats in [0, 1]) and normalized when read."""
 
     def __init__(self, images: Tensor, labels: Tensor, space: PixelSpace, dtype: torch.dtype, device: torch.device):
         self.images = images.to(device)
@@ -86,16 +86,16 @@ class _Rows:
         return self.space.normalize(unit)
 
     def slices(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All rows once, in order: normalized rows (m, ...) and labels (m,), m at most `size`."""
+        """Yield all rows once, in order: normalized rows (m, ...) and labels (m,), with m at most `size`."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield self.read(part), self.labels[part]
 
 
 class TestSet(_Rows):
-    """Rows to measure accuracy on, and nothing else: it cannot be sampled by class or trained on."""
+    """Rows for measuring accuracy only. They cannot be sampled by class or trained on."""
 
-    __test__ = False  # not a pytest class
+    __test__ = False  # keeps pytest from collecting it as a test class
 
     def normalized_by(self, space: PixelSpace) -> "TestSet":
         """The same rows, read in `space`."""
@@ -107,19 +107,20 @@ class TestSet(_Rows):
 
 
 class RealSet(_Rows):
-    """The real training set T: rows sorted by class, in memory.
+    """The real training set T, with its rows sorted by class and kept in memory.
 
     Arguments:
         images: uint8, or floats in [0, 1]; shape (N, channels, height, width); any order.
-        labels: class ids 0..classes-1, shape (N,). Every class has at least one row.
+        labels: class ids from 0 to classes - 1, shape (N,). Every class needs at least one row.
         classes: the number of classes C.
-        space: the pixel space; `RealSet.measured` makes it from the rows themselves.
-        dtype, device: what rows are read as, and where they lie.
-        name: what tables call the data set.
-        class_names: one name per class; the class ids by default.
+        space: the pixel space; `RealSet.measured` computes it from the rows themselves.
+        dtype: the floating-point type of the rows that are read.
+        device: where the rows are kept.
+        name: the name of the data set in tables.
+        class_names: one name per class. None: the class ids.
 
     Raises:
-        InputError: a class without rows.
+        InputError: a class has no rows.
     """
 
     def __init__(
@@ -144,21 +145,21 @@ class RealSet(_Rows):
 
     @classmethod
     def measured(cls, images: Tensor, labels: Tensor, classes: int) -> "RealSet":
-        """A real set whose pixel space has the per-channel mean and std of `images`."""
+        """A real set whose pixel space has the per-channel mean and standard deviation of `images`."""
         total = torch.zeros(images.shape[1], dtype=torch.float64)
         squares, count = torch.zeros_like(total), 0
-        for part in images.split(max(1, 2**22 // images[0].numel())):  # float64, without a copy of the whole set
+        for part in images.split(max(1, 2**22 // images[0].numel())):  # in parts, since float64 takes 8 bytes per value
             unit = part.double() / 255 if part.dtype == torch.uint8 else part.double()
             total = total + unit.sum((0, 2, 3))
             squares = squares + unit.square().sum((0, 2, 3))
             count += unit[:, 0].numel()
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
-        std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel carries nothing: leave its scale
+        std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel keeps its scale
         return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())))
 
     def _with(self, **changed: Any) -> "RealSet":
-        """A copy in which some of the arguments are others."""
+        """A copy with some of the arguments changed."""
         names = ("images", "labels", "classes", "space", "dtype", "device", "name", "class_names")
         return RealSet(**{name: getattr(self, name) for name in names} | changed)
 
@@ -171,43 +172,43 @@ class RealSet(_Rows):
         return self._with(space=space)
 
     def called(self, name: str, class_names: tuple[str, ...]) -> "RealSet":
-        """The same rows, of a data set and of classes with these names."""
+        """The same rows, with these names for the data set and its classes."""
         return self._with(name=name, class_names=class_names)
 
     def rows(self, c: int) -> slice:
-        """Where class `c` lies among the rows."""
+        """The slice of the rows that belongs to class `c`."""
         return slice(self._starts[c], self._starts[c] + self.sizes[c])
 
     def subset(self, index: Tensor) -> "RealSet":
-        """The rows at `index` (N',), with this set's pixel space."""
+        """The set of the rows at `index` (N',), with this set's pixel space."""
         return self._with(images=self.images[index], labels=self.labels[index])
 
     def split(self, fraction: float, seed: int) -> "tuple[RealSet, TestSet]":
-        """The rows without `fraction` of every class, and those that were held out to measure on.
+        """Split the rows into a training part and a held-out part for measuring accuracy.
 
         Arguments:
-            fraction: in (0, 1); at least one row of a class stays.
-            seed: which rows.
+            fraction: the fraction of each class to hold out, in (0, 1). At least one row per class stays.
+            seed: seed of the random choice of rows.
 
         Raises:
-            InputError: a fraction outside (0, 1).
+            InputError: `fraction` is outside (0, 1).
         """
         held = stratified(self.labels, fraction, seed)
         return self.subset(~held), TestSet(self.images[held], self.labels[held], self.space, self.dtype, self.device)
 
     def at(self, index: Tensor) -> Batch:
-        """The rows at `index` (C, n) of the classes they belong to."""
+        """The rows at `index` (C, n) and their labels, as a batch."""
         return Batch(self.read(index), self.labels[index.to(self.device)])
 
     def sample(self, n: int, classes: Sequence[int], draw: PerClass) -> Batch:
-        """`n` random rows of each class, without repetition inside a class.
+        """Draw `n` random rows per class without replacement.
 
-        A class with fewer than `n` rows is gone through in fresh permutations until `n` are drawn.
+        From a class with fewer than `n` rows, new permutations of all its rows are drawn until there are `n`.
 
         Arguments:
-            n: rows a class.
-            classes: class ids, any order.
-            draw: one generator a class; a class's rows depend on its own generator only.
+            n: rows per class.
+            classes: class ids in any order.
+            draw: gives one generator per class. The rows of a class depend only on its own generator.
         """
         picks = []
         for c in classes:
@@ -218,12 +219,12 @@ class RealSet(_Rows):
         return self.at(torch.stack(picks))
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All rows once in random order: rows (m, ...), labels (m,), indices (m,), m at most `size`."""
+        """Yield all rows once, in random order: rows (m, ...), labels (m,) and indices (m,), with m at most `size`."""
         for index in torch.randperm(len(self), generator=generator).split(size):
             yield self.read(index), self.labels[index.to(self.device)], index
 
     def chunks(self, size: int) -> Iterator[Batch]:
-        """All rows once, class by class: batches of shape (1, m, ...), m at most `size`."""
+        """Yield all rows once, class by class, in batches of shape (1, m, ...), with m at most `size`."""
         for c in range(self.classes):
             part = self.rows(c)
             for start in range(part.start, part.stop, size):
@@ -232,7 +233,7 @@ class RealSet(_Rows):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of rows, labels and shape: two sets with the same one hold the same data."""
+        """A hash of the images, labels and shape; two sets with the same hash hold the same data."""
         digest = hashlib.blake2b(repr(tuple(self.images.shape)).encode(), digest_size=16)
         digest.update(self.images.cpu().contiguous().numpy().tobytes())
         digest.update(self.labels.cpu().numpy().tobytes())
@@ -241,14 +242,14 @@ class RealSet(_Rows):
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: rows to condense, rows to measure on, and what they are.
+    """A data set: a training part to condense, a test part to measure accuracy on, and its names.
 
     Arguments:
-        name: what tables call it.
-        train: the real set. Condensing takes this alone, so test rows are out of reach by type.
+        name: the name of the data set in tables.
+        train: the real set. Condensing takes only this part, so it cannot reach the test rows.
         test: the rows that accuracy is measured on.
-        class_names: one name a class, in the order of the class ids.
-        source: the file or folder it was read from; None where it is embedded.
+        class_names: one name per class, in the order of the class ids.
+        source: the file or folder that the data was read from. None: it was not read from a file.
     """
 
     name: str
@@ -268,12 +269,12 @@ class Data:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Per-channel mean of the training rows, in [0, 1]."""
+        """Per-channel mean of the training rows, for pixels in [0, 1]."""
         return self.train.space.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Per-channel standard deviation of the training rows."""
+        """Per-channel standard deviation of the training rows, for pixels in [0, 1]."""
         return self.train.space.std
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "Data":
@@ -281,34 +282,42 @@ class Data:
         return replace(self, train=self.train.to(dtype, device), test=self.test.to(dtype, device))
 
     def whitened(self, strength: float = 0.1) -> "Data":
-        """The same data, read through ZCA measured on the training rows; see `Whitening`.
+        """The same data, read with ZCA whitening computed from the training rows; see `Whitening`.
+
+        Arguments:
+            strength: see `Whitening.measured`.
 
         Raises:
-            InputError: rows too large: ZCA's matrix has (channels · height · width)² entries.
+            InputError: the rows have more than 3 · 64 · 64 values, or all rows are the same. The matrix of ZCA has
+                (channels · height · width)² entries.
         """
         if (values := self.train.images[0].numel()) > 12288:
-            raise InputError(f"ZCA of rows of {values} values takes too much memory; at most 3x64x64")
+            raise InputError(
+                f"ZCA of images with {values} values takes too much memory; "
+                "leave out `zca` or give images of at most 3x64x64"
+            )
         plain = self.train.normalized_by(replace(self.train.space, whitening=None))
         whitening = Whitening.measured((x for x, _ in plain.slices(1024)), strength)
         space = replace(plain.space, whitening=whitening)
         return replace(self, train=self.train.normalized_by(space), test=self.test.normalized_by(space))
 
     def validation(self, fraction: float = 0.1, seed: int = 0) -> "Data":
-        """Data whose train and test parts both come out of `train` (choices are made on this, never on test).
+        """Data whose training and test parts are both taken from `train`, for making choices without the test rows.
 
         Arguments:
-            fraction: share of every class that becomes the test part, in (0, 1); at least one row stays in train.
-            seed: which rows.
+            fraction: the fraction of each class that becomes the test part, in (0, 1). At least one row per class stays
+                in the training part.
+            seed: seed of the random choice of rows.
 
         Raises:
-            InputError: a fraction outside (0, 1).
+            InputError: `fraction` is outside (0, 1).
         """
         train, test = self.train.split(fraction, seed)
         return replace(self, name=f"{self.name}-validation", train=train, test=test)
 
 
 def stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
-    """A mask (N,) that holds out `fraction` of every class: at least 1 row, and never its only row."""
+    """A mask (N,) that is true for `fraction` of each class: at least one row, but never the only row of a class."""
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
     held = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)

@@ -1,4 +1,4 @@
-"""Decoders: what turns stored bases into training rows. Parameterizations differ only here."""
+"""Decoders, which turn stored bases into training rows. Parameterizations differ only in their decoder."""
 
 from condensery.decoders.decoder import Decoder, Pixels
 from condensery.decoders.factorized import Encoder, Factorized

@@ -1,4 +1,4 @@
-"""The seam of parameterizations, and the plainest of them."""
+"""`Decoder`, the interface of all parameterizations, and `Pixels`, the simplest of them."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,40 +9,41 @@ __all__ = ["Decoder", "Pixels"]
 
 
 class Decoder(nn.Module, ABC):
-    """Turns the n stored bases of every class into its rows, base after base.
+    """Turns the n stored bases of each class into rows, in the order of the bases.
 
-    Rows of a base depend on it and its place alone: the first n bases decode to the same rows whatever follows them.
+    The rows of a base depend only on the base and its position, so the first n bases decode to the same rows whether or
+    not others follow.
     """
 
     @property
     def even(self) -> bool:
-        """Whether every base decodes to as many rows."""
+        """Whether every base decodes to the same number of rows."""
         return True
 
     @property
     def floats(self) -> int:
-        """Stored floats of the decoder itself, shared by all classes."""
+        """The number of floats that the decoder itself stores, shared by all classes."""
         return sum(p.numel() for p in self.parameters())
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What makes this decoder again, as JSON; its weights are stored beside."""
+        """The constructor arguments as JSON values. The weights are stored separately."""
         return {}
 
     def extra_repr(self) -> str:
-        """What `repr` shows."""
+        """The text that `repr` shows between the parentheses."""
         return ", ".join(f"{k}={v}" for k, v in self.arguments.items())
 
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
-        """The shape b of a stored base, for rows of `shape` (channels, height, width): an image, by default.
+        """The shape b of a stored base for rows of `shape` (channels, height, width). The default is an image.
 
         Raises:
-            InputError: rows of this shape cannot be made.
+            InputError: the decoder cannot make rows of this shape.
         """
         return shape
 
     def initial_rows(self, images: int) -> int:
-        """How many rows of a class `encode` needs for `images` bases."""
+        """The number of rows per class that `encode` needs for `images` bases."""
         return images
 
     @abstractmethod
@@ -51,11 +52,11 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, bases: Tensor) -> Tensor:
-        """Rows `(C, N, channels, height, width)` of bases `(C, n, *b)`, in the stored pixel space; differentiable."""
+        """Rows `(C, N, channels, height, width)` from bases `(C, n, *b)`, in the stored space; differentiable."""
 
 
 class Pixels(Decoder):
-    """A base is an image, and the row (DC, DSA, DM)."""
+    """Each base is an image and is used as the row itself (DC, DSA, DM)."""
 
     def encode(self, rows: Tensor) -> Tensor:
         return rows.clone()

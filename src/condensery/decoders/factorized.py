@@ -1,4 +1,4 @@
-"""Codes × decoders: a base is a latent code, and every decoder makes a row of it (KFS)."""
+"""Factorization into codes and decoders: a base is a latent code, and each decoder turns it into a row (KFS)."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,19 +15,22 @@ __all__ = ["Encoder", "Factorized"]
 
 
 class Factorized(Decoder):
-    """D tiny decoders that all codes of all classes share: n codes become n · D rows, a code's rows together.
+    """D small decoders shared by all codes of all classes: n codes become n · D rows, grouped by code.
 
-    A decoder is a chain of transposed convolutions, each of which doubles the sides, and a sigmoid: rows lie in the
-    unit range. Sides that the chain does not make are cut out of the middle of the next larger ones (28 of 32).
+    A decoder is a chain of transposed convolutions, each of which doubles the sides, followed by a sigmoid, so rows are
+    in the unit range. The result is cropped in the center to the sides of a row, for example from 32 to 28 pixels.
 
     Arguments:
         shape: (channels, height, width) of a row.
-        channels: of a code and after every layer but the last: (12, 9, 6) for three layers (the paper's Low-R), two
-            numbers for two (High-R).
-        decoders: D.
-        kernel: of the transposed convolutions, 2 (the paper's for 32 and 64 pixels) or 4 (for 224).
-        activation: between the layers; none in the paper.
-        styles: whether every decoder adds a vector of its own, one number a channel, to the code.
+        channels: channels of a code, then channels after every layer but the last: one number per layer. The paper has
+            three layers for Low-R, with (12, 9, 6), and two layers for High-R.
+        decoders: number of decoders D.
+        kernel: kernel size of the transposed convolutions, 2 (in the paper for 32 and 64 pixels) or 4 (for 224).
+        activation: activation between the layers: `"none"` (the paper), `"relu"` or `"leaky_relu"`.
+        styles: whether each decoder adds its own learned vector, with one number per channel, to the code.
+
+    Raises:
+        InputError: an argument is out of range, or there are more layers than the sides of a row allow.
 
     References:
         KFS section 3.1, tables 4, 5, 7 and 8.
@@ -48,11 +51,11 @@ class Factorized(Decoder):
         if not channels or min(*channels, decoders) < 1:
             raise InputError(f"`channels` and `decoders` must be at least 1, got {channels} and {decoders}")
         if activation not in _ACTIVATIONS:
-            raise InputError(f"no activation {activation!r}; known: {', '.join(_ACTIVATIONS)}")
+            raise InputError(f"unknown `activation` {activation!r}; choose one of {', '.join(_ACTIVATIONS)}")
         if 2 ** (len(channels) - 1) >= max(shape[1:]) > 1:
             raise InputError(
-                f"`channels={channels}`: a layer fewer makes images of {shape[1]} x {shape[2]} "
-                "pixels from codes of one pixel already; give fewer numbers"
+                f"`channels={channels}`: {len(channels) - 1} layers are enough to make images of "
+                f"{shape[1]} x {shape[2]} pixels from codes of one pixel; give fewer numbers"
             )
         self.shape = (shape[0], shape[1], shape[2])
         self.channels, self.decoders = tuple(channels), decoders
@@ -63,8 +66,8 @@ class Factorized(Decoder):
         self._encoder: list[Encoder] = []
 
     def with_encoder(self, encoder: "Encoder") -> "Factorized":
-        """These decoders, which can now `encode`; the encoder is no part of what is stored."""
-        self._encoder = [encoder]  # in a list, so that its weights are none of this module's
+        """Set the encoder that `encode` uses, and return these decoders. The encoder is not stored."""
+        self._encoder = [encoder]  # in a list, so that its weights are not registered in this module
         return self
 
     @property
@@ -82,12 +85,14 @@ class Factorized(Decoder):
 
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
         if tuple(shape) != self.shape:
-            raise InputError(f"decoders for rows of {self.shape}, not of {tuple(shape)}")
+            raise InputError(
+                f"these decoders make rows of shape {self.shape}, not {tuple(shape)}; make decoders for this shape"
+            )
         return self.code_shape
 
     def encode(self, rows: Tensor) -> Tensor:
         if not self._encoder:
-            raise InputError("these decoders have no encoder to make codes with; train one (`autoencoder.pretrained`)")
+            raise InputError("these decoders have no encoder to make codes; train one with autoencoder.pretrained")
         encoder = self._encoder[0].to(rows.device, rows.dtype)
         with torch.no_grad():
             return torch.cat([encoder(part) for part in rows.flatten(0, 1).split(1024)]).unflatten(0, rows.shape[:2])
@@ -115,7 +120,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(decoders, inputs, outputs, kernel, kernel))
         self.bias = nn.Parameter(torch.empty(decoders, outputs))
-        bound = (inputs * (kernel // 2) ** 2) ** -0.5  # so many numbers make a pixel
+        bound = (inputs * (kernel // 2) ** 2) ** -0.5  # 1 / sqrt(number of inputs to an output pixel)
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
@@ -127,11 +132,13 @@ class _Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The mirror of one decoder: strided convolutions with leaky ReLUs between, (n, channels, height, width) to codes.
+    """The mirror image of one decoder: strided convolutions that turn rows (n, channels, height, width) into codes.
+
+    Leaky ReLUs stand between the convolutions.
 
     Arguments:
-        shape, channels: as `Factorized`'s.
-        width: hidden channels are this many times the decoder's; the encoder is not stored.
+        shape, channels: see `Factorized`.
+        width: ratio of the hidden channels to those of a decoder. Since the encoder is not stored, it can be wider.
     """
 
     def __init__(self, shape: Sequence[int], channels: Sequence[int], width: int = 4):

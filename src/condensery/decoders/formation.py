@@ -1,6 +1,7 @@
-"""Multi-formation: a base is cut into cells, and every cell enlarged to a row (IDC).
+"""Multi-formation: a base is cut into cells, and each cell is enlarged to a row (IDC).
 
-More rows for the same storage, each of lower resolution. Cells run row by row; the rows of a base stay together.
+This gives more rows from the same storage, each of lower resolution. The cells of a base are in reading order (left to
+right, then top to bottom), and its rows stay together.
 """
 
 from collections.abc import Sequence
@@ -20,19 +21,22 @@ Factors = tuple[int, int]
 
 
 class Uniform(Decoder):
-    """A base is a grid of equal cells, each enlarged bilinearly to a row: k = down x across.
+    """A base is a grid of k = down · across equal cells, each enlarged bilinearly to a row.
 
-    Sides that the factor does not divide are padded at the bottom and the right.
+    If the factor does not divide a side, the base is padded at the bottom and on the right.
 
     Arguments:
-        factor: cells along each side, or (down, across): (1, f) cuts a spectrogram along time only.
-        pad: what the sides are padded with; gray in the unit range.
+        factor: cells along each side, or (down, across). For example, (1, f) cuts a spectrogram along time only.
+        pad: the value of the padding. The default is gray in the unit range.
+
+    Raises:
+        InputError: a factor is not from 1 to 32.
 
     References:
-        IDC section 3.2; padding and interpolation are the released program's.
-    Departs: the program's decoded rows come cell by cell, all bases' first cells first; here base by base, so that
-        the first n bases are the first rows. Initial tiles are shrunk by averaging (the program takes the nearest
-        pixel).
+        IDC section 3.2; padding and interpolation follow the released program.
+    Departs: the program orders decoded rows by cell (the first cells of all bases come first); here they are ordered by
+        base, so that the rows of the first n bases come first. Initial tiles are shrunk by averaging; the program takes
+        the nearest pixel.
     """
 
     def __init__(self, factor: int | Sequence[int], pad: float = 0.5):
@@ -62,11 +66,14 @@ class Uniform(Decoder):
 
 
 class MultiScale(Decoder):
-    """A base's uniform formations by all factors 1 to f together, which share its pixels: k = 1 + 4 + ... + f².
+    """A base is decoded by uniform formation with every factor from 1 to f, which gives k = 1 + 4 + ... + f² rows.
 
     Arguments:
-        factor: f, the largest.
+        factor: the largest factor f.
         pad: see `Uniform`.
+
+    Raises:
+        InputError: `factor` is not from 1 to 32.
 
     References:
         IDC appendix D, table 8.
@@ -96,19 +103,22 @@ class MultiScale(Decoder):
 
 
 class Learnable(Decoder):
-    """Uniform formation whose enlargement is learned: bilinear plus what a small network adds.
+    """Uniform formation with learned enlargement: bilinear interpolation plus the output of a small network.
 
     Arguments:
         factor: cells along each side.
-        channels: of the images.
-        width: the network's features; its weights count as stored floats.
+        channels: channels of the images.
+        width: features of the network. Its weights count as stored floats.
         pad: see `Uniform`.
 
+    Raises:
+        InputError: `factor` is not from 1 to 32.
+
     References:
-        IDC appendix D, table 9: a reduced FSRCNN (Dong et al. 2016): features, shrinking, mapping, expanding, and a
-        transposed convolution that enlarges.
-    Departs: the network adds to the bilinear enlargement, so that learning starts from IDC's own formation; the
-        paper does not say how many weights are left.
+        IDC appendix D, table 9: a reduced FSRCNN (Dong et al. 2016), with layers for feature extraction, shrinking,
+        mapping and expanding, and a transposed convolution that enlarges.
+    Departs: the network's output is added to the bilinear enlargement, so that learning starts from IDC's uniform
+        formation. The paper does not give the number of weights of its reduced network.
     """
 
     def __init__(self, factor: int, channels: int, width: int = 8, pad: float = 0.5):
@@ -127,9 +137,8 @@ class Learnable(Decoder):
             nn.PReLU(),
             nn.ConvTranspose2d(width, channels, 9, factor, padding=4, output_padding=factor - 1),
         )
-        for (
-            layer
-        ) in self.network:  # as FSRCNN: no bias, and almost no difference from the bilinear enlargement at first
+        # as in FSRCNN: zero biases and tiny last weights, so that at first the network adds almost nothing
+        for layer in self.network:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.25)
             if isinstance(layer, nn.ConvTranspose2d):
@@ -158,14 +167,17 @@ class Learnable(Decoder):
 
 
 class Bound(Decoder):
-    """Uniform formation with a factor for every base; `bound` chooses them so that not too many rows come out.
+    """Uniform formation with one factor per base; the function `bound` chooses factors that limit the number of rows.
 
     Arguments:
-        factors: the factor of the first base of every class, of the second, ...
+        factors: the factors of the first base of each class, the second base, and so on.
         pad: see `Uniform`.
 
+    Raises:
+        InputError: a factor is not from 1 to 32.
+
     References:
-        The option "bound" of IDC's program (ImageNet at factor 3 and 20 images a class).
+        The option "bound" of IDC's program (ImageNet with factor 3 and 20 images per class).
     """
 
     def __init__(self, factors: Sequence[int], pad: float = 0.5):
@@ -191,15 +203,19 @@ class Bound(Decoder):
         return sum(factor**2 for factor in self.factors[:images])
 
     def _groups(self, images: int) -> list[tuple[Uniform, int]]:
-        """Neighboring bases of one factor: how they are formed, and how many they are."""
+        """Runs of neighboring bases with the same factor: the decoder of each run and its number of bases."""
         if images > len(self.factors):
-            raise InputError(f"{images} stored images a class, but factors for {len(self.factors)}")
+            raise InputError(
+                f"{images} stored images per class, but factors for only {len(self.factors)}; give one factor per image"
+            )
         return [(Uniform(f, self.pad), len(list(same))) for f, same in groupby(self.factors[:images])]
 
     def encode(self, rows: Tensor) -> Tensor:
         groups, needed = self._groups(len(self.factors)), self.initial_rows(len(self.factors))
         if rows.shape[1] != needed:
-            raise InputError(f"{rows.shape[1]} rows a class; decoder.initial_rows says {needed}")
+            raise InputError(
+                f"{rows.shape[1]} rows per class do not fill the bases; give {needed}, as decoder.initial_rows says"
+            )
         parts = rows.split([uniform.initial_rows(n) for uniform, n in groups], dim=1)
         return torch.cat([uniform.encode(part) for (uniform, _), part in zip(groups, parts, strict=True)], dim=1)
 
@@ -210,35 +226,46 @@ class Bound(Decoder):
 
 
 def from_cell_major(bases: Tensor, factor: int) -> Tensor:
-    """Stored images laid out anew, for sets whose rows were counted cell by cell: the first cells of all images, then
-    the second ones.
+    """Rearrange the cells of stored images whose decoded rows are ordered by cell, so that they are ordered by image.
 
-    Such are the subsets of MDC's released program. The first n · factor² of its rows are the rows of the first n images
-    here.
+    MDC's released program orders rows by cell: the first cells of all images, then the second cells, and so on. The
+    first m · factor² rows in its order become the rows of the first m images here.
 
     Arguments:
-        bases: (C, n, channels, height, width), cut into cells by `Uniform(factor)`.
+        bases: stored images, shape (C, n, channels, height, width), that `Uniform(factor)` cuts into cells.
+        factor: cells along each side.
+
+    Returns:
+        The rearranged images, with the same shape.
 
     Raises:
         InputError: the factor does not divide the sides, so that cells differ in size.
     """
     n, (height, width) = bases.shape[1], bases.shape[-2:]
     if height % factor or width % factor:
-        raise InputError(f"factor {factor} does not divide {height}x{width}: cells of other sizes cannot change places")
+        raise InputError(
+            f"factor {factor} does not divide {height}x{width}, so cells of different sizes cannot be rearranged; "
+            "use a factor that divides both sides"
+        )
     cells = _cells(bases, (factor, factor), 0.0).unflatten(1, (n, -1)).transpose(1, 2).flatten(1, 2)
     grid = cells.unflatten(1, (n, factor, factor))  # (C, n, down, across, channels, s, t)
     return grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
 
 def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:
-    """The factors of `images` bases, from `factor` downwards: as many as go into `most` rows a class.
+    """Choose factors for `images` bases, the largest first, so that they decode to at most `most` rows per class.
 
-    Every base gives at least one row, so that more than `most` bases give as many rows as they are.
+    Each base decodes to at least one row, so more than `most` bases all get factor 1 and decode to one row each.
+
+    Arguments:
+        images: number of bases per class.
+        factor: the largest factor to use.
+        most: the largest number of decoded rows per class.
     """
     factors: list[int] = []
     for f in range(factor, 0, -1):
         rows, left = sum(g * g for g in factors), images - len(factors)
-        spare = most - rows - left  # a row is set aside for every base still to come
+        spare = most - rows - left  # one row is reserved for each base that has no factor yet
         factors += [f] * (left if f == 1 else max(min(left, spare // (f * f - 1)), 0))
     return tuple(factors)
 
@@ -249,19 +276,19 @@ def _check(factor: int) -> None:
 
 
 def _cell(sides: Sequence[int], factor: Factors) -> tuple[int, int]:
-    """The sides of a cell."""
+    """The height and width of a cell, in pixels."""
     cell = [-(-side // f) for side, f in zip(sides, factor, strict=True)]
     for side, length, f in zip(sides, cell, factor, strict=True):
-        if (f - 1) * length >= side:  # the last cell would be padding and nothing else
+        if (f - 1) * length >= side:  # the last cell would hold only padding
             raise InputError(
                 f"`factor={f}` leaves empty cells in images of {'x'.join(map(str, sides))}; "
-                f"take a smaller one, or one that divides {side}"
+                f"use a smaller factor, or one that divides {side}"
             )
     return cell[0], cell[1]
 
 
 def _cells(bases: Tensor, factor: Factors, pad: float) -> Tensor:
-    """Bases `(C, n, channels, height, width)` cut into cells `(C, n · k, channels, s, t)`, row by row."""
+    """Bases `(C, n, channels, height, width)` cut into cells `(C, n · k, channels, s, t)`, in reading order."""
     (down, across), (height, width) = factor, bases.shape[-2:]
     s, t = _cell((height, width), factor)
     if (down * s, across * t) != (height, width):
@@ -276,9 +303,9 @@ def _enlarged(cells: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def _tiled(rows: Tensor, factor: Factors) -> Tensor:
-    """Rows `(C, n · k, channels, height, width)` shrunk to cells and laid side by side: bases `(C, n, ...)`.
+    """Shrink rows `(C, n · k, channels, height, width)` to cells and arrange them into bases `(C, n, ...)`.
 
-    Where the factor does not divide a side, the last cells are smaller, since what lies beyond the side is padding.
+    If the factor does not divide a side, the last cells are smaller, since padding fills the rest of them.
     """
     (down, across), (height, width) = factor, rows.shape[-2:]
     _fits(rows, down * across)
@@ -296,6 +323,6 @@ def _tiled(rows: Tensor, factor: Factors) -> Tensor:
 def _fits(rows: Tensor, step: int) -> None:
     if not rows.shape[1] or rows.shape[1] % step:
         raise InputError(
-            f"{rows.shape[1]} rows a class do not fill stored images of {step} cells; "
+            f"{rows.shape[1]} rows per class do not fill stored images of {step} cells; "
             f"give a multiple of {step}, as decoder.initial_rows says"
         )

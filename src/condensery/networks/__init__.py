@@ -1,4 +1,5 @@
-"""Networks: one family a file, all with `embed` and `forward`; `Point`, a place in weight space.
+"""Networks, one family per file, and `Point`, a network with given weights. All networks have `embed` and `forward`.
 
-Imported by file (`from condensery.networks.convnet import ConvNet`): `Net`, which only describes one, needs no torch.
+Import from the files (`from condensery.networks.convnet import ConvNet`). `Net` only describes a network, so importing
+it does not import torch.
 """

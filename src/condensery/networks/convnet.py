@@ -1,4 +1,4 @@
-"""ConvNet-D: the network that the condensation papers condense with and evaluate on."""
+"""ConvNet-D, the network that the papers on condensation use for condensing and evaluating."""
 
 from torch import nn
 
@@ -17,7 +17,7 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 def default_depth(height: int, width: int) -> int:
-    """Blocks until 4 pixels are left, at least 2: 8 px 2, 28 and 32 px 3, 64 px 4, 128 px 5."""
+    """The number of blocks until 4 px are left, at least 2: 2 for 8 px, 3 for 28 and 32, 4 for 64, 5 for 128."""
     depth, side = 0, min(height, width)
     while side > 4:
         side, depth = (side + 1) // 2, depth + 1
@@ -31,17 +31,19 @@ class ConvNet(Network):
         shape: (channels, height, width) of a row.
         classes: the number of logits.
         width: filters of every convolution.
-        depth: blocks; by size where None (`default_depth`).
-        norm: `"instance"` is group norm with one channel a group, scaled and shifted, as the field's programs have it.
-        activation, pooling: of every block; average pooling halves the sides.
+        depth: number of blocks. None: by image size (`default_depth`).
+        norm: normalization of every block. `"instance"` is group norm with one channel per group and learned scale and
+            shift, as in the programs of the papers.
+        activation: nonlinearity of every block.
+        pooling: pooling of every block, which halves the sides.
 
     Attributes:
-        chain: shape, paddings and width where the passes of this kind are written out (`networks.chain`), else None.
+        chain: (shape, paddings, width) if `kernels.chain` has hand-written passes for this kind of ConvNet, else None.
 
-    Images of 28 x 28 are padded to 32 x 32 by the first convolution (padding 3), as the field does.
+    Images of 28 x 28 are padded to 32 x 32 by the first convolution (padding 3), as is usual for this network.
 
     Raises:
-        InputError: an image too small for the depth.
+        InputError: the images are too small for the depth.
 
     References:
         Gidaris & Komodakis 2018; DC section 3.1 and table T6 to T10.
@@ -71,7 +73,7 @@ class ConvNet(Network):
                 if min(sides) < 2:
                     raise InputError(
                         f"a ConvNet of depth {depth} is too deep for images of {shape[1]}x{shape[2]}; "
-                        f"at most {block} blocks fit"
+                        f"use at most {block} blocks"
                     )
                 layers.append(nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2))
                 sides = [side // 2 for side in sides]

@@ -1,4 +1,4 @@
-"""A multilayer perceptron."""
+"""The multilayer perceptron."""
 
 from math import prod
 
@@ -15,7 +15,7 @@ class MLP(Network):
     Arguments:
         shape: (channels, height, width) of a row.
         classes: the number of logits.
-        width: units of a hidden layer.
+        width: units of each hidden layer.
 
     References:
         DC section 3.1: "two nonlinear hidden layers, each has 128 units".

@@ -1,4 +1,4 @@
-"""A network before the data's shape is known: a description of one of ours, or a function that makes one."""
+"""Ways to describe a network before the shape of the data is known: `Net`, or `Factory`, a user's function."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtime_checkable
@@ -23,26 +23,27 @@ Pooling = Literal["avg", "max", "none"]
 
 @dataclass(frozen=True)
 class Net:
-    """One of the library's networks. The defaults are the papers' ConvNet.
+    """A description of one of the library's networks. The defaults are the ConvNet of the papers.
 
     Raises:
-        InputError: a field is not what its annotation says, or group norm has a width that 4 does not divide.
+        InputError: a field has a value that its annotation does not allow, or `norm` is `"group"` and 4 does not divide
+            `width`.
     """
 
     in_messages: ClassVar[str] = "net."
 
     family: Family = "convnet"
-    """The architecture."""
+    """The architecture: a ConvNet or a multilayer perceptron."""
     width: Annotated[int, Meta(ge=1, le=4096)] = 128
-    """Filters of a convolution, or units of a hidden layer."""
+    """Filters of each convolution, or units of each hidden layer."""
     depth: Annotated[int, Meta(ge=1, le=32)] | None = None
-    """Blocks of a ConvNet; None: by image size (8 pixels 2, 28 and 32 pixels 3, 64 pixels 4, 128 pixels 5)."""
+    """Number of blocks of a ConvNet. None: by image size (2 for 8 pixels, 3 for 28 and 32, 4 for 64, 5 for 128)."""
     norm: Norm = "instance"
-    """Normalization in a ConvNet."""
+    """Normalization in each block of a ConvNet."""
     activation: Activation = "relu"
-    """Nonlinearity of a ConvNet."""
+    """Nonlinearity in each block of a ConvNet."""
     pooling: Pooling = "avg"
-    """Pooling in a ConvNet, which halves the sides."""
+    """Pooling in each block of a ConvNet, which halves the sides."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -55,28 +56,28 @@ with_fields_in_help(Net)
 
 @runtime_checkable
 class Factory(Protocol):
-    """A function that makes a network of the user's own, with new random weights at every call.
+    """A function that makes a user-defined network, with new random weights at every call.
 
-    Its module maps normalized rows (n, channels, height, width) to logits (n, classes). In evaluation mode a row's
-    logits must not depend on the other rows. What embeds a row is the module's method `embed`, which maps rows to
-    (n, d); without one, the input of the linear layer that runs last.
+    The module maps normalized rows (n, channels, height, width) to logits (n, classes). In evaluation mode, the logits
+    of a row must not depend on the other rows. If the module has a method `embed`, which maps rows to embeddings
+    (n, d), it is used; otherwise the embedding is the input of the linear layer that runs last.
     """
 
     def __call__(self, shape: tuple[int, int, int], classes: int, /) -> "nn.Module":
-        """The module for rows of `shape` (channels, height, width)."""
+        """Make the module for rows of `shape` (channels, height, width)."""
         ...
 
 
 Architecture = Net | Family | Factory
-"""Wherever a network is asked for: a description, the name of a family, or a function that makes a module."""
+"""The ways to give a network: a description, the name of a family, or a function that makes a module."""
 
 
 def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Network":
-    """The network for rows of `shape` (channels, height, width), on the CPU.
+    """Build the network for rows of `shape` (channels, height, width), on the CPU.
 
     Raises:
-        InputError: images too small for the network, a network too large for `errors.bounded`, no architecture at
-            all, or a module of the user's that does not do what `Factory` says.
+        InputError: the images are too small for the network, the network is larger than `errors.bounded` allows, `net`
+            is not an `Architecture`, or a user-defined module does not meet the requirements of `Factory`.
     """
     import torch
 
@@ -98,14 +99,14 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
             return MLP(shape, classes, net.width)
         return ConvNet(shape, classes, net.width, net.depth, net.norm, net.activation, net.pooling)
 
-    with torch.device("meta"):  # to see its size before it takes room
+    with torch.device("meta"):  # counts the weights without allocating them
         weights = sum(parameter.numel() for parameter in made().parameters())
     bounded(3 * 4 * weights, f"training a network of {weights:,} weights ({net.family} of width {net.width})")
     return made()
 
 
 def described(net: Architecture) -> str:
-    """An architecture in a few words: its family and what differs from the default, or the function's name."""
+    """A short text for an architecture: its family and the fields that are not defaults, or the function's name."""
     if isinstance(net, str):
         return net
     if not isinstance(net, Net):
@@ -115,6 +116,6 @@ def described(net: Architecture) -> str:
 
 
 def factory_name(factory: Factory) -> str:
-    """Where a function of the user's is defined, `module.name`."""
+    """The name of a user's function together with its module, `module.name`."""
     named = factory if hasattr(factory, "__qualname__") else type(factory)
     return f"{named.__module__}.{named.__qualname__}"

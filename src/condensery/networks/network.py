@@ -1,4 +1,4 @@
-"""What every network offers, and a network at a place in weight space."""
+"""`Network`, the interface of all networks, and `Point`, a network with given weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,30 +17,30 @@ State = dict[str, Tensor]
 
 
 class Network(nn.Module):
-    """A classifier in two parts: stages that make features, a head that makes logits.
+    """A classifier in two parts: stages that compute features, and a head that computes logits.
 
     Subclasses set `stages` (each maps (n, ...) to (n, ...)) and `head` (maps flattened features to (n, classes)), or
-    override `embed` and `forward`. Rows must not see each other in a stage, but for batch norm, whose statistics a
-    `Point` freezes.
+    override `embed` and `forward`. The results of a row must not depend on the other rows. Batch norm is allowed, since
+    `Point` freezes its statistics.
     """
 
     stages: nn.ModuleList
     head: nn.Module
     plain_training: bool = False
-    """Whether only autograd may train it, since training and evaluation mode may differ in unknown ways."""
+    """Whether only autograd may be used to train it: training and evaluation mode may differ in unknown ways."""
 
     def embed(self, x: Tensor) -> Tensor:
-        """The embedding (n, d) of normalized rows `x` (n, channels, height, width): the last stage's output."""
+        """Embeddings (n, d) of normalized rows `x` (n, channels, height, width): the last stage's output, flattened."""
         for stage in self.stages:
             x = stage(x)
         return x.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (n, classes)."""
+        """Logits (n, classes) of normalized rows `x` (n, channels, height, width)."""
         return self.head(self.embed(x))
 
     def redraw(self) -> None:
-        """Draw new random weights from torch's global generator: every layer's own `reset_parameters`."""
+        """Draw new random weights from torch's global generator, with the `reset_parameters` of every layer."""
         for module in self.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
@@ -48,15 +48,15 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Point:
-    """One place in weight space.
+    """A point in weight space: a network together with given weights.
 
     Arguments:
-        network: the architecture; its own weights are never read.
+        network: the architecture. The weights that it holds itself are never read.
         params: the weights, by name.
-        buffers: batch norm's running statistics, by name (empty for other norms).
-        key: identity of the weights, for caches and messages.
-        outer, inner: where in its schedule the point lies.
-        momenta: the optimizer's, by name, where training goes on from here; empty at a start.
+        buffers: the running statistics of batch norm, by name (empty for other norms).
+        key: identifier of the weights, for caches and messages.
+        outer, inner: the outer and inner step of the schedule that the point belongs to.
+        momenta: momentum buffers of the optimizer, by name, if training continues from here. Empty for new weights.
     """
 
     network: Network
@@ -68,8 +68,8 @@ class Point:
     momenta: State = field(default_factory=dict)
 
     def logits(self, x: Tensor, params: State | None = None) -> Tensor:
-        """Logits (n, classes) of normalized rows `x`, at this point or at other weights of the same network."""
-        self.network.eval()  # batch norm reads the frozen statistics, so that any chunking of rows is exact
+        """Logits (n, classes) of normalized rows `x`, with `params` as weights. None: the weights of this point."""
+        self.network.eval()  # batch norm then uses the frozen statistics, so that splitting rows into chunks is exact
         return functional_call(self.network, {**(params or self.params), **self.buffers}, (x,))
 
     def embeddings(self, x: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Point:
         return embedded(self.network, {**self.params, **self.buffers}, x)
 
     def placed(self) -> Network:
-        """The network itself with this point's weights written into it (in place; for training and embedding)."""
+        """Write the weights and buffers of this point into the network, in place, and return it."""
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
                 parameter.copy_(self.params[name])
@@ -86,8 +86,9 @@ class Point:
         return self.network
 
     def with_statistics_of(self, rows: Tensor) -> "Point":
-        """This point with batch norm's running statistics set to those of `rows` (n, ...); a copy of itself
-        where the network has none.
+        """The point with the running statistics of batch norm set to those of `rows` (n, ...).
+
+        If the network has no such statistics, the point itself is returned.
 
         References:
             DC appendix A: the statistics are estimated on real rows, then frozen, before matching.
@@ -99,7 +100,7 @@ class Point:
         momenta = [m.momentum for m in norms]
         for m in norms:
             m.reset_running_stats()
-            m.momentum = None  # a plain mean over forwards: here, of one
+            m.momentum = None  # averages over forward passes; there is only one here
         with torch.no_grad():
             network.train()(rows)
         for m, momentum in zip(norms, momenta, strict=True):
@@ -108,13 +109,13 @@ class Point:
 
 
 def initial(network: Network, generator: torch.Generator, key: str = "", outer: int = 0) -> Point:
-    """A point with freshly drawn weights (`Network.redraw`; PyTorch's defaults in the library's own networks).
+    """A point with new random weights from `Network.redraw`, which uses PyTorch's defaults in the library's networks.
 
-    Departs: DC's text says Kaiming initialization; its program, and so its figures, use PyTorch's defaults.
+    Departs: the text of DC says Kaiming initialization; its program, and so its results, use PyTorch's defaults.
     """
     device = next(network.parameters()).device
     with global_rng(generator):
-        network.cpu().redraw()  # drawn on the CPU: the same weights on every device
+        network.cpu().redraw()  # on the CPU, so that the weights are the same on every device
     network.to(device)
     params = {k: v.detach().clone() for k, v in network.named_parameters()}
     buffers = {k: v.detach().clone() for k, v in network.named_buffers()}
@@ -131,14 +132,14 @@ class _Embedding(nn.Module):
 
 
 def embedded(network: Network, state: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Embeddings (n, d) of normalized rows `x` at other weights than the network's own."""
+    """Embeddings (n, d) of normalized rows `x`, with the weights and buffers in `state`."""
     network.eval()
     result: Tensor = functional_call(_Embedding(network), {f"network.{k}": v for k, v in state.items()}, (x,))
     return result
 
 
 def operations(network: Network, shape: tuple[int, int, int]) -> float:
-    """Floating-point operations of one row (channels, height, width) on its way forward."""
+    """The number of floating-point operations for one row (channels, height, width) in the forward pass."""
     with FlopCounterMode(display=False) as counter:
         _of_zeros(network, shape)
     return float(counter.get_total_flops())
@@ -148,7 +149,7 @@ _outputs: WeakKeyDictionary[Network, int] = WeakKeyDictionary()
 
 
 def outputs(network: Network, shape: Sequence[int]) -> int:
-    """How many logits a row (channels, height, width) gets; asked once, since asking costs a pass."""
+    """The number of logits per row (channels, height, width). It is cached, since it takes a forward pass."""
     if network not in _outputs:
         _outputs[network] = _of_zeros(network, shape).shape[1]
     return _outputs[network]
@@ -163,8 +164,8 @@ def _of_zeros(network: Network, shape: Sequence[int]) -> Tensor:
 
 
 def rows_at_once(device: torch.device) -> int:
-    """Rows that best go through a network together where rows do not see each other.
+    """The best number of rows per forward pass if the results of a row do not depend on the other rows.
 
-    Few on a CPU, where touching fresh memory is what costs; many on a GPU.
+    It is small on a CPU, where allocating new memory is the main cost, and large on a GPU.
     """
     return 32 if device.type == "cpu" else 4096

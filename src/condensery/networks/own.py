@@ -1,4 +1,4 @@
-"""A network of the user's own: any torch module as a `Network`."""
+"""User-defined networks: any torch module as a `Network`."""
 
 from math import prod
 
@@ -14,15 +14,16 @@ __all__ = ["Own"]
 
 
 class Own(Network):
-    """The module that a function of the user's makes.
+    """The module that a user's function makes.
 
     Arguments:
-        factory: called with `shape` and `classes` for every new set of random weights; see `networks.net.Factory`.
+        factory: the function, called with `shape` and `classes` for each set of random weights; see `net.Factory`.
         shape: (channels, height, width) of a row.
         classes: the number of logits.
 
     Raises:
-        InputError: no module comes back, its logits have another shape, or a row's logits depend on the other rows.
+        InputError: `factory` does not return a module with weights, the module fails or its logits have the wrong
+            shape, or the logits of a row depend on the other rows.
     """
 
     plain_training = True
@@ -37,14 +38,14 @@ class Own(Network):
     def _made(self) -> nn.Module:
         if isinstance(self.factory, nn.Module):
             raise InputError(
-                f"{self.name}: a network where a function (shape, classes) -> torch.nn.Module is asked for; every "
-                "restart needs new weights"
+                f"{self.name}: this is a network; give a function (shape, classes) -> torch.nn.Module instead, because "
+                "every restart needs new weights"
             )
         module = self.factory(self.shape, self.classes)
         if not isinstance(module, nn.Module):
             raise InputError(f"{self.name}({self.shape}, {self.classes}) must return a torch.nn.Module, not {module!r}")
-        if any(is_lazy(parameter) for parameter in module.parameters()):  # LazyLinear and the like: sized by a row
-            with torch.no_grad():
+        if any(is_lazy(parameter) for parameter in module.parameters()):
+            with torch.no_grad():  # lazy layers, such as LazyLinear, get their sizes from the first row
                 module.eval()(torch.zeros(1, *self.shape))
         return module
 
@@ -52,19 +53,23 @@ class Own(Network):
     def _try(self) -> None:
         some = next(self.parameters(), None)
         if some is None:
-            raise InputError(f"{self.name}: the module has no parameters, so that there is nothing to train")
+            raise InputError(f"{self.name}: the module has no parameters to train; return a module with weights")
         rows = torch.linspace(-1, 1, 2 * prod(self.shape)).reshape(2, *self.shape).to(some)
         try:
             logits, first = self.module.eval()(rows), self.module(rows[:1])
-        except Exception as error:  # whatever a stranger's module fails with
-            raise InputError(f"{self.name}: the module fails on rows of shape {self.shape} ({error})") from error
+        except Exception as error:  # a user's module can raise any error
+            raise InputError(
+                f"{self.name}: the module fails on rows of shape {self.shape} ({error}); make it accept them"
+            ) from error
         if not isinstance(logits, Tensor) or logits.shape != (2, self.classes):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise InputError(f"{self.name}: two rows must give logits of shape (2, {self.classes}), not {got}")
+            raise InputError(
+                f"{self.name}: two rows must give logits of shape (2, {self.classes}), not {got}; change its last layer"
+            )
         if not torch.allclose(first, logits[:1], rtol=1e-3, atol=1e-4):
             raise InputError(
-                f"{self.name}: in evaluation mode a row's logits depend on the other rows (or on chance), so that no "
-                "mean over rows can be taken; a norm that keeps running statistics may help"
+                f"{self.name}: in evaluation mode, the logits of a row depend on the other rows or on chance; use "
+                "norms that keep running statistics, and no random layers"
             )
 
     def redraw(self) -> None:
@@ -85,7 +90,7 @@ class Own(Network):
             for hook in hooks:
                 hook.remove()
         if not inputs:
-            raise InputError(f"{self.name}: no linear layer runs in it; give the module a method embed(x)")
+            raise InputError(f"{self.name}: its forward pass uses no linear layer; give the module a method embed(x)")
         return inputs[-1].flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:

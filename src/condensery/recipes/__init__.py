@@ -1,6 +1,6 @@
-"""Recipes: a published method as a frozen dataclass; fields are its hyper-parameters, the body its algorithm box.
+"""Recipes: one frozen dataclass per published method, with its hyper-parameters and its algorithm box.
 
-Importing them needs no torch; it loads when a recipe condenses.
+Importing them does not import torch, which is loaded when a recipe condenses.
 """
 
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random

@@ -1,4 +1,4 @@
-"""The baselines that choose real images instead of learning new ones."""
+"""Baselines that choose real images instead of learning new ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
 
 @dataclass(frozen=True)
 class Random(Recipe):
-    """Random real images of every class."""
+    """Random real images from each class."""
 
     name: ClassVar[str] = "random"
 
@@ -29,10 +29,10 @@ class Random(Recipe):
     seed: Seed = 0
     """Seed of the random choice."""
     net: Architecture = Net()
-    """The network to evaluate with."""
+    """The network to evaluate with; the choice does not depend on it."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
-        """See `coresets.random`."""
+        """Choose by `coresets.random`."""
         from condensery.algorithms import coresets
         from condensery.algorithms.algorithm import Choice
 
@@ -42,21 +42,21 @@ class Random(Recipe):
 
 @dataclass(frozen=True)
 class Herding(Recipe):
-    """Images whose running mean follows the class mean in the features of a network trained on all images."""
+    """Images whose running mean follows the class mean in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "herding"
 
     ipc: Count = 10
     """Stored images per class."""
     seed: Seed = 0
-    """Seed of the feature network."""
+    """Seed of the feature network's weights and of the order of its training rows."""
     feature_epochs: Amount = 10
-    """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
+    """Epochs for which the feature network is trained on all real images (by the protocol `whole`)."""
     net: Architecture = Net()
     """The feature network."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
-        """See `coresets.herding`."""
+        """Choose by `coresets.herding`."""
         from condensery.algorithms import coresets
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
@@ -68,21 +68,21 @@ class Herding(Recipe):
 
 @dataclass(frozen=True)
 class KCenter(Recipe):
-    """Images that cover their class: farthest-first in the features of a network trained on all images."""
+    """Images that cover their class, picked farthest-first in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "k-center"
 
     ipc: Count = 10
     """Stored images per class."""
     seed: Seed = 0
-    """Seed of the feature network."""
+    """Seed of the feature network's weights and of the order of its training rows."""
     feature_epochs: Amount = 10
-    """Epochs that the feature network is trained on all real images (the protocol `whole`)."""
+    """Epochs for which the feature network is trained on all real images (by the protocol `whole`)."""
     net: Architecture = Net()
     """The feature network."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
-        """See `coresets.k_center`."""
+        """Choose by `coresets.k_center`."""
         from condensery.algorithms import coresets
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
@@ -94,21 +94,21 @@ class KCenter(Recipe):
 
 @dataclass(frozen=True)
 class Forgetting(Recipe):
-    """The images that a network in training forgets most often."""
+    """The images that a network forgets most often while it is trained."""
 
     name: ClassVar[str] = "forgetting"
 
     ipc: Count = 10
     """Stored images per class."""
     seed: Seed = 0
-    """Seed of the network and of the order of its rows."""
+    """Seed of the network's weights and of the order of its training rows."""
     epochs: Count = 10
-    """Epochs over which forgetting is counted (the protocol `whole`)."""
+    """Training epochs over which forgetting is counted (by the protocol `whole`)."""
     net: Architecture = Net()
-    """The network in training."""
+    """The network that is trained to count forgetting."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
-        """See `coresets.forgetting`."""
+        """Choose by `coresets.forgetting`."""
         from condensery.algorithms import coresets
         from condensery.evaluation.protocols import WHOLE
         from condensery.networks.network import initial
@@ -123,7 +123,7 @@ class Forgetting(Recipe):
 
 
 def _choice(real: "RealSet", ipc: int, choose: "Callable[[Keeper | None, Observe | None], SyntheticSet]") -> "Choice":
-    """The choice of `ipc` rows per class; until it is made, random ones stand in their place."""
+    """A `Choice` of `ipc` rows per class; its set holds random rows until `choose` is called."""
     from condensery.algorithms import coresets
     from condensery.algorithms.algorithm import Choice
 
@@ -133,7 +133,7 @@ def _choice(real: "RealSet", ipc: int, choose: "Callable[[Keeper | None, Observe
 def _trained(
     real: "RealSet", net: Architecture, epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
 ) -> "Point":
-    """A network trained on all of `real`, whose embedding is the feature space."""
+    """Train a network on all of `real`; its embedding is the feature space."""
     from condensery.evaluation.protocols import WHOLE
     from condensery.evaluation.training import computing, fit
     from condensery.kernels.compiling import during
@@ -148,7 +148,7 @@ def _trained(
 
 
 def _shown(observe: "Observe | None") -> Callable[[int, int, float], None] | None:
-    """The steps of a network that only chooses, shown as a run's steps are."""
+    """A callback that reports the training steps of a network to `observe` as steps of the run."""
     if observe is None:
         return None
     from condensery.algorithms.algorithm import Step

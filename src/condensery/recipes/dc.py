@@ -21,18 +21,19 @@ __all__ = ["DC", "paper_epochs"]
 
 
 def paper_epochs(inner_steps: int) -> int:
-    """Passes over the synthetic set between two matches: 50 for T = 10, 500 / T above (DC appendix A)."""
+    """Passes over the synthetic set between two matches: 500 / T, at most 50 (DC appendix A: 50 for T = 10)."""
     return min(50, max(1, round(500 / inner_steps)))
 
 
 @dataclass(frozen=True)
 class DC(Recipe):
-    """DC: synthetic images whose gradient matches that of real ones (algorithm 1).
+    """DC: learn images whose gradients match those of real images (algorithm 1).
 
     References:
         Dataset Condensation with Gradient Matching (Zhao et al., 2021), https://arxiv.org/abs/2006.05929
-    Departs: momentum 0.5 on the images, the sum over classes and one update a step for all of them are the released
-        program's, not algorithm 1's. Exactly K outer loops (the program runs one more). See docs/fidelity.md.
+    Departs: momentum 0.5 on the images, and one update per step on the sum of all classes' losses, come from the
+        released program, not from algorithm 1. There are exactly K outer loops (the program runs one more). See
+        docs/fidelity.md.
     """
 
     name: ClassVar[str] = "dc"
@@ -45,68 +46,70 @@ class DC(Recipe):
     init: Literal["noise", "real"] = "noise"
     """Initial images: standard normal noise, or random real images."""
     outer_steps: Count = 1000
-    """K: restarts of the network."""
+    """K: how many times the network restarts from new random weights."""
     inner_steps: Count | None = None
-    """T: matches between two restarts; None: the paper's rule, T = ipc."""
+    """T: matching steps between two restarts; None: T = ipc, as in the paper."""
     network_epochs: Amount | None = None
-    """Passes over the synthetic set between two matches; None: the paper's rule, 500 / T and at most 50."""
+    """Epochs of training the network on the synthetic set between two matching steps; None: 500 / T, at most 50, as in
+    the paper."""
     lr: Rate = 0.1
-    """Learning rate of the images, where images are learned."""
+    """Learning rate of the images, if images are learned."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
-    """Momentum of the images."""
+    """Momentum of the images' optimizer (SGD)."""
     network_lr: Rate = 0.01
-    """Learning rate of the network."""
+    """Learning rate of the network between two matching steps."""
     real_rows: Count = 256
-    """Real images per class in a match."""
+    """Real images per class in a matching step."""
     distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "layerwise_cosine"
-    """Distance between two gradients (layerwise_cosine is eq. 10)."""
+    """Distance between two gradients; layerwise_cosine is the paper's (eq. 10)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
-    """Parameters whose gradients are matched."""
+    """Parameters whose gradients are matched: weights (no biases, no scales of normalization layers), the filters of
+    convolutions, or everything."""
     clamp: bool = False
-    """Whether pixels are kept in [0, 1] after every update; neither the paper nor the released program does so."""
+    """Whether to clamp pixels to [0, 1] after every update; neither the paper nor the released program clamps them."""
     real_dtype: Precision = None
     """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
     that support it."""
     network_dtype: Precision = None
-    """Number format of the rows while the network is trained between two matches; None: float32."""
+    """Number format of the rows while the network is trained between two matching steps; None: float32."""
     net: Architecture = Net()
     """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
     learn: Literal["images", "labels", "both"] = "images"
     """What is learned: images of fixed classes, soft labels of fixed images (label distillation), or both."""
     labels_lr: Rate = 1.0
-    """Learning rate of the logits of soft labels, where labels are learned."""
+    """Learning rate of the soft labels' logits, if labels are learned."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.clamp and self.learn == "labels":
-            raise InputError("`clamp=True` is for learned images, and with `learn=labels` images stay as they are")
+            raise InputError("`clamp=True` is for learned images, but `learn=labels` learns none; drop one of them")
 
     @classmethod
     def quick(cls) -> "DC":
-        """Minutes on a CPU for 1 image a class, and in proportion for more.
+        """Settings that take minutes on a CPU for 1 image per class, and proportionally longer for more.
 
-        Real initial images, half the real rows, and a fifth of the restarts at five times the rate, so that images
-        can travel as far as in the paper (K x lr = 100); 10 network epochs between matches. Tried on a tenth of
-        MNIST's and FashionMNIST's training parts, at 1 image a class.
+        Real initial images, half the real rows, and a fifth of the restarts at five times the learning rate, so that
+        images can move as far as in the paper (K x lr = 100); 10 network epochs between two matching steps. Tried on a
+        tenth of the training parts of MNIST and FashionMNIST, at 1 image per class.
         """
         return cls(ipc=1, init="real", outer_steps=200, network_epochs=10, lr=0.5, real_rows=128)
 
     @classmethod
     def digits(cls) -> "DC":
-        """Under a minute for the embedded digits, at any number of images: 100 steps, in networks that stay random.
+        """Settings for the embedded digits, under a minute at any `ipc`: 100 steps, each in a new random network.
 
-        Tried on a tenth of their training part, at 3 images a class.
+        Tried on a tenth of their training part, at 3 images per class.
         """
         return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """With label distillation, which learns the labels of fixed real images."""
+        """DC and its presets, and label distillation (`ld`), which learns soft labels of fixed real images."""
         labels = {"ld": cls(init="real", learn="labels"), "ld:quick": replace(cls.quick(), learn="labels")}
         return super().named() | labels
 
     @property
-    def _inner_steps(self) -> int:  # appendix A: 1 for 1 image per class, 10 for 10, and the number of images above
+    def _inner_steps(self) -> int:  # appendix A: T = 1 for ipc = 1, 10 for 10, and ipc above
         return self.inner_steps or self.ipc
 
     @property
@@ -114,7 +117,7 @@ class DC(Recipe):
         return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Algorithm 1; the numbers are those of its lines."""
+        """Algorithm 1; the numbers in the comments are its line numbers."""
         from condensery import objectives
         from condensery.algorithms.matching import Matching
         from condensery.algorithms.samplers import Uniform
@@ -144,7 +147,7 @@ class DC(Recipe):
         )  # fmt: skip
 
     def _initial(self, real: "RealSet") -> "SyntheticSet":
-        """Noise or real images, with soft labels where these are learned."""
+        """Noise or real images, with soft labels if labels are learned."""
         from condensery.synthetic import SyntheticSet, class_logits, noise, random_real
 
         images = (noise if self.init == "noise" else random_real)(real, self.ipc, self.seed)
@@ -154,7 +157,7 @@ class DC(Recipe):
         return synthetic
 
     def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
-        """SGD of what is learned, images and labels each at its rate."""
+        """SGD on what is learned; images and labels have their own learning rates."""
         import torch
 
         groups: list[dict[str, list[Tensor] | float]] = []

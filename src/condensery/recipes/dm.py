@@ -18,11 +18,13 @@ __all__ = ["DM"]
 
 @dataclass(frozen=True)
 class DM(Recipe):
-    """DM: mean embeddings of real and synthetic rows, augmented alike, matched in random networks (algorithm 1).
+    """DM: match the mean embeddings of real and synthetic rows in random networks (algorithm 1).
+
+    Real and synthetic rows get the same augmentation.
 
     References:
         Dataset Condensation with Distribution Matching (Zhao & Bilen, 2023), https://arxiv.org/abs/2110.04181
-    Departs: with `factor` above 1 stored images are cut and enlarged as IDC's are, in the normalized space.
+    Departs: if `factor` is above 1, stored images are cut into cells and enlarged as in IDC, in the normalized space.
     """
 
     name: ClassVar[str] = "dm"
@@ -34,17 +36,17 @@ class DM(Recipe):
     seed: Seed = 0
     """Seed of all random draws."""
     flip: bool = True
-    """Whether flips are among the augmentations; the paper leaves them out for digits."""
+    """Whether the augmentations include flips; the paper leaves flips out for digits."""
     factor: Factor = 1
-    """Cells along each side of a stored image (multi-formation); 1 stores images as they are."""
+    """Cells along each side of a stored image (multi-formation); 1: a stored image is one row."""
     steps: Count = 20000
     """Updates of the images, each in a new random network."""
     lr: Rate = 1.0
     """Learning rate of the images."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
-    """Momentum of the images."""
+    """Momentum of the images' optimizer (SGD)."""
     real_rows: Count = 256
-    """Real images per class in a match."""
+    """Real images per class in a matching step."""
     real_dtype: Precision = None
     """Number format in which real rows are embedded; None: float32. bfloat16 is faster on processors that support
     it."""
@@ -55,16 +57,16 @@ class DM(Recipe):
 
     @classmethod
     def quick(cls) -> "DM":
-        """Minutes on a CPU for 1 image a class: fewer steps and real rows; no flips."""
+        """Settings that take minutes on a CPU for 1 image per class: fewer steps and real rows, no flips."""
         return cls(ipc=1, flip=False, steps=1000, real_rows=64)
 
     @classmethod
     def digits(cls) -> "DM":
-        """Under a minute for the embedded digits: 300 steps. Tried as `DC.digits`."""
+        """Settings for the embedded digits, under a minute: 300 steps. Tried on the data of `DC.digits`."""
         return replace(cls.quick(), steps=300)
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Algorithm 1; the numbers are those of its lines."""
+        """Algorithm 1; the numbers in the comments are its line numbers."""
         import torch
 
         from condensery.algorithms.matching import Matching

@@ -19,51 +19,53 @@ __all__ = ["DREAM"]
 
 @dataclass(frozen=True)
 class DREAM(Wrapper[R]):
-    """DREAM: real images that stand for clusters of their class are matched, in place of random ones (section 3).
+    """DREAM: match real images that represent clusters of their class, instead of random ones (section 3).
 
-    A recipe around any that matches some real images per class: `DREAM(IDC(real_rows=128))` is the paper's.
+    It wraps any recipe that matches a sample of real images per class. The paper's setting is
+    `DREAM(IDC(real_rows=128))`.
 
     References:
         DREAM: Efficient Dataset Distillation by Representative Matching (Liu et al., 2023),
         https://arxiv.org/abs/2302.14416
-    Departs: the program keeps the network of the initial images for the first restart; here every restart is fresh.
+    Departs: the released program uses the network that chose the initial images for the first restart too; here every
+        restart has new random weights.
     """
 
     name: ClassVar[str] = "dream"
 
     cluster_every: Count = 10
-    """Matches in a restarted network between two clusterings, each in its embedding as it then is."""
+    """Matching steps between two clusterings of the real images, each in the current embedding of the network."""
     candidates: Count | None = None
-    """Random real images per class that are clustered, at least as many as are matched; None: all of them."""
+    """Random real images per class that are clustered, no fewer than are matched; None: all of them."""
     cluster_init: bool = True
-    """Whether initial images stand for clusters too."""
+    """Whether the initial images represent clusters too."""
 
     @classmethod
     def quick(cls, base: R) -> "DREAM[R]":
-        """For minutes on a CPU: clusters of 256 random images per class."""
+        """Settings for minutes on a CPU: clusters of 256 random images per class."""
         return cls(base, candidates=256)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Over IDC, as in the paper."""
+        """DREAM around IDC, as in the paper."""
         from condensery.recipes.idc import IDC
 
         paper, quick, digits = replace(IDC(), real_rows=128), IDC.quick(), IDC.digits()
         return {"dream": cls(paper), "dream:quick": cls.quick(quick), "dream:digits": cls.quick(digits)}  # type: ignore[arg-type]
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Section 3: the base's algorithm with representative real images."""
+        """Section 3: the algorithm of `base`, with representative real images."""
         from condensery.algorithms.algorithm import FromRows
         from condensery.algorithms.samplers import Representative, Uniform
 
         made = self.matching(real)
         if not isinstance(made.sampler, Uniform):
             raise InputError(
-                f"dream picks some real images per class, and {self.base.name} matches all of them; give `real_rows`"
+                f"dream picks real images per class, but {self.base.name} matches all of them; give `real_rows`"
             )
         rows = made.sampler.rows
         if self.candidates and self.candidates < rows:
-            raise InputError(f"`candidates={self.candidates}` is below the {rows} `real_rows` to be picked from them")
+            raise InputError(f"`candidates={self.candidates}` is below `real_rows={rows}`; give at least {rows}")
         initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
         return replace(
             made,
@@ -74,7 +76,7 @@ class DREAM(Wrapper[R]):
         )
 
     def _initial(self, made: "Matching") -> "Tensor":
-        """Rows to make bases of that stand for clusters in a fresh network's embedding."""
+        """Initial rows that represent clusters in the embedding of a random network."""
         from condensery.algorithms.samplers import clustered
         from condensery.networks.network import initial
         from condensery.randomness import rng

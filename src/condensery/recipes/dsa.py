@@ -19,12 +19,13 @@ __all__ = ["DSA"]
 
 @dataclass(frozen=True)
 class DSA(Recipe):
-    """DSA: gradient matching on rows that are augmented alike, real and synthetic (algorithm 1).
+    """DSA: gradient matching with the same augmentation for real and synthetic rows (algorithm 1).
 
     References:
         Dataset Condensation with Differentiable Siamese Augmentation (Zhao & Bilen, 2021), https://arxiv.org/abs/2102.08259
-    Departs: every row in network training draws its own operation (the program draws one a minibatch, its parameters
-        by row); scalings are uniform in the image's factor, not in its inverse. Otherwise as `DC`.
+    Departs: while the network is trained, every row draws its own operation (the released program draws one operation
+        per minibatch, with parameters per row); scaling factors of the image are uniform, not their inverses. Otherwise
+        as `DC`.
     """
 
     name: ClassVar[str] = "dsa"
@@ -36,37 +37,41 @@ class DSA(Recipe):
     seed: Seed = 0
     """Seed of all random draws."""
     flip: bool = True
-    """Whether flips are among the augmentations; the paper leaves them out for digits."""
+    """Whether the augmentations include flips; the paper leaves flips out for digits."""
     outer_steps: Count = 1000
-    """K: restarts of the network."""
+    """K: how many times the network restarts from new random weights."""
     inner_steps: Count | None = None
-    """T: matches between two restarts; None: DC's rule, T = ipc."""
+    """T: matching steps between two restarts; None: T = ipc, as in DC."""
     network_epochs: Amount | None = None
-    """Passes over the synthetic set between two matches; None: DC's rule, 500 / T and at most 50."""
+    """Epochs of training the network on the synthetic set between two matching steps; None: 500 / T, at most 50, as in
+    DC."""
     lr: Rate = 0.1
     """Learning rate of the images."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
-    """Momentum of the images."""
+    """Momentum of the images' optimizer (SGD)."""
     network_lr: Rate = 0.01
-    """Learning rate of the network."""
+    """Learning rate of the network between two matching steps."""
     real_rows: Count = 256
-    """Real images per class in a match."""
+    """Real images per class in a matching step."""
     real_dtype: Precision = None
     """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
     that support it."""
     network_dtype: Precision = None
-    """Number format of the rows while the network is trained between two matches; None: float32."""
+    """Number format of the rows while the network is trained between two matching steps; None: float32."""
     net: Architecture = Net()
     """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def quick(cls) -> "DSA":
-        """Minutes on a CPU for 1 image a class: `DC.quick`'s restarts, rate and real rows; no flips."""
+        """Settings that take minutes on a CPU for 1 image per class.
+
+        Restarts, learning rate and number of real rows are those of `DC.quick`; no flips.
+        """
         return cls(ipc=1, flip=False, outer_steps=200, network_epochs=10, lr=0.5, real_rows=128)
 
     @classmethod
     def digits(cls) -> "DSA":
-        """Under a minute for the embedded digits: see `DC.digits`."""
+        """Settings for the embedded digits, under a minute; see `DC.digits`."""
         return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
     @property
@@ -78,7 +83,7 @@ class DSA(Recipe):
         return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Algorithm 1; the numbers are those of its lines."""
+        """Algorithm 1; the numbers in the comments are its line numbers."""
         import torch
 
         from condensery.algorithms.matching import Matching

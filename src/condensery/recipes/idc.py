@@ -35,7 +35,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "imagenet100": _LARGE | {"lr": 1e-3, "early_epochs": 5, "pool": 10, "real_rows": 128, "network_lr": 0.1,
                              "network_weight_decay": 1e-4},
 }  # fmt: skip
-"""What the released program sets for a data set, where it differs from CIFAR-10."""
+"""The released program's settings per data set, as differences from those for CIFAR-10."""
 
 Augment = Literal["color_crop_cutout", "color_crop", "none"]
 Formation = Literal["uniform", "along-width", "multi-scale", "learnable", "bound"]
@@ -43,15 +43,16 @@ Formation = Literal["uniform", "along-width", "multi-scale", "learnable", "bound
 
 @dataclass(frozen=True)
 class IDC(Recipe):
-    """IDC: multi-formation, and gradients matched in networks that are trained on real data (algorithm 1).
+    """IDC: learn images that decode to several rows each, in networks trained on real data (algorithm 1).
 
-    With `factor=1` it is IDC-I. The defaults are those for CIFAR-10; `published` has the other data sets'.
+    With `factor=1`, a stored image is one row (IDC-I). The defaults are the settings for CIFAR-10; `published` returns
+    those for other data sets.
 
     References:
         Dataset Condensation via Efficient Synthetic-Data Parameterization (Kim et al., 2022),
         https://arxiv.org/abs/2205.14959
-    Departs: all classes are updated at once; `_optimizer` says why that is the program's class-by-class SGD. All
-        decoded rows of a class are matched (the program takes a random 128 where there are more). See
+    Departs: all classes are updated at once; `_optimizer` explains why this equals the released program's SGD class by
+        class. All decoded rows of a class are matched (the program matches a random 128 if there are more). See
         docs/fidelity.md.
     """
 
@@ -64,60 +65,61 @@ class IDC(Recipe):
     seed: Seed = 0
     """Seed of all random draws."""
     factor: Factor = 2
-    """Cells along each side of a stored image; 1 is IDC-I."""
+    """Cells along each side of a stored image; 1: a stored image is one row (IDC-I)."""
     formation: Formation = "uniform"
-    """How a stored image becomes rows: equal cells (uniform), cells along the width alone, all factors up to this one
-    (multi-scale), a learned enlargement, or the largest factor that keeps a class within 128 rows (bound)."""
+    """How a stored image becomes rows: equal cells (uniform), cells along the width only (along-width), cells of every
+    factor up to `factor` (multi-scale), equal cells with a learned enlargement (learnable), or for each image the
+    largest factor that keeps the class within 128 rows (bound)."""
     outer_steps: Count = 2000
-    """Restarts of the network."""
+    """How many times the network restarts from new random weights."""
     inner_steps: Count = 100
-    """M: matches between two restarts."""
+    """M: matching steps between two restarts."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """The optimizer of the images."""
     lr: Rate = 5e-3
-    """Learning rate of the images, for 10 images per class of the base size; SGD's is scaled by
-    (ipc / 10) (size / base_size)²."""
+    """Learning rate of the images. SGD multiplies it by (ipc / 10) (size / base_size)²; Adam uses it unchanged."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
-    """SGD's momentum of the images, from the update of one class to that of the next."""
+    """Momentum of the images' SGD, from the update of one class to the update of the next."""
     base_size: Count = 32
-    """Side, in pixels, of the images that the learning rate is meant for."""
+    """Side, in pixels, of the images for which SGD's `lr` is given."""
     distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "squared_euclidean"
     """Distance between two gradients of the convolutions."""
     real_rows: Count = 64
-    """Real images per class in a match, and of all classes in a minibatch of the network's training."""
+    """Real images per class in a matching step; also the minibatch size when the network is trained on all classes."""
     augment: Augment = "color_crop_cutout"
-    """Siamese augmentations in a match; the network is trained with the same ones but cutout."""
+    """Augmentations that real and synthetic rows share in a matching step; the network is trained with the same ones
+    except cutout."""
     cutmix: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Probability that CutMix is applied to a minibatch of the network's training."""
     network_rows: Amount = 2000
-    """Real images that the network is trained on between two matches."""
+    """Real images on which the network is trained between two matching steps."""
     network_lr: Rate = 0.01
     """Learning rate of the network (momentum 0.9)."""
     network_weight_decay: Rate = 5e-4
     """Weight decay of the network."""
     early_epochs: Amount = 0
-    """Epochs over all real images before the first match of a restart."""
+    """Epochs on all real images for which the network is trained after each restart, before the first matching step."""
     pool: Amount = 0
-    """Where above 0, every restart takes one of this many networks at random."""
+    """Number of networks from which every restart takes one at random; 0: every restart has new random weights."""
     real_dtype: Precision = None
     """Number format in which the gradients of real rows are computed; None: float32. bfloat16 is faster on processors
     that support it."""
     network_dtype: Precision = None
-    """Number format of the rows while the network is trained between two matches; None: float32."""
+    """Number format of the rows while the network is trained between two matching steps; None: float32."""
     net: Architecture = Net()
     """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def published(cls, data: str) -> "IDC":
-        """The program's settings for a data set, at factor 2 (ImageNet: 3).
+        """The released program's settings for a data set, at factor 2 (ImageNet: 3).
 
         Arguments:
             data: a key of `PUBLISHED`.
 
         Raises:
-            InputError: another data set.
+            InputError: `data` is not a key of `PUBLISHED`.
 
-        Departs: the papers take ResNetAP-10 for ImageNet; `net` is the ConvNet until that is here.
+        Departs: the papers use ResNetAP-10 for ImageNet, which is not available here yet; `net` is the ConvNet.
         """
         if data not in PUBLISHED:
             raise InputError(f"no published settings for {data!r}; known: {', '.join(PUBLISHED)}")
@@ -125,27 +127,30 @@ class IDC(Recipe):
 
     @classmethod
     def quick(cls, factor: int = 2) -> "IDC":
-        """Minutes on a CPU for 1 image a class: Adam, 500 steps in 10 restarts, an eighth of the network training.
+        """Settings that take minutes on a CPU for 1 image per class.
 
-        Tried on a tenth of FashionMNIST's training part, at 1 image a class and width 64: see docs/fidelity.md.
+        Adam, 500 steps in 10 restarts, and an eighth of the network training. Tried on a tenth of FashionMNIST's
+        training part, at 1 image per class and width 64; see docs/fidelity.md.
         """
         return cls(ipc=1, factor=factor, outer_steps=10, inner_steps=50, optimizer="adam", lr=0.02, network_rows=256)
 
     @classmethod
     def digits(cls, factor: int = 2) -> "IDC":
-        """A minute for the embedded digits: 150 steps in 6 restarts. Tried as `DC.digits`."""
+        """Settings for the embedded digits, a minute: 150 steps in 6 restarts. Tried on the data of `DC.digits`."""
         return replace(cls.quick(factor), outer_steps=6, inner_steps=25, lr=0.05)
 
     @classmethod
     def photos(cls) -> "IDC":
-        """A few minutes for pictures of one's own, at 32 pixels and ten classes: 150 steps in 6 restarts, with half of
-        the real images. Tried on a fifth of the training part of imagenette-128-subset, at 1 image per class.
+        """Settings for a folder of your own pictures, a few minutes for ten classes at 32 pixels.
+
+        150 steps in 6 restarts, with half of the real images. Tried on a fifth of the training part of
+        imagenette-128-subset, at 1 image per class.
         """
         return replace(cls.quick(), outer_steps=6, inner_steps=25, lr=0.05, real_rows=32)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """With IDC-I, which has no multi-formation, and the program's settings for each data set."""
+        """IDC and its presets, IDC-I (no multi-formation), and the released program's settings for each data set."""
         single = {
             "idc-i": cls(factor=1), "idc-i:quick": cls.quick(factor=1), "idc-i:digits": cls.digits(factor=1)
         }  # fmt: skip
@@ -169,13 +174,14 @@ class IDC(Recipe):
                 return decoders.Bound(decoders.bound(self.ipc, self.factor))
 
     def _optimizer(self, synthetic: "SyntheticSet", real: "RealSet") -> "optim.Optimizer":
-        """What moves the images.
+        """The optimizer of the images.
 
-        Departs: the program updates S class by class, each time with one momentum buffer over all of S, so that
-            between two updates of its own a class drifts on for C - 1 steps. Its gradient reads its own images only;
-            C steps thus move it by (1 - μ^C) / (1 - μ) times one step, and leave μ^C of the momentum: SGD at that rate
-            and that momentum is the same, exactly, but for the moment of the projection and the last C steps. (A
-            learned formation's weights, which all classes share, are stepped once with the sum of their gradients.)
+        Departs: the released program updates S class by class, with one momentum buffer over all of S. Momentum
+            therefore keeps moving a class during the C - 1 updates of the other classes. The gradient of a class
+            depends on its own images only, so C updates move it by (1 - μ^C) / (1 - μ) times one update and leave μ^C
+            of the momentum. One SGD step for all classes, with the learning rate times that factor and with momentum
+            μ^C, gives exactly the same images, except around the projection and in the last C updates. (The weights of
+            a learned formation, which all classes share, take one step on the sum of their gradients.)
         """
         import torch
 
@@ -187,7 +193,7 @@ class IDC(Recipe):
         return torch.optim.SGD(synthetic.parameters(), lr, decay)
 
     def _augmentation(self, cutout: bool) -> "Augmentation":
-        """The operations that `augment` names, with or without cutout."""
+        """The augmentation that `augment` names, with or without cutout."""
         from condensery.augment import Augmentation, Color, Crop, Cutout, Operation
 
         operations: dict[str, Operation] = {"color": Color(), "crop": Crop(), "cutout": Cutout()}
@@ -195,7 +201,7 @@ class IDC(Recipe):
         return Augmentation(tuple(operations[name] for name in chosen))
 
     def _training(self) -> "Training":
-        """The update of the network between two matches."""
+        """How the network is trained between two matching steps."""
         from condensery.evaluation.training import Training
         from condensery.kernels.compiling import torch_dtype
 
@@ -203,7 +209,7 @@ class IDC(Recipe):
         return Training(self.network_lr, 0.9, self.network_weight_decay, batch_size=self.real_rows, dtype=dtype)
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Algorithm 1; the numbers are those of its lines."""
+        """Algorithm 1; the numbers in the comments are its line numbers."""
         from condensery.algorithms.matching import Matching
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import TrainedOnReal

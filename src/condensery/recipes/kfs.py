@@ -25,12 +25,14 @@ __all__ = ["KFS"]
 
 @dataclass(frozen=True)
 class KFS(Recipe):
-    """KFS: latent codes × decoders, so many rows from few floats; mean embeddings matched over all rows (section 3).
+    """KFS: learn latent codes and decoders that give many rows from few floats, matching mean embeddings (section 3).
+
+    Every code goes through every decoder, and the mean is over all resulting rows.
 
     References:
         Dataset Condensation with Latent Space Knowledge Factorization and Sharing (Lee et al., 2022),
         https://arxiv.org/abs/2208.10494
-    Departs: what the paper leaves open is answered in docs/kfs.md, each answer with its measurement.
+    Departs: docs/kfs.md lists the choices that the paper leaves open, each with a measurement.
     """
 
     name: ClassVar[str] = "kfs"
@@ -38,33 +40,35 @@ class KFS(Recipe):
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
 
     ipc: Count = 1
-    """The budget: a class may store as many floats as this many images have. The number of codes follows from it."""
+    """The budget per class: the number of floats in this many images. The number of codes follows from it."""
     budget: Literal["codes-only", "strict"] = "codes-only"
-    """What the budget must hold: the codes alone (as the paper counts), or the decoders too (strict)."""
+    """What counts against the budget: codes only, as in the paper (codes-only), or codes and decoders (strict)."""
     seed: Seed = 0
     """Seed of all random draws."""
     channels: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=6)] | None = None
-    """Channels of a code, then those after each layer of a decoder but the last; None: chosen by the shape of the
-    images, see `decoder`."""
+    """Channels of a code, then of the output of each decoder layer except the last; None: chosen by the shape of the
+    images."""
     decoders: Count | None = None
-    """Number of decoders, each of which decodes every code; None: 8, or what a quarter of a strict budget holds."""
+    """Number of decoders, each of which decodes every code; None: 8, or with a strict budget as many (1 to 8) as a
+    quarter of it holds."""
     kernel: Literal[2, 4] = 2
-    """Kernel size of the transposed convolutions."""
+    """Kernel size of the decoders' transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
     """Nonlinearity between the layers of a decoder."""
     diversity: Literal["noise", "seeds", "styles", "none"] = "noise"
-    """What makes the decoders differ at the start; see `autoencoder.Diversity`."""
+    """What makes the decoders differ at the start: noise on copies of one pre-trained decoder (noise), separate weights
+    from the start of pre-training (seeds), copies with a style vector each (styles), or nothing (none)."""
     noise: Rate = 0.5
-    """Standard deviation of the noise or of the style vectors, relative to that of the weights or codes they are
-    added to."""
+    """Standard deviation of the noise or of the style vectors, relative to the root mean square of the weights or codes
+    to which they are added."""
     pretraining: Count = 2000
-    """Steps of the autoencoder that decoders and codes start from."""
+    """Training steps of the autoencoder from which decoders and codes start."""
     encoder_width: Count = 4
     """Hidden channels of the autoencoder's encoder, in multiples of the decoder's."""
     init: Literal["real", "noise"] = "real"
-    """Initial codes: those of random real images, or standard normal noise."""
+    """Initial codes: encodings of random real images (real), or standard normal noise (noise)."""
     steps: Count = 20000
-    """Updates of codes and decoders."""
+    """Updates of the codes and decoders."""
     codes_lr: Rate = 0.1
     """Adam's learning rate of the codes."""
     decoders_lr: Rate = 0.01
@@ -72,15 +76,15 @@ class KFS(Recipe):
     drops: tuple[Amount, ...] = ()
     """Steps after which both learning rates are multiplied by 0.2."""
     networks: Count | None = None
-    """Number of random networks, taken in turn; None: a new one at every step."""
+    """Number of random networks, used in turn; None: a new one at every step."""
     real_rows: Count | None = None
-    """Real images per class in a match; None: all of them, with their means kept on disk (CONDENSERY_CACHE)."""
+    """Real images per class in a matching step; None: all of them, with means cached on disk (see CONDENSERY_CACHE)."""
     augment: Literal["none", "dsa"] = "none"
-    """Siamese augmentations in a match."""
+    """Augmentations that real and synthetic rows share in a matching step."""
     flip: bool = True
-    """Whether flips are among the augmentations; the paper of DSA leaves them out for digits."""
+    """Whether the augmentations include flips; the DSA paper leaves flips out for digits."""
     part: Count | None = None
-    """Rows per class that the gradient goes back through, of all rows that enter the mean; None: all of them."""
+    """Synthetic rows per class through which gradients are computed; the mean is over all rows. None: all of them."""
     real_dtype: Precision = None
     """Number format in which real rows are embedded; None: float32. bfloat16 is faster on processors that support
     it."""
@@ -90,42 +94,47 @@ class KFS(Recipe):
     """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "drops"):  # files give lists
+        for name in ("channels", "drops"):  # a list, as read from a file
             if isinstance(given := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(given))
         super().__post_init__()
 
     @classmethod
     def imagenet(cls) -> "KFS":
-        """The paper's for ImageNet-10 at 224 pixels: slower and longer, with drops, decoders of kernel 4.
+        """The paper's settings for ImageNet-10 at 224 pixels.
 
-        Departs: the channels (the paper's table is not in its text), and the ConvNet for ResNetAP-10.
+        Lower learning rates that drop three times, more steps, and decoders with kernel size 4.
+
+        Departs: the channels (the paper's table is not in its text), and the ConvNet instead of ResNetAP-10.
         """
         return cls(kernel=4, steps=50000, codes_lr=0.01, decoders_lr=0.001, drops=(30000, 42000, 48000))
 
     @classmethod
     def quick(cls) -> "KFS":
-        """Minutes on a CPU for the floats of 1 gray image of 28 pixels a class, decoders counted.
+        """Settings that take minutes on a CPU for the floats of one 28-pixel gray image per class.
 
-        Chosen on a tenth of FashionMNIST's training part: see docs/kfs.md.
+        The decoders count against the budget. Tried on a tenth of FashionMNIST's training part; see docs/kfs.md.
         """
         return cls(budget="strict", pretraining=1000, steps=300, real_rows=256)
 
     @classmethod
     def digits(cls) -> "KFS":
-        """Half a minute for the embedded digits: 150 steps, 2 decoders (a set of few rows). Tried as `DC.digits`."""
+        """Settings for the embedded digits, half a minute: 150 steps, and 2 decoders, because the set has few rows.
+
+        Tried on the data of `DC.digits`.
+        """
         return replace(cls.quick(), decoders=2, pretraining=300, steps=150, real_rows=64)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """With the paper's settings for ImageNet-10."""
+        """KFS and its presets, and the paper's settings for ImageNet-10."""
         return super().named() | {"kfs:imagenet10": cls.imagenet()}
 
     def decoder(self, shape: tuple[int, int, int], classes: int) -> "Factorized":
-        """The decoders for rows of `shape`, with weights that say nothing yet.
+        """Decoders with random weights for rows of `shape`.
 
-        Where `channels` are left to the images: 12-9-6 (the paper's three layers) from 24 to 64 pixels, 8-6 (two
-        layers) for smaller and larger ones; 4-4-4 (docs/kfs.md) and 4-3 for gray images.
+        If `channels` is None, it is 12-9-6 (the paper's three layers) for images of 24 to 64 pixels and 8-6 (two
+        layers) for smaller and larger ones; for gray images 4-4-4 (docs/kfs.md) and 4-3.
         """
         from condensery.decoders import Factorized
         from condensery.randomness import global_rng, rng
@@ -142,24 +151,24 @@ class KFS(Recipe):
         return made(self.decoders or (8 if self.budget == "codes-only" else max(1, min(8, quarter))))
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
-        """Codes a class that the budget holds.
+        """The number of codes per class that the budget holds.
 
         Raises:
-            InputError: not one.
+            InputError: the budget does not hold one code per class.
         """
         whole = classes * self.ipc * prod(decoder.shape)
         left = whole - (decoder.floats if self.budget == "strict" else 0)
         count = left // (classes * prod(decoder.code_shape))
         if count < 1:
             raise InputError(
-                f"a budget of {whole} floats (`ipc={self.ipc}`) holds no code of "
-                f"{'x'.join(map(str, decoder.code_shape))} a class ({self.budget}; the decoders have {decoder.floats} "
-                "floats); give a larger `ipc`, fewer `decoders` or fewer `channels`"
+                f"a {self.budget} budget of {whole} floats (`ipc={self.ipc}`) does not hold one code of "
+                f"{'x'.join(map(str, decoder.code_shape))} per class (the decoders take {decoder.floats} floats); "
+                "give a larger `ipc`, fewer `decoders` or fewer `channels`"
             )
         return count
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Section 3: autoencoder, then codes and decoders by distribution matching (the paper has no numbered box)."""
+        """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""
         from condensery.algorithms.matching import Matching
         from condensery.algorithms.samplers import Uniform, Whole
         from condensery.algorithms.schedules import Fresh
@@ -187,7 +196,7 @@ class KFS(Recipe):
         )  # fmt: skip
 
     def _initial(self, real: "RealSet") -> "SyntheticSet":
-        """Noise codes, or room for those of real images, with decoders that say nothing yet."""
+        """Noise as codes, and untrained decoders; see `_beginnings` for what happens to them before the first step."""
         import torch
 
         from condensery.randomness import rng
@@ -197,7 +206,7 @@ class KFS(Recipe):
         codes = self.codes(decoder, real.classes)
         if self.init == "real" and codes > min(real.sizes):
             raise InputError(
-                f"{codes} codes a class start from as many real images, and a class has only {min(real.sizes)}; "
+                f"{codes} codes per class start from as many real images, but a class has only {min(real.sizes)}; "
                 "give `init=noise`, or a smaller `ipc`"
             )
         draws = (rng(self.seed, "codes", c) for c in range(real.classes))
@@ -205,7 +214,7 @@ class KFS(Recipe):
         return SyntheticSet(bases.to(real.device, real.dtype), replace(real.space, stored="unit"), decoder)
 
     def _beginnings(self, real: "RealSet", synthetic: "SyntheticSet") -> "tuple[Beginning, ...]":
-        """The autoencoder that decoders start from, and codes too where they are those of real images."""
+        """The autoencoder that initializes the decoders, then the codes of real images if `init` is "real"."""
         from condensery.algorithms.algorithm import FromRows
         from condensery.algorithms.autoencoder import Autoencoder
         from condensery.synthetic import random_real
@@ -219,7 +228,7 @@ class KFS(Recipe):
         return autoencoder, FromRows(lambda: random_real(real, synthetic.bases_per_class, self.seed))
 
     def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
-        """Adam, codes and decoders each at their rate."""
+        """Adam on codes and decoders, each with its own learning rate."""
         import torch
 
         codes = {"params": [synthetic.bases], "lr": self.codes_lr}

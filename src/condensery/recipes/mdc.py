@@ -21,10 +21,10 @@ __all__ = ["MDC"]
 
 @dataclass(frozen=True)
 class MDC(Wrapper[R]):
-    """MDC: one condensed set of which the first 1, 2, ... images a class are good sets too (algorithm 1).
+    """MDC: learn one set whose first 1, 2, ... images per class are good condensed sets themselves (algorithm 1).
 
-    A recipe around any that matches: `MDC(IDC(ipc=10))`. It adds the adaptive subset loss to that recipe's own, and
-    freezes what has been learned.
+    It wraps any recipe that matches: `MDC(IDC(ipc=10))`. It adds the adaptive subset loss to the loss of that recipe
+    and freezes the images of subsets that have been learned.
 
     References:
         Multisize Dataset Condensation (He et al., 2024), https://arxiv.org/abs/2403.06075
@@ -34,53 +34,54 @@ class MDC(Wrapper[R]):
     name: ClassVar[str] = "mdc"
 
     period: Count | None = None
-    """Outer loops (restarts of the network) between two choices; None: by `fraction`, or the paper's 100."""
+    """Outer loops (restarts of the network) between two choices of the subset; None: set by `fraction`, or else 100, as
+    in the paper."""
     fraction: Annotated[float, Meta(gt=0, le=0.5)] | None = None
-    """Instead, the share of all outer loops between two choices, one at least."""
+    """The same period as a fraction of all outer loops, at least one loop; give `period` or `fraction`, not both."""
     window: Count | None = None
-    """Steps at the end of a period over which the subsets' figures are averaged, at most all of them; None: an outer
-    loop's, at least 10."""
+    """Steps at the end of a period over which each subset's score is averaged, at most the whole period; None: the
+    steps of one outer loop, at least 10."""
     metric: Literal["features", "gradients", "accuracy"] = "features"
-    """What tells how well a subset learns: the distance of its features or gradients, or the accuracy of networks
-    trained on it, on a tenth of the training images that is held out of all learning."""
+    """Score of a subset: the distance of its features or gradients from those of real images, or the accuracy of
+    networks trained on it, measured on a tenth of the training images that is held out of condensing."""
     compare: bool = True
-    """Whether the subset ever changes; otherwise it is the first image for good (the paper's ablation), and all that is
-    about choosing and freezing does nothing."""
+    """Whether a subset is chosen in every period. If not, it is always the first image of each class (an ablation in
+    the paper), and the options about choosing and freezing have no effect."""
     freeze: bool = True
-    """Whether a subset that was learned stays as it is while a larger one is learned."""
+    """Whether a learned subset stays unchanged while a larger one is learned."""
     shared_decoder: Literal["frozen", "learned"] = "frozen"
-    """What becomes of a decoder that all images share once one of them is frozen: it stands still too, or goes on, so
-    that frozen images change."""
+    """Whether a decoder that all images share is frozen too as soon as one image is (frozen), or is learned further, so
+    that frozen images still change (learned)."""
     class_wise: bool = False
-    """Whether every class chooses its own subset."""
+    """Whether each class chooses its own subset."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if None not in (self.period, self.fraction):
-            raise InputError("`period` and `fraction` say the same thing; give one of them, and None for the other")
+            raise InputError("`period` and `fraction` set the same thing; give one of them, and None for the other")
         if self.class_wise and self.metric == "accuracy":
-            raise InputError("`metric=accuracy` gives one figure for all classes; take `class_wise=False`")
+            raise InputError("`metric=accuracy` gives one score for all classes; give `class_wise=False` with it")
 
     @classmethod
     def quick(cls, base: R) -> "MDC[R]":
-        """For runs of some hundred steps: a choice every tenth of the restarts, by the figures of five steps."""
+        """Settings for runs of some hundred steps: a choice every tenth of the restarts, by scores over five steps."""
         return cls(base, fraction=0.1, window=5)
 
     @classmethod
     def fitting(cls, base: Recipe) -> Recipe:
-        """A set of one image per class has no smaller sizes."""
+        """The base with `ipc=10` if it has one image per class, which has no smaller subsets."""
         return base if base.ipc > 1 else base.having(ipc=10)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Over IDC, as in the paper."""
+        """MDC around IDC, as in the paper."""
         from condensery.recipes.idc import IDC
 
         quick, digits = replace(IDC.quick(), ipc=10), replace(IDC.digits(), ipc=3)
         return {"mdc": cls(IDC()), "mdc:quick": cls.quick(quick), "mdc:digits": cls.quick(digits)}  # type: ignore[arg-type]
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """Algorithm 1: the base's algorithm with the adaptive subset loss."""
+        """Algorithm 1: the algorithm of `base`, with the adaptive subset loss."""
         from condensery.objectives.subset import AdaptiveSubset
 
         real, held = real.split(0.1, self.seed) if self.compare and self.metric == "accuracy" else (real, None)
@@ -99,28 +100,31 @@ class MDC(Wrapper[R]):
 
     def _fits(self, made: "Matching") -> None:
         if made.synthetic.bases_per_class < 2:
-            raise InputError("one stored image or code per class has no smaller sizes to learn; give a larger `ipc`")
+            raise InputError("mdc needs at least two stored images or codes per class; give a larger `ipc`")
         if self.compare and self.metric == "features" and not made.synthetic.bases.requires_grad:
-            raise InputError("only labels are learned here, on which features do not depend; take `metric=gradients`")
+            raise InputError("only labels are learned, and features do not depend on them; give `metric=gradients`")
 
     def moments(self, outer: int, inner: int) -> tuple[int, int, int]:
-        """Of a run of `outer` loops of `inner` steps: steps between two choices, the step of the first figures, and
-        steps that figures are averaged over. The first two are whole outer loops: figures compare at one age alone.
+        """When a run of `outer` loops of `inner` steps scores its subsets and chooses one.
+
+        Returns:
+            The steps between two choices, the step of the first scores, and the steps over which scores are averaged.
+            The first two are whole outer loops, because scores are comparable only in networks of the same age.
 
         Raises:
-            InputError: a run too short for a choice to be made.
+            InputError: the run is too short to make a choice.
         """
         share = self.fraction
         period = inner * (self.period or (100 if share is None else max(1, round(share * outer))))
         window = min(self.window or max(inner, 10), period)
         first = inner * ceil(window / inner)
-        choice = period if period > first else 2 * period  # of a second figure, which the first is compared with
+        choice = period if period > first else 2 * period  # a choice compares two scores
         if self.compare and choice >= outer * inner:
             raise InputError(
-                f"mdc would choose its first subset after {choice} steps, and the run has {outer * inner}; give more "
-                "restarts of the network (`outer_steps`, or `steps` of dm and kfs), "
+                f"mdc would choose its first subset after {choice} steps, but the run has only {outer * inner}; give "
+                "more restarts of the network (`outer_steps`, or `steps` for dm and kfs), "
                 f"{'' if period == inner else 'a smaller `period` or `fraction`, '}"
-                "or `compare=False`, which never chooses"
+                "or `compare=False`, which always learns the first image"
             )
         return period, first, window
 

@@ -1,4 +1,4 @@
-"""What every recipe is: a value that says which algorithm to run."""
+"""The base classes of recipes."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -22,16 +22,16 @@ __all__ = ["Recipe", "Wrapper"]
 
 @dataclass(frozen=True)
 class Recipe(ABC):
-    """A method: its hyper-parameters are the fields of a frozen dataclass, and `algorithm` is its algorithm box."""
+    """A condensation method: the fields are its hyper-parameters, and `algorithm` is its algorithm box."""
 
     name: ClassVar[str]
-    """What tables and the command line call it."""
+    """The name of the method in tables and on the command line."""
     protocol: ClassVar[str] = "dc2021"
-    """The protocol of its paper."""
+    """The evaluation protocol of its paper."""
     presets: ClassVar[tuple[str, ...]] = ()
-    """Class methods that make it with other settings; `quick`, for minutes on a CPU."""
+    """Names of the class methods that return other settings, such as `quick` for minutes on a CPU."""
 
-    if TYPE_CHECKING:  # every recipe has these, as fields or as what its base says
+    if TYPE_CHECKING:  # a recipe has these as fields, a wrapper takes them from its base
 
         @property
         def ipc(self) -> int: ...
@@ -48,39 +48,40 @@ class Recipe(ABC):
 
     def __post_init__(self) -> None:
         check(self)
-        if isinstance(vars(self).get("net"), str):  # the name of a family
+        if isinstance(vars(self).get("net"), str):  # a family, such as "mlp"
             object.__setattr__(self, "net", Net(vars(self)["net"]))
 
     @abstractmethod
     def algorithm(self, real: "RealSet") -> "Algorithm":
-        """What this recipe does with `real`: the parts of its algorithm, ready to run.
+        """The algorithm of this recipe for the training set `real`, ready to run.
 
         Raises:
-            InputError: the real rows do not suit the recipe: too few of a class, images too small for the network, ...
+            InputError: the real rows do not suit the recipe: for example, a class has too few of them, or images are
+                too small for the network.
         """
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """The names under which the command line knows it and its presets, `dc` and `dc:quick` say."""
+        """The recipe and its presets by their names on the command line, such as `dc` and `dc:quick`."""
         return {cls.name: cls(), **{f"{cls.name}:{preset}": getattr(cls, preset)() for preset in cls.presets}}
 
     def having(self, **fields: Any) -> Self:
-        """The same recipe with other values of some fields; inside wrappers, of the recipe's that is wrapped."""
+        """A copy with other values of some fields. A wrapper passes the fields on to the recipe it wraps."""
         return dataclasses.replace(self, **fields)
 
     def record(self) -> dict[str, Any]:
-        """The name and all fields, as a JSON file gives them back."""
+        """The name and all fields, as types that JSON preserves."""
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
     def network(self, real: "RealSet") -> "Network":
-        """The network to match in, for rows such as `real`'s."""
+        """The network to match in, built for the shape and the classes of `real`."""
         from condensery.networks.net import build
 
         return build(self.net, real.shape, real.classes).to(real.device, real.dtype)
 
 
 def _plain(value: Any) -> Any:
-    """A field's value as JSON has it; a network of the user's own by its name."""
+    """A field's value in JSON types; a user-defined network becomes its name."""
     if isinstance(value, Recipe):
         return value.record()
     if isinstance(value, Factory):
@@ -93,57 +94,57 @@ R = TypeVar("R", bound=Recipe)
 
 @dataclass(frozen=True)
 class Wrapper(Recipe, Generic[R]):
-    """A recipe around a recipe: it changes some parts of the other's algorithm, and knows no more of it."""
+    """A recipe that wraps another recipe and replaces some parts of its algorithm."""
 
     base: R
-    """The recipe inside, which may be a wrapper itself."""
+    """The wrapped recipe, which may be a wrapper itself."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         inside: Recipe = self.base
         while isinstance(inside, Wrapper):
             if type(inside) is type(self):
-                raise InputError(f"{self.name} is there already; once is enough")
+                raise InputError(f"{self.name} is applied twice; leave one of them out")
             inside = inside.base
 
     @classmethod
     def fitting(cls, base: Recipe) -> Recipe:
-        """The base as the command line wraps it where the user sets nothing else."""
+        """`base`, with defaults changed that do not suit this wrapper; the command line wraps the result."""
         return base
 
     def having(self, **fields: Any) -> Self:
-        """The wrapper around its base with other values of some fields."""
+        """A copy whose base has other values of some fields."""
         return dataclasses.replace(self, base=self.base.having(**fields))
 
     @property
     def ipc(self) -> int:
-        """The base's."""
+        """The base's `ipc`."""
         return self.base.ipc
 
     @property
     def seed(self) -> int:
-        """The base's."""
+        """The base's `seed`."""
         return self.base.seed
 
     @property
     def net(self) -> Architecture:
-        """The base's."""
+        """The base's `net`."""
         return self.base.net
 
     @property
     def protocol(self) -> str:  # type: ignore[override]
-        """The base's."""
+        """The base's `protocol`."""
         return self.base.protocol
 
     def matching(self, real: "RealSet") -> "Matching":
-        """The base's algorithm.
+        """The algorithm of `base`.
 
         Raises:
-            InputError: it matches nothing, as coresets do.
+            InputError: it does not match anything; coresets, for example, choose real images.
         """
         from condensery.algorithms.matching import Matching
 
         made = self.base.algorithm(real)
         if not isinstance(made, Matching):
-            raise InputError(f"{self.name} changes what is matched, and {self.base.name} matches nothing; take dc, say")
+            raise InputError(f"{self.name} cannot wrap {self.base.name}, which matches nothing; wrap dc, for example")
         return made

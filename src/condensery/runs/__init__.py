@@ -1,1 +1,1 @@
-"""Runs: a recipe in a folder from which it resumes, the files it writes, and what it will take."""
+"""Runs: condensing in a folder from which it can resume, the files that it writes, and estimates of its cost."""

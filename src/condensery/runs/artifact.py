@@ -1,7 +1,7 @@
 """The artifact: one safetensors file that holds a condensed set and everything needed to use it.
 
-Tensors are the synthetic set's parameters; one metadata key holds JSON. No date, duration or device is in it, so
-that the same recipe, seed and data give the same bytes. Nothing in it is executed (no pickle).
+Its tensors are the parameters of the synthetic set; one metadata key holds JSON. It contains no date, duration or
+device, so that the same recipe, seed and data give the same bytes. Loading executes nothing from the file (no pickle).
 """
 
 import os
@@ -21,11 +21,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
-from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
-from condensery.errors import InputError
-from condensery.errors import bounded
-from condensery.networks.net import Net
 from condensery.data.pixels import PixelSpace, Whitening
+from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
+from condensery.errors import InputError, bounded
+from condensery.networks.net import Net
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
@@ -33,7 +32,7 @@ __all__ = ["FORMAT", "NAME", "Condensed", "load", "save"]
 
 FORMAT = 1
 NAME = "condensed.safetensors"
-"""What a run calls its artifact."""
+"""The file name of the artifact in the folder of a run."""
 _DECODERS: dict[str, type[Decoder]] = {
     "pixels": Pixels, "uniform": Uniform, "multi-scale": MultiScale, "learnable": Learnable, "bound": Bound,
     "factorized": Factorized,
@@ -41,7 +40,7 @@ _DECODERS: dict[str, type[Decoder]] = {
 
 
 _PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_AT_ONCE = 3  # tensors as large as the largest that decoding holds together
+_AT_ONCE = 3  # decoding holds this many tensors of the largest size at the same time
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -62,7 +61,7 @@ class _Origin(Struct, forbid_unknown_fields=True):
 
 
 class _Recipe(Struct):
-    """What is read of a recipe; its other fields are its own."""
+    """The fields of a recipe that are checked when it is read; all others are kept as they are."""
 
     name: str
     net: dict[str, Any] = {}
@@ -70,7 +69,7 @@ class _Recipe(Struct):
 
 
 class _Head(Struct, forbid_unknown_fields=True):
-    """The head of an artifact: its JSON, entry by entry."""
+    """Schema of the head of an artifact, its JSON."""
 
     format: int
     version: str
@@ -87,15 +86,15 @@ class _Head(Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Condensed:
-    """A condensed set and where it comes from.
+    """A condensed set and its provenance.
 
     Arguments:
         synthetic: the learned (or chosen) set.
-        class_names: one name a class.
-        recipe: the recipe's name and fields; `{"name": "dc", "ipc": 1, ...}`.
-        steps: updates done.
-        data: name, fingerprint and number of rows of the real training set.
-        version: of the library that made it.
+        class_names: the names of the classes, in the order of their labels.
+        recipe: the name and fields of the recipe: `{"name": "dc", "ipc": 1, ...}`.
+        steps: number of updates.
+        data: name, fingerprint and number of rows of the real training set, and whether it was whitened (`zca`).
+        version: version of the library that condensed it.
     """
 
     synthetic: SyntheticSet
@@ -107,28 +106,28 @@ class Condensed:
 
     @property
     def bases_per_class(self) -> int:
-        """Stored bases per class: images, or codes (KFS)."""
+        """The number of stored bases per class: images, or codes (KFS)."""
         return self.synthetic.bases_per_class
 
     @property
     def floats(self) -> int:
-        """Stored floats, all counted."""
+        """The number of stored floats, including decoders and soft labels."""
         return self.synthetic.floats
 
     @property
     def space(self) -> PixelSpace:
-        """Mean and std that networks' inputs are normalized with, and the space the images are stored in."""
+        """The mean and std that normalize the inputs of networks, and the space in which the images are stored."""
         return self.synthetic.space
 
     @property
     def net(self) -> Net | None:
-        """The network it was condensed with; None for one of the user's own, of which only the name is stored."""
+        """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
         described = self.layers[0].get("net", {})
         return None if "factory" in described else Net(**described)
 
     @property
     def layers(self) -> list[dict[str, Any]]:
-        """The recipe inside all wrappers, and then these, each with its own fields."""
+        """The innermost recipe, then its wrappers from the inside out, each with its own fields."""
         inside = [self.recipe]
         while "base" in inside[0]:
             inside.insert(0, inside[0]["base"])
@@ -136,23 +135,24 @@ class Condensed:
 
     @property
     def method(self) -> str:
-        """The recipe's name, those of its wrappers, and whether labels were learned."""
+        """The names of the recipe and its wrappers, and "labels" if labels were learned, joined by "+"."""
         names = [recipe["name"] for recipe in self.layers]
         return "+".join([*names, *["labels"] * (self.synthetic.labels is not None)])
 
     def subset(self, first: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
-        """The condensed set of the first stored bases of every class.
+        """A condensed set of the first stored bases of each class. Give exactly one of `first` and `bytes`.
 
         Arguments:
-            first: how many bases per class.
-            bytes: instead, the most bytes that the subset may store, a shared decoder included; a number, or "40 KB",
-                "1.5 MB" (thousands and millions).
+            first: the number of bases per class.
+            bytes: the most bytes that the subset may store, a shared decoder included: a number, or text such as
+                "40 KB" or "1.5 MB" (thousands and millions of bytes).
 
         Raises:
-            InputError: more bases than are stored, or fewer than one; not one fits into the bytes.
+            InputError: `first` is below one or above the number of stored bases; `bytes` does not hold one base per
+                class; both or neither are given.
         """
         if (first is None) == (bytes is None):
-            raise InputError("a subset is of so many bases per class (`first`), or of so many `bytes`: give one of them")
+            raise InputError("a subset needs a number of bases per class (`first`) or of `bytes`; give one of them")
         if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.bases_per_class
@@ -160,11 +160,11 @@ class Condensed:
             first = min((room - shared) // each, self.bases_per_class)
             if first < 1:
                 raise InputError(
-                    f"{room} bytes hold no stored image per class; the smallest subset has {shared + each}"
+                    f"{room} bytes hold no stored image per class; the smallest subset takes {shared + each} bytes"
                 )
         most = self.bases_per_class
         if not isinstance(first, int) or isinstance(first, bool) or not 1 <= first <= most:
-            raise InputError(f"a subset of {first!r} stored images per class was asked for; this set has 1 to {most}")
+            raise InputError(f"`first` is {first!r}; a subset of this set has 1 to {most} stored images per class")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :first].clone()
         kept = SyntheticSet(whole.bases.detach()[:, :first].clone(), self.space, whole.decoder, labels)
@@ -176,15 +176,15 @@ class Condensed:
         """Decoded rows (N, channels, height, width) and labels (N,), or learned label probabilities (N, classes).
 
         Arguments:
-            first: how many stored bases of every class; None: all of them.
-            space: `"normalized"` as networks were trained on, (x - mean) / std; `"unit"` in [0, 1], clamped;
-                `"uint8"` in 0 to 255.
+            first: number of stored bases per class; None: all of them.
+            space: value range of the rows. `"normalized"`: (x - mean) / std, as in training; `"unit"`: 0 to 1, clamped;
+                `"uint8"`: 0 to 255.
 
         Raises:
-            InputError: no such space, or more images than are stored.
+            InputError: an unknown space, or more bases per class than are stored.
         """
         if space not in ("normalized", "unit", "uint8"):
-            raise InputError(f"space is {space!r}; known: 'normalized', 'unit', 'uint8'")
+            raise InputError(f"unknown `space` {space!r}; give 'normalized', 'unit' or 'uint8'")
         chosen = self.synthetic if first is None else self.subset(first).synthetic
         with torch.no_grad():
             x, y = chosen().flat()
@@ -195,16 +195,16 @@ class Condensed:
         return x, y.detach().clone()
 
     def dataset(self, first: int | None = None) -> TensorDataset:
-        """A torch `Dataset` of (normalized row, label); wrap it in a `DataLoader` and train any network."""
+        """A torch `Dataset` of pairs (normalized row, label), for a `DataLoader`; `first` as in `tensors`."""
         return TensorDataset(*self.tensors(first))
 
 
 def save(path: str | Path, condensed: Condensed) -> Path:
-    """Write the artifact; an existing file is replaced in one step or left as it was.
+    """Write the artifact to `path` and return `path`. An existing file is replaced in one step, or left unchanged.
 
     Raises:
-        InputError: `load` would refuse it: values that are not finite, say. Nothing is written.
-        OSError: it could not be written.
+        InputError: `load` would refuse the file, for example because a value is not finite. Nothing is written.
+        OSError: the file could not be written.
     """
     synthetic, space = condensed.synthetic, condensed.space
     decoder = next(name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind)
@@ -238,41 +238,45 @@ def save(path: str | Path, condensed: Condensed) -> Path:
 def load(path: str | Path) -> Condensed:
     """Read an artifact, from its file or from the folder of the run that wrote it.
 
-    Whatever is in the file, nothing of it is executed, and what it would take in memory is known before it is taken.
+    Nothing in the file is executed, and the memory that it needs is checked before it is allocated.
 
     Raises:
-        InputError: no such file, cut short, damaged, not an artifact, of another format version, or of more decoded
-            rows than `errors.bounded` allows.
+        InputError: the file does not exist, is truncated or damaged, is not an artifact, has another format version, or
+            decodes to more memory than `errors.bounded` allows.
     """
     path = Path(path)
     if os.path.isdir(path):
         if not (path / NAME).is_file():
-            raise InputError(f"{path}: no {NAME} in it; {_instead(path)}")
+            raise InputError(f"{path} contains no {NAME}; {_instead(path)}")
         path = path / NAME
     if not os.path.exists(path):
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file; give a condensed set or the folder of a run")
     head, tensors = read_tensors(path)
     if "format" not in head:
-        raise InputError(f"{path}: a checkpoint, not a condensed set; repeat its run's command to end it")
+        raise InputError(f"{path}: a checkpoint, not a condensed set; repeat the command of its run to finish it")
     if head["format"] != FORMAT:
         raise InputError(
-            f"{path}: format {head['format']}, written by condensery {head.get('version')}; this is condensery "
-            f"{__version__}, which reads format {FORMAT}: install the version that wrote it"
+            f"{path}: format {head['format']}, written by condensery {head.get('version')}; this version "
+            f"({__version__}) reads format {FORMAT}, so install the version that wrote the file"
         )
     return _assembled(path, head, tensors)
 
 
 def _instead(folder: Path) -> str:
-    """What to do with a folder that holds no artifact."""
+    """Advice for a folder that contains no artifact."""
     if (folder / "run.json").is_file():
-        return "the run has not ended, repeat its command to resume it"
+        return "the run has not finished, repeat its command to resume it"
     if runs := sorted(str(found.parent) for found in folder.glob(f"*/{NAME}")):
-        return f"it holds several runs; give one, for example {runs[0]}"
-    return "it is not a run's folder"
+        return f"it contains several runs, give one of them, for example {runs[0]}"
+    return "give the folder of a finished run, or a file"
 
 
 def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
-    """The condensed set of a file's head and tensors, once they are seen to fit together."""
+    """The condensed set in a file, after checking that its head and tensors fit together.
+
+    Raises:
+        InputError: they do not, or decoding them takes too much memory.
+    """
     try:
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
@@ -284,17 +288,17 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         rows, largest = _rows(head, decoder, tensors)
-    except Exception as error:  # of a stranger's file: whatever a constructor or a shape can fail with
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+    except Exception as error:  # the file is untrusted: a constructor or a shape can fail in any way
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
     bounded(largest * _AT_ONCE, f"{path}: decoding its {rows} rows")
     try:
         return _filled(head, decoder.to_empty(device="cpu"), tensors)
     except Exception as error:
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); make or copy it again") from error
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
 
 
 def _decoder(described: Mapping[str, Any]) -> Decoder:
-    """The decoder of that name and those arguments, without memory for its weights."""
+    """The decoder with the name and the arguments in `described`, on the meta device (without memory for weights)."""
     kind = _DECODERS[described["name"]]
     hints = get_type_hints(kind.__init__) if kind.__init__ is not torch.nn.Module.__init__ else {}
     names = [name for name in signature(kind.__init__).parameters if name in hints]
@@ -303,13 +307,13 @@ def _decoder(described: Mapping[str, Any]) -> Decoder:
     checked(arguments, msgspec.defstruct("Arguments", fields, forbid_unknown_fields=True))
     numbers = [n for value in arguments.values() for n in (value if isinstance(value, list) else [value])]
     if any(isinstance(n, int) and not isinstance(n, bool) and not 1 <= n <= 2**12 for n in numbers):
-        raise ValueError(f"a decoder of {arguments}")
+        raise ValueError(f"a decoder with arguments {arguments}")
     with torch.device("meta"):
         return kind(**arguments)
 
 
 class _Largest(TorchDispatchMode):
-    """Notes the most bytes that an operation inside the block results in."""
+    """Records the size in bytes of the largest result of an operation inside the block."""
 
     bytes = 0
 
@@ -322,7 +326,7 @@ class _Largest(TorchDispatchMode):
 
 
 def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
-    """How many rows a file's bases decode to, and the bytes of the largest tensor on the way, from the shapes alone.
+    """The number of decoded rows, and the size in bytes of the largest tensor in decoding, from shapes only.
 
     Raises:
         ValueError: head, decoder and tensors do not fit together.
@@ -330,7 +334,7 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple
     bases, labels, classes = tensors["bases"], tensors.get("labels"), len(head.class_names)
     channels, *_ = head.shape
     if channels not in (1, 3):
-        raise ValueError(f"images of {channels} channels")
+        raise ValueError(f"images with {channels} channels")
     if bases.ndim != 5 or bases.shape[0] != classes or not bases.shape[1]:
         raise ValueError(f"bases of shape {tuple(bases.shape)} for {classes} classes")
     if tuple(bases.shape[2:]) != decoder.base_shape(head.shape):
@@ -345,7 +349,7 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple
         values = prod(head.shape)
         expected |= {"whitening.center": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
-        raise ValueError("tensors other than those of its decoder and pixel space")
+        raise ValueError("its tensors are not those of its decoder and pixel space")
     with _Largest() as largest:
         decoded = decoder(torch.empty_like(bases, device="meta"))
     if tuple(decoded.shape[2:]) != head.shape:
@@ -354,32 +358,36 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple
 
 
 def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:
-    """The condensed set with a file's numbers in it."""
+    """The condensed set of a checked file.
+
+    Raises:
+        ValueError: a number is not finite, or counts in the head are wrong.
+    """
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ValueError("NaN or infinity among the images, labels or the decoder's weights")
+        raise ValueError("NaN or infinity in images, labels or decoder weights")
     about, own = head.space, {name: t for name, t in tensors.items() if not name.startswith("whitening.")}
     whitening = Whitening(tensors["whitening.center"], tensors["whitening.matrix"]) if about.whitened else None
     space = PixelSpace(tuple(about.mean), tuple(about.std), about.stored, whitening)
     synthetic = SyntheticSet(tensors["bases"], space, decoder, tensors.get("labels"))
     synthetic.load_state_dict(own)
     if (synthetic.floats, synthetic.bytes) != (head.floats, head.bytes):
-        raise ValueError(f"{synthetic.floats} floats, and its head says {head.floats}")
+        raise ValueError(f"{synthetic.floats} floats, but {head.floats} in its head")
     with torch.no_grad():
         if not torch.isfinite(space.unit(synthetic(range(1), 1).x)).all():
-            raise ValueError("rows that are not finite")
+            raise ValueError("decoded rows are not finite")
     data = msgspec.to_builtins(head.data)
     return Condensed(synthetic, tuple(head.class_names), head.recipe, head.steps, data, head.version)
 
 
 def _size(bytes: int | str) -> int:
-    """A number of bytes, as a number or as words such as 40KB.
+    """The number of bytes that a number or a text such as 40KB stands for.
 
     Raises:
-        InputError: neither.
+        InputError: `bytes` is neither.
     """
     words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
     if words:
         return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
     if isinstance(bytes, str | bool) or not bytes >= 0:
-        raise InputError(f"bytes is {bytes!r}; give a number of at least 0, or words such as '40 KB' or '1.5 MB'")
+        raise InputError(f"`bytes` is {bytes!r}; give a number of at least 0, or text such as '40 KB' or '1.5 MB'")
     return int(bytes)

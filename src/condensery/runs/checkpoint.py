@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is killed at any moment goes on where it was, to the same bytes."""
+"""Checkpoints, from which a run that was killed at any moment resumes and ends with the same bytes."""
 
 import functools
 import logging
@@ -14,8 +14,8 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from condensery.kernels.compiling import Mode, mode
 from condensery.errors import InputError
+from condensery.kernels.compiling import Mode, mode
 from condensery.networks.network import Network, Point
 from condensery.runs.storage import checked, parts, read_head, read_tensors, write_tensors
 
@@ -30,9 +30,12 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands: `step` steps are done and `point`, where there is one, is the next to match at.
+    """The state of a run: the number of steps done, and the point of the next step.
 
-    `computing` is how they were computed; the run goes on so.
+    Arguments:
+        step: number of steps done.
+        computing: how they were computed; the run continues in the same mode.
+        point: the point at which the next step matches; None: none was written.
     """
 
     step: int
@@ -41,7 +44,7 @@ class State:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What the bytes of a result depend on beside recipe and data."""
+    """What the bytes of a result depend on besides recipe and data."""
     return {
         "torch": torch.__version__,
         "device": str(device),
@@ -52,7 +55,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 @functools.cache
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """The name of the processor; empty if the system does not tell it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -70,7 +73,7 @@ class _Place(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True):
-    """The head of a checkpoint: its JSON, entry by entry."""
+    """Schema of the head of a checkpoint, its JSON."""
 
     step: Count
     computing: Mode
@@ -83,11 +86,11 @@ class Keeper:
     """Keeps the last state of a run in one safetensors file (no pickle).
 
     Arguments:
-        path: the file.
-        identity: what the run is (recipe, data, ...), as JSON; a checkpoint of another run is refused.
-        seconds: between two checkpoints.
-        stop: asked before every step; when true the state is written and `Interrupted` raised.
-        strict: whether another run's checkpoint is refused; otherwise it is passed over and replaced.
+        path: path of the file.
+        identity: what identifies the run (recipe, data, ...), as JSON.
+        seconds: seconds between two checkpoints.
+        stop: called before every step; if it returns True, the state is written and `Interrupted` raised.
+        strict: whether a checkpoint of another run is refused; otherwise it is ignored and replaced.
     """
 
     def __init__(
@@ -102,17 +105,17 @@ class Keeper:
         self._last = time.monotonic()
 
     def beside(self, name: str, which: str) -> "Keeper":
-        """A keeper for a phase of this run, such as a network's training, in a file of its own.
+        """A keeper for a phase of this run, such as the training of a network, with its own file.
 
         Arguments:
-            name: of the file.
-            which: tells phases apart that use the same file one after the other.
+            name: suffix of the file name.
+            which: distinguishes phases that use the same file one after the other.
         """
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
         return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.seconds, self.stop, strict=False)
 
     def remove(self) -> None:
-        """Delete the run's checkpoint, those of its phases, and what a kill left of writing them; nothing else."""
+        """Delete the checkpoints of this run and its phases, and partly written ones that a kill left; nothing else."""
         for path in self._all():
             if self._mine(path):
                 path.unlink(missing_ok=True)
@@ -120,10 +123,11 @@ class Keeper:
             path.unlink(missing_ok=True)
 
     def check(self) -> None:
-        """Refuse a checkpoint that is unreadable or another run's, one of a phase too, before anything is written.
+        """Check, before anything is written, that existing checkpoints belong to this run.
 
         Raises:
-            InputError: the checkpoint is unreadable or belongs to another run.
+            InputError: the checkpoint is unreadable or belongs to another run, or one of a phase belongs to another
+                run.
         """
         for path in self._all():
             if path == self.path:
@@ -131,17 +135,17 @@ class Keeper:
             elif not self._mine(path):
                 try:
                     phase = read_head(path).get("identity", {}).get("phase")
-                except (InputError, AttributeError):  # nobody's that could be told; a phase of this run begins anew
+                except (InputError, AttributeError):  # of an unknown run; if the phase is ours, it starts over
                     continue
                 Keeper(path, {**self.identity, "phase": phase})._read()
 
     def _all(self) -> list[Path]:
-        """The checkpoints there are: the run's, and those of phases."""
+        """The paths of the existing checkpoints, of the run and of phases."""
         phases = sorted(self.path.parent.glob(f"{self.path.stem}-*{self.path.suffix}"))
         return [path for path in (self.path, *phases) if path.exists()]
 
     def _mine(self, path: Path) -> bool:
-        """Whether a checkpoint is this run's, or of a phase of it."""
+        """Whether a checkpoint belongs to this run or to one of its phases."""
         try:
             identity = read_head(path).get("identity")
         except InputError:
@@ -159,8 +163,8 @@ class Keeper:
             raise InputError(f"{self.path}: not a checkpoint ({error}); remove it to start over") from error
         if known.identity != self.identity:
             raise InputError(
-                f"{self.path.parent} holds another run ({difference(known.identity, self.identity)}); "
-                "choose another folder (`out`), or repeat that run's command to resume it"
+                f"{self.path.parent} contains another run ({difference(known.identity, self.identity)}); "
+                "choose another folder (`out`), or repeat the command of that run to resume it"
             )
         return known, tensors
 
@@ -172,10 +176,10 @@ class Keeper:
         point: Point | None = None,
         more: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        """Write the state before step `step + 1` if it is time to; see `write`.
+        """Write the state after `step` steps if a checkpoint is due or `stop` asks for it; arguments as in `write`.
 
         Raises:
-            Interrupted: after writing, where the run was asked to stop.
+            Interrupted: the run was asked to stop; the state is written.
         """
         stop = self.stop()
         if not stop and time.monotonic() - self._last < self.seconds:
@@ -196,11 +200,11 @@ class Keeper:
         """Write the state after `step` steps.
 
         Arguments:
-            step: steps done.
-            learned: what the optimizer changes: a synthetic set, or a network in training.
-            optimizer: over `learned.parameters()`.
-            point: where the next step matches.
-            more: tensors that the steps change otherwise.
+            step: number of steps done.
+            learned: the module that the optimizer updates: a synthetic set, or a network in training.
+            optimizer: optimizer of `learned.parameters()`.
+            point: the point at which the next step matches.
+            more: further tensors that steps change.
         """
         state = optimizer.state_dict()
         parts: dict[str, Mapping[str, Tensor]] = {"learned": learned.state_dict(), "more": more}
@@ -225,10 +229,16 @@ class Keeper:
         network: Network | None = None,
         more: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> State | None:
-        """Put the last state back into `learned`, `optimizer` and `more`; None where there is no checkpoint.
+        """Restore the last state of `learned`, `optimizer` and `more` in place, and return it.
 
         Arguments:
-            network: the architecture of the point, where one was kept.
+            learned: the module that was passed to `write`, with any values.
+            optimizer: optimizer of `learned.parameters()`.
+            network: the architecture of the point, if one was written.
+            more: the further tensors that were passed to `write`.
+
+        Returns:
+            The state; None: there is no checkpoint, or it was ignored (see `strict`).
 
         Raises:
             InputError: the checkpoint is unreadable or belongs to another run.
@@ -244,8 +254,8 @@ class Keeper:
             return None
         if head.environment != (now := environment(device)):
             log.warning(
-                f"resuming on another set-up ({difference(head.environment, now)}): the result will not be "
-                "byte-identical to an uninterrupted run's"
+                f"resuming in another environment ({difference(head.environment, now)}): the result will not have the "
+                "same bytes as that of an uninterrupted run"
             )
         parts: dict[str, dict[str, Tensor]] = {name: {} for name in _PARTS}
         try:
@@ -258,7 +268,7 @@ class Keeper:
             point = _point(network, head.point, parts) if network and head.point else None
         except (LookupError, ValueError) as error:
             raise InputError(
-                f"{self.path}: does not fit its run ({error}); written by another version? Remove it to start over"
+                f"{self.path}: does not fit its run ({error}), perhaps of another version; remove it to start over"
             ) from error
         return State(head.step, head.computing, point)
 
@@ -268,10 +278,10 @@ _PARTS = ("learned", "more", "optimizer", "params", "buffers", "momenta")
 
 @torch.no_grad()
 def _fill(there: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
-    """Write kept tensors into those of the same names and shapes that are there.
+    """Copy the values of `kept` into the tensors of `there`.
 
     Raises:
-        ValueError: others are kept.
+        ValueError: names, shapes or types differ.
     """
     if (mine := _shapes(there)) != (theirs := _shapes(kept)):
         raise ValueError(difference(theirs, mine))
@@ -284,10 +294,10 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _restore(optimizer: torch.optim.Optimizer, kept: Mapping[str, Tensor]) -> None:
-    """Give an optimizer its state; its rates and the like are its recipe's.
+    """Restore the state of an optimizer, but not its settings, which come from the recipe.
 
     Raises:
-        ValueError: not the state of such an optimizer.
+        ValueError: `kept` is not the state of such an optimizer.
     """
     groups = optimizer.state_dict()["param_groups"]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -296,10 +306,10 @@ def _restore(optimizer: torch.optim.Optimizer, kept: Mapping[str, Tensor]) -> No
         i, _, entry = name.partition(".")
         like = parameters[int(i)]
         if tensor.shape not in (like.shape, ()) or entry not in _ENTRIES.get(type(optimizer), ()):
-            raise ValueError(f"optimizer state {name} of shape {tuple(tensor.shape)}")
+            raise ValueError(f"unexpected optimizer state {name} of shape {tuple(tensor.shape)}")
         state.setdefault(int(i), {})[entry] = tensor
     if len({tuple(sorted(entries)) for entries in state.values()}) > 1:
-        raise ValueError("optimizer state of some parameters is incomplete")
+        raise ValueError("the optimizer state of some parameters is incomplete")
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -307,12 +317,12 @@ _ENTRIES = {torch.optim.SGD: {"momentum_buffer"}, torch.optim.Adam: {"step", "ex
 
 
 def _point(network: Network, place: _Place, parts: Mapping[str, Mapping[str, Tensor]]) -> Point:
-    """The kept point of a network.
+    """The point that was written, with the weights in `parts`.
 
     Raises:
-        ValueError: its tensors are not the network's.
+        ValueError: the tensors are not those of `network`.
     """
-    # in the network's own order, not the file's: the order in which layers are summed is part of the result
+    # in the order of the network, not of the file, because the order in which layers are summed changes rounding
     params, buffers = (
         {name: t.clone() for name, t in named} for named in (network.named_parameters(), network.named_buffers())
     )
@@ -320,12 +330,12 @@ def _point(network: Network, place: _Place, parts: Mapping[str, Mapping[str, Ten
     _fill(buffers, parts["buffers"])
     momenta = dict(parts["momenta"])
     if momenta and _shapes(momenta) != _shapes(params):
-        raise ValueError("momenta of another network")
+        raise ValueError("the momenta are those of another network")
     return Point(network, params, buffers, place.key, place.outer, place.inner, momenta=momenta)
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
-    """The first entry in which two nested dictionaries differ, in words."""
+    """Describe the first entry in which two nested dictionaries differ."""
     nothing = object()
     for key in sorted(before.keys() | now.keys()):
         a, b = before.get(key, nothing), now.get(key, nothing)

@@ -13,19 +13,20 @@ from condensery.synthetic import SyntheticSet
 
 __all__ = ["grid"]
 
-_PIXELS = 2**24  # of a sheet, where images are enlarged
+_PIXELS = 2**24  # images are enlarged only as far as the whole picture stays below this many pixels
 
 
 def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
-    """A PNG in true colors: a row of pictures per class, what its stored images decode to side by side.
+    """A PNG of the decoded images in their true colors, one row per class.
 
-    Of codes x decoders, a block for every class: the same code down, the same decoder across.
+    For codes and decoders, one block per class instead, with a column for each code and a row for each decoder.
 
     Arguments:
-        synthetic: the set.
-        least: pixels; smaller images are enlarged by a whole factor until their sides are at least this, where that
-            makes no sheet of many millions of pixels.
-        most: pictures of a class, or codes and decoders, and 16 times as many classes; further ones are left out.
+        synthetic: the synthetic set.
+        least: side in pixels to which smaller images are enlarged, by an integer factor that is limited so that the
+            whole picture stays below 2^24 pixels.
+        most: largest number of images per class, or of codes and of decoders; at most 16 times as many classes are
+            shown.
     """
     with torch.no_grad():
         shown = range(min(16 * most, synthetic.classes))

@@ -1,4 +1,4 @@
-"""What a run will take, before it runs: stored bytes, time and memory, from its own first steps."""
+"""Estimates of the stored bytes, time and memory of a run, from its first steps."""
 
 import logging
 import sys
@@ -10,30 +10,30 @@ from statistics import median
 
 from condensery.algorithms.algorithm import Algorithm, Step
 from condensery.algorithms.matching import Matching
-from condensery.kernels.compiling import Mode, mode, seconds_spent
-from condensery.data import RealSet
-from condensery.kernels.memory import peak
-from condensery.recipes.recipe import Recipe
 from condensery.algorithms.samplers import Whole
 from condensery.algorithms.schedules import Rare
+from condensery.data import RealSet
+from condensery.kernels.compiling import Mode, mode, seconds_spent
+from condensery.kernels.memory import peak
+from condensery.recipes.recipe import Recipe
 from condensery.runs.storage import without_cache
 
 __all__ = ["Plan", "plan"]
 
 log = logging.getLogger("condensery")
 
-SECONDS, STEPS = 4.0, 2  # the probe times at least so long and so many steps, after a first that warms up
+SECONDS, STEPS = 4.0, 2  # the probe lasts at least this long and this many steps, after a first step for warming up
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run takes on this machine.
+    """The estimated cost of a run on this machine.
 
     Arguments:
-        steps: updates in all.
-        floats, bytes: what is stored at the end.
-        seconds: wall time of the whole run, but for compiling, which the plan has done for it.
-        memory: the most bytes that the process has at a time; None where the system does not tell.
+        steps: number of updates.
+        floats, bytes: size of the condensed set.
+        seconds: wall time of the whole run, without compiling, which the plan has already done.
+        memory: peak memory of the process in bytes; None: the system does not report it.
         computing: how steps are computed; see `compiling.Mode`.
     """
 
@@ -51,7 +51,13 @@ class _Enough(Exception):
 
 @dataclass(frozen=True)
 class _Probe:
-    """A run's first steps: seconds to the end of the first, compiling left out; of one more; how they are computed."""
+    """Timings of the first steps of a run.
+
+    Arguments:
+        start: seconds until the end of the first step, without compiling.
+        each: seconds per further step.
+        computing: how steps are computed.
+    """
 
     start: float
     each: float
@@ -59,22 +65,22 @@ class _Probe:
 
 
 def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
-    """Run the first steps of a recipe and say what all of them would take.
+    """Run the first steps of a recipe and estimate the cost of a whole run.
 
-    The probe is the run itself, on the real rows, for a first step (with what it takes to start: reading, drawing,
-    compiling) and at least 2 more; nothing is written. What comes rarely is timed apart, by a few times of it: updates
-    of early phases (IDC), clusterings (DREAM), and steps in networks whose kept means serve again (KFS). Means that
-    earlier runs have kept are not counted on; nor is what MDC's figures take, a few steps' worth of every period, or
-    with accuracies the networks' training.
+    The probe runs the recipe on the real rows for a first step (including reading, drawing and compiling) and at least
+    2 more; it writes no run. Rare work is timed separately, by a few repetitions: updates of early phases (IDC),
+    clusterings (DREAM), and steps in networks whose means of real rows are already known (KFS). The estimate assumes
+    that no means are cached from earlier runs. It leaves out the scores of MDC's subsets, which take as long as a few
+    steps of each period, or with `metric="accuracy"` as long as the training of their networks.
 
     Arguments:
         recipe: the method and its fields.
-        real: what it would condense.
-        progress: whether to say what is timed.
+        real: the training set.
+        progress: whether to log what is being timed.
 
     Raises:
-        InputError: what the recipe refuses.
-        RunError: the loss is not finite within the probe.
+        InputError: the recipe refuses `real` or its own fields.
+        RunError: the loss is not finite in the probe.
     """
     tell = log.info if progress else log.debug
     algorithm = recipe.algorithm(real)
@@ -98,7 +104,7 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
 
 
 def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
-    """An algorithm without what comes rarely; in so many networks in turn, where that is said."""
+    """The algorithm without its rare work; with `networks`, it uses that many networks in turn."""
     if not isinstance(algorithm, Matching):
         return algorithm
     schedule = algorithm.schedule.steady()
@@ -109,7 +115,7 @@ def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
 
 
 def _seconds(rare: Rare) -> float:
-    """Of one time, once it is warm."""
+    """Seconds per repetition, without warming up."""
     rare.some(1)
     times = []
     for count in (1, 4):
@@ -132,7 +138,7 @@ def _probe(algorithm: Algorithm) -> _Probe:
 
     with suppress(_Enough):
         algorithm.run(observe=observe)
-    if len(moments) <= STEPS:  # it is done
+    if len(moments) <= STEPS:  # the whole run is shorter than the probe
         return _Probe(time.perf_counter() - start, 0.0, how[0] if how else "plain")
     each = median(after - before for before, after in pairwise(moments))
     return _Probe(moments[0] - (seconds_spent() - compiled), each, how[0])

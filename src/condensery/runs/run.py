@@ -1,4 +1,4 @@
-"""A run: a recipe on data, in a folder, from which it resumes."""
+"""Condensing in memory, or in a folder from which a run can resume."""
 
 import json
 import logging
@@ -15,28 +15,28 @@ import msgspec
 import torch
 
 from condensery import __version__, console
-from condensery.runs import artifact, storage
 from condensery.algorithms.algorithm import Algorithm, Step
-from condensery.runs.artifact import Condensed
-from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
 from condensery.data import Data, RealSet
 from condensery.errors import InputError, RunError
-from condensery.runs.picture import grid
 from condensery.recipes.recipe import Recipe
+from condensery.runs import artifact, storage
+from condensery.runs.artifact import Condensed
+from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
+from condensery.runs.picture import grid
 
 __all__ = ["condense", "provenance", "run", "seconds_of"]
 
 log = logging.getLogger("condensery")
 
-PREVIEWS = 10  # pictures over a whole run
+PREVIEWS = 10  # number of preview pictures of a whole run
 _RECORDS = r"run\.json|recipe\.toml|metrics\.jsonl|condensed\.safetensors"
 
 
 def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
-    """What a condensed set is determined by, as JSON: the recipe and the data.
+    """What determines a condensed set, as JSON: the recipe and the data.
 
     Raises:
-        InputError: no recipe.
+        InputError: `recipe` is not a recipe.
     """
     if not isinstance(recipe, Recipe):
         raise InputError(f"{recipe!r} is not a recipe; give one such as DC(ipc=1)")
@@ -50,17 +50,17 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
 def condense(
     recipe: Recipe, real: RealSet, observe: Callable[[Step], Any] | None = None, progress: bool = True
 ) -> Condensed:
-    """Condense `real` by `recipe`, in memory; `run` does it in a folder, from which it resumes.
+    """Condense `real` with `recipe`, in memory; `run` does the same in a folder, from which it can resume.
 
     Arguments:
         recipe: the method and its fields.
-        real: the real training set, a data set's `train`.
+        real: the real training set, the `train` of a data set.
         observe: called after every step.
-        progress: whether to show how far it is: a bar in a terminal or a notebook, elsewhere a line now and then.
+        progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
 
     Raises:
-        InputError: what the recipe refuses.
-        RunError: the loss, or what was learned, is not finite.
+        InputError: the recipe refuses `real` or its own fields.
+        RunError: the loss or a learned number is not finite.
     """
     identity, algorithm = provenance(recipe, real), recipe.algorithm(real)
     with console.watched(recipe.name, observe, progress) as told:
@@ -77,26 +77,28 @@ def run(
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
 ) -> Condensed:
-    """Condense `data.train` by `recipe` into the folder `out`; called again, it resumes, or returns what is there.
+    """Condense `data.train` with `recipe` into the folder `out`.
 
-    The folder then holds the artifact `condensed.safetensors`, `recipe.toml`, `run.json` (when, where, how long),
-    `metrics.jsonl` (a line a step; seconds count from the first session on) and, for what is learned, `previews/`
-    (PNG). While the run lasts, `checkpoint.safetensors`. No other file in it is changed or removed.
+    Called again, it resumes the run, or returns the condensed set if the run has finished.
+
+    The folder then contains the artifact `condensed.safetensors`, `recipe.toml`, `run.json` (when, where, how long),
+    `metrics.jsonl` (one line per step; seconds count from the first session on) and `previews/` (PNG); during the run
+    also `checkpoint.safetensors`. No other file in the folder is changed or removed.
 
     Arguments:
         recipe: the method and its fields.
-        data: its train part is condensed; its test part is not touched.
-        out: the folder; made if need be. It is empty, or this run's own.
-        checkpoint_seconds: seconds between two checkpoints, the most that a kill can lose.
-        stop: asked before every step; when true the state is kept and `Interrupted` raised.
+        data: the data set, of which only the training part is read.
+        out: the folder, which is created if necessary. It must be empty or belong to this run.
+        checkpoint_seconds: seconds between two checkpoints. A run that is killed loses at most this much work.
+        stop: called before every step; if it returns True, a checkpoint is written and `Interrupted` raised.
         observe: called after every step.
-        progress: whether to show how far it is: a bar in a terminal or a notebook, elsewhere a line now and then.
+        progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
 
     Raises:
-        InputError: the folder cannot be written, holds another run or other files, or another process works in it;
-            what the recipe refuses.
-        RunError: the run failed.
-        Interrupted: `stop` said so.
+        InputError: the folder cannot be written, contains another run or other files, or is in use by another process;
+            or the recipe refuses the data or its own fields.
+        RunError: the run failed, for example because the loss is not finite.
+        Interrupted: `stop` returned True.
     """
     if not checkpoint_seconds >= 0:
         raise InputError(f"`checkpoint_seconds` must be at least 0, got {checkpoint_seconds:g}")
@@ -106,14 +108,14 @@ def run(
     identity = provenance(recipe, data.train)
     keeper = Keeper(out / "checkpoint.safetensors", identity, checkpoint_seconds, stop)
     if done := _finished(out, identity):
-        log.info(f"{out}: this run is done already; nothing to do (choose another folder for a new run, or remove this one)")
-        with suppress(InputError), storage.locked(out):  # else the process that holds it tidies up
+        log.info(f"{out}: this run has already finished; for a new run choose another folder, or remove this one")
+        with suppress(InputError), storage.locked(out):  # if another process holds the lock, it cleans up
             _tidy(out, keeper)
         return done
-    algorithm = recipe.algorithm(data.train)  # what it refuses is refused before anything is written
+    algorithm = recipe.algorithm(data.train)  # refuses wrong input before anything is written
     _prepare(out)
     with storage.locked(out):
-        if done := _finished(out, identity):  # by another process, just now
+        if done := _finished(out, identity):  # another process may have finished it meanwhile
             return done
         with console.watched(recipe.name, observe, progress) as told:
             return _run(algorithm, data.train, out, identity, keeper, told)
@@ -138,7 +140,7 @@ def _run(
         try:
             artifact.save(out / artifact.NAME, condensed)
         except InputError as error:
-            raise RunError(f"what was condensed is of no use: {error}") from error
+            raise RunError(f"the condensed set cannot be saved: {error}") from error
     _tidy(out, keeper)
     return condensed
 
@@ -151,12 +153,16 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
     except InputError as error:
         raise InputError(f"{error}, or choose another folder (`out`)") from error
     if (before := {"recipe": there.recipe, "data": there.data}) != identity:
-        raise InputError(f"{out} holds another finished run ({difference(before, identity)}); choose another folder (`out`)")
+        raise InputError(f"{out} contains another run ({difference(before, identity)}); choose another folder (`out`)")
     return there
 
 
 def _prepare(out: Path) -> None:
-    """Make the folder, or see that it is empty or a run's own, and that it can be written."""
+    """Create the folder, or check that it is empty or belongs to a run; check that it can be written.
+
+    Raises:
+        InputError: one of these fails.
+    """
     if os.path.isfile(out):
         raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
     try:
@@ -164,7 +170,7 @@ def _prepare(out: Path) -> None:
         others = [path.name for path in out.iterdir() if path.name != ".lock" and path not in _left(out)]
         if others and _earlier(out) is None:
             raise InputError(
-                f"`out={out}` is not empty and holds no run ({min(others)} is in it); choose a new or an empty folder"
+                f"`out={out}` is not empty and contains no run (but {min(others)}); choose a new or an empty folder"
             )
         with tempfile.TemporaryFile(dir=out):
             pass
@@ -173,12 +179,12 @@ def _prepare(out: Path) -> None:
 
 
 def _left(out: Path) -> list[Path]:
-    """What a kill in the middle of a write has left of a run's records."""
+    """Partly written records of the run, which a kill can leave."""
     return [*storage.parts(out, _RECORDS), *storage.parts(out / "previews", r"step-\d+\.png")]
 
 
 def _tidy(out: Path, keeper: Keeper | None = None) -> None:
-    """Remove what kills have left, and with a keeper the checkpoints of a run that is done."""
+    """Remove partly written records; with `keeper`, also the checkpoints of a finished run."""
     for path in _left(out):
         path.unlink(missing_ok=True)
     if keeper:
@@ -186,7 +192,7 @@ def _tidy(out: Path, keeper: Keeper | None = None) -> None:
 
 
 class _Record(msgspec.Struct):
-    """What tells a run's own `run.json` from another program's."""
+    """Schema of `run.json`, which distinguishes it from a file of another program."""
 
     recipe: dict[str, Any]
     data: dict[str, Any]
@@ -195,19 +201,19 @@ class _Record(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    """What is read again of a line of metrics."""
+    """The fields of a line in `metrics.jsonl` that are read again."""
 
     step: int
     seconds: float
 
 
 def _line(words: bytes) -> _Line:
-    """A line of metrics; what the objective said in it may be NaN, which only Python's own reader takes."""
+    """Parse a line of `metrics.jsonl`, with Python's JSON parser, because msgspec's refuses NaN."""
     return msgspec.convert(json.loads(words), _Line)
 
 
 def _earlier(out: Path) -> _Record | None:
-    """What a folder's run has told of itself; None where no run has."""
+    """The `run.json` of a folder; None: there is none, or it is not of a run."""
     try:
         return msgspec.json.decode((out / "run.json").read_bytes(), type=_Record)
     except (OSError, ValueError, RecursionError):
@@ -215,13 +221,13 @@ def _earlier(out: Path) -> _Record | None:
 
 
 def seconds_of(out: Path) -> float:
-    """How long the run in a folder took, all its sessions together; 0 where its records are gone."""
+    """Seconds that the run in a folder took over all its sessions; 0 if its records are missing."""
     earlier = _earlier(out)
     return earlier.seconds if earlier else 0.0
 
 
 class _Session:
-    """The records of one run, from its start or its resumption to its end."""
+    """Writes the records of one session of a run, from its start or resumption to its end."""
 
     def __init__(
         self, out: Path, steps: int, identity: dict[str, Any], device: torch.device, observe: Callable[[Step], Any]
@@ -233,12 +239,12 @@ class _Session:
         earlier = _earlier(out)
         self.head["sessions"] = earlier.sessions if earlier else []
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
-        self._write()  # first of all: it says whose folder this is
+        self._write()  # first of all, because it marks the folder as that of a run
         storage.write(out / "recipe.toml", _toml(identity["recipe"]).encode())
         (out / "previews").mkdir(exist_ok=True)
 
     def step(self, step: Step) -> None:
-        if self.first:  # what an earlier session did after its last checkpoint is done again
+        if self.first:  # steps after the last checkpoint are repeated, so drop their lines
             self.first = False
             self.now["from_step"] = step.done
             kept = self._lines_before(step.done)
@@ -254,7 +260,7 @@ class _Session:
         self.observe(step)
 
     def _seconds(self) -> float:
-        """Time spent so far on what is kept: earlier sessions' steps, and this session."""
+        """Seconds of this session and of the steps of earlier sessions that are not repeated."""
         return round(self.before + time.perf_counter() - self.start, 3)
 
     def _lines_before(self, step: int) -> list[bytes]:
@@ -272,7 +278,7 @@ class _Session:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Inside the block, what ends the run before its time is written down."""
+        """Record in `run.json` that an exception inside the block interrupted the run or made it fail."""
         try:
             yield
         except BaseException as error:
@@ -280,7 +286,7 @@ class _Session:
             raise
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
-        if self.first and (lines := self._lines_before(self.steps + 1)):  # no step was left to do
+        if self.first and (lines := self._lines_before(self.steps + 1)):  # no step was left
             self.before = _line(lines[-1]).seconds
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
@@ -294,7 +300,7 @@ class _Session:
 
 
 def _toml(recipe: dict[str, Any], table: str = "") -> str:
-    """A recipe's fields as TOML; None, which TOML lacks, is left out (it is the default wherever it occurs)."""
+    """The fields of a recipe as TOML, without those that are None, which TOML lacks and which is always the default."""
     plain = [f"{k} = {json.dumps(v)}" for k, v in recipe.items() if v is not None and not isinstance(v, dict)]
     nested = [f"\n[{table}{k}]\n" + _toml(v, f"{table}{k}.") for k, v in recipe.items() if isinstance(v, dict)]
     return "\n".join(plain) + "\n" + "".join(nested)

@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of each; tensors in them, sealed, without pickle."""
+"""Files that are replaced in one step, and tensors in them with a checksum and without pickle."""
 
 import hashlib
 import json
@@ -17,8 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from condensery.errors import InputError
-from condensery.errors import bounded
+from condensery.errors import InputError, bounded
 
 __all__ = [
     "append", "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache",
@@ -33,7 +32,7 @@ Head = TypeVar("Head")
 
 @contextmanager
 def without_cache() -> Iterator[None]:
-    """Inside the block nothing is kept for later runs or found from earlier ones."""
+    """Inside the block, the cache is neither read nor written."""
     token = _caching.set(False)
     try:
         yield
@@ -42,9 +41,10 @@ def without_cache() -> Iterator[None]:
 
 
 def cache(name: str) -> Path | None:
-    """The folder of what later runs may use again: under CONDENSERY_CACHE, or the system's place for such things.
+    """The cache folder `name`, for results that later runs can use again; None: caching is off.
 
-    Nothing is kept where CONDENSERY_CACHE is empty.
+    It is in the folder CONDENSERY_CACHE, or else in the user's cache folder. An empty CONDENSERY_CACHE turns caching
+    off.
     """
     if not _caching.get():
         return None
@@ -53,24 +53,24 @@ def cache(name: str) -> Path | None:
         return Path(own) / name if own else None
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # the user has no home folder
         return None
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against other processes; a kill lets go of it.
+    """Lock a folder against other processes inside the block; a kill releases the lock.
 
     Raises:
-        InputError: another process holds it, or its `.lock` is not a plain file.
+        InputError: another process holds the lock, or `.lock` is not a regular file.
     """
     try:
         import fcntl
-    except ImportError:  # not on Windows: nothing is held
+    except ImportError:  # on Windows, which lacks it, folders are not locked
         yield
         return
     lock = folder / ".lock"
-    try:  # neither followed, where it is a link, nor emptied: it may be somebody's file
+    try:  # neither follow a link nor truncate: `.lock` may be a file of the user
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     except OSError as error:
         raise InputError(f"{lock}: cannot be used as a lock ({error.strerror}); remove it") from error
@@ -79,9 +79,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"{folder}: another process is working in it; wait for it, or choose another folder (`out`)"
+                f"{folder} is in use by another process; wait for it, or choose another folder (`out`)"
             ) from error
-        except OSError:  # a file system without locks: nothing is held
+        except OSError:  # the file system does not support locks
             pass
         yield
     finally:
@@ -89,13 +89,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step; a kill or a full disk leaves what was there before.
+    """Replace the content of `path` in one step; a kill or a full disk leaves the old file unchanged.
 
     Raises:
-        OSError: the content could not be written; its `filename` says where.
+        OSError: the content could not be written; its `filename` is set.
     """
-    path = path.resolve()  # a link stays a link
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # others may write the same file
+    path = path.resolve()  # replace the target of a link, not the link
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # other processes may write the same file
     try:
         with _naming(path), open(part, "wb") as file:
             file.write(content)
@@ -108,10 +108,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, line: str) -> None:
-    """Add a line to a file of lines.
+    """Append a line to a text file.
 
     Raises:
-        OSError: it could not be written; its `filename` says where.
+        OSError: the line could not be written; its `filename` is set.
     """
     with _naming(path), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -119,7 +119,7 @@ def append(path: Path, line: str) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """A full disk does not say which file it stopped; this does."""
+    """Set `filename` of an OSError in the block, which is missing when the disk is full."""
     try:
         yield
     except OSError as error:
@@ -128,7 +128,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def parts(folder: Path, names: str) -> Iterator[Path]:
-    """What kills in the middle of `write` left in a folder, of files whose name the pattern `names` matches."""
+    """Partly written files that a kill during `write` left in a folder, if the pattern `names` matches their name."""
     for path in folder.glob(".*.part"):
         if re.fullmatch(rf"\.(?:{names})\.\d+\.part", path.name) and path.is_file():
             yield path
@@ -141,7 +141,7 @@ def tensor_file(tensors: Mapping[str, Tensor], head: Mapping[str, Any]) -> bytes
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(head, sort_keys=True)
-    # one entry of metadata: the library writes several in random order
+    # a single metadata entry, because safetensors writes several in random order
     return save(plain, {_KEY: f'{{"checksum": "{_checksum(text.encode(), plain)}", "head": {text}}}'})
 
 
@@ -155,73 +155,74 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], head: Mapping[str, 
 
 
 class _Sealed(msgspec.Struct):
-    """What is in the metadata: the head's text, and the checksum over it and the tensors."""
+    """Schema of the metadata: the text of the head, and the checksum over it and the tensors."""
 
     checksum: str
     head: msgspec.Raw
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The head and the tensors that `write_tensors` wrote. Nothing in the file is executed.
+    """The head and the tensors of a file that `write_tensors` wrote. Nothing in the file is executed.
 
     Raises:
-        InputError: not a plain file, cut short, not a safetensors file, not one of ours, or changed since.
+        InputError: the file is not a regular file, is truncated or damaged, is not a safetensors file, or was not
+            written by this library.
     """
     with _reading(path) as file:
         sealed, head = _opened(path, file.metadata() or {})
-        bounded(path.stat().st_size, f"{path}: what is in it")
-        # cloned: memory of the library's own, aligned as any other, so that sums come out the same
+        bounded(path.stat().st_size, f"{path}: its content")
+        # cloned into memory that torch aligns, because the alignment can change the rounding of sums
         tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
     if sealed.checksum != _checksum(bytes(sealed.head), tensors):
-        raise InputError(f"{path}: damaged, its checksum does not fit what is in it; make or copy it again")
+        raise InputError(f"{path}: damaged, its content does not match its checksum; create or copy it again")
     return head, tensors
 
 
 def read_head(path: Path) -> dict[str, Any]:
-    """The head alone, unchecked: enough to know whose file it is.
+    """The head only, without verifying the checksum; enough to see which run wrote the file.
 
     Raises:
-        InputError: as `read_tensors`.
+        InputError: as `read_tensors`, except for a wrong checksum.
     """
     with _reading(path) as file:
         return _opened(path, file.metadata() or {})[1]
 
 
 def checked(head: Mapping[str, Any], kind: type[Head]) -> Head:
-    """A file's head as the structure `kind`: its entries, their types and ranges.
+    """Convert the head of a file to the structure `kind`.
 
     Raises:
-        ValueError: an entry is missing, of another type or out of range.
+        ValueError: an entry is missing, has another type or is out of range.
     """
     return msgspec.convert(head, kind)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """An open safetensors file; whatever reading a stranger's file fails with becomes one line."""
+    """Open a safetensors file; any error of reading in the block becomes an `InputError`."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: not a plain file; give a file")
+            raise InputError(f"{path}: not a regular file; give a file")
         with safe_open(path, "pt") as file:
             yield file
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{path}: cut short or not a safetensors file ({error}); make or copy it again") from error
+        raise InputError(f"{path}: truncated or not a safetensors file ({error}); create or copy it again") from error
 
 
 def _opened(path: Path, metadata: Mapping[str, str]) -> tuple[_Sealed, dict[str, Any]]:
     if _KEY not in metadata:
-        raise InputError(f"{path}: a safetensors file, but not one that condensery wrote")
+        raise InputError(f"{path}: a safetensors file that condensery did not write; give another file")
     try:
         sealed = msgspec.json.decode(metadata[_KEY], type=_Sealed)
         return sealed, msgspec.json.decode(sealed.head, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its head is damaged ({error}); make or copy it again") from error
+        raise InputError(f"{path}: its head is damaged ({error}); create or copy it again") from error
 
 
 def _checksum(head: bytes, tensors: Mapping[str, Tensor]) -> str:
-    """Of the head's text and of every tensor's name, type, shape and bytes."""
+    """The checksum of the text of the head and of the name, type, shape and bytes of every tensor."""
     digest = hashlib.blake2b(head, digest_size=16)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

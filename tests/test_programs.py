@@ -1,0 +1,52 @@
+"""Every program of experiments/ and benchmarks/ runs to its end, at the tiny scale of its `--smoke`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = {"record.py", "baseline.py", "beside.py", "ours.py", "planned.py", "worker.py"}
+"""What the programs import or start, and so run too."""
+PROGRAMS = [
+    str(path.relative_to(ROOT))
+    for folder in ("benchmarks", "experiments")
+    for path in sorted(ROOT.glob(f"{folder}/*.py"))
+    if path.name not in PARTS
+]
+
+
+def said(folder, *words, **env):
+    """What Python prints, run in a folder that it leaves empty; it ends well and changes nothing in the repository."""
+    before, env = files(), os.environ | {"OMP_NUM_THREADS": "1"} | env
+    ended = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    assert files() == before
+    assert not any(folder.iterdir())
+    return ended.stdout
+
+
+def files():
+    """All files of the repository but for caches, and when those of its results were written."""
+    seen = [path for top in ROOT.glob("[!.]*") for path in [top, *top.rglob("*")] if "__pycache__" not in path.parts]
+    return {path: path.stat().st_mtime_ns if "results" in path.parts else 0 for path in seen}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_runs_at_smoke_scale(program, folder):
+    figures = said(folder, str(ROOT / program), "--smoke")
+    assert ("±" if program.startswith("experiments") else "'ratio': ") in figures
+
+
+def test_the_network_of_ones_own_is_condensed_in_and_measured(folder):
+    script = "import own_network; own_network.main(steps=2, repeats=1)"
+    figures = said(folder, "-c", script, PYTHONPATH=str(ROOT / "docs"))
+    assert [line.split()[0] for line in figures.splitlines() if "±" in line] == ["random", "dm"]
