@@ -181,7 +181,7 @@ WRAPPED = {
     "mdc of dsa": cd.MDC(LEARNED["dsa 2"].having(ipc=3), period=1, window=1),
     "mdc of idc": cd.MDC(LEARNED["idc 2"].having(**_SEVERAL), period=1, window=2),
     "mdc of dm": cd.MDC(LEARNED["dm 2"].having(ipc=3), fraction=0.2, metric="gradients", window=1),
-    "mdc of kfs": cd.MDC(LEARNED["kfs whole"].having(ipc=3), fraction=0.3, metric="accuracy"),
+    "mdc of kfs": cd.MDC(LEARNED["kfs whole"].having(ipc=2), fraction=0.3, metric="accuracy"),
     "dream of dc": cd.DREAM(LEARNED["dc 2"], cluster_every=2),
     "dream of idc": cd.DREAM(LEARNED["idc 2"].having(real_rows=6), cluster_every=1),
     "dream of some idc": cd.DREAM(

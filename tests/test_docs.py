@@ -25,7 +25,8 @@ def done(*words, cwd, **env):
 
 def test_the_python_of_the_readme_runs(tmp_path):
     for block in blocks("README.md", "python"):
-        done(sys.executable, "-c", block.replace("repeats=3", "repeats=1"), cwd=tmp_path)
+        script = block.replace("repeats=3", "repeats=1").replace("outer_steps=20", "outer_steps=5")
+        done(sys.executable, "-c", script, cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +87,10 @@ def test_an_added_method_is_on_the_api_page(added, tmp_path):
 
 @pytest.mark.parametrize("part", [1, 2], ids=["the recipe", "the crossing"])
 def test_the_examples_of_the_page_evaluate_and_save(part, added, tmp_path):
-    script = blocks("docs/add-a-method.md", "python")[part].replace("repeats=3", "repeats=1, protocol=cd.fixed_steps")
+    script = blocks("docs/add-a-method.md", "python")[part].replace("repeats=3", "repeats=1")
     script = script.replace("Untrained.quick()", "Untrained.quick().having(steps=5, net=cd.Net(width=8))")
     said = done(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(added / "src"))
-    assert "±" in said
+    assert re.search(r"\d\.\d", said)
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
 
 

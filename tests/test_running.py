@@ -187,14 +187,14 @@ def test_resuming_on_another_set_up_is_said_aloud(tmp_path, monkeypatch):
     assert "not have the same bytes" in heard[0]
 
 
-def test_a_run_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     whole = command(tmp_path / "whole")
     started = time.monotonic()
     assert whole.wait() == 0
     length = time.monotonic() - started
     moments = random.Random(0)
     kills = ended = resumed = 0
-    while kills < 10:  # at any moment from the import of torch to the last write
+    while kills < 6:  # at any moment from the import of torch to the last write
         process = command(tmp_path / "killed")
         time.sleep(moments.uniform(0.05, 1.0) * length)
         process.kill()

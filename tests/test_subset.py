@@ -303,7 +303,10 @@ def test_a_frozen_row_is_not_projected_either():
         (lambda: MDC("dc"), "base` must be a Recipe"),
         (lambda: MDC(DREAM(MDC(DC()))), "applied twice"),
         (lambda: MDC(Random(ipc=2)).algorithm(blobs()), "cannot wrap random"),
-        (lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()), "candidates=10` is below `real_rows=64`"),
+        (
+            lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()),
+            "candidates=10` is below `real_rows=64`",
+        ),
         (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches all"),
     ],
 )

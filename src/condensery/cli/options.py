@@ -81,7 +81,7 @@ class EvaluateOptions:
     networks: tuple[str, ...] = ()
     """Networks to train, convnet or mlp (width 128); by default the network with which the set was condensed."""
     sizes: tuple[int, ...] = ()
-    """Numbers N of stored images (or codes) per class: evaluates the first N, for each N; by default the whole set."""
+    """Subsets to evaluate, each the first N stored images (or codes) per class; by default the whole set."""
     plot: str | None = None
     """File for a plot of accuracy over sizes (SVG)."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()

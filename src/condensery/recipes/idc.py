@@ -85,7 +85,7 @@ class IDC(Recipe):
     distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "squared_euclidean"
     """Distance between two gradients of the convolutions."""
     real_rows: Count = 64
-    """Real images per class in a matching step; also the minibatch size when the network is trained on all classes."""
+    """Real images per class in a matching step; also the size of a minibatch in the network's training."""
     augment: Augment = "color_crop_cutout"
     """Augmentations that real and synthetic rows share in a matching step; the network is trained with the same ones
     except cutout."""

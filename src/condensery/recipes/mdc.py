@@ -50,8 +50,8 @@ class MDC(Wrapper[R]):
     freeze: bool = True
     """Whether a learned subset stays unchanged while a larger one is learned."""
     shared_decoder: Literal["frozen", "learned"] = "frozen"
-    """Whether a decoder that all images share is frozen too as soon as one image is (frozen), or is learned further, so
-    that frozen images still change (learned)."""
+    """What happens to a decoder that all images share, once images are frozen: it is frozen too (frozen), or it is
+    learned further, which changes frozen images (learned)."""
     class_wise: bool = False
     """Whether each class chooses its own subset."""
 

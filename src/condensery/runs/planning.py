@@ -89,7 +89,7 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         for rare in filter(None, (algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real))):
             tell(f"timing {rare.what}")
             apart += rare.count * _seconds(rare)
-    tell(f"timing the first steps, at least {STEPS + 1}, and {SECONDS:.0f} s of them")
+    tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
     with without_cache():
         first = again = _probe(_steady(algorithm))
         new = algorithm.steps
