@@ -161,7 +161,7 @@ def artifacts() -> list[tuple[bytes, dict, dict]]:
         space, about = PixelSpace(real.space.mean, real.space.std, stored, whitening), provenance(recipe, real)
         rows = torch.rand(3, decoder.initial_rows(2), *real.shape)
         synthetic = SyntheticSet.from_rows(rows, space, decoder, labels)
-        save(path, Condensed(synthetic, ("a", "b", "c"), about["recipe"], 1, about["data"]))
+        save(Condensed(synthetic, ("a", "b", "c"), about["recipe"], 1, about["data"]), path)
         made.append((path.read_bytes(), *read_tensors(path)))
     path.unlink()
     return made

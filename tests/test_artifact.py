@@ -23,16 +23,18 @@ def condensed(recipe, real):
 def test_what_is_loaded_is_what_was_saved(part, tmp_path):
     real = blobs()
     ours = condensed(part, real)
-    theirs = load(save(tmp_path / "set.safetensors", ours))
+    theirs = load(save(ours, tmp_path / "set.safetensors"))
     assert torch.equal(theirs.synthetic.bases, ours.synthetic.bases)
     assert theirs.synthetic.space == ours.synthetic.space
     assert replace(theirs, synthetic=ours.synthetic) == ours
+    assert (theirs.floats, theirs.bytes) == (ours.floats, ours.bytes)
+    assert theirs.show().tobytes() == ours.show().tobytes()
     assert theirs.net == (part.net if isinstance(part.net, Net) else None)  # a file holds no function
 
 
 def test_the_same_set_is_the_same_bytes_and_the_file_holds_no_time(tmp_path):
     real, recipe = blobs(), RECIPES["dc 1"]
-    a, b = (save(tmp_path / name, condensed(recipe, real)).read_bytes() for name in ("a", "b"))
+    a, b = (save(condensed(recipe, real), tmp_path / name).read_bytes() for name in ("a", "b"))
     assert a == b
     assert b"20" + b"26-" not in a
 
@@ -43,18 +45,14 @@ def test_every_decoder_and_pixel_space_survives(part, stored, tmp_path):
     space = PixelSpace((0.4,), (0.3,), stored)
     decoder = part((1, 8, 8), 2)
     synthetic = SyntheticSet.from_rows(torch.randn(3, decoder.initial_rows(2), 1, 8, 8), space, decoder)
-    there = load(
-        save(
-            tmp_path / "s",
-            Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, {"name": "blobs", "rows": 21, "fingerprint": "0"}),
-        )
-    )
+    about = {"name": "blobs", "rows": 21, "fingerprint": "0"}
+    there = load(save(Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about), tmp_path / "s"))
     assert torch.equal(there.synthetic().x, synthetic().x)
     assert there.floats == synthetic.floats
 
 
 def test_a_loaded_set_trains_anywhere(tmp_path):
-    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    there = load(save(condensed(RECIPES["dc 2"], blobs()), tmp_path / "s"))
     x, y = next(iter(DataLoader(there.dataset(), batch_size=6)))
     assert x.shape == (6, 1, 8, 8)
     assert y.tolist() == [0, 0, 1, 1, 2, 2]
@@ -64,13 +62,13 @@ def test_a_loaded_set_trains_anywhere(tmp_path):
 
 
 def test_a_misspelt_space_is_refused(tmp_path):
-    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    there = load(save(condensed(RECIPES["dc 2"], blobs()), tmp_path / "s"))
     with pytest.raises(InputError, match="UINT8"):
         there.tensors(space="UINT8")
 
 
 def test_a_subset_is_the_first_images(tmp_path):
-    there = load(save(tmp_path / "s", condensed(RECIPES["dc 2"], blobs())))
+    there = load(save(condensed(RECIPES["dc 2"], blobs()), tmp_path / "s"))
     assert torch.equal(there.subset(1).synthetic().x, there.synthetic().x[:, :1])
     assert torch.equal(there.tensors(1)[0], there.subset(1).tensors()[0])
     assert there.subset(1).floats * 2 == there.floats
@@ -80,7 +78,7 @@ def test_a_subset_is_the_first_images(tmp_path):
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = save(tmp_path / "s", condensed(RECIPES["dc 1"], blobs()))
+    path = save(condensed(RECIPES["dc 1"], blobs()), tmp_path / "s")
     good = path.read_bytes()
 
     def full(*_):
@@ -88,7 +86,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        save(path, condensed(RECIPES["random"], blobs()))
+        save(condensed(RECIPES["random"], blobs()), path)
     assert path.read_bytes() == good
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
@@ -110,7 +108,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     ids=str,
 )
 def test_parts_that_do_not_fit_are_refused(damage, tmp_path):
-    path = save(tmp_path / "s", condensed(RECIPES["idc 2"], blobs()))
+    path = save(condensed(RECIPES["idc 2"], blobs()), tmp_path / "s")
     head, tensors = read_tensors(path)
     write_tensors(path, tensors, head | damage)
     with pytest.raises(InputError, match="do not fit"):
@@ -123,7 +121,7 @@ def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
     ours = condensed(RECIPES["random"], blobs())
     broken = replace(ours, synthetic=SyntheticSet(ours.synthetic.bases.detach(), space))
     with pytest.raises(InputError, match="do not fit"):
-        save(tmp_path / "s", broken)
+        save(broken, tmp_path / "s")
 
 
 def test_bytes_may_be_words():
@@ -146,12 +144,12 @@ def test_what_load_would_refuse_is_not_written(tmp_path):
     ours = condensed(RECIPES["random"], blobs())
     ours.synthetic.bases.data[0] = float("inf")
     with pytest.raises(InputError, match="infinity"):
-        save(tmp_path / "s", ours)
+        save(ours, tmp_path / "s")
     assert not list(tmp_path.iterdir())
 
 
 def test_more_decoded_rows_than_the_limit_are_refused_before_they_are_made(tmp_path, monkeypatch):
-    path = save(tmp_path / "s", condensed(RECIPES["idc 2"], blobs()))
+    path = save(condensed(RECIPES["idc 2"], blobs()), tmp_path / "s")
     monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-7")
     with pytest.raises(InputError, match="CONDENSERY_LIMIT_GB"):
         load(path)

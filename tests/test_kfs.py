@@ -1,6 +1,5 @@
 """Codes × decoders, full batches and what is said about them; the laws that all parts share are in the lists' tests."""
 
-import io
 import itertools
 from dataclasses import replace
 
@@ -9,7 +8,6 @@ import pytest
 import torch
 from conftest import blobs
 from lists import TINY, factorized, seeded
-from PIL import Image
 
 from condensery.algorithms.autoencoder import pretrained
 from condensery.algorithms.matching import Matching
@@ -346,7 +344,7 @@ def test_bad_fields_are_refused(fields):
 def test_the_picture_has_codes_down_and_decoders_across():
     real = blobs((1, 8, 8), sizes=(4, 4))
     synthetic = crossed(real, decoders=3, ipc=2)
-    sheet = torch.from_numpy(np.array(Image.open(io.BytesIO(grid(synthetic, least=8)))))
+    sheet = torch.from_numpy(np.array(grid(synthetic, least=8)))
     rows = synthetic.space.uint8(synthetic().x)
     assert sheet.shape == (12 + 3 * 10, 2 * (12 + 2 * 10))
     for c, code, d in itertools.product(range(2), range(2), range(3)):
@@ -406,7 +404,7 @@ def test_a_phase_is_not_mixed_with_another_runs(tmp_path):
 def test_a_file_of_codes_that_does_not_fit_is_refused(damage, tmp_path):
     synthetic = crossed(blobs())
     about = {"name": "blobs", "rows": 21, "fingerprint": "0"}
-    path = save(tmp_path / "s", Condensed(synthetic, ("a", "b", "c"), {"name": "kfs"}, 1, about))
+    path = save(Condensed(synthetic, ("a", "b", "c"), {"name": "kfs"}, 1, about), tmp_path / "s")
     head, tensors = read_tensors(path)
     assert load(path).floats == synthetic.floats
     write_tensors(path, tensors, head | {"decoder": head["decoder"] | damage})

@@ -75,7 +75,7 @@ def test_a_whitened_set_carries_its_whitening(tmp_path):
     data = digits().whitened()
     recipe = CHOSEN["random"]
     ours = replace(condensed(recipe, data.train), class_names=data.class_names)
-    theirs = load(save(tmp_path / "s", ours))
+    theirs = load(save(ours, tmp_path / "s"))
     assert theirs.space == ours.space == data.train.space
     assert theirs.data["zca"]
     plain = condensed(recipe, digits().train)

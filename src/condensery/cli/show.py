@@ -18,7 +18,7 @@ def show_command(argv: list[str]) -> int:
     from condensery.decoders import Factorized
     from condensery.runs import storage
     from condensery.runs.artifact import load
-    from condensery.runs.picture import grid
+    from condensery.runs.picture import png
 
     condensed = load(options.file)
     synthetic, space = condensed.synthetic, condensed.space
@@ -50,7 +50,7 @@ def show_command(argv: list[str]) -> int:
     for name, value in facts.items():
         say(f"{name:<12} {value}")
     if options.png is not None:
-        storage.write(Path(options.png), grid(synthetic))
+        storage.write(Path(options.png), png(condensed.show()))
         say(f"written: {options.png}")
     if trace is not None:
         storage.write(Path(options.trace), trace)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 import torch
 from msgspec import Meta, Struct
+from PIL import Image
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
@@ -25,6 +26,7 @@ from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError, bounded
 from condensery.networks.net import Net
+from condensery.runs.picture import grid
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
@@ -115,6 +117,11 @@ class Condensed:
         return self.synthetic.floats
 
     @property
+    def bytes(self) -> int:
+        """Size of everything that is stored, in its own number format."""
+        return self.synthetic.bytes
+
+    @property
     def space(self) -> PixelSpace:
         """The mean and std that normalize the inputs of networks, and the space in which the images are stored."""
         return self.synthetic.space
@@ -198,16 +205,27 @@ class Condensed:
         """A torch `Dataset` of pairs (normalized row, label), for a `DataLoader`; `first` as in `tensors`."""
         return TensorDataset(*self.tensors(first))
 
+    def show(self) -> Image.Image:
+        """A picture of the decoded images, one row per class (see `runs.picture.grid`); notebooks display it."""
+        return grid(self.synthetic)
 
-def save(path: str | Path, condensed: Condensed) -> Path:
-    """Write the artifact to `path` and return `path`. An existing file is replaced in one step, or left unchanged.
+
+def save(condensed: Condensed, path: str | Path) -> Path:
+    """Write a condensed set to the file `path` and return `path`.
+
+    An existing file is replaced in one step, or left unchanged.
 
     Raises:
-        InputError: `load` would refuse the file, for example because a value is not finite. Nothing is written.
+        InputError: `load` would refuse the file, for example because a value is not finite, or the set has a decoder
+            of a class that is not the library's. Nothing is written.
         OSError: the file could not be written.
     """
     synthetic, space = condensed.synthetic, condensed.space
-    decoder = next(name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind)
+    decoder = next((name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind), None)
+    if decoder is None:
+        raise InputError(
+            f"a file cannot hold a {type(synthetic.decoder).__name__}; store the decoded `tensors()` instead"
+        )
     head = {
         "format": FORMAT,
         "version": condensed.version,

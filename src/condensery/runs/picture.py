@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from condensery.decoders import Factorized
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["grid"]
+__all__ = ["grid", "png"]
 
 _PIXELS = 2**24  # images are enlarged only as far as the whole picture stays below this many pixels
 
 
-def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
-    """A PNG of the decoded images in their true colors, one row per class.
+def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> Image.Image:
+    """A picture of the decoded images in their true colors, one row per class.
 
     For codes and decoders, one block per class instead, with a column for each code and a row for each decoder.
 
@@ -46,6 +46,11 @@ def grid(synthetic: SyntheticSet, least: int = 64, most: int = 16) -> bytes:
     columns = min(classes, max(1, round((classes * blocks.shape[2] / blocks.shape[3]) ** 0.5))) if crossed else 1
     blocks = F.pad(blocks, (0, 0, 0, 0, 0, 0, 0, -classes % columns), value=128).unflatten(0, (-1, columns))
     sheet = blocks.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2).numpy()
+    return Image.fromarray(np.squeeze(sheet, 2) if channels == 1 else sheet)
+
+
+def png(picture: Image.Image) -> bytes:
+    """The bytes of a PNG file with the picture."""
     file = io.BytesIO()
-    Image.fromarray(np.squeeze(sheet, 2) if channels == 1 else sheet).save(file, "PNG")
+    picture.save(file, "PNG")
     return file.getvalue()

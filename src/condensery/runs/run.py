@@ -22,7 +22,7 @@ from condensery.recipes.recipe import Recipe
 from condensery.runs import artifact, storage
 from condensery.runs.artifact import Condensed
 from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
-from condensery.runs.picture import grid
+from condensery.runs.picture import grid, png
 
 __all__ = ["condense", "provenance", "run", "seconds_of"]
 
@@ -135,10 +135,10 @@ def _run(
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
         condensed = Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
-        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", grid(synthetic))
+        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", png(grid(synthetic)))
         session.close("done", condensed.floats, synthetic.bytes)
         try:
-            artifact.save(out / artifact.NAME, condensed)
+            artifact.save(condensed, out / artifact.NAME)
         except InputError as error:
             raise RunError(f"the condensed set cannot be saved: {error}") from error
     _tidy(out, keeper)
@@ -255,7 +255,7 @@ class _Session:
         line = {"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}
         storage.append(self.metrics, json.dumps(line))
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
-            storage.write(self.out / "previews" / f"step-{step.done:06d}.png", grid(step.synthetic))
+            storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic)))
         self.now |= {"to_step": step.done}
         self.observe(step)
 
