@@ -79,8 +79,7 @@ def evaluate_command(argv: list[str]) -> int:
             storage.write(Path(options.plot), plots.size_curve(curves, counted))
     finally:  # print the table even if the disk is full
         print_table(
-            f"{condensed.method} on the {len(data.test)} test rows of {data.name}; "
-            f"mean ± std of {measuring.repeats} networks",
+            f"{condensed.method} on the {len(data.test)} test rows of {data.name}; {_networks(measuring.repeats)}",
             (
                 "network",
                 "codes per class" if stored == "codes" else "images per class",
@@ -151,7 +150,7 @@ def compare_command(argv: list[str]) -> int:
         images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} per class"
         print_table(
             f"{data.name}, {images}, protocol {table[0].accuracy.protocol}, {described(options.net)}; "
-            f"mean ± std of {measuring.repeats} networks on {len(data.test)} test rows",
+            f"{_networks(measuring.repeats)} on {len(data.test)} test rows",
             ("method", "accuracy %", "stored floats", "seconds"),
             [(r.method, str(r.accuracy), f"{r.floats:,}", f"{r.seconds:.1f}" if r.seconds else "-") for r in table],
         )
@@ -216,6 +215,10 @@ def _dtype(measuring: Measuring) -> "torch.dtype | None":
     from condensery.kernels.compiling import torch_dtype
 
     return torch_dtype(None if measuring.dtype == "float32" else measuring.dtype)
+
+
+def _networks(repeats: int) -> str:
+    return f"mean ± std of {repeats} networks" if repeats > 1 else "one network"
 
 
 def _figures(reached: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Accuracy:
         return float(np.std(self.runs))
 
     def __str__(self) -> str:
-        return f"{100 * self.mean:.1f} ± {f'{100 * self.std:.1f}' if len(self.runs) > 1 else '-'}"
+        return f"{100 * self.mean:.1f}" + (f" ± {100 * self.std:.1f}" if len(self.runs) > 1 else "")
 
 
 def evaluate(
