@@ -19,7 +19,7 @@ from condensery.kernels.compiling import Mode, during, worthwhile
 from condensery.networks.network import Point, operations
 from condensery.objectives import Objective
 from condensery.randomness import rng
-from condensery.runs.checkpoint import Keeper
+from condensery.runs.checkpoint import Keeper, State
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Matching"]
@@ -73,9 +73,20 @@ class Matching:
         """Do all steps that are left; see `Algorithm.run`."""
         for beginning in self.beginnings:
             beginning(self.synthetic, keeper.beside if keeper else None)
-        rates = [group["lr"] for group in self.optimizer.param_groups]
         state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
-        done, computing, resumed = (state.step, state.computing, state.point) if state else (0, self._mode(), None)
+        shown = progress("condensing") if observe is None else nullcontext(observe)
+        with during(state.computing if state else self._mode()), shown as told:
+            for done, point in self._points(keeper, state):
+                loss = self._step(point, done)
+                told(Step(done + 1, self.steps, loss, self.synthetic, self.objective.after()))
+        if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would show it
+            raise RunError(f"step {self.steps} of {self.steps}: what was learned is not finite; a lower `lr` may help")
+        return self.synthetic
+
+    def _points(self, keeper: Keeper | None, state: State | None) -> Iterator[tuple[int, Point]]:
+        """The points that are left, each with the number of steps before it; checkpoints are written in between."""
+        done, resumed = (state.step, state.point) if state else (0, None)
+        rates = [group["lr"] for group in self.optimizer.param_groups]
 
         def aside(name: str, which: str) -> Keeper:
             assert keeper
@@ -83,21 +94,15 @@ class Matching:
             return keeper.beside(name, which)
 
         asides = aside if keeper else None
-        shown = progress("condensing") if observe is None else nullcontext(observe)
-        with during(computing), shown as told:
-            for point in walk(self.schedule, self.synthetic, self.real, resumed, done // self.schedule.inner, asides):
-                if keeper:
-                    keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
-                for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
-                    group["lr"] = lr * self.rate(done / self.steps)
-                loss = self._step(point, done)
-                done += 1
-                told(Step(done, self.steps, loss, self.synthetic, self.objective.after()))
+        for point in walk(self.schedule, self.synthetic, self.real, resumed, done // self.schedule.inner, asides):
             if keeper:
-                keeper.write(done, self.synthetic, self.optimizer, more=self._more)
-        if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would tell
-            raise RunError(f"step {done} of {self.steps}: what was learned is not finite; a lower `lr` may help")
-        return self.synthetic
+                keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
+            for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = lr * self.rate(done / self.steps)
+            yield done, point
+            done += 1
+        if keeper:
+            keeper.write(done, self.synthetic, self.optimizer, more=self._more)
 
     def _step(self, point: Point, done: int) -> float:
         """One step at a point: the sum over classes of the distances, and the update of S along its gradient."""
