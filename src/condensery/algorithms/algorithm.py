@@ -1,4 +1,4 @@
-"""What a recipe returns: an algorithm, which knows its steps and does them."""
+"""What a recipe returns: an algorithm, which knows how many steps it takes and performs them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,41 +15,41 @@ __all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Observe", "
 
 @dataclass(frozen=True)
 class Step:
-    """What an observer is told after every step."""
+    """What an observer receives after every step."""
 
     done: int
     total: int
     loss: float
-    """The sum over classes."""
+    """The loss, summed over classes."""
     synthetic: SyntheticSet | None
-    """The set as it is now; None while a network is trained that only chooses."""
+    """The set after the step; None while a network is trained that only serves to choose rows."""
     said: Mapping[str, Any] = field(default_factory=dict)
-    """What the objective reports of the step, as JSON: usually nothing."""
+    """What the objective reports about the step, as JSON values; usually nothing."""
 
 
 Observe = Callable[[Step], Any]
 Aside = Callable[[str, str], Keeper]
-"""(The file's name, which phase it is) to a keeper for that phase of the run."""
+"""Called with (name of the file, which phase), returns a keeper for that phase of the run."""
 
 
 class Algorithm(Interface):
-    """What a recipe returns: everything that its steps need, and the steps themselves."""
+    """What a recipe returns: everything that its steps need, and `run`, which performs them."""
 
     @property
     def synthetic(self) -> SyntheticSet:
-        """The set as it starts; `run` changes it in place or returns another."""
+        """The set before the first step; `run` changes it in place or returns another one."""
         ...
 
     @property
     def steps(self) -> int:
-        """Updates of the synthetic set in a whole run; 0 where it is chosen, not learned."""
+        """Updates of the synthetic set in a whole run; 0 if it is chosen, not learned."""
         ...
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
-        """Do all steps that are left and return the set.
+        """Perform the remaining steps and return the set.
 
         Arguments:
-            keeper: keeps checkpoints and picks up from the last one; None runs in memory only.
+            keeper: writes checkpoints and resumes from the last one; None: the run is in memory only.
             observe: called after every step; by default progress is shown (`console.progress`).
 
         Raises:
@@ -61,19 +61,19 @@ class Algorithm(Interface):
 
 
 class Beginning(Interface):
-    """What takes long before the first step and prepares the synthetic set in place, such as KFS's autoencoder."""
+    """Work before the first step that prepares the synthetic set in place, such as the autoencoder of KFS."""
 
     def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
-        """Prepare `synthetic`; `aside` gives a keeper, with which it resumes."""
+        """Prepare `synthetic`; `aside` gives a keeper, from which the work resumes."""
         ...
 
 
 @dataclass(frozen=True)
 class FromRows:
-    """A beginning: the stored bases are made of rows.
+    """A beginning that computes the stored bases from rows.
 
     Arguments:
-        rows: called for the normalized rows (C, decoder.initial_rows(ipc), channels, height, width).
+        rows: called without arguments, returns normalized rows (C, decoder.initial_rows(ipc), channels, height, width).
     """
 
     rows: Callable[[], Tensor]
@@ -87,8 +87,8 @@ class Choice:
     """Choose real rows instead of learning new ones.
 
     Arguments:
-        synthetic: a set of the size that will be chosen.
-        choose: called with the keeper and the observer, of networks that are trained to choose by; returns the set.
+        synthetic: a set of the size of the result.
+        choose: called with a keeper and an observer for the networks that it trains; returns the set.
     """
 
     synthetic: SyntheticSet
@@ -96,5 +96,5 @@ class Choice:
     steps: int = 0
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
-        """Choose; see `Algorithm.run`."""
+        """Choose the rows; see `Algorithm.run`."""
         return self.choose(keeper, observe)

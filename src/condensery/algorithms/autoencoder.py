@@ -22,8 +22,8 @@ __all__ = ["Autoencoder", "Diversity", "pretrained"]
 log = logging.getLogger("condensery")
 
 Diversity = Literal["noise", "seeds", "styles", "none"]
-"""What tells decoders apart at the start: noise on copies of one, weights of their own from the start of the
-pre-training, a style vector each on copies of one; or nothing."""
+"""What makes decoders differ at the start: noise on copies of one decoder, separate weights from the start of
+pre-training, copies of one decoder with a style vector each, or nothing."""
 
 
 def pretrained(
@@ -38,19 +38,19 @@ def pretrained(
     batch_size: int = 256,
     keeper: Keeper | None = None,
 ) -> Factorized:
-    """Train `decoder`, with an encoder, to give real rows back; it then encodes, and its D decoders differ.
+    """Train `decoder` with an encoder to reconstruct real rows; afterwards it can encode, and its D decoders differ.
 
     Arguments:
         decoder: changed in place and returned.
-        real: rows; their unit range is what is given back (mean squared error).
-        steps: of Adam at `lr` on minibatches of `batch_size`; at least 1.
-        seed: of the weights and the rows' order.
-        diversity: see there. Decoders that begin as equals would remain so: with every pair of code and decoder in the
-            mean, equal decoders receive equal gradients.
-        amount: the noise's standard deviation as a share of that of each of the decoder's tensors; or the style
-            vectors', as a share of the codes'.
-        width: of the encoder; see there.
-        keeper: keeps checkpoints; None trains in memory only.
+        real: the rows, which are reconstructed in the unit range (mean squared error).
+        steps: steps of Adam with learning rate `lr` on minibatches of `batch_size` rows; at least 1.
+        seed: seed of the weights and of the order of rows.
+        diversity: see `Diversity`. Decoders that are equal at the start would stay equal: every pair of code and
+            decoder enters the mean, so equal decoders receive equal gradients.
+        amount: standard deviation of the noise relative to the root mean square of each tensor of the decoder, or of
+            the style vectors relative to that of the codes.
+        width: width of the encoder; see `decoders.factorized.Encoder`.
+        keeper: writes checkpoints; None: training is in memory only.
 
     Raises:
         InputError: style vectors that `decoder` does not have, or has and would not use.
@@ -111,7 +111,7 @@ def pretrained(
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A beginning: the synthetic set's decoders are `pretrained` on real rows.
+    """A beginning that trains the decoders of the synthetic set on real rows; see `pretrained`.
 
     Arguments:
         real, steps, seed, diversity, amount, width: see `pretrained`.

@@ -1,4 +1,4 @@
-"""Rows that stand for many: those nearest to the centers of clusters."""
+"""Rows that represent clusters: those nearest to the centers."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ __all__ = ["representatives"]
 def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Indices (count,) of the rows of `x` (n, d) nearest to the centers of `count` clusters, each row once.
 
-    Where there are no more rows than clusters, all of them, in fresh permutations until `count` are there.
+    If there are no more rows than clusters, all rows are taken, in new permutations until there are `count`.
 
     Raises:
         RunError: a row is not finite.
@@ -28,7 +28,7 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
     from threadpoolctl import threadpool_limits
 
     seed = int(torch.randint(2**31, (), generator=generator))
-    with threadpool_limits(1):  # sums in one order, whatever the number of threads
+    with threadpool_limits(1):  # the order of sums must not depend on the number of threads
         found = MiniBatchKMeans(count, n_init=1, random_state=seed).fit(x.double().cpu().numpy())
     distances = torch.cdist(torch.as_tensor(found.cluster_centers_), x.double().cpu())
     chosen = []

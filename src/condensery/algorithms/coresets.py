@@ -20,7 +20,7 @@ __all__ = ["forgetting", "herding", "k_center", "random"]
 
 
 def random(real: RealSet, ipc: int, seed: int) -> SyntheticSet:
-    """`ipc` different random rows of every class.
+    """Choose `ipc` different random rows of every class.
 
     Raises:
         InputError: a class with fewer than `ipc` rows (so do all functions here).
@@ -29,12 +29,12 @@ def random(real: RealSet, ipc: int, seed: int) -> SyntheticSet:
 
 
 def herding(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
-    """Rows whose running mean in feature space follows the class mean.
+    """Choose rows whose running mean in feature space follows the class mean.
 
     Row i + 1 is the one closest to (i + 1) · mean - sum of the i rows chosen, each row at most once.
 
     Arguments:
-        features: a trained point; its embedding is the feature space.
+        features: a trained point, whose embedding is the feature space.
 
     References:
         Welling 2009; DC section 3.1. The order follows the authors' description of their baseline: greedy on the
@@ -44,7 +44,7 @@ def herding(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
 
 
 def k_center(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
-    """Farthest-first traversal in feature space, from the row nearest to the class mean.
+    """Choose rows by farthest-first traversal in feature space, from the row nearest to the class mean.
 
     References:
         Wolf 2011, Sener & Savarese 2018; DC appendix C says where it starts.
@@ -62,13 +62,13 @@ def forgetting(
     keeper: Keeper | None = None,
     report: Callable[[int, int, float], None] | None = None,
 ) -> SyntheticSet:
-    """The rows that training forgets most often: classified rightly at one visit and wrongly at the next.
+    """Choose the rows that training forgets most often: classified correctly at one visit and wrongly at the next.
 
-    Rows never classified rightly count as forgotten at every visit; ties go to the earlier row.
+    Rows that are never classified correctly count as forgotten at every visit; the earlier row wins ties.
 
     Arguments:
-        start: fresh weights; they are trained on `real` with `how` for `steps` steps while forgetting is counted.
-        keeper, report: of that training; see `fit`.
+        start: new weights, which are trained on `real` with `how` for `steps` steps while forgetting is counted.
+        keeper, report: passed to this training; see `fit`.
 
     References:
         Toneva et al. 2019, algorithm 1.
@@ -125,6 +125,6 @@ def _spread(x: Tensor, ipc: int) -> Tensor:
     nearest = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
     for _ in range(ipc - 1):
         nearest = torch.minimum(nearest, torch.linalg.vector_norm(x - x[chosen[-1]], dim=1))
-        nearest[chosen] = -1  # chosen rows stay out even where others coincide with them
+        nearest[chosen] = -1  # a chosen row is not chosen again, even if other rows are equal to it
         chosen.append(int(nearest.argmax()))
     return torch.tensor(chosen)

@@ -27,27 +27,27 @@ __all__ = ["Matching"]
 
 @dataclass(frozen=True)
 class Matching:
-    """Learn `synthetic` so that it does at the schedule's points what `real` does.
+    """Learn `synthetic` by matching its statistics with those of `real` at the points of a schedule.
 
     Arguments:
         real: the real training set.
-        synthetic: the set to learn; changed in place.
-        schedule: which points see the data; its outer x inner points are the steps.
-        sampler: which real rows a step sees.
-        objective: what is matched.
-        optimizer: over `synthetic.parameters()`.
-        seed: of the real rows and augmentations drawn.
-        augment: one draw per class and step, for its real and its synthetic rows (siamese).
-        project: puts the set back where it must be, in place; `SyntheticSet.clamp`, say.
-        project_every: steps from one projection to the next.
-        rate: progress in [0, 1) to a factor on the optimizer's learning rates.
-        beginnings: done in order before the first step.
-        classes_per_pass: classes whose graph is alive at once; None: 1 on a CPU, all on a GPU. Any value gives the
-            same step up to rounding.
+        synthetic: the set that is learned; it is changed in place.
+        schedule: the points in weight space; a step is taken at each of them.
+        sampler: picks the real rows of a step.
+        objective: the statistic that is matched, and its distance.
+        optimizer: optimizer of `synthetic.parameters()`.
+        seed: seed of the draws of real rows and augmentations.
+        augment: augmentation that real and synthetic rows of a class share, drawn per class and step (siamese).
+        project: moves the set back into its allowed range, in place; for example `SyntheticSet.clamp`.
+        project_every: steps between two projections.
+        rate: maps the progress in [0, 1) to a factor on the learning rates of the optimizer.
+        beginnings: work before the first step, done in this order.
+        classes_per_pass: classes whose autograd graph is in memory at a time; None: 1 on a CPU, all on a GPU. Any value
+            gives the same step up to rounding.
 
     References:
-        DC algorithm 1, DSA algorithm 1, IDC algorithm 1. DC's program's order: the losses of all classes are summed and
-        S is updated once a step.
+        DC algorithm 1, DSA algorithm 1, IDC algorithm 1. As in DC's program, the losses of all classes are summed, and
+        S is updated once per step.
     """
 
     real: RealSet
@@ -66,11 +66,11 @@ class Matching:
 
     @property
     def steps(self) -> int:
-        """The schedule's points."""
+        """The number of points of the schedule."""
         return self.schedule.outer * self.schedule.inner
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
-        """Do all steps that are left; see `Algorithm.run`."""
+        """Perform the remaining steps; see `Algorithm.run`."""
         for beginning in self.beginnings:
             beginning(self.synthetic, keeper.beside if keeper else None)
         state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
@@ -105,7 +105,7 @@ class Matching:
             keeper.write(done, self.synthetic, self.optimizer, more=self._more)
 
     def _step(self, point: Point, done: int) -> float:
-        """One step at a point: the sum over classes of the distances, and the update of S along its gradient."""
+        """One step at a point: sum the distances of all classes, and update S along the gradient of the sum."""
         draw, omegas = (partial(rng, self.seed, what, point.outer, point.inner) for what in ("real", "augment"))
         learned = [p for p in self.synthetic.parameters() if p.requires_grad]
         loss = torch.zeros((), dtype=self.real.dtype, device=self.real.device)
@@ -140,19 +140,19 @@ class Matching:
                 self.project(self.synthetic)
 
     def _groups(self) -> Iterator[range]:
-        """Classes whose graph is alive at once."""
+        """The classes, in groups whose autograd graph is in memory at a time."""
         most = self.classes_per_pass or (1 if self.real.device.type == "cpu" else self.real.classes)
         for start in range(0, self.real.classes, most):
             yield range(start, min(start + most, self.real.classes))
 
     @property
     def _more(self) -> dict[str, Tensor]:
-        """What steps change beside the set and its optimizer."""
+        """What steps change besides the set and its optimizer."""
         changing = {"objective": self.objective.state, "sampler": self.sampler.state}
         return {f"{part}.{name}": tensor for part, state in changing.items() for name, tensor in state.items()}
 
     def _mode(self) -> Mode:
-        """How best to compute the steps, from the work ahead."""
+        """The fastest way to compute the steps, chosen by the amount of work."""
         of_real, of_synthetic = self.objective.operations
         with torch.no_grad():
             rows = self.real.classes * self.synthetic(range(1)).y.numel()

@@ -1,4 +1,4 @@
-"""Samplers: which real rows a step sees, and so what they say."""
+"""Samplers: which real rows a step sees, and so the target that it matches."""
 
 import hashlib
 import json
@@ -26,28 +26,28 @@ from condensery.runs.checkpoint import environment
 __all__ = ["Change", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
 
 Change = Callable[[Sequence[int]], Callable[[Tensor], Tensor]]
-"""Classes to the augmentation of their rows in this step."""
+"""Maps classes to the augmentation of their rows in this step."""
 
 log = logging.getLogger("condensery")
 
 
 class Sampler(ABC):
-    """Anything that picks real rows for a step."""
+    """Picks the real rows of a step."""
 
     state: Mapping[str, Tensor] = MappingProxyType({})
-    """What steps change in the sampler itself, in place; kept with checkpoints."""
+    """Tensors of the sampler that steps change in place; they are part of checkpoints."""
 
     def rare(self, schedule: Schedule, real: RealSet) -> Rare | None:
-        """What the sampler does but rarely and at length."""
+        """The work of the sampler that is rare and slow."""
         return None
 
     def steady(self) -> "Sampler":
-        """The same without what is `rare`."""
+        """The same sampler without its `rare` work."""
         return self
 
     @abstractmethod
     def count(self, real: RealSet) -> float:
-        """Rows of all classes that a step sees."""
+        """Number of rows, over all classes, that a step sees."""
 
     @abstractmethod
     def target(
@@ -59,22 +59,22 @@ class Sampler(ABC):
         draw: PerClass,
         change: Change | None = None,
     ) -> Sequence[Tensor]:
-        """What the rows of `classes` say at a point; see `Objective.target`.
+        """The target of the rows of `classes` at a point; see `Objective.target`.
 
         Arguments:
-            draw: one generator a class.
-            change: their augmentation; None where there is none.
+            draw: one random generator per class.
+            change: the augmentation of the rows; None: no augmentation.
         """
 
 
 class Some(Sampler):
-    """`rows` rows of each class; a subclass picks them."""
+    """Takes `rows` rows of each class, which a subclass picks."""
 
     rows: int
 
     @abstractmethod
     def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
-        """The rows of `classes` that a step sees; one generator a class."""
+        """The rows of `classes` that a step sees; `draw` gives one random generator per class."""
 
     def count(self, real: RealSet) -> float:
         return self.rows * real.classes
@@ -93,10 +93,10 @@ class Some(Sampler):
 
 
 class Uniform(Some):
-    """`rows` random rows of each class; a smaller class is repeated in fresh permutations.
+    """Takes `rows` random rows of each class; a smaller class is repeated, in a new permutation each time.
 
     References:
-        DC appendix A: 256 rows a class.
+        DC appendix A: 256 rows per class.
     """
 
     def __init__(self, rows: int):
@@ -107,13 +107,13 @@ class Uniform(Some):
 
 
 class Representative(Some):
-    """`rows` rows of each class that stand for its clusters in the point's embedding, found anew every few points.
+    """Takes `rows` rows of each class that represent clusters in the embedding of a point.
 
     Arguments:
-        rows: clusters a class.
+        rows: number of clusters per class.
         cluster_every: points of an outer loop between two clusterings.
-        candidates: random rows a class that are clustered; None: all.
-        real: the set that rows are picked of.
+        candidates: random rows per class that are clustered; None: all rows.
+        real: the set from which rows are picked.
 
     References:
         DREAM section 3.
@@ -146,11 +146,11 @@ class Representative(Some):
 def clustered(
     point: Point, real: RealSet, classes: Sequence[int], count: int, candidates: int | None, draw: PerClass
 ) -> Tensor:
-    """Indices (C, count) of rows that stand for `count` clusters of their class in a point's embedding.
+    """Indices (C, count) of rows that represent `count` clusters of their class in the embedding of a point.
 
     Arguments:
-        candidates: random rows a class that are clustered, at least `count`; None: all.
-        draw: one generator a class.
+        candidates: random rows per class that are clustered, at least `count`; None: all rows.
+        draw: one random generator per class.
     """
     picks = []
     for c in classes:
@@ -165,19 +165,20 @@ def clustered(
 
 
 class Whole(Sampler):
-    """Every real row, in every step; what they say at a point is kept in a file and found there by later runs.
+    """Takes every real row in every step; the targets at a point are kept in a file, which later runs read.
 
-    A file is known by all that its bytes depend on: the rows and how they are read, the network and its weights, what
-    is computed of them and on what machine. Where rows are augmented nothing is kept: no later step has the same draw.
+    The name of a file is a hash of everything that its bytes depend on: the rows and how they are read, the network and
+    its weights, what is computed, and the machine. Nothing is kept for augmented rows, since no later step has the same
+    augmentation.
 
     Arguments:
-        folder: of the files, one a point; None keeps nothing.
+        folder: the folder of the files, one per point; None: nothing is kept.
 
     References:
         KFS section 3.2, "full batch training".
     """
 
-    CHUNK = 1024  # rows that are read at once
+    CHUNK = 1024  # rows that are read at a time
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
@@ -206,7 +207,7 @@ class Whole(Sampler):
     def _made(
         self, objective: Objective, point: Point, real: RealSet, c: int, change: Change | None
     ) -> Sequence[Tensor]:
-        """The mean over a class's rows, part by part."""
+        """The mean over the rows of a class, computed chunk by chunk."""
         part, total = real.rows(c), None
         for start in range(part.start, part.stop, self.CHUNK):
             index = slice(start, min(start + self.CHUNK, part.stop))
@@ -273,7 +274,7 @@ class Whole(Sampler):
 
 
 def _identity(objective: Objective, point: Point, real: RealSet) -> str:
-    """All that the targets of all rows at a point depend on, to the bit."""
+    """Everything that determines the targets at a point to the last bit."""
     weights = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted((point.params | point.buffers).items()):
         weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -21,12 +21,12 @@ log = logging.getLogger("condensery")
 
 @dataclass(frozen=True)
 class Rare:
-    """Work that does not come in every step: a plan times it apart.
+    """Work that few steps include, and that a plan therefore times separately.
 
     Arguments:
-        what: it is, in words.
+        what: what it is, for a message.
         count: how many times a run does it.
-        some: does it so many times.
+        some: called with n, does it n times.
     """
 
     what: str
@@ -35,20 +35,20 @@ class Rare:
 
 
 Aside = Callable[[str, str], Keeper]
-"""Keeps the run as it stands, then returns a keeper for a phase of its own: (file's name, which one it is)."""
+"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, which phase)."""
 
-STATISTICS_ROWS = 16  # real rows a class that batch norm's frozen statistics come from (DC's program)
+STATISTICS_ROWS = 16  # real rows per class from which batch norm's frozen statistics are computed (DC's program)
 
 
 class Schedule(Interface):
-    """Where matching happens: `outer` restarts of `inner` points each."""
+    """The points at which statistics are matched: `outer` restarts of `inner` points each."""
 
     network: Network
     outer: int
     inner: int
 
     def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
-        """The first point of an outer loop: new weights; `aside` keeps what takes long to make."""
+        """The first point of an outer loop, with new weights; `aside` gives a keeper for phases that take long."""
         ...
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
@@ -57,19 +57,19 @@ class Schedule(Interface):
 
     @property
     def different(self) -> int:
-        """How many different networks start an outer loop."""
+        """How many different networks the outer loops start from."""
         ...
 
     def in_turn(self, networks: int) -> "Schedule":
-        """As many fresh networks as outer loops, of which so many are different."""
+        """A schedule with the same number of outer loops, which start from `networks` different networks in turn."""
         ...
 
     def rare(self, real: RealSet) -> Rare | None:
-        """What the schedule does but rarely and at length."""
+        """The work of the schedule that is rare and slow."""
         ...
 
     def steady(self) -> "Schedule":
-        """The same without what is `rare`."""
+        """The same schedule without its `rare` work."""
         ...
 
 
@@ -81,10 +81,10 @@ def walk(
     outer: int = 0,
     aside: Aside | None = None,
 ) -> Iterator[Point]:
-    """Every point of the schedule in turn, from `resume`, or from the start of the loop `outer`, on.
+    """Every point of the schedule in turn, starting at `resume`, or at the beginning of the outer loop `outer`.
 
     `synthetic` is read when a point is asked for, so that a network trained on it sees what the step just learned.
-    The network is not advanced after the last point of an outer loop: nobody would see it.
+    The network is not trained further after the last point of an outer loop, since no step would use it.
     """
     point = resume
     for loop in range(resume.outer if resume else outer, schedule.outer):
@@ -102,9 +102,9 @@ class Fresh:
 
     Arguments:
         network: the architecture.
-        outer: how many points.
-        seed: of the weights.
-        networks: how many different weights, taken in turn; None: new ones every time.
+        outer: number of points.
+        seed: seed of the weights.
+        networks: number of different weights, used in turn; None: new weights at every point.
     """
 
     inner: int = 1
@@ -139,11 +139,11 @@ class TrainedOnSynthetic(Fresh):
 
     Arguments:
         network: the architecture.
-        outer, inner: K and T.
-        epochs: passes over the synthetic set between two points, the paper's steps for updating weights.
-        how: the update of the weights.
-        seed: of weights, row order and augmentation.
-        augment: of every row in training, each with its own draw (DSA).
+        outer, inner: K and T of the paper.
+        epochs: passes over the synthetic set between two points; the paper calls them steps.
+        how: how the weights are updated.
+        seed: seed of the weights, the order of rows and the augmentation.
+        augment: augmentation of the rows in training, drawn for each row (DSA).
 
     References:
         DC algorithm 1, lines 2 to 4 and 9; DSA algorithm 1, line 11. The program counts passes where the paper says
@@ -176,13 +176,13 @@ class TrainedOnReal(Fresh):
 
     Arguments:
         network: the architecture.
-        outer, inner: restarts, and M points of each.
-        rows: real rows that the weights are trained on between two points.
-        how: the update of the weights; its momentum lives as long as the weights.
-        seed: of weights, row order and augmentation.
-        augment, mix: of the real rows in training, each with its own draw.
+        outer, inner: restarts, and points (M) of each restart.
+        rows: real rows on which the weights are trained between two points.
+        how: how the weights are updated; momentum is kept between two points.
+        seed: seed of the weights, the order of rows and the augmentation.
+        augment, mix: augmentation of the real rows in training, drawn for each row, and CutMix of minibatches.
         early: epochs over all real rows before the first point of a restart.
-        pool: where above 0, a restart takes one of so many networks at random; they differ in weights and early
+        pool: if above 0, every restart takes one of this many networks at random; they differ in weights and early
             phase, so that few early phases serve many restarts.
 
     References:
@@ -227,7 +227,7 @@ class TrainedOnReal(Fresh):
         return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)
 
     def rare(self, real: RealSet) -> Rare | None:
-        """The updates of all early phases."""
+        """The updates of the early phases."""
         if not self.early:
             return None
         networks = min(self.pool or self.outer, self.outer)
@@ -253,7 +253,7 @@ class TrainedOnReal(Fresh):
 
 
 def _frozen(point: Point, real: RealSet, seed: int) -> Point:
-    """The point with batch norm statistics of real rows; nothing is drawn where there is no batch norm."""
+    """The point with batch norm statistics of real rows; no rows are drawn if the network has no batch norm."""
     if not point.buffers:
         return point
     batch = real.sample(

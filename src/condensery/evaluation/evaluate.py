@@ -1,4 +1,4 @@
-"""How good is a condensed set: networks trained from scratch on it, measured on the test part."""
+"""Measure a condensed set: networks are trained from scratch on it and tested on the test part."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,9 +32,9 @@ class Accuracy:
 
     Arguments:
         runs: one accuracy per network, in [0, 1]; set after set.
-        protocol: how they were trained.
-        net: which network.
-        seconds: wall time of it all.
+        protocol: name of the protocol by which the networks were trained.
+        net: the architecture of the networks.
+        seconds: wall time of training and testing.
     """
 
     runs: tuple[float, ...]
@@ -70,18 +70,18 @@ def evaluate(
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
     Arguments:
-        sets: one condensed set, or several of one method (other seeds, say); mean and std are over all networks. Its
-            labels become those of the data's classes of the same names.
-        data: its test part is read once a network, after the last epoch; its train part is not used.
+        sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
+            networks. Classes are matched with those of the data by name.
+        data: its test part is read once per network, after the last epoch; its train part is not used.
         net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module. It
             need not be the one condensed with, which is the default.
         protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
-        repeats: networks a set.
-        seed: of weights, row order and augmentation.
-        observe: called with (networks done, networks in all).
+        repeats: networks per set.
+        seed: seed of the weights, the order of rows and the augmentation.
+        observe: called with (networks done, number of networks).
         dtype: number format of the rows while the networks are trained; `torch.bfloat16` is faster on processors that
             support it, and the name of the protocol then says so. Weights and measuring keep the data's format.
-        progress: whether to show how many networks are done, where nobody observes.
+        progress: whether to show how many networks are done, if there is no `observe`.
 
     Raises:
         InputError: the set's classes or shape differ from the data's; fewer than 1 repeat; no `net` for a set that was
@@ -105,13 +105,13 @@ def evaluate(
         rows = TensorRows(synthetic(), data.train.device, data.train.dtype)
         if condensed.class_names != data.class_names:
             rows.y = _renamed(rows.y, condensed, data)
-        # test rows are normalized as the set's own rows are, whatever the data at hand would measure
+        # test rows are normalized as the rows of the set are, not with the statistics of the data at hand
         pairs.append((rows, data.test.normalized_by(synthetic.space)))
     return _measure(pairs, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
 
 def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
-    """A set's labels (N,) or label probabilities (N, K) as those of the data's classes of the same names.
+    """Labels (N,) or label probabilities (N, K) of a set, renumbered as the classes of the same names in the data.
 
     Raises:
         InputError: the data have other classes.
@@ -146,7 +146,7 @@ def evaluate_whole(
     dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> Accuracy:
-    """The reference: networks trained on all of `data.train`. See `evaluate`."""
+    """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`."""
     sets = [(data.train, data.test)]
     return _measure(sets, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
@@ -186,13 +186,13 @@ def _measure(
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of a table: what a method stores, what it reaches, what it cost."""
+    """One row of a comparison: a method, its accuracy, its stored floats and its cost."""
 
     method: str
     accuracy: Accuracy
     floats: int
     seconds: float
-    """Making the set; the evaluation's own time is in `accuracy`."""
+    """Seconds of condensing; those of the evaluation are in `accuracy`."""
 
 
 def compare(
@@ -207,13 +207,14 @@ def compare(
     dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> list[Comparison]:
-    """Every condensed set under one protocol, then the whole real set (under `whole`, and labeled so).
+    """Evaluate every condensed set under one protocol, then the whole real set (under the protocol `whole`).
 
     Arguments:
-        sets: name, condensed set and the seconds it took, in the order of the table; made one by one.
-        reference: whether the whole set gets a row; on a large one it costs more than all the rest.
+        sets: (name, condensed set, seconds of condensing) in the order of the table; an iterator may make them one by
+            one.
+        reference: whether to add a row for the whole set, which takes long for a large set.
         observe: called with every finished row.
-        dtype: see `evaluate`; the reference is trained in it too.
+        dtype: see `evaluate`; it applies to the reference too.
         progress: whether to show how many networks are done.
 
     Raises:

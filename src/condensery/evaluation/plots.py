@@ -16,7 +16,7 @@ __all__ = ["needed", "size_curve", "subset_trace"]
 
 
 def needed() -> None:
-    """Refuse to begin what will be plotted where matplotlib is missing.
+    """Check, before work begins, that matplotlib is installed.
 
     Raises:
         InputError: it is.
@@ -25,12 +25,12 @@ def needed() -> None:
         raise InputError("plots need matplotlib: pip install 'condensery[plot]'")
 
 
-def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "images a class") -> bytes:
-    """Accuracy over the size of a subset, mean ± std, a line a curve: an SVG.
+def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "images per class") -> bytes:
+    """A plot of accuracy over the size of a subset, mean ± std, one line per curve, as SVG.
 
     Arguments:
-        curves: the accuracy at every size, by the curve's name.
-        sizes: what is counted.
+        curves: the accuracy at every size, for every curve by its name.
+        sizes: label of the horizontal axis.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -51,10 +51,10 @@ def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "ima
 
 
 def subset_trace(run: str | Path) -> bytes:
-    """The most learnable subset of an MDC run, what was frozen, and the subsets' figures over its steps: an SVG.
+    """A plot of an MDC run over its steps: the chosen subset, the frozen one, and the scores of the subsets, as SVG.
 
     Arguments:
-        run: its folder, of which `metrics.jsonl` is read.
+        run: the folder of the run, in which `metrics.jsonl` is read.
 
     Raises:
         InputError: no such run, or one that chose no subset; matplotlib is not installed.
@@ -72,13 +72,13 @@ def subset_trace(run: str | Path) -> bytes:
         axes[0].step(steps, mean, style, where="post", label=name if low == high else f"{name}, mean of classes")
         if low != high:
             axes[0].fill_between(steps, low, high, step="post", alpha=0.2)
-    axes[0].set_ylabel("images a class")
+    axes[0].set_ylabel("images per class")
     axes[0].legend()
     figures = [[sum(column) / len(column) for column in zip(*line["figures"], strict=True)] for line in said]
     for n, by_step in enumerate(zip(*figures, strict=True), 1):
         axes[1].plot(steps, by_step, marker=".", label=f"first {n}")
     axes[1].set_xlabel("steps")
-    axes[1].set_ylabel("figure of the subset")
+    axes[1].set_ylabel("score of the subset")
     if len(figures[0]) <= 20:
         axes[1].legend(fontsize="x-small", ncols=2)
     return _svg(figure)
@@ -110,6 +110,6 @@ def _svg(figure: Any) -> bytes:
     from matplotlib import rc_context
 
     file = io.BytesIO()
-    with rc_context({"svg.hashsalt": "condensery"}):  # the same plot, the same bytes
+    with rc_context({"svg.hashsalt": "condensery"}):  # so that the same plot gives the same bytes
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

@@ -43,12 +43,12 @@ class Protocol:
     """How a network is trained from scratch; it is measured once, at the end.
 
     Arguments:
-        name: what tables call it, with what makes it differ between data sets.
-        how: the optimizer.
-        epochs: passes over the rows, where `steps` is None; a number, or a function of how many rows there are.
-        steps: optimizer steps whatever the number of rows.
-        augment: of every row, each with its own draw.
-        mix: of every minibatch, after that.
+        name: its name in tables, including what differs between data sets.
+        how: how the weights are updated.
+        epochs: passes over the rows if `steps` is None; a number, or a function of the number of rows.
+        steps: number of updates, independent of the number of rows.
+        augment: augmentation, drawn for each row.
+        mix: applied to each augmented minibatch.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Protocol:
     mix: CutMix | None = None
 
     def steps_for(self, rows: int) -> int:
-        """Optimizer steps on `rows` rows."""
+        """Number of updates for `rows` rows."""
         epochs = self.epochs if isinstance(self.epochs, int) else self.epochs(rows)
         return self.steps if self.steps is not None else self.how.steps(epochs, rows)
 
@@ -67,7 +67,7 @@ class Protocol:
 ProtocolFor = Callable[[Data], Protocol]
 
 UNFLIPPED = ("mnist", "svhn", "usps", "digits")
-"""Data sets, in small letters, whose images mean something else when flipped."""
+"""Data sets, in lower case, whose images change their meaning when they are flipped."""
 
 
 def _one_cycle(progress: float, peak: float = 0.25) -> float:
@@ -77,14 +77,14 @@ def _one_cycle(progress: float, peak: float = 0.25) -> float:
 
 
 WHOLE = Training(0.05, 0.9, 5e-4, 64, _one_cycle)
-"""How networks are trained on a whole real set: one cycle whose rate climbs to 0.05 over the first quarter."""
+"""How networks are trained on a whole real set: one cycle, whose learning rate rises to 0.05 over the first quarter."""
 
 
 def dc2021(data: Data) -> Protocol:
-    """DC's evaluation: 300 epochs without augmentation; on MNIST 1000 with a crop, scaling or rotation a row.
+    """DC's evaluation: 300 epochs without augmentation; on MNIST 1000, with a crop, scaling or rotation of each row.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256; after half of the epochs the rate drops to a tenth
-    and momentum is forgotten. As in the released program an epoch more is trained (301, 1001).
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256; after half of the epochs the learning
+    rate drops to a tenth and momentum is reset. As in the released program, one epoch more is trained (301, 1001).
 
     References:
         DC section 3.1, appendix A and the released program.
@@ -100,12 +100,12 @@ def dc2021(data: Data) -> Protocol:
 
 
 def dsa2021(data: Data) -> Protocol:
-    """DSA's evaluation: 1000 epochs, one operation of its strategy a row; otherwise as `dc2021`.
+    """DSA's evaluation: 1000 epochs, one operation of DSA's strategy for each row; otherwise as `dc2021`.
 
-    Color, crop, cutout, flip, scale, rotate; no flip where it makes another digit (MNIST, SVHN, USPS, digits).
+    Color, crop, cutout, flip, scale, rotate; no flips for digits (MNIST, SVHN, USPS, digits).
 
     References:
-        DSA section 4 and the released program (1001 epochs, the rate x 0.1 after 502).
+        DSA section 4 and the released program (1001 epochs, learning rate x 0.1 after 502).
     """
     half = 502 / 1001
     how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
@@ -116,8 +116,8 @@ def dsa2021(data: Data) -> Protocol:
 def idc2022(data: Data) -> Protocol:
     """IDC's evaluation on small images: 1000 epochs with color, flip, one of crop, scaling and rotation, and CutMix.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, rate x 0.2 after 2/3 and 5/6 of the epochs; half of the
-    minibatches are mixed. No CutMix on MNIST, no flip where it makes another digit (MNIST, SVHN, USPS, digits).
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, learning rate x 0.2 after 2/3 and 5/6 of the epochs; half
+    of the minibatches are mixed. No CutMix on MNIST, no flips for digits (MNIST, SVHN, USPS, digits).
 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
@@ -131,8 +131,8 @@ def idc2022(data: Data) -> Protocol:
 def imagenet2022(data: Data) -> Protocol:
     """IDC's evaluation on ImageNet's subsets: a part of the image resized, flip, color, lighting and CutMix.
 
-    Epochs by the decoded rows a class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to 500, then
-    300; two thirds of that from 100 classes on. Optimizer as in `idc2022`; every minibatch is mixed.
+    Epochs by the number of decoded rows per class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to
+    500, then 300; two thirds of that for 100 classes or more. Optimizer as in `idc2022`; every minibatch is mixed.
 
     References:
         IDC appendix C.1 and the released program.
@@ -174,9 +174,9 @@ def _flip(data: Data) -> tuple[Operation, ...]:
 
 
 def fixed_steps(data: Data) -> Protocol:
-    """1000 steps of at most 64 rows whatever the size of the set, so that sizes compare at equal training cost.
+    """1000 steps of at most 64 rows for a set of any size, so that sizes are compared at equal training cost.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, rate x 0.1 after half of the steps.
+    SGD 0.01, momentum 0.9, weight decay 5e-4, learning rate x 0.1 after half of the steps.
     """
     how = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
     return Protocol("fixed-steps", how, steps=1000)

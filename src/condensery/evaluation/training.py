@@ -1,4 +1,4 @@
-"""Training a network on rows, and measuring it."""
+"""Training a network on rows, and measuring its accuracy."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ __all__ = ["Rows", "TensorRows", "Training", "accuracy", "computing", "fit"]
 
 
 class Rows(Interface):
-    """What a network can be trained on: a `RealSet`, or `TensorRows` of a synthetic set."""
+    """Rows that a network can be trained on: a `RealSet`, or the `TensorRows` of a synthetic set."""
 
     def __len__(self) -> int: ...
 
@@ -30,7 +30,7 @@ class Rows(Interface):
 
 
 class TensorRows:
-    """Decoded rows in memory: those of a synthetic set."""
+    """The decoded rows of a synthetic set, in memory."""
 
     def __init__(self, batch: Batch, device: torch.device | None = None, dtype: torch.dtype | None = None):
         x, y = batch.flat()
@@ -42,22 +42,23 @@ class TensorRows:
         return len(self.x)
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """All rows once in random order; see `RealSet.minibatches`."""
+        """Every row once, in random order; see `RealSet.minibatches`."""
         for index in torch.randperm(len(self.x), generator=generator).to(self.x.device).split(size):
             yield self.x[index], self.y[index], index
 
 
 @dataclass(frozen=True)
 class Training:
-    """How weights are updated.
+    """How the weights of a network are updated: SGD and its settings.
 
     Arguments:
-        lr: the learning rate, times `schedule(progress)`.
+        lr: learning rate, which is multiplied by `schedule(progress)`.
         momentum, weight_decay: as in `torch.optim.SGD`.
-        batch_size: rows a step; all of them where there are fewer.
-        schedule: progress in [0, 1) to a factor on the learning rate.
-        restart_at: progress values at which momentum is forgotten (the optimizer is made anew).
-        dtype: what rows go through the network in, forward and back; weights stay in theirs. Theirs where None.
+        batch_size: rows per step; all rows if there are fewer.
+        schedule: maps the progress in [0, 1) to a factor on the learning rate.
+        restart_at: values of the progress at which momentum is reset.
+        dtype: number format of the rows in the network, forward and backward; weights keep their own. None: that of
+            the weights.
     """
 
     lr: float = 0.01
@@ -90,23 +91,23 @@ def fit(
     """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
 
     Arguments:
-        point: where training starts, with its momenta if it has any; left as it is.
-        rows: gone through in fresh random order until the steps are done.
-        how: the optimizer.
-        steps: optimizer steps.
-        seed, key: which random numbers (row order, augmentation, mixing).
-        augment: applied to every row with its own draw.
-        mix: applied to the augmented minibatch.
+        point: where training starts, with its momenta if it has any; it is not changed.
+        rows: the training rows, in a new random order in every epoch.
+        how: how the weights are updated.
+        steps: number of updates.
+        seed, key: seed and key of the random numbers (order of rows, augmentation, mixing).
+        augment: augmentation, drawn for each row.
+        mix: applied to each augmented minibatch.
         observe: called with (indices, logits, labels) of every minibatch, before its update.
-        keeper: keeps checkpoints, the last one at the end, and picks up from the last one; None trains in memory only.
-        observed: tensors that `observe` changes in place, kept with the checkpoints.
+        keeper: writes checkpoints, the last one at the end, and resumes from the last one; None: training is in memory.
+        observed: tensors that `observe` changes in place; they are part of checkpoints.
         report: called with (steps done, steps, loss) after every update.
 
     Raises:
         Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
-    # the passes know evaluation mode alone: batch norm's statistics, for one, would stand still
+    # the passes compute in evaluation mode, in which batch norm, for example, would not update its statistics
     by_autograd = mode() == "plain" or point.buffers or network.plain_training
     gradient = _plainly if by_autograd else _by_passes
     optimizer = _optimizer(network, how, point.momenta)
@@ -149,7 +150,7 @@ def fit(
 def _plainly(
     network: Network, x: Tensor, y: Tensor, cut: Cut | None, dtype: torch.dtype, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logits of a minibatch; the gradients are left in the parameters."""
+    """Loss and logits of a minibatch by autograd; gradients are added to the parameters."""
     with torch.autocast(x.device.type, dtype, enabled=dtype != x.dtype):
         logits = network(x).to(x.dtype)
     loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
@@ -161,7 +162,7 @@ def _plainly(
 def _by_passes(
     network: Network, x: Tensor, y: Tensor, cut: Cut | None, dtype: torch.dtype, most: int
 ) -> tuple[Tensor, Tensor]:
-    """The same by passes."""
+    """Loss and logits of a minibatch by compiled passes; gradients are added to the parameters."""
     made, state = passes(network, dtype), dict(network.named_parameters())
     targets = y if y.is_floating_point() else F.one_hot(y, outputs(network, x.shape[1:])).to(x.dtype)
     if cut:
@@ -189,17 +190,17 @@ def _optimizer(
 
 
 def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
-    """How best to train: whether compiling pays for so many rows in all, epochs counted."""
+    """Whether compiling is worth it for training on `rows` rows, those of all epochs counted."""
     device = next(network.parameters()).device
     return worthwhile(3 * rows * operations(network, shape), device)
 
 
 @torch.no_grad()
 def accuracy(point: Point, test: TestSet, chunk: int | None = None) -> float:
-    """The share of test rows whose largest logit is their label's, in [0, 1].
+    """The fraction, in [0, 1], of test rows whose largest logit is that of their label.
 
     Arguments:
-        chunk: rows that go through the network at once; by device where None.
+        chunk: rows that go through the network at once; None: by device.
     """
     network = point.placed().eval()
     hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(chunk or rows_at_once(test.device)))

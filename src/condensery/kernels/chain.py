@@ -1,20 +1,20 @@
-"""The ConvNet's passes written out: forward, backward, and both along a direction in weight space.
+"""The passes of the ConvNet as formulas: forward, backward, and both along a direction in weight space.
 
-For the network of all four papers (instance norm, ReLU, average pooling). Rows lie channel after channel, (n, height,
-width, channels); the two passes along a direction V share what the first two have made.
+They are for the network of all four papers (instance norm, ReLU, average pooling). Rows are stored with channels last,
+(n, height, width, channels). The two passes along a direction V reuse intermediate results of the first two.
 
-With u a convolution's result, over each row's and channel's pixels:
+Let u be the result of a convolution. With means over the pixels of one row and channel:
 
     h = (u - m) r,  m = mean u,  r = (mean (u - m)² + eps)^-½        z = γ h + β,  o = pool(max(z, 0))
     dz = up(do) [z > 0],  s = mean dz,  t = mean dz h                du = r γ (dz - s - h t)
 
-and along V, where a dot stands for the derivative:
+and along V, with a dot for the derivative:
 
     p = mean h u̇,  ḣ = r (u̇ - mean u̇ - h p),  ṙ = -r² p               ż = γ̇ h + γ ḣ + β̇,  ȯ = pool(ż [z > 0])
     dż = up(dȯ) [z > 0],  ṡ = mean dż,  ṫ = mean (dż h + dz ḣ)
     du̇ = (ṙ γ + r γ̇) (dz - s - h t) + r γ (dż - ṡ - ḣ t - h ṫ)
 
-A constant added to u changes nothing, so that a convolution's bias takes no part, and its gradient is 0.
+A constant added to u changes nothing; the bias of a convolution is therefore left out, and its gradient is 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,14 +37,14 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
 
 
 class _Block(NamedTuple):
-    """What the forward and backward passes through one block leave for those along a direction."""
+    """Intermediate results of the forward and backward passes through a block, for the passes along a direction."""
 
-    rows: Tensor  # prepared
+    rows: Tensor  # prepared for products
     u: Tensor
     norm: Tensor  # m, r, r γ, β - m r γ: (4, n, 1, 1, channels)
     do: Tensor
-    sums: Tensor  # s, t and what du is made with, likewise
-    result_gradient: Tensor  # du, prepared
+    sums: Tensor  # s, t and the factors of du, in the same shape
+    result_gradient: Tensor  # du, prepared for products
 
 
 class Chain:
@@ -52,10 +52,10 @@ class Chain:
 
     Arguments:
         shape: (channels, height, width) of a row.
-        paddings: of every block's convolution.
-        width: filters of each.
-        dtype: what the passes compute in; Winograd's products are for float32 and float64 only.
-        eps: of the norm.
+        paddings: padding of the convolution of every block.
+        width: number of filters of each convolution.
+        dtype: number format of the passes; Winograd products are used with float32 and float64 only.
+        eps: added to the variance in the norm.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Chain:
 
     @staticmethod
     def names(block: int) -> tuple[str, str, str, str]:
-        """A block's parameters: filters, their bias, the norm's scale and shift."""
+        """Names of the parameters of a block: filters and bias of the convolution, scale and shift of the norm."""
         return (f"stages.{block}.0.weight", f"stages.{block}.0.bias", f"stages.{block}.1.weight",
                 f"stages.{block}.1.bias")  # fmt: skip
 
@@ -81,7 +81,8 @@ class Chain:
         """The loss at rows `x` (n, channels, height, width), and its gradient with respect to every parameter.
 
         Returns:
-            the loss (sum over rows of weight times cross-entropy), the logits, gradients by name, and what `along` needs.
+            The loss (sum over rows of weight times cross-entropy), the logits, the gradients by name, and the
+            intermediate results for `along`.
         """
         features, kept = self._forward(params, x.permute(0, 2, 3, 1))
         flat = _flattened(features)
@@ -103,10 +104,10 @@ class Chain:
         weight: Tensor,
         residuals: Sequence[Tensor],
     ) -> Tensor:
-        """The gradient with respect to `x` of the inner product of `gradients`' result with `direction`, shaped as `x`.
+        """The gradient with respect to `x`, in its shape, of the inner product of the gradients with `direction`.
 
         Arguments:
-            direction: V by name; a parameter that is not there has none.
+            direction: V by parameter name; a missing parameter counts as 0.
             residuals: what `gradients` returned for the same rows.
         """
         flat, logits, *rest = residuals
@@ -127,12 +128,12 @@ class Chain:
         return self._backward_along(params, direction, blocks, moved, do_v).permute(0, 3, 1, 2)
 
     def embed(self, params: Params, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The last block's output (n, d) for rows `x` (n, channels, height, width), and what `embed_back` needs."""
+        """The last block's output (n, d) for rows `x` (n, channels, height, width), and the results for `embed_back`."""
         features, kept = self._forward(params, x.permute(0, 2, 3, 1))
         return _flattened(features), tuple(tensor for _, u, norm in kept for tensor in (u, norm))
 
     def embed_back(self, params: Params, gradient: Tensor, residuals: Sequence[Tensor]) -> Tensor:
-        """The gradient with respect to the rows, shaped as they are, of what has `gradient` (n, d) with respect to `embed`'s result."""
+        """The gradient with respect to the rows, given the `gradient` (n, d) with respect to the result of `embed`."""
         height, width = (side // 2 for side in self.convolutions[-1].out)
         do = gradient.unflatten(1, (-1, height, width)).permute(0, 2, 3, 1)
         for i, convolution in reversed(list(enumerate(self.convolutions))):
@@ -143,7 +144,7 @@ class Chain:
         return do.permute(0, 3, 1, 2)
 
     def _forward(self, params: Params, x: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
-        """The last block's output; of every block the prepared rows, u, and (m, r, r γ, β - m r γ)."""
+        """The output of the last block; for every block the prepared rows, u, and (m, r, r γ, β - m r γ)."""
         dtype, kept = x.dtype, []
         for i, convolution in enumerate(self.convolutions):
             w, _, scale, shift = self.names(i)
@@ -160,7 +161,7 @@ class Chain:
     def _backward(
         self, params: Params, kept: Sequence[tuple[Tensor, Tensor, Tensor]], do: Tensor, gradients: dict[str, Tensor]
     ) -> list[_Block]:
-        """What both passes leave; the gradients of the blocks are put into `gradients`."""
+        """The intermediate results of both passes; the gradients of the blocks are added to `gradients`."""
         blocks: list[_Block] = []
         for i, convolution in reversed(list(enumerate(self.convolutions))):
             w, bias, scale, shift = self.names(i)
@@ -180,7 +181,7 @@ class Chain:
     def _forward_along(
         self, params: Params, direction: Params, blocks: Sequence[_Block]
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """The last block's output along V; of every block u̇ and the numbers p and mean u̇."""
+        """The output of the last block along V; for every block u̇, p and mean u̇."""
         x_v, moved = None, []
         for i, (convolution, block) in enumerate(zip(self.convolutions, blocks, strict=True)):
             w, _, scale, shift = self.names(i)
@@ -192,7 +193,7 @@ class Chain:
                 pairs.append((convolution.rows(x_v), convolution.filters(params[w])))
             u_v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
             p, mean = r * _mean((block.u - m) * u_v), _mean(u_v)
-            # ż = γ̇ h + γ ḣ + β̇, by what stands before u - m and before 1
+            # ż = γ̇ h + γ ḣ + β̇, by the factors of u - m and of 1
             on_u, on_1 = -factor * r * p, -factor * mean
             if scale in direction:
                 on_u = on_u + r * direction[scale]
@@ -227,7 +228,7 @@ class Chain:
             factor_v = -r * r * p * params[scale]
             if scale in direction:
                 factor_v = factor_v + r * direction[scale]
-            # du̇ by what stands before dz, u - m, 1 and u̇
+            # du̇ by the factors of dz, u - m, 1 and u̇
             on_u = -factor_v * r * t - factor * (r * t_v - r * r * p * t)
             on_1 = -factor_v * s - factor * (s_v - r * mean * t)
             numbers = _written(factor_v, on_u, on_1, -factor * r * t)
@@ -242,18 +243,18 @@ class Chain:
 
 
 def _through(u: Tensor, norm: Tensor, do: Tensor) -> tuple[Tensor, Tensor]:
-    """Back from a block's output to u: du, and (s, t, what du is made with)."""
+    """Backward from the output of a block to u: du, and (s, t, the factors of du)."""
     m, r, factor, constant = norm
     dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
     s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
-    # du = r γ (dz - s - h t), by what stands before u - m and before 1
+    # du = r γ (dz - s - h t), by the factors of u - m and of 1
     sums = _written(s, t, factor * r * t, factor * s)
     dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
     return factor * dz - (_wide(u) - m) * sums[2] - sums[3], sums
 
 
 def _wide(u: Tensor) -> Tensor:
-    """In at least float32."""
+    """The tensor in float32, or in its own format if that is more precise."""
     return u.to(torch.promote_types(u.dtype, torch.float32))
 
 
@@ -263,27 +264,27 @@ _LIBRARY.impl("kept", lambda x: x.clone(), "CompositeExplicitAutograd")
 
 
 def _written(*parts: Tensor) -> Tensor:
-    """Numbers a row and channel, stacked, as the compiler must write them to memory.
+    """Numbers per row and channel, stacked so that the compiler must write them to memory.
 
-    Left to itself it computes them anew for every pixel: divisions and roots in the innermost loop.
+    Otherwise it computes them again for every pixel, with divisions and roots in the innermost loop.
     """
     stacked: Tensor = torch.ops.condensery.kept(torch.stack(parts))
     return stacked
 
 
 def _mean(a: Tensor) -> Tensor:
-    """Over a row's pixels, (n, 1, 1, channels)."""
+    """The mean over the pixels of each row, (n, 1, 1, channels)."""
     return a.mean((1, 2), keepdim=True)
 
 
 def _pooled(a: Tensor) -> Tensor:
-    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    """Average pooling by 2 x 2 pixels; an odd last row or column is dropped."""
     height, width = a.shape[1] // 2, a.shape[2] // 2
     return a[:, : 2 * height, : 2 * width].unflatten(2, (width, 2)).unflatten(1, (height, 2)).mean((2, 4))
 
 
 def _spread(do: Tensor, u: Tensor) -> Tensor:
-    """The gradient before pooling, shaped as `u`."""
+    """The gradient with respect to the input of the pooling, in the shape of `u`."""
     n, height, width, channels = do.shape
     even = (do / 4)[:, :, None, :, None].expand(n, height, 2, width, 2, channels)
     even = even.reshape(n, 2 * height, 2 * width, channels)
@@ -291,7 +292,7 @@ def _spread(do: Tensor, u: Tensor) -> Tensor:
 
 
 def _flattened(features: Tensor) -> Tensor:
-    """As the classifier reads them: channel by channel."""
+    """Features in the order of the classifier: channels first."""
     return features.permute(0, 3, 1, 2).flatten(1)
 
 

@@ -1,4 +1,4 @@
-"""How steps are computed: plainly, or by passes written for speed and compiled.
+"""How steps are computed: by autograd, or by passes that are written for speed and compiled.
 
 Compiling costs some 15 seconds a pass on a CPU and changes the last bits, so it is decided once for a run, from the
 work ahead, and kept with the run's checkpoints.
@@ -23,9 +23,9 @@ __all__ = ["Kernel", "Mode", "during", "mode", "seconds_spent", "torch_dtype", "
 log = logging.getLogger("condensery")
 
 Mode = Literal["plain", "passes", "compiled"]
-"""By autograd alone; by the passes of `networks.passes` as they are written (for tests); by those, compiled."""
+"""plain: by autograd alone; passes: by the passes of `kernels.passes`, not compiled (for tests); compiled."""
 
-WORTH = 2e13  # floating-point operations, from which on compiling pays: minutes on two cores
+WORTH = 2e13  # floating-point operations above which compiling saves time: minutes on two cores
 
 _spent: list[float] = []
 
@@ -33,13 +33,13 @@ _mode: ContextVar[Mode] = ContextVar("mode", default="plain")
 
 
 def mode() -> Mode:
-    """How steps are computed here."""
+    """The mode in which steps are computed at present."""
     return _mode.get()
 
 
 @contextlib.contextmanager
 def during(mode: Mode) -> Iterator[None]:
-    """Compute steps so inside the block, making room for other processes (`cores.shared`).
+    """Compute steps in `mode` inside the block, and make room for other processes (`cores.shared`).
 
     "compiled" falls back to "plain" where nothing can be compiled.
     """
@@ -52,28 +52,28 @@ def during(mode: Mode) -> Iterator[None]:
 
 
 def worthwhile(operations: float, device: torch.device) -> Mode:
-    """How to compute work of so many floating-point operations: compiled where there is much, and on a CPU."""
+    """The mode for work of `operations` floating-point operations: compiled if there are many, on a CPU."""
     return "compiled" if operations >= WORTH and device.type == "cpu" else mode()
 
 
 def seconds_spent() -> float:
-    """Seconds that this process has compiled for."""
+    """Seconds that this process has spent on compiling."""
     return sum(_spent)
 
 
 def torch_dtype(name: str | None) -> torch.dtype | None:
-    """The precision of that name."""
+    """The torch dtype called `name`, for example "bfloat16"; None for None."""
     return None if name is None else getattr(torch, name)
 
 
 class Kernel:
-    """A function of tensors that is compiled for every set of shapes it meets.
+    """A function of tensors that is compiled once for every set of shapes.
 
-    What is compiled stays on disk (PyTorch's cache), where a later process finds it within a second.
+    Compiled code stays on disk in PyTorch's cache, where a later process finds it within a second.
 
     Arguments:
-        name: for the log.
-        function: tensors to tensors, without autograd; its result depends on nothing else.
+        name: name of the function in log messages.
+        function: maps tensors to tensors without autograd; the result may depend on nothing else.
     """
 
     def __init__(self, name: str, function: Callable[..., Sequence[Tensor]]):
@@ -97,23 +97,23 @@ class Kernel:
 def _compiled(
     function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]
 ) -> Callable[..., Sequence[Tensor]] | None:
-    """The compiled function, or None (said aloud) where it cannot be."""
+    """The compiled function, or None and a warning if it cannot be compiled."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's about itself
+            warnings.simplefilter("ignore")  # PyTorch's warnings about its own code
             import torch._inductor
             from torch._guards import TracingContext, tracing
             from torch._subclasses.fake_tensor import FakeTensorMode
             from torch.fx.experimental.proxy_tensor import make_fx
             from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-            # traced here and not by torch.compile: shapes are fixed by `Kernel`, nothing is guarded or compiled again
+            # traced here, not by torch.compile: shapes are fixed, so nothing needs a guard or is compiled twice
             traced = make_fx(function)(*tensors)
             # without this context Inductor would not look into its cache on disk, which serves later processes
             with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
                 compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, list(tensors))
             compiled(*tensors)
-    except Exception as error:  # whatever a compiler can fail with
+    except Exception as error:  # a compiler can fail in many ways
         log.warning(f"computing without compiling ({_first_line(error)})")
         return None
     return compiled
@@ -126,5 +126,5 @@ def _first_line(error: Exception) -> str:
 
 @functools.cache
 def _works() -> bool:
-    """Whether something small can be compiled here: PyTorch needs a C++ compiler and Python's headers."""
+    """Whether a small function can be compiled on this machine: PyTorch needs a C++ compiler and Python's headers."""
     return _compiled(lambda x: [x + 1], [torch.zeros(8)]) is not None

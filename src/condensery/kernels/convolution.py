@@ -1,8 +1,8 @@
-"""3 x 3 convolutions in three ways, with what their gradients need: directly, as one matrix product, by Winograd.
+"""3 x 3 convolutions and the products in their gradients, in three ways: direct, one matrix product, Winograd.
 
-Rows lie channel after channel, (n, height, width, channels). What a way makes of its operands (`rows`, `filters`,
-`result_gradient`) serves several products, so that each is made once: a row's in the forward pass, in the gradient of the filters and
-in the forward pass along a direction.
+Rows are stored with channels last, (n, height, width, channels). A way prepares its operands (`rows`, `filters`,
+`result_gradient`) once and uses them in several products: the rows in the forward pass, in the gradient of the filters
+and in the forward pass along a direction.
 """
 
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Convolution(ABC):
-    """The products of a 3 x 3 convolution, all linear in each operand.
+    """The products of a 3 x 3 convolution; each is linear in both operands.
 
     Arguments:
         sides: (height, width) of what goes in.
-        padding: on every side of it.
+        padding: padding on every side.
     """
 
     def __init__(self, sides: tuple[int, int], padding: int):
@@ -31,7 +31,7 @@ class Convolution(ABC):
 
     @abstractmethod
     def rows(self, x: Tensor) -> Tensor:
-        """Rows (n, h, w, i), prepared."""
+        """Rows (n, h, w, i), prepared for products."""
 
     @abstractmethod
     def filters(self, w: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Convolution(ABC):
 
     @abstractmethod
     def apply(self, pairs: Sequence[Pair]) -> Tensor:
-        """The sum of the convolutions of pairs of prepared rows and filters, (n, h', w', o)."""
+        """The sum (n, h', w', o) of the convolutions of pairs of prepared rows and filters."""
 
     @abstractmethod
     def result_gradient(self, du: Tensor) -> Tensor:
@@ -51,15 +51,15 @@ class Convolution(ABC):
 
     @abstractmethod
     def back(self, pairs: Sequence[Pair]) -> Tensor:
-        """The sum of gradients with respect to the rows, (n, h, w, i), from pairs of prepared gradients and filters."""
+        """The sum (n, h, w, i) of gradients with respect to the rows, from pairs of prepared gradients and filters."""
 
     @abstractmethod
     def filters_gradient(self, rows: Tensor, du: Tensor) -> Tensor:
-        """The gradient with respect to the filters, (o, i, 3, 3), from prepared rows and the gradient as it is."""
+        """The gradient (o, i, 3, 3) with respect to the filters, from prepared rows and an unprepared gradient."""
 
 
 class Direct(Convolution):
-    """The library's own convolution."""
+    """PyTorch's own convolution."""
 
     def rows(self, x: Tensor) -> Tensor:
         return x.permute(0, 3, 1, 2)
@@ -73,7 +73,7 @@ class Direct(Convolution):
 
     def result_gradient(self, du: Tensor) -> Tensor:
         height, width = du.shape[1:3]
-        beyond = max(self.padding - 2, 0)  # results that no pixel of the row went into
+        beyond = max(self.padding - 2, 0)  # results that no pixel of the row contributes to
         return du[:, beyond : height - beyond, beyond : width - beyond].permute(0, 3, 1, 2)
 
     def filters_back(self, w: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Direct(Convolution):
 
 
 class Columns(Convolution):
-    """One matrix product of every pixel's neighborhood: for few channels going in."""
+    """One matrix product over the neighborhoods of all pixels, for few input channels."""
 
     def rows(self, x: Tensor) -> Tensor:
         (height, width), p = self.out, self.padding
@@ -116,7 +116,7 @@ class Columns(Convolution):
     def back(self, pairs: Sequence[Pair]) -> Tensor:
         columns = _sum_of_products(list(pairs)).unflatten(0, (-1, *self.out)).unflatten(3, (9, -1))
         p, (height, width) = self.padding, self.sides
-        # what row y, column x sent to its neighbor at (i, j) comes back from there
+        # the contribution of pixel (y, x) to its neighbor at (i, j) is collected from there
         parts = [
             F.pad(columns[:, :, :, 3 * i + j], (0, 0, j, 2 - j, i, 2 - i))[:, p : p + height, p : p + width]
             for i in range(3)
@@ -151,9 +151,9 @@ Matrix = Sequence[Sequence[float]]
 
 
 class Winograd(Convolution):
-    """Tiles of 4 x 4 results with a quarter of the multiplications: sides that 4 divides, padding 1.
+    """Tiles of 4 x 4 results with a quarter of the multiplications, for sides that 4 divides and padding 1.
 
-    Results differ from the direct way's by a few units in the last place (2e-6 relative in float32).
+    Results differ from those of `Direct` in the last digits (2e-6 relative in float32).
 
     References:
         Lavin & Gray 2016, "Fast algorithms for convolutional neural networks".
@@ -203,7 +203,7 @@ def _transposed(matrix: Matrix) -> Matrix:
 
 
 def _combined(matrix: Matrix, parts: Sequence[Tensor]) -> Tensor:
-    """For every row of the matrix the parts' sum with its numbers as factors, on a new first axis."""
+    """The matrix times the vector of `parts`, on a new first axis."""
     results = []
     for factors in matrix:
         terms = [part if f == 1 else part * f for f, part in zip(factors, parts, strict=True) if f]

@@ -1,10 +1,11 @@
-"""Cores that other processes need too: how OpenMP's threads wait for each other.
+"""How OpenMP's threads wait for each other on cores that other processes need too.
 
-PyTorch's OpenMP lets a thread that waits for another one turn in a loop for some milliseconds, since sleeping and
-waking cost more than that where kernels are tiny. Beside another busy process the thread that is waited for may not be
-running at all, and the one that waits keeps the core that it needs: a step gets several times slower. OpenMP gives up
-such loops by itself as soon as it has more threads than there are cores (GCC's manual, GOMP_SPINCOUNT), so while
-others are busy one more team of threads is kept, asleep. How many threads compute never changes, and so no result.
+In PyTorch's OpenMP, a thread that waits for another one runs in a loop for some milliseconds, since going to sleep and
+waking up take longer than a small kernel. Beside another busy process, the thread that is waited for may not be running
+at all while the waiting thread occupies its core, and a step becomes several times slower. OpenMP stops such loops by
+itself as soon as it has more threads than there are cores (GCC's manual, GOMP_SPINCOUNT). While others are busy, an
+additional team of sleeping threads is therefore kept. The number of threads that compute, and with it every result,
+stays the same.
 """
 
 import os
@@ -18,13 +19,13 @@ import torch
 
 __all__ = ["shared"]
 
-SECONDS = 0.5  # between two looks
-BUSY, FREE = 0.3, 0.15  # cores used by others, from which on they are made room for, and under which no more
+SECONDS = 0.5  # between two measurements of how busy other processes are
+BUSY, FREE = 0.3, 0.15  # cores used by others, above which the team is started and below which it is ended
 
 
 @contextmanager
 def shared() -> Iterator[None]:
-    """Inside the block, OpenMP's threads sleep while they wait whenever other processes keep the cores busy.
+    """Inside the block, waiting OpenMP threads sleep whenever other processes keep the cores busy.
 
     Nothing happens where OMP_WAIT_POLICY or GOMP_SPINCOUNT say how to wait, with one thread, or not on Linux.
     """
@@ -43,7 +44,7 @@ def shared() -> Iterator[None]:
         _one.release()
 
 
-_one = threading.Lock()  # a block inside another has nothing to add
+_one = threading.Lock()  # an inner block has nothing to add to an outer one
 
 
 def _watch(end: threading.Event) -> None:
@@ -65,18 +66,18 @@ def _watch(end: threading.Event) -> None:
 
 
 def _crowd(end: threading.Event) -> None:
-    """One more team of OpenMP threads, which goes with this thread."""
+    """Keep an additional team of OpenMP threads for as long as this thread lives."""
     torch.zeros(2**20).add_(1)  # large enough for all threads of a team
     end.wait()
 
 
 def _seconds_of_others() -> tuple[float, float] | None:
-    """The time, and the seconds that other processes have had so far of the cores that this one may use."""
+    """The time, and the CPU seconds that other processes have used so far on the cores of this process."""
     try:
         mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
         with open("/proc/stat") as file:
             lines = [line.split() for line in file if line.startswith("cpu")]
         ticks = sum(int(n) for line in lines if line[0] in mine for n in (*line[1:4], *line[6:8]))
-    except (OSError, ValueError):  # not to be read here
+    except (OSError, ValueError):  # the system does not tell
         return None
     return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()

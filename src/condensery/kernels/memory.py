@@ -1,4 +1,4 @@
-"""How much memory this process takes, and how to keep freed pages on Linux."""
+"""The memory that this process uses, and an allocator setting for Linux."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # names of glibc's mallopt
 
 
 def tune_allocator() -> bool:
-    """Have glibc keep freed memory instead of handing it back to the system page by page.
+    """Make glibc keep freed memory instead of returning it to the system page by page.
 
     Touching fresh pages is a large part of a CPU's time in small steps. The process stays as large as it has once
     been. Call it before anything else; the command line does where CONDENSERY_TUNE_ALLOCATOR is set. An allocator of
@@ -29,17 +29,17 @@ def tune_allocator() -> bool:
 
 
 def peak() -> int:
-    """The most memory, in bytes, that this process has had at a time; since `forget_peak` where that works."""
+    """The largest amount of memory, in bytes, that this process has used at a time since `forget_peak`."""
     return _status("VmHWM")
 
 
 def resident() -> int:
-    """The memory, in bytes, that this process has now."""
+    """The memory, in bytes, that this process uses now."""
     return _status("VmRSS")
 
 
 def forget_peak() -> None:
-    """Count the peak anew (Linux)."""
+    """Reset the value of `peak` (Linux)."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 

@@ -1,7 +1,8 @@
-"""A network's passes as functions of weights and rows, to be compiled: gradients, and their derivative along a direction.
+"""The passes of a network as functions of weights and rows, which can be compiled.
 
-The second is what gradient matching needs. With g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the
-gradient with respect to the rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one back along V, without a graph of the gradients.
+There are two: gradients, and the derivative of gradients along a direction, which gradient matching needs. With
+g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the gradient with respect to the rows is
+∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one backward along V, without a graph of the gradients.
 """
 
 from abc import ABC, abstractmethod
@@ -23,23 +24,23 @@ from condensery.networks.network import Network, embedded
 
 __all__ = ["Passes", "chunked", "evenly", "jointly", "passes"]
 
-# of chunks, as measured with rows of 28 x 28 at width 64 on two cores
-OVERHEAD = 4  # what one costs beside its rows, in rows
-LARGEST = 12  # rows above which one no longer stays in a core's cache
-SECOND = 1.05  # how many times dearer one size must be than two for the second to be compiled
+# The cost of chunks, measured with rows of 28 x 28 at width 64 on two cores.
+OVERHEAD = 4  # cost of a chunk in addition to its rows, in rows
+LARGEST = 12  # rows of the largest chunk that stays in the cache of a core
+SECOND = 1.05  # a second size is compiled if one size alone costs more than this many times as much
 
 State = Mapping[str, Tensor]
 Residuals = Sequence[Tensor]
 
 
 class Passes(ABC):
-    """Passes of one architecture.
+    """The passes of one architecture.
 
     Arguments:
-        names: its parameters.
-        buffers: its buffers (batch norm's frozen statistics).
-        dtype: what is computed in; weights and results stay in theirs.
-        rows: how many best go through together.
+        names: names of its parameters.
+        buffers: names of its buffers (batch norm's frozen statistics).
+        dtype: number format of the computation; weights and results keep their own.
+        rows: number of rows in a chunk for which the passes are fastest.
     """
 
     def __init__(self, names: Sequence[str], buffers: Sequence[str], dtype: torch.dtype, rows: int):
@@ -54,17 +55,17 @@ class Passes(ABC):
     def gradients(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor, *, keep: bool = False
     ) -> tuple[Tensor, Tensor, list[Tensor], Residuals]:
-        """The loss, the sum over rows of weight times cross-entropy, and its gradients.
+        """The loss, which is the sum over rows of weight times cross-entropy, and its gradients.
 
         Arguments:
             state: parameters and buffers by name.
             x: rows (n, channels, height, width).
             targets: label probabilities (n, K).
             weight: (n,).
-            keep: whether `along` will be asked about these rows.
+            keep: whether to keep the intermediate results for `along`.
 
         Returns:
-            loss, logits (n, K), gradients in the order of `names`, and what `along` needs.
+            The loss, the logits (n, K), the gradients in the order of `names`, and the results for `along`.
         """
         tensors = (*self._listed(state), x, targets, weight)
         loss, logits, *rest = (self._kept if keep else self._gradients)(*tensors)
@@ -77,8 +78,8 @@ class Passes(ABC):
         """The gradient with respect to `x` of the inner product of the gradients with `direction`.
 
         Arguments:
-            direction: V by name; parameters that it lacks have none.
-            residuals: what `gradients` with `keep` returned for the same arguments.
+            direction: V by parameter name; a missing parameter counts as 0.
+            residuals: the intermediate results that `gradients` returned for the same arguments with `keep`.
         """
         named = tuple(name for name in self.names if name in direction)
         if named not in self._along:
@@ -87,10 +88,10 @@ class Passes(ABC):
         return self._along[named](*tensors)[0]
 
     def embedding(self, state: State, x: Tensor, weight: Tensor, *, keep: bool = False) -> tuple[Tensor, Residuals]:
-        """The sum over rows `x` (n, channels, height, width) of `weight` (n,) times embedding, (d,).
+        """The sum (d,) over rows `x` (n, channels, height, width) of `weight` (n,) times embedding.
 
         Arguments:
-            keep: whether `embedding_back` will be asked about these rows.
+            keep: whether to keep the intermediate results for `embedding_back`.
         """
         if not keep:
             return (self.embeddings(state, x) * weight[:, None]).sum(0), ()
@@ -98,11 +99,11 @@ class Passes(ABC):
         return mean, residuals
 
     def embeddings(self, state: State, x: Tensor) -> Tensor:
-        """The embeddings (n, d) of rows `x` (n, channels, height, width), in the rows' precision."""
+        """The embeddings (n, d) of rows `x` (n, channels, height, width), in the number format of the rows."""
         return self._features(*self._listed(state), x)[0]
 
     def embedding_back(self, state: State, gradient: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
-        """The gradient with respect to the rows of what has `gradient` (d,) with respect to their `embedding`."""
+        """The gradient with respect to the rows, given the `gradient` (d,) with respect to their `embedding`."""
         return self._back(*self._listed(state), gradient, weight, *residuals)[0]
 
     def _embeddings(self, *tensors: Tensor) -> list[Tensor]:
@@ -145,7 +146,7 @@ class Passes(ABC):
     def first(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor, State, Residuals]:
-        """Loss, logits, gradients by name, and what `second` needs, in one pass forward and one back."""
+        """Loss, logits, gradients by name, and the results for `second`: one pass forward and one backward."""
 
     @abstractmethod
     def second(
@@ -155,15 +156,15 @@ class Passes(ABC):
 
     @abstractmethod
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
-        """Embeddings (n, d), and what `embed_back` needs."""
+        """Embeddings (n, d), and the intermediate results for `embed_back`."""
 
     @abstractmethod
     def embed_back(self, state: State, gradient: Tensor, residuals: Residuals) -> Tensor:
-        """The gradient with respect to the rows of what has `gradient` (n, d) with respect to their embeddings."""
+        """The gradient with respect to the rows, given the `gradient` (n, d) with respect to their embeddings."""
 
 
 class _Chain(Passes):
-    """Passes written out: see `chain`."""
+    """The passes of the ConvNet as formulas; see `kernels.chain`."""
 
     def __init__(self, chain: Chain, names: Sequence[str], dtype: torch.dtype):
         super().__init__(names, (), dtype, 32 if dtype == torch.bfloat16 else 16)
@@ -187,7 +188,7 @@ class _Chain(Passes):
 
 
 class _Generic(Passes):
-    """Passes of any network, by function transforms."""
+    """The passes of any network, by function transforms."""
 
     def __init__(self, network: Network, dtype: torch.dtype):
         names, buffers = ([k for k, _ in named] for named in (network.named_parameters(), network.named_buffers()))
@@ -233,7 +234,7 @@ _generic: WeakKeyDictionary[Network, dict[torch.dtype, Passes]] = WeakKeyDiction
 
 
 def passes(network: Network, dtype: torch.dtype) -> Passes:
-    """The passes of a network, computing in `dtype`; what is compiled serves every network of the same kind."""
+    """The passes of a network in the number format `dtype`; networks of the same kind share compiled code."""
     if type(network) is ConvNet and network.chain is not None:
         return _chain(*network.chain, tuple(name for name, _ in network.named_parameters()), dtype)
     known = _generic.setdefault(network, {})
@@ -250,15 +251,15 @@ def _chain(
 
 
 def evenly(n: int, most: int) -> int:
-    """The size of chunks, at most `most`, that n rows fill best."""
+    """The size of chunks, at most `most`, into which n rows divide most evenly."""
     return ceil(n / ceil(n / most))
 
 
 def jointly(ends: Sequence[int]) -> tuple[int, ...]:
-    """The one or two sizes of chunks with which the first rows and the others cost least, over all places to divide.
+    """The one or two sizes of chunks that cost least when a batch is divided in two at each of several places.
 
     Arguments:
-        ends: 0, those places in ascending order, and how many rows there are.
+        ends: 0, the places in ascending order, and the number of rows.
     """
 
     def total(sizes: tuple[int, ...]) -> float:
@@ -270,7 +271,7 @@ def jointly(ends: Sequence[int]) -> tuple[int, ...]:
 
 
 def _parted(n: int, sizes: Sequence[int]) -> list[int]:
-    """Sizes of the chunks that n rows go in: the largest of `sizes`; for what is left over the smallest, if cheaper."""
+    """Sizes of the chunks for n rows: the largest of `sizes`, and for the remainder the smallest if it is cheaper."""
     small, large = min(sizes), max(sizes)
     whole, left = divmod(n, large)
     rest = [small] * ceil(left / small) if _cost([small]) * ceil(left / small) < _cost([large]) else [large]
@@ -278,14 +279,14 @@ def _parted(n: int, sizes: Sequence[int]) -> list[int]:
 
 
 def _cost(chunks: Sequence[int]) -> int:
-    """What chunks of so many rows cost in the passes, in rows."""
+    """The cost, in rows, of chunks with the given numbers of rows."""
     return sum(chunks) + OVERHEAD * len(chunks)
 
 
 def chunked(sizes: Sequence[int], *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Columns (n, ...) in chunks of `sizes` (see `_parted`), the last filled up with zeros.
 
-    Rows of weight 0 take no part, and a size is compiled once.
+    Rows of weight 0 do not count, and each size is compiled once.
     """
     start = 0
     for size in _parted(len(columns[0]), sizes):

@@ -1,4 +1,4 @@
-"""Objectives: what synthetic and real rows should have in common."""
+"""Objectives: what synthetic and real rows are made to have in common."""
 
 from condensery.objectives.distribution import DistributionMatching
 from condensery.objectives.gradient import GradientMatching, convolutions, everything, weights

@@ -1,7 +1,7 @@
-"""Distances between two statistics, one number a class.
+"""Distances between two statistics: one number per class.
 
 A statistic is a sequence of tensors whose first axis is the class, `(C, ...)`. Every distance is differentiable in
-its first argument, has shape (C,), and is 0 where both arguments are equal.
+its first argument, has shape (C,), and is 0 if both arguments are equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ def layerwise_cosine(a: Statistic, b: Statistic, eps: float = 1e-6) -> Tensor:
 
     References:
         DC eq. 10.
-    Departs: the program adds 1e-6 to the denominator only, so that real data are not at distance 0 from themselves;
-        here it stands in the numerator too. A node with a vanishing gradient then pulls towards nothing.
+    Departs: the released program adds 1e-6 to the denominator only, so that real data are not at distance 0 from
+        themselves; here it is added to the numerator too. A node with a vanishing gradient then contributes nothing.
     """
     total = a[0].new_zeros(len(a[0]))
     for x, y in zip(a, b, strict=True):
@@ -35,7 +35,7 @@ def layerwise_cosine(a: Statistic, b: Statistic, eps: float = 1e-6) -> Tensor:
 
 
 def cosine(a: Statistic, b: Statistic, eps: float = 1e-12) -> Tensor:
-    """1 - cos(a, b) with all tensors of a class joined to one vector.
+    """1 - cos(a, b), with all tensors of a class joined to one vector.
 
     References:
         DC table T11 ("Cosine").

@@ -1,4 +1,4 @@
-"""Distribution matching: synthetic rows should lie, on average, where real rows lie."""
+"""Distribution matching: synthetic rows should have the same mean embedding as real rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,17 +21,18 @@ Order = Tensor | slice
 
 
 class DistributionMatching(Objective):
-    """‖mean g(real) - mean g(synthetic)‖² a class, with g the embedding of a network: the features before its head.
+    """‖mean g(real) - mean g(synthetic)‖² per class, with g the embedding of a network: the features before its head.
 
     Arguments:
-        distance: of two means.
-        chunk: rows that go through the network at once; by device where None.
-        real_dtype, synthetic_dtype: what real and synthetic rows are embedded in; the weights' where None.
-        part: rows per class that the gradient goes back through, of all that enter the mean; None: all of them. The
-            mean is exact whatever the part, and the expectation of the gradient over parts is that through all rows.
+        distance: distance between two means.
+        chunk: most rows that go through the network at once; None: by device.
+        real_dtype, synthetic_dtype: number formats in which real and synthetic rows are embedded; None: that of the
+            weights.
+        part: rows per class through which the gradient is computed; the mean is over all rows. None: all of them. The
+            mean is exact for every `part`, and the gradient equals that through all rows in expectation.
 
     References:
-        DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which is the learning rate's. KFS section 3.2 for `part`.
+        DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which the learning rate absorbs. KFS section 3.2 for `part`.
     """
 
     operations = (1, 2)
@@ -49,13 +50,13 @@ class DistributionMatching(Objective):
 
     @property
     def of_real(self) -> str:
-        return f"{type(self).__name__} {self.chunk} {self.real_dtype}"  # not of what synthetic rows alone know
+        return f"{type(self).__name__} {self.chunk} {self.real_dtype}"  # the rest concerns synthetic rows
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
-        """Each class's mean embedding at the point, a tensor (C, d).
+        """The mean embedding of each class at the point, a tensor (C, d).
 
         Arguments:
-            batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
+            batch: C classes of n rows; if `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
         """
         return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype)
@@ -77,8 +78,10 @@ class DistributionMatching(Objective):
 
 
 def _order(point: Point, c: int, n: int, part: int) -> Order:
-    """Rows in the order in which they are embedded: first those that the gradient goes back through. As they are where
-    that is all of them, or none."""
+    """The order in which rows are embedded: first the `part` rows through which the gradient is computed.
+
+    The order is unchanged if these are all rows, or none.
+    """
     if part in (0, n):
         return slice(None)
     return torch.randperm(n, generator=rng(0, "part", point.key, point.outer, point.inner, c))
@@ -87,7 +90,7 @@ def _order(point: Point, c: int, n: int, part: int) -> Order:
 def means_by_autograd(
     point: Point, x: Tensor, weight: Tensor, order: list[Order], part: int, dtype: torch.dtype, chunk: int | None
 ) -> Tensor:
-    """Written to be read: by autograd alone; the oracle of the passes."""
+    """Mean embeddings by autograd alone: the readable version, against which the passes are tested."""
     params, buffers = ({k: v.to(dtype) for k, v in state.items()} for state in (point.params, point.buffers))
     cast, size = Point(point.network, params, buffers), chunk or rows_at_once(x.device)
     by_class = []
@@ -107,7 +110,7 @@ def means_by_autograd(
 
 
 class _Means(torch.autograd.Function):
-    """The same by passes: mean embeddings of classes of rows, differentiable once in the rows."""
+    """The same means by compiled passes, differentiable once with respect to the rows."""
 
     @staticmethod
     def forward(

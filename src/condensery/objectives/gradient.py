@@ -1,4 +1,4 @@
-"""Gradient matching: synthetic rows should pull the weights where real rows pull them."""
+"""Gradient matching: synthetic rows should give the weights the same gradient as real rows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,18 +23,21 @@ Names = tuple[str, ...]
 
 
 def weights(name: str, parameter: Tensor) -> bool:
-    """Matrices and filters, no vectors: no biases, no scales of instance, group or batch norm (DC: eq. 10 is defined
-    on 2-D and 4-D weights; the program also compares layer norm's, which have more than one axis)."""
+    """Match matrices and filters, but no vectors: neither biases nor scales of instance, group or batch norm.
+
+    DC's eq. 10 is defined for 2-D and 4-D weights; the released program also matches the parameters of layer norm,
+    which have more than one axis.
+    """
     return parameter.ndim > 1
 
 
 def convolutions(name: str, parameter: Tensor) -> bool:
-    """Filters only: neither the classifier nor any vector (IDC's program)."""
+    """Match the filters of convolutions only, as the program of IDC does."""
     return parameter.ndim == 4
 
 
 def everything(name: str, parameter: Tensor) -> bool:
-    """Every parameter, vectors included (DC's program with its Euclidean and cosine distances)."""
+    """Match every parameter, vectors included, as the program of DC does for its Euclidean and cosine distances."""
     return True
 
 
@@ -42,18 +45,18 @@ class GradientMatching(Objective):
     """D(∇θ L^S(θ), ∇θ L^T(θ)), with L the mean cross-entropy over the rows of one class.
 
     Arguments:
-        distance: of two gradients; DC's layer-wise cosine by default.
-        match: which parameters' gradients are compared, by name and value.
-        chunk: rows that go through the network at once; by device where None. The gradient is a mean over rows, so
-            that it is the sum of its chunks' (up to rounding).
-        real_dtype: what real rows' gradients are computed in; the weights' where None. With `torch.bfloat16` they are
-            good to two or three digits.
+        distance: distance between two gradients; by default the layer-wise cosine of DC.
+        match: tells from the name and the value of a parameter whether its gradient is matched.
+        chunk: most rows that go through the network at once; None: by device. The gradient is a mean over rows, so
+            chunks change it only by rounding.
+        real_dtype: number format in which the gradients of real rows are computed; None: that of the weights. With
+            `torch.bfloat16` they are accurate to two or three digits.
 
     References:
         DC eq. 9 and 10, algorithm 1 lines 6 to 8.
     """
 
-    operations = (3, 9)  # forward and back; both along a direction too
+    operations = (3, 9)  # forward and backward; for synthetic rows both along a direction too
 
     def __init__(
         self,
@@ -65,10 +68,10 @@ class GradientMatching(Objective):
         self.distance, self.match, self.chunk, self.real_dtype = distance, match, chunk, real_dtype
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
-        """Each class's gradient at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
+        """The gradient of each class at the point: a tensor `(C, *parameter.shape)` for every matched parameter.
 
         Arguments:
-            batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
+            batch: C classes of n rows; if `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
 
         Raises:
@@ -84,7 +87,7 @@ class GradientMatching(Objective):
         matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
             raise InputError(
-                f"the network has no such parameter to match ({self.match.__name__}); "
+                f"the network has no parameter of the kind to match ({self.match.__name__}); "
                 "take a convnet, or match others (dc with `match=weights`)"
             )
         classes, n = batch.y.shape
@@ -106,7 +109,10 @@ class GradientMatching(Objective):
 def by_autograd(
     point: Point, matched: Sequence[str], batch: Batch, weight: Tensor, dtype: torch.dtype, chunk: int | None
 ) -> list[Tensor]:
-    """Written to be read: gradients of gradients by autograd alone (`create_graph=True`); the oracle of the passes."""
+    """Gradients of gradients by autograd alone (`create_graph=True`).
+
+    This is the readable version, against which the passes are tested.
+    """
     params = {k: p.detach().to(dtype).requires_grad_(k in matched) for k, p in point.params.items()}
     leaves = [params[name] for name in matched]
     differentiable = batch.x.requires_grad or batch.labels.requires_grad
@@ -124,7 +130,7 @@ def by_autograd(
 
 
 class _Gradients(torch.autograd.Function):
-    """The same by passes: gradients of classes of rows, differentiable once in the rows (forward over reverse)."""
+    """The same gradients by compiled passes, differentiable once with respect to the rows (forward over reverse)."""
 
     @staticmethod
     def forward(

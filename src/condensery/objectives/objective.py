@@ -1,4 +1,4 @@
-"""The seam: an objective is a statistic, a mean over rows, and a distance between two of them."""
+"""What an objective is: a statistic, which is a mean over rows, and a distance between two statistics."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,37 +17,37 @@ __all__ = ["Objective"]
 
 
 class Objective(ABC):
-    """What synthetic and real rows of a class should have in common at a point.
+    """What synthetic and real rows of a class are made to have in common at a point.
 
-    A subclass says what the statistic is; because that is a *mean over rows*, rows may come in any chunks, and
+    A subclass defines the statistic. Because it is a *mean over rows*, rows may be processed in chunks of any size, and
     `loss(point, rows, target(point, rows))` is 0.
     """
 
     distance: Distance
     operations: tuple[int, int]
-    """About how many times a network's forward operations a real and a synthetic row cost."""
+    """The approximate cost of a real row and of a synthetic row, in forward passes of the network."""
     chunk: int | None = None
     """Most rows that go through the network at once; None: as many as are fast on the device."""
     sizes: Sequence[int] | None = None
     """Sizes of chunks where passes are compiled, the last one filled up; None: by `chunk` and the number of rows."""
     state: Mapping[str, Tensor] = MappingProxyType({})
-    """What steps change in the objective itself, in place; kept with checkpoints."""
+    """Tensors of the objective that steps change in place; they are part of checkpoints."""
 
     def after(self) -> dict[str, Any]:
-        """Called after every step; what it returns (JSON) is recorded with the step."""
+        """Called after every step; the returned values (JSON) are recorded with the step."""
         return {}
 
     def steady(self) -> "Objective":
-        """The same without what it does but rarely and at length; a plan runs it so."""
+        """The same objective without rare and slow work; plans time this one."""
         return self
 
     @property
     def of_real(self) -> str:
-        """What is computed of real rows, in words that differ where a bit of it may: the name of kept targets."""
+        """A name for what is computed from real rows, different if any bit may differ; targets on disk carry it."""
         return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
 
     def divided(self, ends: Sequence[int]) -> "Objective":
-        """The same for parts of batches: each size of a chunk is compiled once, and serves every part.
+        """A copy for parts of batches: each size of a chunk is compiled once and serves all parts.
 
         Arguments:
             ends: 0, the places in ascending order at which a batch may be divided, and how many rows it has.
@@ -57,15 +57,15 @@ class Objective(ABC):
         return other
 
     def chunks_of(self, rows: int, at_once: int) -> Sequence[int]:
-        """The sizes of chunks for so many rows of a class, in passes that are best given `at_once` rows."""
+        """The sizes of chunks for `rows` rows of a class, in passes that are fastest with `at_once` rows."""
         return self.sizes or [evenly(rows, self.chunk or at_once)]
 
     @abstractmethod
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
-        """Tensors `(C, ...)`, one mean over rows for every class.
+        """The statistic: tensors `(C, ...)`, one mean over rows for every class.
 
         Arguments:
-            batch: C classes of n rows; where `batch.x` requires a gradient, so does the statistic.
+            batch: C classes of n rows; if `batch.x` requires a gradient, so does the statistic.
             weight: (C, n), the part of each row in the mean, summing to 1 per class; 1 / n by default.
         """
 

@@ -1,5 +1,7 @@
-"""What subsampling does to the gradient of distribution matching: bias where synthetic rows are left out, variance where
-real ones are (KFS section 3.2)."""
+"""How subsampling changes the gradient of distribution matching (KFS section 3.2).
+
+Drawing some of the synthetic rows makes it biased; drawing some of the real rows gives it variance.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -18,19 +20,20 @@ __all__ = ["bias", "variance"]
 def bias(
     point: Point, synthetic: SyntheticSet, size: int, of: Literal["rows", "bases", "decoders"] = "rows"
 ) -> list[Tensor]:
-    """The expected gradient of the loss where only `size` are drawn, less the gradient where all enter the mean.
+    """The expected gradient of the loss if `size` are drawn, minus the gradient if all enter the mean.
 
-    The loss is that of `DistributionMatching`, summed over classes; what is drawn is drawn without repetition, the same
-    for all classes or not. Its expectation exceeds the whole loss by the variance of a mean of `size`:
+    The loss is that of `DistributionMatching`, summed over classes. Draws are without repetition; whether classes share
+    a draw does not matter. The expected loss exceeds the loss over all by the variance of a mean of `size`:
     Σ_c (n - size) / (size (n - 1)) · Var_c, with Var_c the mean squared distance of the n embeddings from their mean.
     At `size` 1 that is eq. 2.
 
     Arguments:
         size: how many are drawn, 1 to n.
-        of: what: rows, bases (codes) with all their rows, or decoders with all codes (the k-th row of every base).
+        of: what is drawn: rows, bases (codes) with all their rows, or decoders with all codes (the k-th row of every
+            base).
 
     Returns:
-        one tensor for every parameter of `synthetic`, in their order.
+        One tensor for each parameter of `synthetic`, in their order.
 
     Raises:
         InputError: a size outside 1 to n, or bases that give different numbers of rows.
@@ -56,7 +59,7 @@ def bias(
 
 
 def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> float:
-    """The trace of the gradient's covariance where `size` of the real rows are drawn for each class, without repetition.
+    """The trace of the covariance of the gradient if `size` real rows are drawn for each class, without repetition.
 
     The loss is that of `DistributionMatching`, summed over classes; classes are drawn independently.
 
@@ -77,9 +80,8 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
             embeddings = point.embeddings(rows)
         mean = point.embeddings(synthetic([int(real.y[c, 0])]).x[0]).mean(0)
         spread = 0.0
-        for away in embeddings - embeddings.mean(
-            0
-        ):  # along each, the gradient moves by -2 times the Jacobian's product
+        for away in embeddings - embeddings.mean(0):
+            # a mean that is moved by `away` changes the gradient by -2 times the product with the Jacobian
             moved = _gradients(2 * (mean * away).sum(), synthetic, again=True)
             spread += sum(float(part.square().sum()) for part in moved)
         n = len(rows)
@@ -89,12 +91,10 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
 
 def _check(size: int, n: int) -> None:
     if not 1 <= size <= n:
-        raise InputError(f"{size} of {n} were to be drawn")
+        raise InputError(f"`size` must be 1 to {n}, the number there is to draw from, got {size}")
 
 
 def _gradients(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:
     parameters: Sequence[Tensor] = list(synthetic.parameters())
     found = torch.autograd.grad(of, list(parameters), retain_graph=again, allow_unused=True)
-    return [
-        torch.zeros_like(p) if gradient is None else gradient for gradient, p in zip(found, parameters, strict=True)
-    ]
+    return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]

@@ -1,4 +1,4 @@
-"""One condensed set, every smaller size: a base loss, and that of the subset which learns fastest (MDC)."""
+"""One condensed set with every smaller size in it: the loss of MDC, which adds that of a subset to a base loss."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -21,34 +21,36 @@ __all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "S
 
 
 class Metric:
-    """How good the subsets of the first 1, 2, ..., N - 1 bases are; what changes most is learned next (eq. 8, 9)."""
+    """Scores of the subsets of the first 1, 2, ..., N - 1 bases; the subset whose score changes most is learned next
+    (MDC eq. 8, 9)."""
 
     @property
     def of_real(self) -> str:
-        """What it asks of real rows, in words; see `Objective.of_real`."""
+        """A name for what is computed from real rows; see `Objective.of_real`."""
         return type(self).__name__
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
-        """What real rows say at a point, without a graph; nothing by default."""
+        """What the metric needs of the real rows at a point, without a graph; nothing by default."""
         return []
 
     def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor | None:
-        """(C, N - 1), the subsets' figures at a point, of which the mean over a window counts; None: see `trained`.
+        """The scores (C, N - 1) of the subsets at a point, which are averaged over a window; None: see `trained`.
 
         Arguments:
             synthetic: decoded rows of C classes.
-            ends: rows of a class that the first 0, 1, ..., N bases decode to.
-            target: `self.target` of the real rows.
+            ends: the numbers of rows per class to which the first 0, 1, ..., N bases decode.
+            target: the result of `self.target` for the real rows.
         """
         return None
 
     def trained(self, synthetic: SyntheticSet) -> Tensor | None:
-        """(1, N - 1), the subsets' figures once at the end of a window; None: see `at`."""
+        """The scores (1, N - 1) of the subsets, computed once at the end of a window; None: see `at`."""
         return None
 
 
 class FeatureDistance(Metric):
-    """‖mean features of real rows - those of the subset's rows‖², one forward pass for all subsets (MDC eq. 5)."""
+    """‖mean embedding of real rows - mean embedding of the subset's rows‖² (MDC eq. 5); one forward pass serves all
+    subsets."""
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         return [torch.stack([_features(point, x).mean(0) for x in real.x])]
@@ -63,10 +65,10 @@ class FeatureDistance(Metric):
 
 
 class GradientDistance(Metric):
-    """The distance of a subset's gradient, as `matching` has it: a pass forward and back for every base (MDC table 5).
+    """Distance between the gradients of the subset's rows and of real rows (MDC table 5); one pass per base.
 
     Arguments:
-        matching: what is matched, and its distance.
+        matching: the gradients that are compared, and their distance.
     """
 
     def __init__(self, matching: GradientMatching):
@@ -89,13 +91,13 @@ class GradientDistance(Metric):
 
 
 class SubsetAccuracy(Metric):
-    """The accuracy of a network trained on the subset, on rows that were held out of learning (MDC table 5).
+    """Accuracy of a network trained on the subset, on real rows that take no part in condensing (MDC table 5).
 
     Arguments:
         network: the architecture.
-        held: those rows.
-        how, steps: the training.
-        seed: of weights and row order.
+        held: the rows that are held out.
+        how, steps: how the network is trained, and for how many steps.
+        seed: seed of the weights and of the order of rows.
     """
 
     def __init__(self, network: Network, held: TestSet, how: Training, steps: int, seed: int):
@@ -104,7 +106,7 @@ class SubsetAccuracy(Metric):
     def trained(self, synthetic: SyntheticSet) -> Tensor:
         found = []
         for n in range(1, synthetic.bases_per_class):
-            key = ("subset", n)  # the same weights and order every time, so that only what was learned differs
+            key = ("subset", n)  # the same weights and order at every choice, so that only the subset differs
             with torch.no_grad():
                 rows = TensorRows(synthetic(images=n))
             point = fit(initial(self.network, rng(self.seed, *key)), rows, self.how, self.steps, self.seed, key)
@@ -113,28 +115,28 @@ class SubsetAccuracy(Metric):
 
 
 class AdaptiveSubset(Objective):
-    """A base objective's distance for the whole set, plus that for its most learnable subset (MDC eq. 4, 9, 10).
+    """The base's distance for the whole set, plus the same distance for its most learnable subset (MDC eq. 4, 9, 10).
 
-    A subset is the first n bases of every class. The statistic is a mean over rows, so that the whole's is the weighted
-    mean of the subset's and the rest's: the second distance costs no second pass. The first subset has n = 1. Every
-    `period` steps the subset becomes the one whose figure moved most since the last time, up or down. A subset that
-    another has replaced stays as it is while a larger one is learned.
+    A subset is the first n bases of every class. The statistic is a mean over rows, so the statistic of the whole is
+    the weighted mean of those of the subset and of the rest, and the second distance costs no second pass. The first
+    subset has n = 1. Every `period` steps, the subset whose score has changed most since the last choice, up or down,
+    is chosen. A subset that has been replaced is frozen while a larger one is learned.
 
     Arguments:
-        base: the objective.
-        synthetic: the set that is learned; its `frozen` is set here.
-        metric: of the subsets; None: n = 1 for good.
+        base: the objective whose distance is taken.
+        synthetic: the set that is learned; its `frozen` is changed here.
+        metric: scores the subsets; None: the subset stays at n = 1.
         period: steps between two choices.
-        first: the step after which figures are taken for the first time, for the first choice to compare with.
-        window: steps before such a moment over which the metric is averaged.
-        freeze: whether what was learned is kept.
-        class_wise: whether every class chooses for itself.
+        first: the step after which the first scores are complete, with which the first choice compares.
+        window: steps up to that moment, and up to each choice, over which scores are averaged.
+        freeze: whether replaced subsets are frozen.
+        class_wise: whether every class chooses its own subset.
 
     References:
-        MDC section 3.3, algorithm 1, appendix B.6. Which subsets freeze is the released program's: the largest of all
-        replaced ones that is smaller than the present one (eq. 10 knows the last one alone).
-    Departs: the program rounds figures to two decimals, and freezes an outer loop late. Its frozen rows have no gradient
-        but are moved by momentum; here they have one, which feeds the optimizer's moments, and stay as they are.
+        MDC section 3.3, algorithm 1, appendix B.6. What is frozen follows the released program: the largest replaced
+        subset that is smaller than the present one (eq. 10 considers the last one only).
+    Departs: the program rounds scores to two decimals and freezes one outer loop late. Its frozen rows have no gradient
+        but are still moved by momentum; here they have one, which enters the optimizer's moments, and do not move.
     """
 
     def __init__(
@@ -171,27 +173,27 @@ class AdaptiveSubset(Objective):
         return f"{self.base.of_real}, {self.metric.of_real}" if self.metric and self.measuring else self.base.of_real
 
     def steady(self) -> Objective:
-        """The same subset all along, without figures."""
+        """The same objective with n = 1 throughout and without scores."""
         return AdaptiveSubset(self.base, self.synthetic, None, self.period, self.first, self.window)
 
     @property
     def measuring(self) -> bool:
-        """Whether this step is one of a window."""
+        """Whether this step lies in a window."""
         step = int(self.state["step"])
         of_first = self.first - self.window <= step < self.first
         return self.metric is not None and (of_first or step % self.period >= self.period - self.window)
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> Sequence[Tensor]:
-        """The base's."""
+        """The statistic of `base`."""
         return self.base.statistic(point, batch, weight)
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
-        """The base's target and, in a window, the metric's."""
+        """The target of `base` and, in a window, that of the metric."""
         more = self.metric.target(point, real.detach()) if self.metric and self.measuring else []
         return [*self.base.target(point, real), *more]
 
     def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
-        """Both distances together, (C,)."""
+        """The sum (C,) of both distances."""
         losses = []
         for i, c in enumerate(synthetic.y[:, 0].tolist()):
             one, goals = synthetic.only(slice(i, i + 1)), [t[i : i + 1] for t in target]
@@ -209,11 +211,11 @@ class AdaptiveSubset(Objective):
         return torch.cat(losses)
 
     def after(self) -> dict[str, Any]:
-        """Choose the next subset where a period ends.
+        """Choose the next subset if a period ends with this step.
 
         Returns:
-            Then, and after the first figures: "subset" and "frozen", bases of each class from now on, and "figures",
-            the metric (C, N - 1). Otherwise nothing.
+            At the end of a period and after the first scores: "subset" and "frozen", the numbers of bases of each class
+            from now on, and "figures", the scores (C, N - 1). Otherwise nothing.
         """
         self.state["count"] += self.measuring
         self.state["step"] += 1
@@ -232,7 +234,7 @@ class AdaptiveSubset(Objective):
         return {"subset": subset, "frozen": frozen, "figures": now.tolist()}
 
     def _choose(self, change: Tensor) -> None:
-        """The subset (eq. 9) and what freezes (eq. 10), from the change (C, N - 1) of the subsets' figures."""
+        """Set the subset (eq. 9) and what is frozen (eq. 10), from the change (C, N - 1) of the scores."""
         subset, replaced = self.state["subset"], self.state["replaced"]
         change = change if self.class_wise else change.mean(0, keepdim=True)
         chosen = change.abs().argmax(1).cpu() + 1
