@@ -48,7 +48,7 @@ def test_the_statistic_is_the_mean_gradient(part, shape):
     for match in MATCHES.values():
         matched = [k for k, v in point.params.items() if match(k, v)]
         if not matched:
-            with pytest.raises(InputError, match="no such parameter"):
+            with pytest.raises(InputError, match="no parameter of the kind to match"):
                 GradientMatching(match=match).statistic(point, batch)
             continue
         statistic = GradientMatching(match=match).statistic(point, batch)

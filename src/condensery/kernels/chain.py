@@ -128,7 +128,7 @@ class Chain:
         return self._backward_along(params, direction, blocks, moved, do_v).permute(0, 3, 1, 2)
 
     def embed(self, params: Params, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The last block's output (n, d) for rows `x` (n, channels, height, width), and the results for `embed_back`."""
+        """Embeddings (n, d) of rows `x` (n, channels, height, width), and the results for `embed_back`."""
         features, kept = self._forward(params, x.permute(0, 2, 3, 1))
         return _flattened(features), tuple(tensor for _, u, norm in kept for tensor in (u, norm))
 

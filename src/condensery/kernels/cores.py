@@ -27,7 +27,7 @@ BUSY, FREE = 0.3, 0.15  # cores used by others, above which the team is started 
 def shared() -> Iterator[None]:
     """Inside the block, waiting OpenMP threads sleep whenever other processes keep the cores busy.
 
-    Nothing happens where OMP_WAIT_POLICY or GOMP_SPINCOUNT say how to wait, with one thread, or not on Linux.
+    Nothing happens if OMP_WAIT_POLICY or GOMP_SPINCOUNT is set, if there is one thread only, or if this is not Linux.
     """
     told = os.environ.get("OMP_WAIT_POLICY") or os.environ.get("GOMP_SPINCOUNT")
     if told or not sys.platform.startswith("linux") or torch.get_num_threads() < 2 or not _one.acquire(blocking=False):

@@ -12,12 +12,12 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # names of glibc's mallopt
 def tune_allocator() -> bool:
     """Make glibc keep freed memory instead of returning it to the system page by page.
 
-    Touching fresh pages is a large part of a CPU's time in small steps. The process stays as large as it has once
-    been. Call it before anything else; the command line does where CONDENSERY_TUNE_ALLOCATOR is set. An allocator of
-    the system's own choice (LD_PRELOAD of tcmalloc, say) does as well or better.
+    In small steps, getting new pages from the system takes a large part of the time. In exchange, the process never
+    gives memory back. Call it before anything else; the command line does so if CONDENSERY_TUNE_ALLOCATOR is set.
+    Another allocator, such as tcmalloc by LD_PRELOAD, does as well or better.
 
     Returns:
-        whether the C library took it (Linux with glibc); elsewhere nothing happens.
+        Whether the setting was accepted (Linux with glibc); on other systems nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False
