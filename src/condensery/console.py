@@ -161,7 +161,7 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
 
     def tell(done: int, total: int) -> None:
         nonlocal last
-        if (now := time.monotonic()) - last > 10:
+        if done and (now := time.monotonic()) - last > 10:
             last = now
             left = (now - start) / done * (total - done)
             log.info(f"{done} of {total} {label}" + (f", {duration(left)} left" if done < total else ""))

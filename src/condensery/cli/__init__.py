@@ -32,7 +32,7 @@ commands:
   compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
   show FILE|DIR                              describe a condensed set, or draw it
 
-recipes:   {textwrap.fill(", ".join(RECIPES), 104, subsequent_indent=" " * 11)}
+recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
 data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file

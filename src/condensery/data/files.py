@@ -118,8 +118,9 @@ def _idx(path: Path, md5: str) -> Tensor:
     packed = path.with_name(path.name + ".gz")
     if not path.is_file() and not packed.is_file():
         raise InputError(f"{packed}: no such file, packed or unpacked; put {', '.join(_IDX)} there (.gz or unpacked)")
+    path = path if path.is_file() else packed
     try:
-        with open(path, "rb") if path.is_file() else gzip.open(packed) as file:
+        with gzip.open(path) if path == packed else open(path, "rb") as file:
             magic = file.read(4)
             rank = magic[3] if magic[:3] == b"\x00\x00\x08" and len(magic) == 4 else 0
             sizes = file.read(4 * rank)
@@ -131,7 +132,7 @@ def _idx(path: Path, md5: str) -> Tensor:
     except InputError:
         raise
     except Exception as error:  # the file is untrusted: unpacking raises many kinds of errors
-        raise InputError(f"{packed}: cannot be unpacked ({error}); fetch it again") from error
+        raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error
     if len(values) != prod(shape):
         raise InputError(f"{path}: longer or shorter than the shape {shape} in its header; fetch it again")
     _check(path, magic + sizes + values, md5)
