@@ -1,1 +1,1 @@
-"""Kernels: the passes of the small networks, written for speed and compiled; threads and memory."""
+"""Fast forward and backward passes of networks, compiled if it pays, and control of threads and memory."""

@@ -32,7 +32,7 @@ Params = Mapping[str, Tensor]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
-    """The sum over rows of weight (n,) times the cross-entropy of logits (n, K) with target probabilities (n, K)."""
+    """The sum over rows of `weight` (n,) times the cross-entropy of `logits` (n, K) and target probabilities (n, K)."""
     return -(weight * (targets * logits.log_softmax(1)).sum(1)).sum()
 
 
@@ -214,7 +214,7 @@ class Chain:
         moved: Sequence[tuple[Tensor, Tensor]],
         do_v: Tensor,
     ) -> Tensor:
-        """The gradient with respect to the rows along V, (n, height, width, channels)."""
+        """The derivative along V of the gradient with respect to the rows, (n, height, width, channels)."""
         for i, (convolution, block) in reversed(list(enumerate(zip(self.convolutions, blocks, strict=True)))):
             w, _, scale, _ = self.names(i)
             m, r, factor, constant = block.norm
@@ -223,7 +223,7 @@ class Chain:
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
             s_v = _mean(dz_v)
-            # mean (dż h + dz ḣ), with mean dz ḣ = r (mean dz u̇ - s mean u̇ - t p)
+            # ṫ = mean (dż h + dz ḣ), with mean dz ḣ = r (mean dz u̇ - s mean u̇ - t p)
             t_v = r * (_mean(dz_v * (block.u - m)) + _mean(dz * u_v) - s * mean - t * p)
             factor_v = -r * r * p * params[scale]
             if scale in direction:
@@ -297,5 +297,6 @@ def _flattened(features: Tensor) -> Tensor:
 
 
 def _unflattened(flat: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `_flattened`, for features with the shape of `like`."""
     _, height, width, channels = like.shape
     return flat.unflatten(1, (channels, height, width)).permute(0, 2, 3, 1)

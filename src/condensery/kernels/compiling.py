@@ -87,7 +87,7 @@ class Kernel:
         tensors = tuple(t.detach().contiguous() for t in tensors)
         key = tuple((t.shape, t.dtype, t.device) for t in tensors)
         if key not in self._compiled:
-            log.info(f"compiling {self.name}, up to half a minute (a second where it was compiled before)")
+            log.info(f"compiling {self.name}: up to half a minute, or a second if it was compiled before")
             start = time.perf_counter()
             self._compiled[key] = _compiled(self.function, tensors) or self.function
             _spent.append(time.perf_counter() - start)
@@ -109,7 +109,7 @@ def _compiled(
 
             # traced here, not by torch.compile: shapes are fixed, so nothing needs a guard or is compiled twice
             traced = make_fx(function)(*tensors)
-            # without this context Inductor would not look into its cache on disk, which serves later processes
+            # without this context Inductor would ignore its cache on disk, which later processes need
             with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):
                 compiled: Callable[..., Sequence[Tensor]] = torch._inductor.compile(traced, list(tensors))
             compiled(*tensors)

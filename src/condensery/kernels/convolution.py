@@ -35,7 +35,7 @@ class Convolution(ABC):
 
     @abstractmethod
     def filters(self, w: Tensor) -> Tensor:
-        """Filters (o, i, 3, 3), prepared for `apply`."""
+        """Prepare filters (o, i, 3, 3) for `apply`."""
 
     @abstractmethod
     def apply(self, pairs: Sequence[Pair]) -> Tensor:
@@ -43,11 +43,11 @@ class Convolution(ABC):
 
     @abstractmethod
     def result_gradient(self, du: Tensor) -> Tensor:
-        """The gradient (n, h', w', o) of a loss with respect to the result, prepared for `back`."""
+        """Prepare the gradient (n, h', w', o) of a loss with respect to the result, for `back`."""
 
     @abstractmethod
     def filters_back(self, w: Tensor) -> Tensor:
-        """Filters (o, i, 3, 3), prepared for `back`."""
+        """Prepare filters (o, i, 3, 3) for `back`."""
 
     @abstractmethod
     def back(self, pairs: Sequence[Pair]) -> Tensor:
@@ -140,7 +140,7 @@ def _sum_of_products(pairs: Sequence[Pair]) -> Tensor:
     return total
 
 
-# The transforms of F(4 x 4, 3 x 3), with the points 0, ±1, ±2 and infinity.
+# The transforms of F(4 x 4, 3 x 3) with the interpolation points 0, ±1, ±2 and infinity.
 _ROWS = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0),
          (0, 4, 0, -5, 0, 1))  # fmt: skip
 _FILTERS = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6),

@@ -48,6 +48,7 @@ _one = threading.Lock()  # an inner block has nothing to add to an outer one
 
 
 def _watch(end: threading.Event) -> None:
+    """Keep an additional team of threads while other processes are busy, until `end` is set."""
     crowd: threading.Event | None = None
     before = _seconds_of_others()
     while before and not end.wait(SECONDS):

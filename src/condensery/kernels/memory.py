@@ -6,7 +6,7 @@ import sys
 
 __all__ = ["forget_peak", "peak", "resident", "tune_allocator"]
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # names of glibc's mallopt
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # parameters of mallopt in glibc
 
 
 def tune_allocator() -> bool:
@@ -45,5 +45,6 @@ def forget_peak() -> None:
 
 
 def _status(name: str) -> int:
+    """A field of /proc/self/status in bytes; there it is in KiB."""
     with open(f"/proc/{os.getpid()}/status") as file:
         return next(1024 * int(line.split()[1]) for line in file if line.startswith(name))

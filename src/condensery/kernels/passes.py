@@ -152,7 +152,7 @@ class Passes(ABC):
     def second(
         self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
     ) -> Tensor:
-        """See `along`."""
+        """The derivative of the gradients along a direction; see `along`."""
 
     @abstractmethod
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
@@ -200,7 +200,7 @@ class _Generic(Passes):
         return cross_entropy(logits, targets, weight), logits
 
     def _parts(self, state: State) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        self.network.eval()  # batch norm reads the frozen statistics
+        self.network.eval()  # batch norm then uses the frozen statistics
         return {k: state[k] for k in self.names}, {k: state[k] for k in self.buffers}
 
     def first(
