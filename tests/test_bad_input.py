@@ -601,7 +601,7 @@ def test_a_set_of_another_shape_than_the_data_s(tmp_path, refuse):
 
 def test_a_set_of_classes_with_other_names_than_the_data_s(tmp_path, refuse):
     arrays(x_train=np.repeat(X, 5, 0), y_train=np.arange(100) % 10 + 3)(tmp_path)
-    refuse("evaluate {good} --data {tmp}/data.npz", "class '0'", "the condensed set's alone")
+    refuse("evaluate {good} --data {tmp}/data.npz", "class '0'", "in the condensed set but not in data")
 
 
 # ---- runs that fail

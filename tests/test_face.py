@@ -1,6 +1,7 @@
 """The package as a user meets it: names, fields that are checked, help."""
 
 import ast
+import importlib
 import pydoc
 import re
 from dataclasses import fields
@@ -82,7 +83,16 @@ def test_a_field_that_is_not_what_its_annotation_says_is_refused(make, words):
 
 def test_a_network_is_a_description_a_family_or_a_function():
     assert cd.DC(net="mlp") == cd.DC(net=cd.Net("mlp"))
-    assert cd.DC(net=Residual).record()["net"] == {"factory": "lists.Residual"}
+    assert cd.DC(net=Residual).record()["net"]["factory"] == "lists.Residual"
+
+
+def test_a_function_whose_source_changed_is_another_recipe(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    recorded = []
+    for i, width in enumerate((4, 8)):
+        (tmp_path / f"net{i}.py").write_text(f"def net(shape, classes):\n    return {width}\n")
+        recorded.append(cd.DC(net=importlib.import_module(f"net{i}").net).record()["net"]["source"])
+    assert recorded[0] != recorded[1]
 
 
 def test_an_unknown_field_is_pythons_own_error():

@@ -27,8 +27,8 @@ def test_a_curve_is_an_svg_of_the_same_bytes_every_time():
 def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
     lines = [
         {"step": 1, "loss": 1.0, "seconds": 0.1},
-        {"step": 2, "loss": 1.0, "subset": [1, 1], "frozen": [0, 0], "figures": [[3, 2], [4, 2]]},
-        {"step": 4, "loss": 1.0, "subset": [2, 1], "frozen": [1, 0], "figures": [[3, 1], [2, 2]]},
+        {"step": 2, "loss": 1.0, "subset": [1, 1], "frozen": [0, 0], "scores": [[3, 2], [4, 2]]},
+        {"step": 4, "loss": 1.0, "subset": [2, 1], "frozen": [1, 0], "scores": [[3, 1], [2, 2]]},
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert b"</svg>" in subset_trace(tmp_path)
@@ -38,7 +38,7 @@ def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
     ("text", "words"),
     [
         ('{"step": 1, "loss": 1.0}', "chose no subset"),
-        ('{"step": 1, "figures": [[1]]}', "not a run's metrics"),
+        ('{"step": 1, "scores": [[1]]}', "not a run's metrics"),
         ("no JSON", "not a run's metrics"),
         (None, "give the folder of a run"),
     ],

@@ -12,7 +12,7 @@ from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import dc2021
-from condensery.networks.net import Net, build
+from condensery.networks.net import Net, build, factory_record
 from condensery.networks.network import initial
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Random, Wrapper
@@ -52,11 +52,7 @@ def test_everything_that_determines_a_set_is_recorded(part):
     while isinstance(inside, Wrapper):
         assert recorded["name"] == inside.name
         recorded, inside = recorded["base"], inside.base
-    assert recorded == json.loads(json.dumps({"name": inside.name, **asdict(inside)}, default=own))
-
-
-def own(factory):
-    return {"factory": f"lists.{factory.__name__}"}
+    assert recorded == json.loads(json.dumps({"name": inside.name, **asdict(inside)}, default=factory_record))
 
 
 @over(NAMED)

@@ -160,7 +160,7 @@ def test_figures_are_means_over_the_end_of_a_period():
         real, synthetic, Fresh(build(TINY, real.shape, 3).double(), 12, 0), Uniform(4), objective,
         torch.optim.SGD(synthetic.parameters(), 0.1), 0,
     ).run(
-        observe=lambda step: said.update({step.done: step.said["figures"][0][0]} if step.said else {}),
+        observe=lambda step: said.update({step.done: step.said["scores"][0][0]} if step.said else {}),
     )  # fmt: skip
     assert sorted(set(seen)) == [1, 2, 4, 5, 10, 11]
     assert said == {3: 1.5, 6: 4.5, 12: 10.5}

@@ -53,8 +53,9 @@ class Algorithm(Interface):
             observe: called after every step; by default progress is shown (`console.progress`).
 
         Raises:
-            InputError: the checkpoint is unreadable or another run's; what the parts refuse of the real rows.
-            RunError: the loss, or what was learned, is not finite.
+            InputError: the checkpoint is unreadable or belongs to another run, or a part of the algorithm refuses the
+                real rows.
+            RunError: the loss or a learned number is not finite.
             Interrupted: the keeper was asked to stop; the state is kept.
         """
         ...

@@ -53,7 +53,7 @@ def pretrained(
         keeper: writes checkpoints; None: training is in memory only.
 
     Raises:
-        InputError: style vectors that `decoder` does not have, or has and would not use.
+        InputError: `diversity` is "styles" and `decoder` has no style vectors, or it has some and `diversity` is not.
         Interrupted: the keeper was asked to stop; the state is kept.
 
     References:
@@ -61,7 +61,8 @@ def pretrained(
     """
     if (decoder.styles is not None) != (diversity == "styles"):
         raise InputError(
-            f"diversity {diversity!r}, and decoders {'without' if decoder.styles is None else 'with'} styles"
+            f"`diversity={diversity}` needs decoders {'with' if decoder.styles is None else 'without'} style vectors; "
+            "set `styles` of `Factorized` accordingly"
         )
     copies = diversity != "seeds"
     with global_rng(rng(seed, "decoder")):
@@ -72,13 +73,13 @@ def pretrained(
     model.to(real.device, real.dtype)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     state = keeper.resume(model, optimizer) if keeper else None
-    begun, said = state.step if state else 0, time.monotonic()
+    begun, reported = state.step if state else 0, time.monotonic()
     if begun < steps:
-        after = f", going on after {begun}" if begun else ""
-        log.info(f"training an autoencoder on real rows, {steps} steps{after}, for the decoders to start from")
+        after = f", resuming after step {begun}" if begun else ""
+        log.info(f"training an autoencoder on real rows, from which the decoders start: {steps} steps{after}")
     for step in range(begun, steps):
-        if time.monotonic() - said > 10:
-            said = time.monotonic()
+        if time.monotonic() - reported > 10:
+            reported = time.monotonic()
             log.info(f"autoencoder: step {step}/{steps}")
         if keeper:
             keeper.offer(step, model, optimizer)

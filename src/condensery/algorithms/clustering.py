@@ -17,7 +17,7 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
         RunError: a row is not finite.
 
     References:
-        DREAM section 3.2: k-means (mini-batches of it), and one row a cluster.
+        DREAM section 3.2: k-means (here with minibatches), and one row per cluster.
     """
     if len(x) <= count:
         rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-count // len(x)))]

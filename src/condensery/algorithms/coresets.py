@@ -23,7 +23,7 @@ def random(real: RealSet, ipc: int, seed: int) -> SyntheticSet:
     """Choose `ipc` different random rows of every class.
 
     Raises:
-        InputError: a class with fewer than `ipc` rows (so do all functions here).
+        InputError: a class has fewer than `ipc` rows. All functions of this module raise it.
     """
     return SyntheticSet.from_rows(random_real(real, ipc, seed), real.space)
 
@@ -47,7 +47,7 @@ def k_center(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
     """Choose rows by farthest-first traversal in feature space, from the row nearest to the class mean.
 
     References:
-        Wolf 2011, Sener & Savarese 2018; DC appendix C says where it starts.
+        Wolf 2011, Sener & Savarese 2018; DC appendix C for the first row.
     """
     return _choose(real, ipc, features, _spread)
 

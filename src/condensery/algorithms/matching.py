@@ -80,7 +80,7 @@ class Matching:
                 loss = self._step(point, done)
                 told(Step(done + 1, self.steps, loss, self.synthetic, self.objective.after()))
         if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would show it
-            raise RunError(f"step {self.steps} of {self.steps}: what was learned is not finite; a lower `lr` may help")
+            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
         return self.synthetic
 
     def _points(self, keeper: Keeper | None, state: State | None) -> Iterator[tuple[int, Point]]:

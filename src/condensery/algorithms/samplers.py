@@ -199,10 +199,10 @@ class Whole(Sampler):
         change: Change | None = None,
     ) -> Sequence[Tensor]:
         if change:
-            said = {c: self._made(objective, point, real, c, change) for c in classes}
+            targets = {c: self._made(objective, point, real, c, change) for c in classes}
         else:
-            said = self._kept(objective, point, real, classes)
-        return [torch.cat(parts) for parts in zip(*(said[c] for c in classes), strict=True)]
+            targets = self._kept(objective, point, real, classes)
+        return [torch.cat(parts) for parts in zip(*(targets[c] for c in classes), strict=True)]
 
     def _made(
         self, objective: Objective, point: Point, real: RealSet, c: int, change: Change | None
@@ -252,7 +252,7 @@ class Whole(Sampler):
             if [(*part.shape, part.dtype) for part in parts] != shapes:
                 raise InputError(f"{path}: not the means of {real.classes} classes")
         except (InputError, ValueError) as error:
-            log.warning(f"{error}: made again")
+            log.warning(f"{error}; it is computed again")
             return {}
         return {c: [part[c : c + 1] for part in parts] for c in range(real.classes)}
 
@@ -264,12 +264,14 @@ class Whole(Sampler):
         tensors = {str(i): torch.cat(part) for i, part in enumerate(parts)}
         if not path.parent.is_dir():
             size = sum(t.numel() * t.element_size() for t in tensors.values())
-            log.info(f"what all real rows say is kept in {path.parent}, {size / 1024:.0f} KiB a network")
+            log.info(f"the means over all real rows are kept in {path.parent}, {size / 1024:.0f} KiB per network")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             storage.write_tensors(path, tensors, {"targets": self._key})
         except OSError as error:
-            log.warning(f"{self.folder} cannot be written ({error.strerror or error}): what real rows say is not kept")
+            log.warning(
+                f"{self.folder} cannot be written ({error.strerror or error}); the mean over all real rows is not kept"
+            )
             self.folder = None
 
 

@@ -118,7 +118,7 @@ class Fresh:
         return _frozen(point, real, self.seed)
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
-        raise AssertionError("a fresh schedule has one point an outer loop")
+        raise AssertionError("a fresh schedule has one point per outer loop")
 
     @property
     def different(self) -> int:
@@ -186,7 +186,7 @@ class TrainedOnReal(Fresh):
             phase, so that few early phases serve many restarts.
 
     References:
-        IDC algorithm 1; section 4.3 (early phase, periodic restarts). `rows`, `early` and `pool` are the program's.
+        IDC algorithm 1; section 4.3 (early phase, periodic restarts). `rows`, `early` and `pool` follow the program.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class TrainedOnReal(Fresh):
         steps = self.how.steps(self.early, len(real))
         if not steps:
             return point
-        log.info(f"training network {member} on real rows, {steps} steps, before it is matched in")
+        log.info(f"training network {member} on real rows before its first match, {steps} steps")
         keeper = aside and aside(f"early-{member}" if self.pool else "early", str(member))
         key = ("early", member)
         return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)

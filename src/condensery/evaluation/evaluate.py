@@ -28,7 +28,7 @@ Observe = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracies of networks trained from scratch, each read once after the last epoch.
+    """Accuracies of networks trained from scratch, each measured once, after the last epoch.
 
     Arguments:
         runs: one accuracy per network, in [0, 1]; set after set.
@@ -73,8 +73,8 @@ def evaluate(
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
             networks. Classes are matched with those of the data by name.
         data: its test part is read once per network, after the last epoch; its train part is not used.
-        net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module. It
-            need not be the one condensed with, which is the default.
+        net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module.
+            None: that in which the first set was condensed.
         protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
         repeats: networks per set.
         seed: seed of the weights, the order of rows and the augmentation.
@@ -84,21 +84,21 @@ def evaluate(
         progress: whether to show how many networks are done, if there is no `observe`.
 
     Raises:
-        InputError: the set's classes or shape differ from the data's; fewer than 1 repeat; no `net` for a set that was
-            condensed in a network of the user's own, which no file holds.
+        InputError: the classes or the shape of a set differ from those of the data; fewer than 1 repeat; no `net` for a
+            set that was condensed in a custom network, which no file stores.
     """
     several = sets if isinstance(sets, Sequence) else [sets]
     if not several or not all(isinstance(condensed, Condensed) for condensed in several):
-        raise InputError(f"give what condense, run or load returns, or a list of these, not {sets!r}")
+        raise InputError(f"`sets` must be a result of condense, run or load, or a list of these, got {sets!r}")
     if net is None and (net := several[0].net) is None:
-        raise InputError("this set was condensed in a network of the user's own, which no file holds; give `net`")
+        raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
     pairs: list[tuple[Rows, TestSet]] = []
     for condensed in several:
         synthetic = condensed.synthetic
         if synthetic.classes != data.train.classes:
             raise InputError(
                 f"the condensed set has {synthetic.classes} classes, {data.name} has {data.train.classes}; "
-                "labels would be beyond the classes: evaluate it on the data it was made from"
+                "labels would be beyond the classes; evaluate it on the data that it was condensed from"
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
@@ -119,10 +119,9 @@ def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
     mine, theirs = condensed.class_names, data.class_names
     if differing := set(mine) ^ set(theirs):
         some = min(differing)
-        whose, other = ("the condensed set's", data.name) if some in mine else (f"{data.name}'s", "the condensed set")
+        there, other = ("the condensed set", data.name) if some in mine else (data.name, "the condensed set")
         raise InputError(
-            f"class {some!r} is {whose} alone and none of {other}; evaluate a set on data of its own classes, "
-            "under the same names"
+            f"class {some!r} is in {there} but not in {other}; evaluate a set on data with the same class names"
         )
     order = torch.tensor([theirs.index(name) for name in mine], device=labels.device)
     if labels.is_floating_point():
@@ -164,7 +163,7 @@ def _measure(
     if repeats < 1:
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
     if not callable(protocol):
-        raise InputError(f"protocol is {protocol!r}; give a function of condensery.protocols, such as dc2021")
+        raise InputError(f"protocol is {protocol!r}; give a protocol such as condensery.dc2021, without quotes")
     start = time.perf_counter()
     rules = protocol(data)
     if dtype is not None:
@@ -210,8 +209,8 @@ def compare(
     """Evaluate every condensed set under one protocol, then the whole real set (under the protocol `whole`).
 
     Arguments:
-        sets: (name, condensed set, seconds of condensing) in the order of the table; an iterator may make them one by
-            one.
+        sets: (name, condensed set, seconds of condensing) in the order of the table. An iterator may condense the sets
+            one by one.
         reference: whether to add a row for the whole set, which takes long for a large set.
         observe: called with every finished row.
         dtype: see `evaluate`; it applies to the reference too.

@@ -19,7 +19,7 @@ def needed() -> None:
     """Check, before work begins, that matplotlib is installed.
 
     Raises:
-        InputError: it is.
+        InputError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise InputError("plots need matplotlib: pip install 'condensery[plot]'")
@@ -65,7 +65,7 @@ def subset_trace(run: str | Path) -> bytes:
     said = _choices(Path(run) / "metrics.jsonl")
     steps = [line["step"] for line in said]
     figure, axes = _figure(2)
-    axes[0].set_ylim(0, len(said[0]["figures"][0]) + 1)
+    axes[0].set_ylim(0, len(said[0]["scores"][0]) + 1)
     for name, style in (("subset", "-"), ("frozen", "--")):
         low, high = ([extreme(line[name]) for line in said] for extreme in (min, max))
         mean = [sum(line[name]) / len(line[name]) for line in said]
@@ -74,12 +74,12 @@ def subset_trace(run: str | Path) -> bytes:
             axes[0].fill_between(steps, low, high, step="post", alpha=0.2)
     axes[0].set_ylabel("images per class")
     axes[0].legend()
-    figures = [[sum(column) / len(column) for column in zip(*line["figures"], strict=True)] for line in said]
-    for n, by_step in enumerate(zip(*figures, strict=True), 1):
+    scores = [[sum(column) / len(column) for column in zip(*line["scores"], strict=True)] for line in said]
+    for n, by_step in enumerate(zip(*scores, strict=True), 1):
         axes[1].plot(steps, by_step, marker=".", label=f"first {n}")
     axes[1].set_xlabel("steps")
     axes[1].set_ylabel("score of the subset")
-    if len(figures[0]) <= 20:
+    if len(scores[0]) <= 20:
         axes[1].legend(fontsize="x-small", ncols=2)
     return _svg(figure)
 
@@ -89,12 +89,14 @@ def _choices(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path.parent}: no {path.name} in it; give the folder of a run")
     try:
         lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
-        wanted = ("step", "subset", "frozen", "figures")
-        said = [{key: line[key] for key in wanted} for line in lines if "figures" in line]
+        wanted = ("step", "subset", "frozen", "scores")
+        said = [{key: line[key] for key in wanted} for line in lines if "scores" in line]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: not a run's metrics ({error})") from error
     if not said:
-        raise InputError(f"{path.parent}: this run chose no subset: its recipe has no +mdc, or no choice in it")
+        raise InputError(
+            f"{path.parent}: this run chose no subset; give a run whose recipe has +mdc and makes a choice"
+        )
     return said
 
 

@@ -1,7 +1,7 @@
 """Evaluation protocols: how networks are trained on a condensed set before they are measured.
 
-Accuracies under two protocols do not compare. A protocol may depend on the data (DC augments MNIST alone), so each
-is a function of it.
+Accuracies under different protocols are not comparable. A protocol may depend on the data (DC augments only MNIST), so
+each one is a function of the data.
 """
 
 from collections.abc import Callable
@@ -83,8 +83,8 @@ WHOLE = Training(0.05, 0.9, 5e-4, 64, _one_cycle)
 def dc2021(data: Data) -> Protocol:
     """DC's evaluation: 300 epochs without augmentation; on MNIST 1000, with a crop, scaling or rotation of each row.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256; after half of the epochs the learning
-    rate drops to a tenth and momentum is reset. As in the released program, one epoch more is trained (301, 1001).
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256; after half of the epochs the learning rate drops to a
+    tenth and momentum is reset. As in the released program, there is one more epoch (301, 1001).
 
     References:
         DC section 3.1, appendix A and the released program.
@@ -129,7 +129,7 @@ def idc2022(data: Data) -> Protocol:
 
 
 def imagenet2022(data: Data) -> Protocol:
-    """IDC's evaluation on ImageNet's subsets: a part of the image resized, flip, color, lighting and CutMix.
+    """IDC's evaluation on subsets of ImageNet, with resized crops, flips, color, lighting and CutMix.
 
     Epochs by the number of decoded rows per class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to
     500, then 300; two thirds of that for 100 classes or more. Optimizer as in `idc2022`; every minibatch is mixed.
@@ -150,8 +150,9 @@ def imagenet2022(data: Data) -> Protocol:
 
 
 def kfs2022(data: Data) -> Protocol:
-    """KFS's evaluation: 200 epochs, SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256, rate x 0.2 after 133 and
-    166 epochs.
+    """KFS's evaluation: 200 epochs without augmentation.
+
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256, learning rate x 0.2 after 133 and 166 epochs.
 
     References:
         KFS appendix A.
@@ -185,10 +186,10 @@ def fixed_steps(data: Data) -> Protocol:
 def whole(data: Data) -> Protocol:
     """About 10 epochs in one cycle, for the reference on the whole real set and for coresets' feature networks.
 
-    SGD, momentum 0.9, weight decay 5e-4, batches of 64; the rate climbs to 0.05 over the first quarter and
-    falls to 0 along a half cosine (`WHOLE`).
+    SGD, momentum 0.9, weight decay 5e-4, batches of 64; the learning rate rises to 0.05 over the first quarter and
+    falls to 0 along half a cosine (`WHOLE`).
 
-    Departs: the papers train the whole set as long as a condensed one; on a CPU that takes days. Tables call the
-    row what it is.
+    Departs: the papers train as many epochs on the whole set as on a condensed one, which takes days on a CPU. Tables
+        show the name of this protocol.
     """
     return Protocol("whole (10 epochs)", WHOLE, epochs=10)

@@ -99,7 +99,7 @@ def fit(
         augment: augmentation, drawn for each row.
         mix: applied to each augmented minibatch.
         observe: called with (indices, logits, labels) of every minibatch, before its update.
-        keeper: writes checkpoints, the last one at the end, and resumes from the last one; None: training is in memory.
+        keeper: writes checkpoints, one of them at the end, and resumes from the last one. None: no checkpoints.
         observed: tensors that `observe` changes in place; they are part of checkpoints.
         report: called with (steps done, steps, loss) after every update.
 
@@ -190,7 +190,7 @@ def _optimizer(
 
 
 def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
-    """Whether compiling is worth it for training on `rows` rows, those of all epochs counted."""
+    """The fastest mode for training on `rows` rows, counted over all epochs."""
     device = next(network.parameters()).device
     return worthwhile(3 * rows * operations(network, shape), device)
 

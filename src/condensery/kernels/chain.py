@@ -43,7 +43,7 @@ class _Block(NamedTuple):
     u: Tensor
     norm: Tensor  # m, r, r γ, β - m r γ: (4, n, 1, 1, channels)
     do: Tensor
-    sums: Tensor  # s, t and the factors of du, in the same shape
+    sums: Tensor  # s, t, r² γ t, r γ s: the same shape
     result_gradient: Tensor  # du, prepared for products
 
 
@@ -193,7 +193,7 @@ class Chain:
                 pairs.append((convolution.rows(x_v), convolution.filters(params[w])))
             u_v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
             p, mean = r * _mean((block.u - m) * u_v), _mean(u_v)
-            # ż = γ̇ h + γ ḣ + β̇, by the factors of u - m and of 1
+            # ż = γ̇ h + γ ḣ + β̇ as a sum of multiples of u̇, u - m and 1; these are the factors of the last two
             on_u, on_1 = -factor * r * p, -factor * mean
             if scale in direction:
                 on_u = on_u + r * direction[scale]
@@ -228,7 +228,7 @@ class Chain:
             factor_v = -r * r * p * params[scale]
             if scale in direction:
                 factor_v = factor_v + r * direction[scale]
-            # du̇ by the factors of dz, u - m, 1 and u̇
+            # du̇ as a sum of multiples of dż, dz, u - m, 1 and u̇; `numbers` has the factors of the last four
             on_u = -factor_v * r * t - factor * (r * t_v - r * r * p * t)
             on_1 = -factor_v * s - factor * (s_v - r * mean * t)
             numbers = _written(factor_v, on_u, on_1, -factor * r * t)
@@ -243,11 +243,11 @@ class Chain:
 
 
 def _through(u: Tensor, norm: Tensor, do: Tensor) -> tuple[Tensor, Tensor]:
-    """Backward from the output of a block to u: du, and (s, t, the factors of du)."""
+    """The backward pass from the output of a block to u: du, and (s, t, r² γ t, r γ s)."""
     m, r, factor, constant = norm
     dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
     s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
-    # du = r γ (dz - s - h t), by the factors of u - m and of 1
+    # du = r γ (dz - s - h t) as a sum of multiples of dz, u - m and 1; `sums` ends with the factors of the last two
     sums = _written(s, t, factor * r * t, factor * s)
     dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
     return factor * dz - (_wide(u) - m) * sums[2] - sums[3], sums

@@ -1,7 +1,7 @@
 """How steps are computed: by autograd, or by passes that are written for speed and compiled.
 
-Compiling costs some 15 seconds a pass on a CPU and changes the last bits, so it is decided once for a run, from the
-work ahead, and kept with the run's checkpoints.
+Compiling takes about 15 seconds per pass on a CPU and changes the last bits of results. The mode is therefore chosen
+once per run, by the amount of work, and stored in the checkpoints of the run.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _mode: ContextVar[Mode] = ContextVar("mode", default="plain")
 
 
 def mode() -> Mode:
-    """The mode in which steps are computed at present."""
+    """The mode in which steps are currently computed."""
     return _mode.get()
 
 
@@ -41,7 +41,7 @@ def mode() -> Mode:
 def during(mode: Mode) -> Iterator[None]:
     """Compute steps in `mode` inside the block, and make room for other processes (`cores.shared`).
 
-    "compiled" falls back to "plain" where nothing can be compiled.
+    "compiled" falls back to "plain" if nothing can be compiled on this machine.
     """
     token = _mode.set("plain" if mode == "compiled" and not _works() else mode)
     try:
@@ -52,7 +52,10 @@ def during(mode: Mode) -> Iterator[None]:
 
 
 def worthwhile(operations: float, device: torch.device) -> Mode:
-    """The mode for work of `operations` floating-point operations: compiled if there are many, on a CPU."""
+    """The mode for work of `operations` floating-point operations: compiled on a CPU if there are enough.
+
+    Otherwise it is the current mode.
+    """
     return "compiled" if operations >= WORTH and device.type == "cpu" else mode()
 
 
@@ -67,7 +70,7 @@ def torch_dtype(name: str | None) -> torch.dtype | None:
 
 
 class Kernel:
-    """A function of tensors that is compiled once for every set of shapes.
+    """A function of tensors that is compiled once for each combination of shapes, number formats and devices.
 
     Compiled code stays on disk in PyTorch's cache, where a later process finds it within a second.
 

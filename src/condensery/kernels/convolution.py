@@ -1,7 +1,7 @@
 """3 x 3 convolutions and the products in their gradients, in three ways: direct, one matrix product, Winograd.
 
-Rows are stored with channels last, (n, height, width, channels). A way prepares its operands (`rows`, `filters`,
-`result_gradient`) once and uses them in several products: the rows in the forward pass, in the gradient of the filters
+Rows are stored with channels last, (n, height, width, channels). Operands are prepared once (`rows`, `filters`,
+`result_gradient`) and used in several products: rows, for example, in the forward pass, in the gradient of the filters
 and in the forward pass along a direction.
 """
 
@@ -21,8 +21,8 @@ class Convolution(ABC):
     """The products of a 3 x 3 convolution; each is linear in both operands.
 
     Arguments:
-        sides: (height, width) of what goes in.
-        padding: padding on every side.
+        sides: (height, width) of the input, h and w below; h' and w' are those of the result.
+        padding: pixels of zeros added on every side of the input.
     """
 
     def __init__(self, sides: tuple[int, int], padding: int):
@@ -31,7 +31,7 @@ class Convolution(ABC):
 
     @abstractmethod
     def rows(self, x: Tensor) -> Tensor:
-        """Rows (n, h, w, i), prepared for products."""
+        """Prepare rows (n, h, w, i) for `apply` and `filters_gradient`."""
 
     @abstractmethod
     def filters(self, w: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Columns(Convolution):
     def back(self, pairs: Sequence[Pair]) -> Tensor:
         columns = _sum_of_products(list(pairs)).unflatten(0, (-1, *self.out)).unflatten(3, (9, -1))
         p, (height, width) = self.padding, self.sides
-        # the contribution of pixel (y, x) to its neighbor at (i, j) is collected from there
+        # the transpose of the shifts in `rows`: each pixel sums the gradients from the neighborhoods that contain it
         parts = [
             F.pad(columns[:, :, :, 3 * i + j], (0, 0, j, 2 - j, i, 2 - i))[:, p : p + height, p : p + width]
             for i in range(3)
@@ -151,7 +151,7 @@ Matrix = Sequence[Sequence[float]]
 
 
 class Winograd(Convolution):
-    """Tiles of 4 x 4 results with a quarter of the multiplications, for sides that 4 divides and padding 1.
+    """Tiles of 4 x 4 results with a quarter of the multiplications, for sides divisible by 4 and padding 1.
 
     Results differ from those of `Direct` in the last digits (2e-6 relative in float32).
 
@@ -203,7 +203,7 @@ def _transposed(matrix: Matrix) -> Matrix:
 
 
 def _combined(matrix: Matrix, parts: Sequence[Tensor]) -> Tensor:
-    """The matrix times the vector of `parts`, on a new first axis."""
+    """The product of `matrix` with the vector of `parts`, along a new first axis."""
     results = []
     for factors in matrix:
         terms = [part if f == 1 else part * f for f, part in zip(factors, parts, strict=True) if f]

@@ -1,7 +1,7 @@
 """How OpenMP's threads wait for each other on cores that other processes need too.
 
 In PyTorch's OpenMP, a thread that waits for another one runs in a loop for some milliseconds, since going to sleep and
-waking up take longer than a small kernel. Beside another busy process, the thread that is waited for may not be running
+waking up take longer than a small kernel. If another process is busy, the thread that is waited for may not be running
 at all while the waiting thread occupies its core, and a step becomes several times slower. OpenMP stops such loops by
 itself as soon as it has more threads than there are cores (GCC's manual, GOMP_SPINCOUNT). While others are busy, an
 additional team of sleeping threads is therefore kept. The number of threads that compute, and with it every result,
@@ -73,12 +73,15 @@ def _crowd(end: threading.Event) -> None:
 
 
 def _seconds_of_others() -> tuple[float, float] | None:
-    """The time, and the CPU seconds that other processes have used so far on the cores of this process."""
+    """The time, and the CPU seconds that other processes have used so far on the cores of this process.
+
+    None: the system does not report them.
+    """
     try:
         mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
         with open("/proc/stat") as file:
             lines = [line.split() for line in file if line.startswith("cpu")]
         ticks = sum(int(n) for line in lines if line[0] in mine for n in (*line[1:4], *line[6:8]))
-    except (OSError, ValueError):  # the system does not tell
+    except (OSError, ValueError):
         return None
     return time.monotonic(), ticks / os.sysconf("SC_CLK_TCK") - time.process_time()

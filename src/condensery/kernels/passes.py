@@ -61,7 +61,7 @@ class Passes(ABC):
             state: parameters and buffers by name.
             x: rows (n, channels, height, width).
             targets: label probabilities (n, K).
-            weight: (n,).
+            weight: weight of each row in the loss, (n,).
             keep: whether to keep the intermediate results for `along`.
 
         Returns:
@@ -92,6 +92,9 @@ class Passes(ABC):
 
         Arguments:
             keep: whether to keep the intermediate results for `embedding_back`.
+
+        Returns:
+            The sum, and the results for `embedding_back`.
         """
         if not keep:
             return (self.embeddings(state, x) * weight[:, None]).sum(0), ()
@@ -284,9 +287,9 @@ def _cost(chunks: Sequence[int]) -> int:
 
 
 def chunked(sizes: Sequence[int], *columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Columns (n, ...) in chunks of `sizes` (see `_parted`), the last filled up with zeros.
+    """Split tensors (n, ...) into chunks of the given sizes (see `_parted`); the last one is padded with zeros.
 
-    Rows of weight 0 do not count, and each size is compiled once.
+    Padding keeps the number of shapes to compile small. Rows with weight 0 do not change results.
     """
     start = 0
     for size in _parted(len(columns[0]), sizes):

@@ -1,5 +1,7 @@
 """Ways to describe a network before the shape of the data is known: `Net`, or `Factory`, a user's function."""
 
+import hashlib
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -113,6 +115,18 @@ def described(net: Architecture) -> str:
         return factory_name(net)
     differing = [f"{k} {v}" for k, v in vars(net).items() if k != "family" and v != getattr(Net(), k)]
     return " ".join([net.family, *differing])
+
+
+def factory_record(factory: Factory) -> dict[str, str]:
+    """What a file holds of a user-defined network: the function's name, and a hash of its source if there is one.
+
+    A run does not resume with a function whose source has changed.
+    """
+    try:
+        source = inspect.getsource(factory)
+    except (OSError, TypeError):
+        return {"factory": factory_name(factory)}
+    return {"factory": factory_name(factory), "source": hashlib.blake2b(source.encode(), digest_size=8).hexdigest()}
 
 
 def factory_name(factory: Factory) -> str:

@@ -46,7 +46,7 @@ class GradientMatching(Objective):
 
     Arguments:
         distance: distance between two gradients; by default the layer-wise cosine of DC.
-        match: tells from the name and the value of a parameter whether its gradient is matched.
+        match: called with the name and the value of a parameter, returns whether its gradient is matched.
         chunk: most rows that go through the network at once; None: by device. The gradient is a mean over rows, so
             chunks change it only by rounding.
         real_dtype: number format in which the gradients of real rows are computed; None: that of the weights. With
@@ -88,13 +88,12 @@ class GradientMatching(Objective):
         if not matched:
             raise InputError(
                 f"the network has no parameter of the kind to match ({self.match.__name__}); "
-                "take a convnet, or match others (dc with `match=weights`)"
+                "use a convnet, or match other parameters (dc with `match=weights`)"
             )
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
-        learned = (
-            batch.soft is not None and batch.soft.requires_grad
-        )  # the passes know the gradient with respect to rows alone
+        # the passes compute the gradient with respect to rows only, not to labels
+        learned = batch.soft is not None and batch.soft.requires_grad
         if mode() == "plain" or learned:
             return by_autograd(point, matched, batch, weight, dtype, self.chunk)
         made = passes(point.network, dtype)

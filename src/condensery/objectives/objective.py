@@ -29,7 +29,7 @@ class Objective(ABC):
     chunk: int | None = None
     """Most rows that go through the network at once; None: as many as are fast on the device."""
     sizes: Sequence[int] | None = None
-    """Sizes of chunks where passes are compiled, the last one filled up; None: by `chunk` and the number of rows."""
+    """Sizes of chunks in the passes; the last chunk is padded. None: by `chunk` and the number of rows."""
     state: Mapping[str, Tensor] = MappingProxyType({})
     """Tensors of the objective that steps change in place; they are part of checkpoints."""
 
@@ -38,19 +38,22 @@ class Objective(ABC):
         return {}
 
     def steady(self) -> "Objective":
-        """The same objective without rare and slow work; plans time this one."""
+        """The same objective without rare and slow work, of which a plan times the steps."""
         return self
 
     @property
     def of_real(self) -> str:
-        """A name for what is computed from real rows, different if any bit may differ; targets on disk carry it."""
+        """An identifier of what is computed from real rows. It is part of the key of targets on disk.
+
+        Two objectives whose targets may differ in any bit must have different identifiers.
+        """
         return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
 
     def divided(self, ends: Sequence[int]) -> "Objective":
         """A copy for parts of batches: each size of a chunk is compiled once and serves all parts.
 
         Arguments:
-            ends: 0, the places in ascending order at which a batch may be divided, and how many rows it has.
+            ends: 0, the places in ascending order at which a batch may be divided, and the number of rows.
         """
         other = copy(self)
         other.sizes = jointly(ends)

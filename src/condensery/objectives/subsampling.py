@@ -43,7 +43,7 @@ def bias(
     """
     batch = synthetic()
     if batch.y.shape[1] % synthetic.bases_per_class:
-        raise InputError("bases of this decoder give different numbers of rows")
+        raise InputError("the decoder makes different numbers of rows from different bases; use another decoder")
     embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.bases_per_class, -1))
     match of:
         case "rows":
@@ -91,7 +91,7 @@ def variance(point: Point, synthetic: SyntheticSet, real: Batch, size: int) -> f
 
 def _check(size: int, n: int) -> None:
     if not 1 <= size <= n:
-        raise InputError(f"`size` must be 1 to {n}, the number there is to draw from, got {size}")
+        raise InputError(f"`size` must be from 1 to {n}, the number that can be drawn, got {size}")
 
 
 def _gradients(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:

@@ -21,12 +21,14 @@ __all__ = ["AdaptiveSubset", "FeatureDistance", "GradientDistance", "Metric", "S
 
 
 class Metric:
-    """Scores of the subsets of the first 1, 2, ..., N - 1 bases; the subset whose score changes most is learned next
-    (MDC eq. 8, 9)."""
+    """Scores of the subsets of the first 1, 2, ..., N - 1 bases (MDC eq. 8, 9).
+
+    The subset whose score changes most is learned next.
+    """
 
     @property
     def of_real(self) -> str:
-        """A name for what is computed from real rows; see `Objective.of_real`."""
+        """An identifier of what is computed from real rows; see `Objective.of_real`."""
         return type(self).__name__
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
@@ -49,8 +51,10 @@ class Metric:
 
 
 class FeatureDistance(Metric):
-    """‖mean embedding of real rows - mean embedding of the subset's rows‖² (MDC eq. 5); one forward pass serves all
-    subsets."""
+    """‖mean embedding of real rows - mean embedding of the subset's rows‖² (MDC eq. 5).
+
+    One forward pass serves all subsets.
+    """
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
         return [torch.stack([_features(point, x).mean(0) for x in real.x])]
@@ -84,8 +88,8 @@ class GradientDistance(Metric):
     def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor:
         found, total = [], [torch.zeros_like(part) for part in target]
         for start, end in pairwise(ends[:-1]):
-            said = self.matching.statistic(point, synthetic.rows(slice(start, end)))
-            total = [t + (end - start) * s for t, s in zip(total, said, strict=True)]
+            gradients = self.matching.statistic(point, synthetic.rows(slice(start, end)))
+            total = [t + (end - start) * g for t, g in zip(total, gradients, strict=True)]
             found.append(self.matching.distance([t / end for t in total], target))
         return torch.stack(found, 1)
 
@@ -215,7 +219,7 @@ class AdaptiveSubset(Objective):
 
         Returns:
             At the end of a period and after the first scores: "subset" and "frozen", the numbers of bases of each class
-            from now on, and "figures", the scores (C, N - 1). Otherwise nothing.
+            from now on, and "scores", the scores (C, N - 1). Otherwise nothing.
         """
         self.state["count"] += self.measuring
         self.state["step"] += 1
@@ -231,7 +235,7 @@ class AdaptiveSubset(Objective):
         total.zero_()
         self.state["count"].zero_()
         subset, frozen = (self.state[name].tolist() for name in ("subset", "frozen"))
-        return {"subset": subset, "frozen": frozen, "figures": now.tolist()}
+        return {"subset": subset, "frozen": frozen, "scores": now.tolist()}
 
     def _choose(self, change: Tensor) -> None:
         """Set the subset (eq. 9) and what is frozen (eq. 10), from the change (C, N - 1) of the scores."""

@@ -9,7 +9,7 @@ import msgspec
 
 from condensery.errors import InputError
 from condensery.fields import check, with_fields_in_help
-from condensery.networks.net import Architecture, Factory, Net, factory_name
+from condensery.networks.net import Architecture, Factory, Net, factory_record
 
 if TYPE_CHECKING:
     from condensery.algorithms.algorithm import Algorithm
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Recipe):
         return value.record()
     if isinstance(value, Factory):
-        return {"factory": factory_name(value)}
+        return factory_record(value)
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
