@@ -374,12 +374,12 @@ def test_a_network_too_deep_for_the_images(command, refuse):
 @pytest.mark.parametrize("recipe", [f"dc:quick {SMALL}", "random", "herding", "k-center", "forgetting"])
 def test_more_real_images_than_a_class_has(recipe, tmp_path, refuse):
     arrays(x_train=X[:14], y_train=Y[:14])(tmp_path)
-    refuse(f"run {recipe} --data {{tmp}}/data.npz --ipc 4 --out {{tmp}}/out", "ipc 4", "class 1", "3", "split")
+    refuse(f"run {recipe} --data {{tmp}}/data.npz --ipc 4 --out {{tmp}}/out", "ipc 4", "class '1'", "3", "split")
 
 
 @pytest.mark.parametrize("methods", ["random", "herding", "k-center", "forgetting"])
 def test_more_real_images_than_a_class_has_in_a_comparison(methods, refuse):
-    refuse(f"compare --data digits --ipc 1000 --methods {methods} --net.width 8", "ipc 1000", "class 8", "139")
+    refuse(f"compare --data digits --ipc 1000 --methods {methods} --net.width 8", "ipc 1000", "class '8'", "139")
 
 
 # ---- where results go

@@ -110,7 +110,7 @@ def test_a_reader_that_leaves_is_no_failure():
 def test_an_output_that_lacks_signs_loses_no_figures(tmp_path):
     out, figures = tmp_path / "run", tmp_path / "figures.json"
     words = f"--data digits --out {out} && {{condensery}} evaluate {out} --data digits --protocol fixed-steps "
-    line = "{condensery} run random --ipc 1 --net.width 4 " + words + f"--repeats 1 --json {figures}"
+    line = "{condensery} run random --ipc 1 --net.width 4 " + words + f"--repeats 2 --json {figures}"
     done = shell(line, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert b"+-" in done.stdout

@@ -1,6 +1,7 @@
 """The package as a user meets it: names, fields that are checked, help."""
 
 import ast
+import functools
 import importlib
 import pydoc
 import re
@@ -93,6 +94,37 @@ def test_a_function_whose_source_changed_is_another_recipe(tmp_path, monkeypatch
         (tmp_path / f"net{i}.py").write_text(f"def net(shape, classes):\n    return {width}\n")
         recorded.append(cd.DC(net=importlib.import_module(f"net{i}").net).record()["net"]["source"])
     assert recorded[0] != recorded[1]
+
+
+def make(shape, classes, width=4):
+    return Residual(shape, classes, width)
+
+
+def test_a_function_bound_to_other_arguments_is_another_recipe():
+    bound = [cd.DC(net=functools.partial(make, width=width)).record()["net"] for width in (4, 8)]
+    assert bound[0] != bound[1]
+    assert bound[0] == cd.DC(net=functools.partial(make, width=4)).record()["net"]
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda data: cd.condense(cd.DC(), data), "the training part"),
+        (lambda data: cd.condense(cd.DC(), data.test), "the training part"),
+        (lambda data: cd.condense(cd.DC, data.train), "is not a recipe"),
+        (lambda data: cd.run(cd.DC(), data.train, "out"), "a whole data set"),
+        (lambda data: cd.evaluate_whole(data.train), "a data set, not"),
+        (lambda data: cd.evaluate(cd.condense(cd.Random(ipc=1), data.train), data.test), "evaluated on a data set"),
+        (lambda data: cd.evaluate_whole(data, repeats="3"), "`repeats` must be a whole number"),
+        (lambda data: cd.evaluate_whole(data, dtype="bfloat16"), "`dtype` must be None or"),
+        (lambda data: cd.save("x", cd.condense(cd.Random(ipc=1), data.train)), "a condensed set and then a path"),
+        (lambda data: cd.DC(net=Residual((1, 8, 8), 10)), "`net` is a network; give a function"),
+        (lambda data: cd.DC(net="resnet"), "or a function"),
+    ],
+)
+def test_a_slip_is_one_line_that_says_what_is_wanted(use, words):
+    with pytest.raises(InputError, match=words):
+        use(cd.digits())
 
 
 def test_an_unknown_field_is_pythons_own_error():

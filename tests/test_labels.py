@@ -77,7 +77,7 @@ def test_labels_are_counted_carried_and_cut(tmp_path):
     real, synthetic = labeled()
     assert synthetic.floats == 3 * 3 * (64 + 3)
     about = {"name": "blobs", "fingerprint": real.fingerprint, "rows": len(real)}
-    kept = load(save(tmp_path / "s.safetensors", Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about)))
+    kept = load(save(Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about), tmp_path / "s.safetensors"))
     assert kept.method == "dc+labels"
     with torch.no_grad():
         assert torch.equal(kept.synthetic().labels, synthetic().labels)

@@ -97,7 +97,7 @@ def across(shape, classes):
         (lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), r"\(2, 3\), not \(2, 4\)"),
         (across, "fails on rows|depend on the other rows"),
         (nn.Linear(64, 3), "this is a network; give a function"),
-        ("vgg", "family"),
+        ("vgg", "'convnet', 'mlp' or a function"),
         (7, "must be a Net"),
     ],
 )

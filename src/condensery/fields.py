@@ -124,6 +124,8 @@ def _words(hint: Any) -> str:
         return f"a tuple ({_words(parts[0])} each)"
     if isinstance(hint, TypeVar):
         return _words(hint.__bound__)
+    if hint.__name__ == "Factory":  # of networks.net
+        return "a function (shape, classes) -> torch.nn.Module"
     return _WORDS.get(hint) or f"a {hint.__name__}"
 
 

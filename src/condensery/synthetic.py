@@ -202,7 +202,8 @@ def check_ipc(real: RealSet, ipc: int) -> None:
     """
     smallest = min(real.sizes)
     if ipc > smallest:
+        name = real.class_names[real.sizes.index(smallest)]
         raise InputError(
-            f"`ipc={ipc}` is too large: class {real.sizes.index(smallest)} has only {smallest} training images after "
-            f"the split; give at most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
+            f"`ipc={ipc}` is too large: class {name!r} has only {smallest} training images after the split; give at "
+            f"most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
         )

@@ -44,6 +44,9 @@ def evaluate_command(argv: list[str]) -> int:
 
         writable(Path(options.plot), f"--plot {options.plot}", ".svg")
         plots.needed()
+    most = condensed.bases_per_class
+    if beyond := [size for size in options.sizes if not 1 <= size <= most]:
+        raise InputError(f"--sizes {beyond[0]}: {options.file} has subsets of 1 to {most} stored images per class")
     sets = {size: condensed.subset(size) for size in options.sizes or (condensed.bases_per_class,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"{options.file} was condensed without --zca, so its rows cannot be whitened; leave --zca out")

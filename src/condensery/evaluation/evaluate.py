@@ -92,6 +92,8 @@ def evaluate(
         raise InputError(f"`sets` must be a result of condense, run or load, or a list of these, got {sets!r}")
     if net is None and (net := several[0].net) is None:
         raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
+    if not isinstance(data, Data):
+        raise InputError(f"a set is evaluated on a data set, whose test part is read, not on a {type(data).__name__}")
     pairs: list[tuple[Rows, TestSet]] = []
     for condensed in several:
         synthetic = condensed.synthetic
@@ -146,6 +148,8 @@ def evaluate_whole(
     progress: bool = True,
 ) -> Accuracy:
     """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`."""
+    if not isinstance(data, Data):
+        raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
     sets = [(data.train, data.test)]
     return _measure(sets, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
 
@@ -160,6 +164,11 @@ def _measure(
     seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
+    if dtype not in (None, torch.float32, torch.float64, torch.float16, torch.bfloat16):
+        raise InputError(f"`dtype` must be None or a floating-point torch.dtype such as torch.bfloat16, got {dtype!r}")
+    for name, value in {"repeats": repeats, "seed": seed}.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
     if repeats < 1:
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
     if not callable(protocol):

@@ -2,8 +2,10 @@
 
 import hashlib
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from msgspec import Meta
 
@@ -87,7 +89,7 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
     from condensery.networks.mlp import MLP
     from condensery.networks.own import Own
 
-    if isinstance(net, str):
+    if isinstance(net, str) and net in get_args(Family):
         net = Net(net)
     if not isinstance(net, Net):
         if not isinstance(net, Factory):
@@ -118,15 +120,18 @@ def described(net: Architecture) -> str:
 
 
 def factory_record(factory: Factory) -> dict[str, str]:
-    """What a file holds of a user-defined network: the function's name, and a hash of its source if there is one.
+    """What a file holds of a user-defined network: the function's name, a hash of its source, and what it is bound to.
 
-    A run does not resume with a function whose source has changed.
+    A run does not resume with a function that has changed in one of these.
     """
-    try:
-        source = inspect.getsource(factory)
-    except (OSError, TypeError):
-        return {"factory": factory_name(factory)}
-    return {"factory": factory_name(factory), "source": hashlib.blake2b(source.encode(), digest_size=8).hexdigest()}
+    if isinstance(factory, partial):
+        return {**factory_record(factory.func), "arguments": repr((factory.args, factory.keywords))}
+    record = {"factory": factory_name(factory)}
+    named = inspect.isroutine(factory) or inspect.isclass(factory)
+    with suppress(OSError, TypeError):  # typed in at a prompt: there is no source to read
+        source = inspect.getsource(factory if named else type(factory))
+        record["source"] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+    return record if named else {**record, "arguments": repr(vars(factory))}
 
 
 def factory_name(factory: Factory) -> str:

@@ -48,8 +48,13 @@ class Recipe(ABC):
 
     def __post_init__(self) -> None:
         check(self)
-        if isinstance(vars(self).get("net"), str):  # a family, such as "mlp"
-            object.__setattr__(self, "net", Net(vars(self)["net"]))
+        net: Any = vars(self).get("net")
+        if isinstance(net, str):  # a family, such as "mlp"
+            object.__setattr__(self, "net", Net(net))  # type: ignore[arg-type]
+        elif hasattr(net, "state_dict") and not isinstance(net, type):
+            raise InputError(
+                "`net` is a network; give a function (shape, classes) -> torch.nn.Module, such as its class"
+            )
 
     @abstractmethod
     def algorithm(self, real: "RealSet") -> "Algorithm":

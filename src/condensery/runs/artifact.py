@@ -220,6 +220,8 @@ def save(condensed: Condensed, path: str | Path) -> Path:
             of a class that is not the library's. Nothing is written.
         OSError: the file could not be written.
     """
+    if not isinstance(condensed, Condensed):
+        raise InputError(f"save takes a condensed set and then a path, not a {type(condensed).__name__} first")
     synthetic, space = condensed.synthetic, condensed.space
     decoder = next((name for name, kind in _DECODERS.items() if type(synthetic.decoder) is kind), None)
     if decoder is None:

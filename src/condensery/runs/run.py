@@ -40,6 +40,10 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
     """
     if not isinstance(recipe, Recipe):
         raise InputError(f"{recipe!r} is not a recipe; give one such as DC(ipc=1)")
+    if not isinstance(real, RealSet):
+        raise InputError(
+            f"a recipe condenses the training part of a data set (data.train), not a {type(real).__name__}"
+        )
     about = {
         "name": real.name, "fingerprint": real.fingerprint, "rows": len(real),
         "zca": real.space.whitening is not None,
@@ -100,6 +104,8 @@ def run(
         RunError: the run failed, for example because the loss is not finite.
         Interrupted: `stop` returned True.
     """
+    if not isinstance(data, Data):
+        raise InputError(f"run takes a whole data set, whose training part it condenses, not a {type(data).__name__}")
     if not checkpoint_seconds >= 0:
         raise InputError(f"`checkpoint_seconds` must be at least 0, got {checkpoint_seconds:g}")
     if not str(out).strip():
