@@ -132,7 +132,7 @@ def test_tiles_repeat_where_a_class_is_small():
     distinct = {tuple(row.flatten().tolist()) for row in rows[1]}
     assert len(distinct) == 3
     assert len({tuple(row.flatten().tolist()) for row in rows[0]}) == 8
-    with pytest.raises(InputError, match="class 1"):
+    with pytest.raises(InputError, match="class '1'"):
         random_real(real, 4, 0, Uniform(2))
 
 

@@ -76,5 +76,5 @@ def test_random_real_rows_are_different_rows_of_their_class():
         mine = real.read(real.rows(c)).flatten(1)
         where = [(mine == row.flatten()).all(1).nonzero().item() for row in rows[c]]
         assert len(set(where)) == 5
-    with pytest.raises(InputError, match="class 1"):
+    with pytest.raises(InputError, match="class '1'"):
         INITIAL_VALUES["random_real"](real, 6, 0)
