@@ -1,19 +1,22 @@
 """Every parameterization x objective x schedule works together, without a line of its own."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from conftest import blobs
-from lists import DECODERS, TINY
+from lists import DECODERS, LEARNED, TINY, over
 
 from condensery.algorithms.matching import Matching
-from condensery.algorithms.samplers import Uniform
+from condensery.algorithms.samplers import Representative, Uniform
 from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.data.pixels import PixelSpace
 from condensery.evaluation.training import Training
 from condensery.networks.net import build
-from condensery.objectives import DistributionMatching, GradientMatching, convolutions
+from condensery.objectives import AdaptiveSubset, DistributionMatching, GradientMatching, convolutions
 from condensery.objectives.distances import squared_euclidean
+from condensery.recipes import DREAM, MDC
 from condensery.synthetic import SyntheticSet, random_real
 
 OBJECTIVES = {
@@ -49,3 +52,39 @@ def test_twenty_steps_move_every_stored_parameter(decoder, objective, schedule):
     for name, parameter in synthetic.named_parameters():
         assert parameter.dtype == torch.float64
         assert (parameter != before[name]).all(), name
+
+
+def wrappable(recipe):
+    """The recipe with some real rows in a match, several bases per class, and enough restarts for MDC to choose."""
+    names = {field.name for field in fields(recipe)}
+    several = {"ipc": 3, "real_rows": 6} | ({"outer_steps": 4} if "outer_steps" in names else {"steps": 8})
+    return recipe.having(**several)
+
+
+def mdc(base, recipe):
+    labels_alone = getattr(recipe, "learn", "") == "labels"  # features do not depend on them
+    return MDC(base, period=1, window=1, metric="gradients" if labels_alone else "features")
+
+
+WRAPPERS = {
+    "mdc": lambda base: mdc(base, base),
+    "dream": lambda base: DREAM(base, cluster_every=2),
+    "mdc of dream": lambda base: mdc(DREAM(base, cluster_every=2), base),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS)
+@over(LEARNED)
+def test_every_wrapper_goes_around_every_recipe_that_matches(part, wrapper):
+    real, base = blobs(sizes=(30, 25, 27)), wrappable(part)
+    wrapped, chosen, alone = wrapper(base), [], base.algorithm(real)
+    made = wrapped.algorithm(real)
+    assert made.steps == alone.steps
+    assert isinstance(made.objective, AdaptiveSubset) == isinstance(wrapped, MDC)
+    assert isinstance(made.sampler, Representative) == ("DREAM" in repr(wrapped))
+    assert isinstance(alone.sampler, Uniform)
+    before = made.synthetic.floats
+    synthetic = made.run(observe=lambda step: chosen.extend(step.said.get("subset", [])))
+    assert (synthetic.floats, type(synthetic.decoder)) == (before, type(alone.synthetic.decoder))
+    assert bool(chosen) == isinstance(wrapped, MDC)
+    assert all(torch.isfinite(p).all() for p in synthetic.parameters())
