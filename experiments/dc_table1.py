@@ -28,7 +28,7 @@ from condensery.networks.network import Point, initial
 from condensery.randomness import rng
 from condensery.recipes import DC, Herding, Random
 from condensery.runs import storage
-from condensery.runs.artifact import Condensed
+from condensery.runs.condensed import Condensed
 
 METHODS = ("random", "herding", "dc", "whole")
 READERS = {"FashionMNIST": fashion_mnist, "MNIST": mnist}

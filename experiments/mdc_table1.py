@@ -37,7 +37,7 @@ from condensery.evaluation.evaluate import Accuracy
 from condensery.networks.net import Net
 from condensery.recipes import IDC, KFS, MDC, Recipe
 from condensery.runs import storage
-from condensery.runs.artifact import Condensed
+from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet
 
 SIZES, REPEATS, NET = (1, 2, 5, 10), 3, Net(width=64)

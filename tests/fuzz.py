@@ -57,8 +57,9 @@ from condensery.evaluation.training import Training
 from condensery.kernels import memory
 from condensery.networks.net import Net
 from condensery.runs import storage
-from condensery.runs.artifact import Condensed, save
+from condensery.runs.artifact import save
 from condensery.runs.checkpoint import Interrupted
+from condensery.runs.condensed import Condensed
 from condensery.runs.run import provenance, run, seconds_of
 from condensery.runs.storage import read_tensors, tensor_file
 from condensery.synthetic import SyntheticSet
@@ -502,7 +503,7 @@ def use_data(read: Callable[[], cd.Data]) -> None:
 
 @cache
 def few() -> cd.Data:
-    return cd.digits().validation(0.95)  # 7 rows a class to condense
+    return cd.digits().validation(0.95)  # 7 rows per class to condense
 
 
 @cache

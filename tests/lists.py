@@ -66,7 +66,7 @@ def factorized(shape, *arguments, **more):
     return decoder.with_encoder(seeded(Encoder, shape, decoder.channels))
 
 
-# a function of (shape of a row, stored images a class)
+# a function of (shape of a row, bases per class)
 DECODERS = {
     "pixels": lambda shape, ipc: Pixels(),
     "uniform 1": lambda shape, ipc: Uniform(1),

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
 from condensery.networks.net import Net
-from condensery.runs.artifact import Condensed, load, save
+from condensery.runs.artifact import load, save
+from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 from condensery.runs.storage import read_tensors, write_tensors
 from condensery.synthetic import SyntheticSet
@@ -125,7 +126,7 @@ def test_a_whitening_that_cannot_be_undone_is_refused(value, tmp_path):
 
 
 def test_bytes_may_be_words():
-    ours = condensed(RECIPES["random"], blobs())  # 1 image a class of 64 float64
+    ours = condensed(RECIPES["random"], blobs())  # 1 image per class of 64 float64
     assert (
         ours.subset(bytes="1.6 KB").bases_per_class
         == ours.subset(bytes=1600).bases_per_class

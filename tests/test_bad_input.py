@@ -187,7 +187,7 @@ BAD_ARRAYS = {
     "no pixels": (arrays(x_train=np.zeros((20, 0, 8))), ["x_train", "(20, 0, 8)"]),
     "no rows": (arrays(x_train=X[:0], y_train=Y[:0]), ["x_train", "(0, 8, 8)"]),
     "no test rows": (arrays(x_test=X[:0], y_test=Y[:0]), ["x_test", "(0, 8, 8)"]),
-    "one row a class": (arrays(y_train=np.arange(20)), ["test"]),
+    "one row per class": (arrays(y_train=np.arange(20)), ["test"]),
     "a test label beyond the classes": (
         arrays(x_test=X, y_test=Y + 1),
         ["test label 2", "does not occur in the training labels", "0 to 1"],
@@ -368,7 +368,7 @@ def test_a_network_too_deep_for_the_images(command, refuse):
     refuse(f"{command} --ipc 1 --data digits --net.depth 9", "depth 9", "8x8", "at most 3")
 
 
-# ---- more images a class than there are
+# ---- more images per class than there are
 
 
 @pytest.mark.parametrize("recipe", [f"dc:quick {SMALL}", "random", "herding", "k-center", "forgetting"])

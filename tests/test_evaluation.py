@@ -15,7 +15,7 @@ from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_ste
 from condensery.evaluation.training import Training
 from condensery.networks.net import Net
 from condensery.recipes import Random
-from condensery.runs.artifact import Condensed
+from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 from condensery.synthetic import SyntheticSet
 

@@ -15,7 +15,7 @@ FLOORS = [
     ["console", "networks", "decoders", "augment", "objectives.distances", "data.pixels", "kernels.compiling"],
     ["data", "kernels", "runs.storage", "algorithms.clustering"],
     ["synthetic", "runs.checkpoint"],
-    ["evaluation.training", "runs.picture", "runs.artifact"],
+    ["evaluation.training", "runs.picture", "runs.condensed", "runs.artifact"],
     ["objectives", "evaluation.protocols", "algorithms.schedules", "algorithms.algorithm", "algorithms.coresets"],
     ["algorithms.samplers", "algorithms.autoencoder"],
     ["algorithms", "evaluation"],

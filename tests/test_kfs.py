@@ -25,8 +25,9 @@ from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.objectives.subsampling import bias, variance
 from condensery.randomness import rng
 from condensery.recipes import KFS
-from condensery.runs.artifact import Condensed, load, save
+from condensery.runs.artifact import load, save
 from condensery.runs.checkpoint import Interrupted
+from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid
 from condensery.runs.run import run
 from condensery.runs.storage import read_tensors, write_tensors

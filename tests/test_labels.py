@@ -17,7 +17,8 @@ from condensery.networks.network import initial
 from condensery.objectives import GradientMatching
 from condensery.randomness import rng
 from condensery.recipes import DC
-from condensery.runs.artifact import Condensed, load, save
+from condensery.runs.artifact import load, save
+from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet, class_logits
 
 

@@ -40,7 +40,8 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     from condensery.evaluation.evaluate import Accuracy, Comparison, compare, evaluate, evaluate_whole
     from condensery.evaluation.protocols import dc2021, dsa2021, fixed_steps, idc2022, imagenet2022, kfs2022, whole
     from condensery.kernels.memory import tune_allocator
-    from condensery.runs.artifact import Condensed, load, save
+    from condensery.runs.artifact import load, save
+    from condensery.runs.condensed import Condensed
     from condensery.runs.planning import Plan, plan
     from condensery.runs.run import condense, run
     from condensery.synthetic import SyntheticSet
@@ -54,7 +55,8 @@ _HOMES = {
     "evaluation.evaluate": ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"],
     "evaluation.protocols": ["dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"],
     "kernels.memory": ["tune_allocator"],
-    "runs.artifact": ["Condensed", "load", "save"],
+    "runs.artifact": ["load", "save"],
+    "runs.condensed": ["Condensed"],
     "runs.planning": ["Plan", "plan"],
     "runs.run": ["condense", "run"],
     "synthetic": ["SyntheticSet"],

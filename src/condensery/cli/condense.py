@@ -19,7 +19,7 @@ from condensery.recipes import Recipe
 
 if TYPE_CHECKING:
     from condensery.data import Data
-    from condensery.runs.artifact import Condensed
+    from condensery.runs.condensed import Condensed
 
 __all__ = ["hint", "kept", "plan_command", "run_command"]
 

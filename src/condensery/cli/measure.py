@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from condensery.data import Data
     from condensery.evaluation.evaluate import Accuracy, Comparison
     from condensery.evaluation.protocols import ProtocolFor
-    from condensery.runs.artifact import Condensed
+    from condensery.runs.condensed import Condensed
 
 __all__ = ["compare_command", "evaluate_command"]
 

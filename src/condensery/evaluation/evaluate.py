@@ -19,7 +19,7 @@ from condensery.kernels.compiling import during
 from condensery.networks.net import Architecture, Net, build
 from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.runs.artifact import Condensed
+from condensery.runs.condensed import Condensed
 
 __all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
 

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from condensery.networks.network import Network
 
-__all__ = ["Activation", "Architecture", "Factory", "Family", "Net", "Norm", "Pooling", "build", "described"]
+__all__ = [
+    "Activation",
+    "Architecture",
+    "Factory",
+    "Family",
+    "Net",
+    "Norm",
+    "Pooling",
+    "build",
+    "described",
+    "factory_name",
+    "factory_record",
+]
 
 Family = Literal["convnet", "mlp"]
 Norm = Literal["instance", "batch", "layer", "group", "none"]
@@ -60,7 +72,7 @@ with_fields_in_help(Net)
 
 @runtime_checkable
 class Factory(Protocol):
-    """A function that makes a user-defined network, with new random weights at every call.
+    """A function that makes a user-defined network, with new random weights from torch's generator at every call.
 
     The module maps normalized rows (n, channels, height, width) to logits (n, classes). In evaluation mode, the logits
     of a row must not depend on the other rows. If the module has a method `embed`, which maps rows to embeddings
@@ -122,7 +134,8 @@ def described(net: Architecture) -> str:
 def factory_record(factory: Factory) -> dict[str, str]:
     """What a file holds of a user-defined network: the function's name, a hash of its source, and what it is bound to.
 
-    A run does not resume with a function that has changed in one of these.
+    A run does not resume with a function that has changed in one of these. What the function reads besides, such as a
+    global variable, is not known.
     """
     if isinstance(factory, partial):
         return {**factory_record(factory.func), "arguments": repr((factory.args, factory.keywords))}
@@ -131,7 +144,7 @@ def factory_record(factory: Factory) -> dict[str, str]:
     with suppress(OSError, TypeError):  # typed in at a prompt: there is no source to read
         source = inspect.getsource(factory if named else type(factory))
         record["source"] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
-    return record if named else {**record, "arguments": repr(vars(factory))}
+    return record if named else {**record, "arguments": repr(getattr(factory, "__dict__", {}))}
 
 
 def factory_name(factory: Factory) -> str:

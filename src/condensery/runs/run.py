@@ -20,8 +20,8 @@ from condensery.data import Data, RealSet
 from condensery.errors import InputError, RunError
 from condensery.recipes.recipe import Recipe
 from condensery.runs import artifact, storage
-from condensery.runs.artifact import Condensed
 from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
+from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 
 __all__ = ["condense", "provenance", "run", "seconds_of"]

@@ -1,0 +1,157 @@
+"""What `condense`, `run` and `load` return: a condensed set, and how to use it."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from condensery import __version__
+from condensery.data.pixels import PixelSpace
+from condensery.errors import InputError
+from condensery.networks.net import Net
+from condensery.runs.picture import grid
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["Condensed"]
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A condensed set and its provenance.
+
+    Arguments:
+        synthetic: the learned (or chosen) set.
+        class_names: the names of the classes, in the order of their labels.
+        recipe: the name and fields of the recipe: `{"name": "dc", "ipc": 1, ...}`.
+        steps: number of updates.
+        data: name, fingerprint and number of rows of the real training set, and whether it was whitened (`zca`).
+        version: version of the library that condensed it.
+    """
+
+    synthetic: SyntheticSet
+    class_names: tuple[str, ...]
+    recipe: dict[str, Any]
+    steps: int
+    data: dict[str, Any]
+    version: str = __version__
+
+    @property
+    def bases_per_class(self) -> int:
+        """The number of stored bases per class: images, or codes (KFS)."""
+        return self.synthetic.bases_per_class
+
+    @property
+    def floats(self) -> int:
+        """The number of stored floats, including decoders and soft labels."""
+        return self.synthetic.floats
+
+    @property
+    def bytes(self) -> int:
+        """Size of everything that is stored, in its own number format."""
+        return self.synthetic.bytes
+
+    @property
+    def space(self) -> PixelSpace:
+        """The mean and std that normalize the inputs of networks, and the space in which the images are stored."""
+        return self.synthetic.space
+
+    @property
+    def net(self) -> Net | None:
+        """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
+        described = self.layers[0].get("net", {})
+        return None if "factory" in described else Net(**described)
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The innermost recipe, then its wrappers from the inside out, each with its own fields."""
+        inside = [self.recipe]
+        while "base" in inside[0]:
+            inside.insert(0, inside[0]["base"])
+        return [{key: value for key, value in recipe.items() if key != "base"} for recipe in inside]
+
+    @property
+    def method(self) -> str:
+        """The names of the recipe and its wrappers, and "labels" if labels were learned, joined by "+"."""
+        names = [recipe["name"] for recipe in self.layers]
+        return "+".join([*names, *["labels"] * (self.synthetic.labels is not None)])
+
+    def subset(self, first: int | None = None, *, bytes: int | str | None = None) -> "Condensed":
+        """A condensed set of the first stored bases of each class. Give exactly one of `first` and `bytes`.
+
+        Arguments:
+            first: the number of bases per class.
+            bytes: the most bytes that the subset may store, a shared decoder included: a number, or text such as
+                "40 KB" or "1.5 MB" (thousands and millions of bytes).
+
+        Raises:
+            InputError: `first` is below one or above the number of stored bases; `bytes` does not hold one base per
+                class; both or neither are given.
+        """
+        if (first is None) == (bytes is None):
+            raise InputError("a subset needs a number of bases per class (`first`) or of `bytes`; give one of them")
+        if bytes is not None:
+            shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
+            each = (self.synthetic.bytes - shared) // self.bases_per_class
+            room = _size(bytes)
+            first = min((room - shared) // each, self.bases_per_class)
+            if first < 1:
+                raise InputError(
+                    f"{room} bytes hold no stored image per class; the smallest subset takes {shared + each} bytes"
+                )
+        most = self.bases_per_class
+        if not isinstance(first, int) or isinstance(first, bool) or not 1 <= first <= most:
+            raise InputError(f"`first` is {first!r}; a subset of this set has 1 to {most} stored images per class")
+        whole = self.synthetic
+        labels = None if whole.labels is None else whole.labels.detach()[:, :first].clone()
+        kept = SyntheticSet(whole.bases.detach()[:, :first].clone(), self.space, whole.decoder, labels)
+        return replace(self, synthetic=kept)
+
+    def tensors(
+        self, first: int | None = None, space: Literal["normalized", "unit", "uint8"] = "normalized"
+    ) -> tuple[Tensor, Tensor]:
+        """Decoded rows (N, channels, height, width) and labels (N,), or learned label probabilities (N, classes).
+
+        Arguments:
+            first: number of stored bases per class; None: all of them.
+            space: value range of the rows. `"normalized"`: (x - mean) / std, as in training; `"unit"`: 0 to 1, clamped;
+                `"uint8"`: 0 to 255.
+
+        Raises:
+            InputError: an unknown space, or more bases per class than are stored.
+        """
+        if space not in ("normalized", "unit", "uint8"):
+            raise InputError(f"unknown `space` {space!r}; give 'normalized', 'unit' or 'uint8'")
+        chosen = self.synthetic if first is None else self.subset(first).synthetic
+        with torch.no_grad():
+            x, y = chosen().flat()
+        if space == "uint8":
+            x = self.space.uint8(x)
+        elif space == "unit":
+            x = self.space.unit(x).clamp(0, 1)
+        return x, y.detach().clone()
+
+    def dataset(self, first: int | None = None) -> TensorDataset:
+        """A torch `Dataset` of pairs (normalized row, label), for a `DataLoader`; `first` as in `tensors`."""
+        return TensorDataset(*self.tensors(first))
+
+    def show(self) -> Image.Image:
+        """A picture of the decoded images, one row per class (see `runs.picture.grid`); notebooks display it."""
+        return grid(self.synthetic)
+
+
+def _size(bytes: int | str) -> int:
+    """The number of bytes that a number or a text such as 40KB stands for.
+
+    Raises:
+        InputError: `bytes` is neither.
+    """
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
+    if words:
+        return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
+    if isinstance(bytes, str | bool) or not bytes >= 0:
+        raise InputError(f"`bytes` is {bytes!r}; give a number of at least 0, or text such as '40 KB' or '1.5 MB'")
+    return int(bytes)
