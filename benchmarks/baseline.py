@@ -1,8 +1,8 @@
-"""The same steps in the manner of the released programs: what the speed of ours is measured against.
+"""The same steps in the manner of the released programs, with which our speed is compared.
 
 Plain PyTorch: rows channel by channel in memory (NCHW), class by class, whole batches at once, gradients of gradients
 by autograd through every parameter, DC's losses of all classes summed before one backward pass, IDC's images updated
-class by class, a `.item()` a class or minibatch. Written for this comparison; it imports nothing of condensery.
+class by class, one `.item()` per class or minibatch. Written for this comparison; it imports nothing of condensery.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def squares(a: list[Tensor], b: list[Tensor]) -> Tensor:
 
 
 def color(x: Tensor, shared: bool) -> Tensor:
-    """Brightness, saturation and contrast, one draw for all rows or one a row."""
+    """Brightness, saturation and contrast, one draw for all rows or one per row."""
     u = torch.rand(3, 1 if shared else len(x), 1, 1, 1)
     x = x + (u[0] - 0.5)
     gray = x.mean(1, keepdim=True)
@@ -58,7 +58,7 @@ def color(x: Tensor, shared: bool) -> Tensor:
 
 
 def crop(x: Tensor, shared: bool) -> Tensor:
-    """A shift of up to an eighth of the side, by padding and picking."""
+    """A shift of up to an eighth of the side, by padding and indexing."""
     n, _, height, width = x.shape
     most = height // 8
     moves = torch.randint(0, 2 * most + 1, (2, 1 if shared else n)).expand(2, n)
@@ -69,7 +69,7 @@ def crop(x: Tensor, shared: bool) -> Tensor:
 
 
 def cutout(x: Tensor, shared: bool) -> Tensor:
-    """A square of half the side becomes 0."""
+    """A square of half the side is set to 0."""
     n, _, height, width = x.shape
     at = torch.randint(0, height, (2, 1 if shared else n, 1)).expand(2, n, 1)
     down = (torch.arange(height) - at[0]).abs() < height // 4
@@ -100,7 +100,7 @@ def cells(images: Tensor, factor: int) -> Tensor:
 
 
 def cases(shape: tuple[int, int, int], ipc: int, classes: int = CLASSES, width: int = WIDTH) -> dict[str, Step]:
-    """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch."""
+    """One function per step: matches by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch."""
     torch.manual_seed(0)
     net = network(shape[0], shape[1], classes, width)
     params = list(net.parameters())

@@ -1,15 +1,15 @@
 """Speed and memory of every step on this machine: `make bench`, or python benchmarks/bench.py [--smoke] [PART ...]
 
-    steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images per class, against `baseline.py`, in a
-             process each (default allocator), alternating; medians of 5 rounds after one that warms up. 25 minutes.
+    steps    every step at 3x32x32 and 1x28x28, 10 classes, 1 and 10 images per class, against `baseline.py`, each in
+             its own process (default allocator), alternating; medians of 5 rounds after a warm-up round. 25 minutes.
     embeddings  the same for DM's and KFS's matches. 10 minutes.
     scaling  our DC match from 2 to 100 classes and from 1 to 50 images per class. 30 minutes.
-    multisize  IDC's steps with and without MDC, 1x28x28, 10 images per class: one period, figures and all. 12 minutes.
-    beside   a step alone, two runs at once, a run beside a busy process: how threads wait. 20 minutes.
-    plan     `condensery plan` against the run that then happens, 6 cases. 10 minutes.
+    multisize  IDC's steps with and without MDC, 1x28x28, 10 images per class: one period, scores included. 12 minutes.
+    beside   a step alone, two runs at once, a run beside a busy process: the effect of how threads wait. 20 minutes.
+    plan     `condensery plan` compared with the run itself, several cases. 10 minutes.
 
-Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`; with `--smoke` it measures next to
-nothing, within seconds, to see that it works, and writes nothing.
+Run it on an otherwise idle machine. Each part writes `results/bench/PART.json`; with `--smoke` it runs tiny
+cases for some seconds, to check that it works, and writes nothing.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ PLANNED = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """The sizes and numbers of rounds of a measurement."""
 
     rounds: int
     """Of steps, after one that warms up."""
@@ -108,8 +108,8 @@ SMOKE = Scale(
 
 
 class Worker:
-    """A `worker.py` in its own process; `handing_back`: glibc keeps no freed tensor (slow), so that what the process
-    grows by is what is in use."""
+    """A `worker.py` in its own process. With `handing_back`, glibc keeps no freed tensor (slow), so that the growth of
+    the process is the memory in use."""
 
     def __init__(self, handing_back: bool = False, **options: Any):
         words = [sys.executable, str(HERE / "worker.py"), json.dumps(options)]
@@ -184,10 +184,10 @@ def scaling(scale: Scale) -> list[dict[str, Any]]:
 
 
 def multisize(scale: Scale) -> list[dict[str, Any]]:
-    """Seconds of a period's steps of each run, alternating in one process, after a round that compiles and warms up.
+    """Seconds that the steps of one period take in each run, alternating in one process, after a warm-up round.
 
-    The runs are those of experiments/mdc_table1.py, real rows in either precision. The first period has its figures
-    too, of as many steps as others.
+    The runs are those of experiments/mdc_table1.py, real rows in either number format. The first period computes scores
+    too, over as many steps as the others.
     """
     images, labels = torch.rand(10 * scale.rows, 1, 28, 28), torch.arange(10).repeat_interleave(scale.rows)
     real = RealSet.measured(images, labels, 10)
@@ -247,7 +247,7 @@ def _measured(what: str, *words: str) -> dict[str, float]:
 
 
 def peak_convolution() -> dict[str, float]:
-    """What this machine reaches in a 3 x 3 convolution of 128 to 128 channels, 16 rows of 16 x 16, GFLOP a second."""
+    """GFLOP per second of this machine in a 3 x 3 convolution of 128 to 128 channels, 16 rows of 16 x 16."""
     reached: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
         x, w = torch.randn(16, 128, 16, 16).to(dtype), torch.randn(128, 128, 3, 3).to(dtype)

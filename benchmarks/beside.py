@@ -1,7 +1,7 @@
-"""What a step costs beside other processes: alone, two runs at once, and a run beside a loop that never waits.
+"""The cost of a step beside other processes: alone, two runs at once, and a run beside a busy loop.
 
-Each case is the command itself, stopped after some time; a step's seconds are those of its records. "as OpenMP comes"
-are threads that wait busily whatever happens (GOMP_SPINCOUNT at its default).
+Each case is the command itself, stopped after some time; the seconds of a step are read from its records. "as OpenMP
+comes" means threads that always wait busily (the default of GOMP_SPINCOUNT).
 """
 
 import json
@@ -76,7 +76,7 @@ def _case(
 
 
 def _seconds(commands: list[list[str]], env: dict[str, str], window: float, folder: Path) -> list[float]:
-    """Seconds a step of commands that run at once, from when all have done three steps on."""
+    """Seconds per step of commands that run at once, counted after all have done three steps."""
     runs: list[tuple[subprocess.Popen[bytes], Path]] = []
     clean = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     with tempfile.TemporaryDirectory(dir=folder) as out:
@@ -102,7 +102,7 @@ def _seconds(commands: list[list[str]], env: dict[str, str], window: float, fold
 
 
 def _moments(path: Path) -> list[float]:
-    """When each step was done, from the start; a line that is being written is left out."""
+    """The time of each step since the start; an incomplete last line is left out."""
     if not path.exists():
         return []
     return [json.loads(line)["seconds"] for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

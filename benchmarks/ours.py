@@ -1,4 +1,4 @@
-"""Our steps, beside those of `baseline.py`."""
+"""Our steps, for comparison with those of `baseline.py`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,12 +27,12 @@ def cases(
     width: int = WIDTH,
     dtype: torch.dtype | None = None,
 ) -> dict[str, Step]:
-    """One call each: a match of all classes by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch.
+    """One function per step: matches by DC, DSA, IDC, DM and KFS, a network update, an evaluation epoch.
 
-    KFS is 8 decoders x 16 codes per class, its real means known.
+    KFS is 8 decoders x 16 codes per class, with the means of real rows given.
 
     Arguments:
-        dtype: of the real rows' gradients, of all embeddings, and of the networks' training.
+        dtype: number format of the gradients of real rows, of all embeddings, and of the training of networks.
     """
     torch.manual_seed(0)
     images, labels = torch.rand(classes * 256, *shape), torch.arange(classes).repeat_interleave(256)

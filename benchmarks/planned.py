@@ -1,4 +1,4 @@
-"""What `condensery plan` says of a command, or what the run of it then takes, as one line of JSON.
+"""The estimate of `condensery plan` for a command, or what its run takes, as one line of JSON.
 
 python benchmarks/planned.py plan|run RECIPE --data D --ipc N ...
 """

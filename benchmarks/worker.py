@@ -1,9 +1,9 @@
-"""One side of a comparison in a process of its own: told cases on stdin, it answers with what they took.
+"""One side of a comparison in its own process: it reads cases from stdin and prints what they took.
 
     python benchmarks/worker.py '{"side": "ours", "shape": [3, 32, 32], "ipc": 10}'
 
-After "ready", a line in, `dc`, say; a line out: {"ms": ..., "added": bytes that the process grew by at its peak, from
-freed memory handed back}.
+After "ready", every input line, for example `dc`, gives an output line {"ms": ..., "added": ...}: milliseconds, and
+the peak growth of the process in bytes after freed memory was returned.
 """
 
 import ctypes

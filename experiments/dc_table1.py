@@ -5,10 +5,10 @@
 
 Cost on 2 cores: at 1 image per class about 10 minutes for DC on each data set, 5 for herding's feature network (2
 epochs on the whole set), 2 to 5 to measure 5 networks; 10 images per class and `whole` take much longer and have not
-been run yet. Every cell resumes from `runs/dc_table1/` and is not done twice.
+been run yet. Runs resume from `runs/dc_table1/`; cells that are in the results file are skipped.
 
-Sets a cell: random 5 (a network each), the others 1 (5 networks). The paper: 5 sets x 20 networks.
-The test part is read once a network, after the last epoch; `dc:quick` was chosen on a tenth of train.
+A cell has 5 networks: random 5 sets with one network each, the other methods 1 set. The paper: 5 sets x 20 networks.
+The test part is read once per network, after the last epoch; `dc:quick` was chosen on a tenth of the training part.
 """
 
 import argparse
@@ -44,7 +44,7 @@ FEATURE_EPOCHS = 2
 
 
 def features(data: Data, runs: Path) -> Point:
-    """Herding's feature network for this data set: trained once, kept, used at every size."""
+    """The feature network of herding for this data set, which is trained once, kept, and used at every size."""
     path = runs / f"features-{data.name}.safetensors"
     network = build(Net(), data.shape, data.train.classes)
     identity = {"epochs": FEATURE_EPOCHS, "fingerprint": data.train.fingerprint}
@@ -60,12 +60,12 @@ def features(data: Data, runs: Path) -> Point:
 
 
 def dc(ipc: int) -> DC:
-    """`dc:quick`; above 1 image per class as many restarts as an hour allows."""
+    """`dc:quick`; above 1 image per class with as many restarts as an hour allows."""
     return replace(DC.quick(), ipc=ipc) if ipc == 1 else replace(DC.quick(), ipc=ipc, outer_steps=30, real_rows=64)
 
 
 def cell(data: Data, ipc: int, method: str, runs: Path) -> tuple[list[Condensed], dict[str, Any], float, str]:
-    """The sets of a cell, the recipe that made them, the seconds it took, and the commit if not the present one."""
+    """The sets of a cell, their recipe, the seconds of condensing, and the commit if it is not the present one."""
     start = time.perf_counter()
     if method == "random":
         sets = [condensed(Random(ipc, seed=seed), data)[0] for seed in range(5)]

@@ -3,10 +3,10 @@
     python experiments/idc_ablation.py --table 5 --ipc 1 10        # digits; about 5 minutes for each size
     python experiments/idc_ablation.py --table 7 --data-dir DIR    # FashionMNIST, 1 image per class; about half an hour
 
-The paper: CIFAR-10, 50 images per class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of Adam
-at one rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic set (5 passes
-between two matches), "Real" on 256 real rows; without "Reg" a row of its training gets one operation of color, crop
-and cutout, with it color, crop and CutMix. Cells are not done twice.
+The paper: CIFAR-10, 50 images per class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of
+Adam at one learning rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic
+set (5 passes between two matches), "Real" on 256 real rows; without "Reg" a row of its training gets one operation of
+color, crop and cutout, with it color, crop and CutMix. Cells that are in the results file are skipped.
 """
 
 import argparse
@@ -45,7 +45,7 @@ TABLE7 = {1: "69.5", 2: "74.5", 3: "68.9", 4: "62.0"}
 
 
 def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
-    """Where the gradients of a case of table 5 are matched."""
+    """The schedule of a case of table 5: the points at which gradients are matched."""
     network, outer, inner = build(NET, data.shape, data.train.classes), few(OUTER), few(INNER)
     if not on_real:
         return TrainedOnSynthetic(network, outer, inner, 5, Training(0.01, batch_size=64), 0, ONE_OF)

@@ -2,12 +2,13 @@
 
     python experiments/idc_table10.py --data-dir DIR
 
-Every set is measured under three protocols, since each paper has its own and they do not compare. On 2 CPU cores, about
-15 minutes to condense a set, and 10 to measure it (digits: 2 and 1); every cell resumes from `runs/idc_table10/` and
-is not done twice.
+Every set is measured under three protocols, since each paper has its own and they cannot be compared. On 2 CPU cores,
+about 15 minutes to condense a set, and 10 to measure it (digits: 2 and 1). Runs resume from `runs/idc_table10/`;
+cells that are in the results file are skipped.
 
-Sets a cell: 1 (random: 5), networks 5. The papers: DSA 5 sets x 20 networks, IDC 3 repetitions. The test part is read
-once a network, after the last epoch; the presets were chosen on a tenth of FashionMNIST's train (docs/numbers.md).
+A cell has 1 set (random: 5) and 5 networks. The papers: DSA 5 sets x 20 networks, IDC 3 repetitions. The test part is
+read once per network, after the last epoch; the presets were chosen on a tenth of FashionMNIST's training part
+(docs/numbers.md).
 """
 
 import argparse

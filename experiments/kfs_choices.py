@@ -1,10 +1,11 @@
-"""What KFS's paper leaves open, tried on FashionMNIST's training part: a tenth is held out, test is not read.
+"""The choices that KFS's paper leaves open, tried on a held-out tenth of FashionMNIST's training part.
 
     python experiments/kfs_choices.py --data-dir DIR [--questions diversity codes ...]      # 2 minutes for each case
 
 1 image per class in floats, decoders counted; ConvNet of width 64 to match in and to measure with, both in bfloat16;
 1000 steps of pre-training, 150 of matching; 1 set x 3 networks under `fixed-steps` but for the question of the
-evaluation's augmentation (`kfs2022`). Every question changes one thing of the same base. Cells are not done twice.
+evaluation's augmentation (`kfs2022`). Every question changes one thing of the same base. Cells that are in the
+results file are skipped.
 """
 
 import argparse
@@ -67,7 +68,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def diversity(synthetic: SyntheticSet) -> float:
-    """The mean distance between two decoders' rows of one code, over that between two codes' rows of one decoder."""
+    """The mean distance between the rows of one code by two decoders, divided by that of two codes by one decoder."""
     assert isinstance(synthetic.decoder, Factorized)
     decoders = synthetic.decoder.decoders
     with torch.no_grad():

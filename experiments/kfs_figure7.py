@@ -1,11 +1,11 @@
-"""KFS's figure 7 on FashionMNIST: bias where decoders or codes are drawn, variance where real images are.
+"""KFS's figure 7 on FashionMNIST: the bias of drawing decoders or codes, and the variance of drawing real images.
 
     python experiments/kfs_figure7.py --data-dir DIR      # about 3 minutes for each case on 2 CPU cores
 
 The paper: CIFAR-10, 1 image per class. Here the validation part of FashionMNIST's train, 1 image in floats, decoders
 counted; ConvNet of width 64 in bfloat16, 150 steps; 1 set x 3 networks under `fixed-steps`. Bias is the norm of its
 tensors together, variance the trace of eq. 3, both at the learned set and over 10 random networks (in float32); their
-loss is 2 C times the paper's. Cells are not done twice.
+loss is 2 C times the paper's. Cells that are in the results file are skipped.
 """
 
 import argparse
@@ -36,7 +36,7 @@ NETWORKS, SAMPLE = 10, 32
 
 
 class Drawn(Factorized):
-    """Rows of which a few are drawn whenever they are asked for: those of some decoders, or of some codes."""
+    """A set that decodes to the rows of a few decoders or codes only, drawn again at every use."""
 
     drawing = False
 
@@ -56,7 +56,7 @@ class Drawn(Factorized):
 
 @dataclass(frozen=True)
 class Some(KFS):
-    """KFS whose every step and class sees only so many decoders, or codes."""
+    """KFS in which every step draws a number of decoders or codes for each class."""
 
     what: str = "decoders"
     number: int = 8

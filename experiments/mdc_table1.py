@@ -4,21 +4,21 @@
 
 IDC, ConvNet of width 64, 300 steps (6 restarts of 50), Adam, in bfloat16; sizes 1, 2, 5, 10; 1 set x 3 networks under
 `fixed-steps` in bfloat16. On 2 CPU cores: 4 to 7 minutes of condensing at 10 images, and 1 minute to measure a size.
-Runs are kept in `runs/mdc_table1/`; cells are not done twice.
+Runs are kept in `runs/mdc_table1/`; cells that are in the results file are skipped.
 
     A           a set condensed for every size
-    B           ten sets of 1 image from other initial images, put side by side
-    C           the set of 10 images, cut
+    B           ten sets of 1 image from different initial images, joined
+    C           the first images of the set of 10
     mdc         the same with the adaptive subset loss (`MDC.quick`)
-    calculate   ... whose subset is the first image for good, nothing frozen (table 3, row 2)
-    compare     ... chosen, nothing frozen (table 3, row 3)
+    calculate   ... whose subset is always the first image; nothing is frozen (table 3, row 2)
+    compare     ... whose subset is chosen; nothing is frozen (table 3, row 3)
     gradients, accuracy, class-wise
                 other ways to choose (table 5, appendix B.6)
-    LFS, LBS    C made smaller without the real images (Slimmable, after its abstract: its text is not with us).
-                LFS, free of learning: n principal components of each class's rows, and all rows put together from
-                them; LBS, by learning: size after size, the next one condensed from the rows of the last
+    LFS, LBS    C made smaller without the real images (Slimmable, after its abstract, since we do not have its text).
+                LFS does not learn: n principal components of the rows of each class, from which all rows are composed.
+                LBS learns: size after size, each one is condensed from the rows of the one before
     kfs C, kfs, kfs, decoders learned, kfs, nothing frozen
-                codes x decoders of as many bytes as 10 images, cut to those of fewer; the same with MDC, three ways
+                codes x decoders in the bytes of 10 images, cut to the bytes of fewer; the same with MDC, in three ways
 
 `PAPER` has the paper's figures for CIFAR-10 at these sizes.
 """
@@ -67,7 +67,7 @@ VARIANTS: dict[str, Recipe] = {
 
 
 def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, Recipe, float, str]]:
-    """Size, set, recipe, and of condensing the seconds and the (last) commit."""
+    """For every size: the set, its recipe, and the seconds and the (last) commit of condensing."""
     if method == "A":
         for size in SIZES:
             recipe = replace(BASE, ipc=size)
@@ -104,7 +104,7 @@ def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, 
 
 
 def slimmed(whole: Condensed, size: int) -> Condensed:
-    """All rows of a set, made of `size` principal components per class; these are stored, and a factor for each row."""
+    """The rows of a set composed of `size` principal components per class; these and a factor per row are stored."""
     with torch.no_grad():
         x = whole.synthetic().x
     left, scales, right = torch.linalg.svd(x.flatten(2), full_matrices=False)
@@ -114,7 +114,7 @@ def slimmed(whole: Condensed, size: int) -> Condensed:
 
 
 def as_data(condensed: Condensed, data: Data) -> Data:
-    """A condensed set's rows in place of real ones."""
+    """The rows of a condensed set as a training set."""
     x, y = condensed.tensors(space="unit")
     return replace(
         data,
@@ -124,7 +124,7 @@ def as_data(condensed: Condensed, data: Data) -> Data:
 
 
 def drawn(table: Table, part: str, folder: Path) -> None:
-    """The curves of a part's methods, and what its run of `mdc` chose (figure 5, table 7)."""
+    """Draw the curves of the methods on a part, and the choices of its `mdc` run (figure 5, table 7)."""
     curves: dict[str, dict[int, Accuracy]] = {}
     for row in table.rows():
         if row["dataset"] == part:

@@ -1,9 +1,9 @@
-"""What bfloat16 costs: FashionMNIST at 1 image per class, in float32 and with real side and networks in bfloat16.
+"""The effect of bfloat16 on accuracy: FashionMNIST at 1 image per class, in either number format.
 
     python experiments/precision.py --data-dir DIR
 
 `dc:quick` and `idc:quick`, each in both precisions, measured under its paper's protocol in float32; the float32 sets
-also by networks trained in bfloat16. 1 set a cell, 5 networks; about 25 minutes on 2 CPU cores. Every cell resumes
+also by networks trained in bfloat16. A cell has 1 set and 5 networks; about 25 minutes on 2 CPU cores. Runs resume
 from `runs/precision/`. The papers have no such figures.
 """
 

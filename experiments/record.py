@@ -1,7 +1,7 @@
-"""How an experiment leaves a figure: one JSON file a table in `results/`, with where every figure comes from.
+"""How experiments record figures: one JSON file per table in `results/`, with the provenance of every figure.
 
-With `--smoke` the same program runs to its end within seconds, so that it is known to work before hours are spent on
-it. What takes long goes through the functions here (`kept`, `condensed`, `evaluate`, ...), which then do little of it,
+With `--smoke` the same program runs to its end within seconds, which shows that it works before hours are spent on
+it. All slow work goes through the functions here (`kept`, `condensed`, `evaluate`, ...), which then do a little of it,
 on the embedded digits and in a temporary folder.
 """
 
@@ -45,13 +45,13 @@ _smoke: Path | None = None  # the folder of a smoke run, which goes when the pro
 
 
 def parsed(parser: argparse.ArgumentParser, **smoke: Any) -> argparse.Namespace:
-    """An experiment's options, with `--again` and `--smoke` among them.
+    """The options of an experiment, with `--again` and `--smoke` added.
 
     Arguments:
-        smoke: the options of a smoke run, where it needs others than it would have, to see every line at work.
+        smoke: values of options in a smoke run, if the defaults would leave a part of the program unrun.
     """
     global _smoke
-    parser.add_argument("--again", action="store_true", help="measure anew what the results file has already")
+    parser.add_argument("--again", action="store_true", help="measure again what the results file already contains")
     parser.add_argument(
         "--smoke", action="store_true", help="only see that it works: seconds, on the digits, and nothing is kept"
     )
@@ -75,12 +75,12 @@ def program(main: Callable[[], None]) -> None:
 
 
 def few(count: int) -> int:
-    """A count that takes its time; in a smoke run no more than a few."""
+    """The count; in a smoke run at most a few."""
     return min(count, FEW) if _smoke else count
 
 
 def small(recipe: R) -> R:
-    """A recipe; in a smoke run one of a few steps in a tiny network."""
+    """The recipe; in a smoke run with a few steps in a tiny network."""
     if not _smoke:
         return recipe
     inside: Recipe = recipe
@@ -90,7 +90,7 @@ def small(recipe: R) -> R:
 
 
 def brief(protocol: ProtocolFor) -> ProtocolFor:
-    """A protocol; in a smoke run one of a few steps."""
+    """The protocol; in a smoke run with a few steps."""
 
     def shortened(data: Data) -> Protocol:
         return replace(protocol(data), steps=FEW)
@@ -99,12 +99,12 @@ def brief(protocol: ProtocolFor) -> ProtocolFor:
 
 
 def compiled() -> AbstractContextManager[None]:
-    """Steps inside the block are compiled; in a smoke run they are not, which would take longer than all of it."""
+    """Compile the steps inside the block, except in a smoke run, where compiling would take longest."""
     return during("passes" if _smoke else "compiled")
 
 
 def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
-    """The data that a reader finds in a folder; in a smoke run the first few of the digits."""
+    """The data that a reader finds in a folder; in a smoke run some of the embedded digits."""
     if not _smoke:
         return reader(folder)
     data = cd.digits()
@@ -132,7 +132,7 @@ def evaluate_whole(data: Data, repeats: int = 5) -> Accuracy:
 
 
 def commit() -> str:
-    """The commit that the code is at; refuses a tree whose code differs from it, but for a smoke run."""
+    """The commit of the code; refuses a working tree that differs from it, except in a smoke run."""
     if _smoke:
         return "smoke"
     if not Path(cd.__file__).is_relative_to(ROOT):
@@ -152,7 +152,7 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class Kept:
-    """A run's set, the seconds that it took, and the commit that it was made at."""
+    """The set of a run, the seconds of condensing, and the commit at which it was made."""
 
     condensed: Condensed
     seconds: float
@@ -160,7 +160,7 @@ class Kept:
 
 
 def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
-    """Run a recipe into a folder, or go on, or take what is there already."""
+    """Run a recipe in a folder: start it, resume it, or return the finished set."""
     made_at = out.with_name(f"{out.name}.commit.txt")  # beside the folder, which is the run's own
     if not (out / "condensed.safetensors").exists():
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -175,24 +175,24 @@ def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
 
 
 def condensed(recipe: Recipe, data: Data, observe: Callable[[Step], None] | None = None) -> tuple[Condensed, float]:
-    """A recipe's set, made in memory, and the seconds that it took."""
+    """The set of a recipe, condensed in memory, and the seconds that it took."""
     start = time.perf_counter()
     made = cd.condense(small(recipe), data.train, observe, progress=False)
     return made, time.perf_counter() - start
 
 
 def by_hand(synthetic: SyntheticSet, data: Data, recipe: dict[str, Any]) -> Condensed:
-    """A set that no recipe made, as one that can be measured."""
+    """A synthetic set that no recipe made, as a `Condensed` that can be evaluated."""
     origin = {"name": data.name, "fingerprint": data.train.fingerprint, "rows": len(data.train)}
     return Condensed(synthetic, data.class_names, recipe, 0, origin)
 
 
 class Table:
-    """A results file; a cell that is in it already is not computed again, unless that is asked for (`parsed`).
+    """A results file. A cell that it contains is not measured again, except with `--again`.
 
     Arguments:
         name: `results/<name>.json`; the table's runs are kept in `runs/<name>/`.
-        about: what the table is.
+        about: a description of the table, which the file contains.
     """
 
     anew = False
@@ -208,7 +208,7 @@ class Table:
         return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
 
     def has(self, **cell: Any) -> bool:
-        """Whether a cell is there, which is then said; where it is to be measured anew it is taken out."""
+        """Whether the file contains a cell, with a message if so; with `--again` the cell is removed."""
         rows = self.rows()
         found = [row for row in rows if all(row.get(k) == v for k, v in cell.items())]
         if found and self.anew and cell not in self.renewed:
@@ -216,7 +216,7 @@ class Table:
             self._write([row for row in rows if row not in found])
             return False
         if found:
-            print(f"{cell}: already in results/{self.path.name}; --again measures anew", flush=True)
+            print(f"{cell}: already in results/{self.path.name}; --again measures it again", flush=True)
         return bool(found)
 
     def add(
@@ -228,7 +228,7 @@ class Table:
         condensed_at: str = "",
         **cell: Any,
     ) -> None:
-        """Write a row; `condensed_at` is the commit of a set that was kept, where it is not the present one."""
+        """Write a row; `condensed_at` is the commit at which a kept set was made, if it is not the present one."""
         assert isinstance(reached.net, Net)  # of which a row can say everything
         row = {
             **cell,
@@ -247,7 +247,7 @@ class Table:
         )
 
     def again(self, recipe: dict[str, Any], protocol: str, **cell: Any) -> bool:
-        """Whether a row has the same recipe, measured under the same protocol; it then also stands for this cell."""
+        """Whether a row has the same recipe and protocol; if so, it is used for this cell too."""
         wanted = (json.loads(json.dumps(recipe)), protocol)
         row = next((row for row in self.rows() if (row["recipe"], row["protocol"]) == wanted), None)
         if row and not self.anew:

@@ -49,7 +49,7 @@ class Accuracy:
 
     @property
     def std(self) -> float:
-        """The standard deviation over networks and sets together, as the field computes it (divided by n)."""
+        """The standard deviation over all networks of all sets, divided by n, as is usual in the field."""
         return float(np.std(self.runs))
 
     def __str__(self) -> str:
