@@ -28,7 +28,7 @@ class Residual(nn.Module):
 def main(steps: int = 100, repeats: int = 3) -> None:
     """Compare learned with random images, one per class."""
     data = cd.digits()
-    recipe = cd.DM(ipc=1, flip=False, steps=steps, real_rows=64, net=Residual)
+    recipe = cd.DM(ipc=1, steps=steps, real_rows=64, net=Residual)
     learned: cd.Condensed = cd.condense(recipe, data.train)
     chosen = cd.condense(cd.Random(ipc=1), data.train)
     for name, condensed in {"random": chosen, "dm": learned}.items():

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from record import Table, compiled, condensed, evaluate, parsed, program, read
 
+from condensery import Condensed
 from condensery.augment import CutMix
 from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import protocols
 from condensery.evaluation.protocols import Protocol, ProtocolFor
-from condensery.networks.net import Net
+from condensery.networks.net import Architecture, Net
 from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 
@@ -43,7 +44,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "encoder": {str(n): {"encoder_width": n} for n in (1, 4, 8)},
     "codes": {"real": {"init": "real"}, "noise": {"init": "noise"}},
     "activation": {name: {"activation": name} for name in ("none", "relu", "leaky_relu")},
-    "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa", "flip": True}},
+    "matching": {"none": {"augment": "none"}, "dsa": {"augment": "dsa"}},
     "decoders": {"8": {}} | {str(n): {"decoders": n} for n in (1, 2, 4, 16)},
     "shape": {
         "6-5-4": {},
@@ -86,24 +87,22 @@ def cases(chosen: list[str]) -> Iterator[tuple[str, str, KFS]]:
             yield question, name, replace(BASE, **fields)
 
 
-def with_dsa(data: Data) -> Protocol:
-    augment = protocols.dsa2021(data).augment
-    return replace(protocols.kfs2022(data), name="kfs2022 + dsa", augment=augment)
+def augmented(name: str, like: ProtocolFor, mix: CutMix | None = None) -> ProtocolFor:
+    """KFS's evaluation with the augmentation of another protocol, which its paper may have used and does not name."""
 
+    def protocol(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        rules = protocols.kfs2022(data, condensed, net)
+        return replace(rules, name=f"kfs2022 + {name}", augment=like(data, condensed, net).augment, mix=mix)
 
-def with_idc(data: Data) -> Protocol:
-    augment = protocols.idc2022(data).augment
-    return replace(protocols.kfs2022(data), name="kfs2022 + idc", augment=augment)
-
-
-def with_cutmix(data: Data) -> Protocol:
-    return replace(with_idc(data), name="kfs2022 + idc, cutmix", mix=CutMix(0.5))
+    return protocol
 
 
 EVALUATIONS: dict[str, ProtocolFor] = {
-    "none": protocols.kfs2022, "dsa": with_dsa, "idc": with_idc, "idc, cutmix": with_cutmix
-}  # fmt: skip
-"""KFS's evaluation with what it does not say."""
+    "none": protocols.kfs2022,
+    "dsa": augmented("dsa", protocols.dsa2021),
+    "idc": augmented("idc", protocols.idc2022),
+    "idc, cutmix": augmented("idc, cutmix", protocols.idc2022, CutMix(0.5)),
+}
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ import condensery as cd
 from condensery import Accuracy, Condensed, Data, InputError, Net, Recipe, RunError, Step, SyntheticSet, Wrapper
 from condensery.evaluation.protocols import Protocol, ProtocolFor
 from condensery.kernels.compiling import during
+from condensery.networks.net import Architecture
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
 from condensery.runs.run import seconds_of
@@ -92,8 +93,8 @@ def small(recipe: R) -> R:
 def brief(protocol: ProtocolFor) -> ProtocolFor:
     """The protocol; in a smoke run with a few steps."""
 
-    def shortened(data: Data) -> Protocol:
-        return replace(protocol(data), steps=FEW)
+    def shortened(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        return replace(protocol(data, condensed, net), steps=FEW, seconds=None)
 
     return shortened if _smoke else protocol
 

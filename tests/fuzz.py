@@ -299,7 +299,7 @@ def use_artifact(path: Path, r: random.Random, measured: float) -> None:
         images, ids = np.random.default_rng(0).random((2 * classes, *shape), np.float32), [*range(classes)] * 2
         data = cd.from_arrays(images, ids, images, ids, class_names=there.class_names)
         cd.evaluate(
-            there, data, protocol=lambda data: Protocol("tiny", Training(0.1), steps=2), repeats=1, progress=False
+            there, data, protocol=lambda *given: Protocol("tiny", Training(0.1), steps=2), repeats=1, progress=False
         )
 
 

@@ -84,6 +84,7 @@ DECODERS = {
 
 OPERATIONS = {
     "color": augment.Color(),
+    "jitter": augment.Jitter(),
     "lighting": augment.Lighting(),
     "flip": augment.Flip(),
     "crop": augment.Crop(),
@@ -95,7 +96,16 @@ OPERATIONS = {
 
 PROTOCOLS = {
     name: getattr(protocols, name.replace("-", "_"))
-    for name in ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
+    for name in (
+        "dc2021",
+        "dsa2021",
+        "idc2022",
+        "idc2022-equal-steps",
+        "imagenet2022",
+        "kfs2022",
+        "fixed-steps",
+        "whole",
+    )
 }
 
 INITIAL_VALUES = {"noise": noise, "random_real": random_real}

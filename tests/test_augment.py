@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lists import OPERATIONS, over
 
-from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout, Flip, Omega, ResizedCrop, Rotate, Scale
+from condensery.augment import (
+    Augmentation,
+    Color,
+    Crop,
+    CutMix,
+    Cutout,
+    Flip,
+    Jitter,
+    Omega,
+    ResizedCrop,
+    Rotate,
+    Scale,
+)
 from condensery.randomness import rng
 
 SIDE = 12
@@ -20,6 +33,7 @@ NEUTRAL = {
     "scale": Scale(1, 1),
     "rotate": Rotate(0),
     "resized crop": ResizedCrop(1),
+    "jitter": Jitter(0),
     "lighting": replace(OPERATIONS["lighting"], strength=0),
 }
 
@@ -33,7 +47,7 @@ def drawn(operation, n=300, shape=SHAPE):
 
 
 def same(a: Omega, b: Omega) -> bool:
-    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("shift", "factors", "maps", "box"))
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in vars(a))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -68,7 +82,7 @@ def test_one_omega_broadcast_is_n_equal_ones(part, shape):
 
 @over(OPERATIONS)
 def test_a_draw_changes_a_row_alike_in_any_company(part):
-    augment = Augmentation((part,), fill="mean")
+    augment = Augmentation((part,))
     x, omega = pictures(9), augment.draw(9, SHAPE, rng(1))
     one = [Omega(*(getattr(omega, f)[i : i + 1] for f in vars(omega))) for i in range(9)]
     apart = torch.cat([augment(x[i : i + 1], one[i]) for i in range(9)])
@@ -106,18 +120,37 @@ def test_any_size_keeps_its_shape(channels, height, width, n):
     assert ALL(x, ALL.draw(n, (channels, height, width), rng(0))).shape == x.shape
 
 
-def test_each_row_gets_one_operation_of_several():
-    augment = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45), Cutout(), Color()))
-    omega = augment.draw(300, SHAPE, rng(1))
-    kinds = torch.stack([
+SEVERAL = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45), Cutout(), Color()))
+
+
+def operations(omega):
+    """Which of the operations of `SEVERAL` (first axis) each row gets."""
+    return torch.stack([
         omega.maps[:, :2, 2].abs().amax(1) > 0,
         (omega.maps.diagonal(dim1=1, dim2=2)[:, :2] != 1).all(1) & (omega.maps[:, 0, 1] == 0),
         omega.maps[:, 0, 1] != 0,
         (omega.box != 0).any(1),
         (omega.factors != 1).any(1),
     ])  # fmt: skip
+
+
+def test_each_row_gets_one_operation_of_several():
+    kinds = operations(SEVERAL.draw(300, SHAPE, rng(1)))
     assert kinds.sum(0).max() == 1  # a crop by no pixel at all is none
     assert all(45 < k < 75 for k in kinds.sum(1)[1:])
+
+
+def test_a_minibatch_draws_one_operation_with_parameters_for_each_row():
+    chosen = []
+    for i in range(60):
+        omega = replace(SEVERAL, choice="minibatch").draw(9, SHAPE, rng(i))
+        kinds = operations(omega)
+        chosen += [k for k in range(5) if kinds[k].any()]
+        assert kinds.any(1).sum() == 1
+        assert (
+            len({tuple(part) for part in torch.cat([p.reshape(9, -1) for p in vars(omega).values()], 1).tolist()}) > 4
+        )
+    assert all(4 < chosen.count(k) < 24 for k in range(5))
 
 
 def test_geometry_is_multiplied_in_the_order_given():
@@ -151,13 +184,46 @@ def test_every_shift_of_a_crop_is_as_likely():
 
 @pytest.mark.parametrize("fill", ["zero", "mean"])
 def test_a_crop_shifts_whole_pixels_and_fills(fill):
-    x = pictures(1)
-    omega = Omega.neutral(1, 3)
+    x = pictures(2)
+    crop = Crop(fill=fill).drawn(torch.zeros(2, 4), SHAPE)
     maps = torch.tensor([[[1.0, 0, 2 * 3 / SIDE], [0, 1, 0], [0, 0, 1]]])  # three pixels to the left
-    moved = Augmentation(fill=fill)(x, replace(omega, maps=maps))
+    moved = Augmentation()(x, replace(crop, maps=maps.expand(2, 3, 3)))
     assert torch.allclose(moved[..., :-3], x[..., 3:], atol=1e-6)
-    outside = x.mean((2, 3), keepdim=True).expand(1, 3, SIDE, 3) if fill == "mean" else torch.zeros(1, 3, SIDE, 3)
-    assert torch.allclose(moved[..., -3:], outside.double(), atol=1e-5)
+    outside = x.mean((0, 2, 3), keepdim=True) if fill == "mean" else torch.zeros(1, 3, 1, 1)
+    assert torch.allclose(moved[..., -3:], outside.double().expand(2, 3, SIDE, 3), atol=1e-5)
+
+
+def test_the_crop_of_dc_shifts_by_four_pixels_one_way_and_three_the_other():
+    maps = drawn(Crop(pixels=4), 2000).maps
+    for axis in (0, 1):
+        shifts = (maps[:, axis, 2] * SIDE / 2).round().tolist()
+        assert {s: shifts.count(s) for s in set(shifts)} == dict.fromkeys(range(-4, 4), pytest.approx(250, rel=0.2))
+
+
+def test_what_is_scaled_is_the_window_or_the_image():
+    window, image = (drawn(Scale(0.5, 2, of)).maps.diagonal(dim1=1, dim2=2)[:, :2] for of in ("window", "image"))
+    assert torch.allclose(window, 1 / image)
+    assert window.mean() == pytest.approx(1.25, abs=0.05)
+
+
+def test_a_jitter_changes_brightness_contrast_and_saturation_in_any_order():
+    luma, mean, std = (
+        torch.tensor(c, dtype=torch.float64).view(3, 1, 1)
+        for c in ((0.299, 0.587, 0.114), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    x, omega = pictures(60), drawn(Jitter(0.4), 60)
+    changed, seen = Augmentation()((x - mean) / std, omega) * std + mean, set()
+    for row, factors, result in zip(x, omega.jitter.double(), changed, strict=True):
+        for order in itertools.permutations(range(3)):
+            y = row
+            for change in order:
+                gray = (y * luma).sum(0, keepdim=True)
+                toward = (torch.zeros(()), gray.mean(), gray)[change]
+                y = toward + (y - toward) * factors[change]
+            if torch.allclose(y, result, atol=1e-6):
+                seen.add(order)
+    assert len(seen) == 6
+    assert (omega.jitter.min(), omega.jitter.max()) == (pytest.approx(0.6, abs=0.02), pytest.approx(1.4, abs=0.02))
 
 
 def test_a_rotation_by_a_right_angle_turns_the_image():

@@ -85,11 +85,20 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
     assert "condensed without --zca" in capsys.readouterr().err
 
 
-def test_flips_of_digits_are_warned_of(tmp_path, capsys):
-    for flip, out in (("--flip", "a"), ("--no-flip", "b")):
-        words = ["--data", "digits", "--ipc", "1", "--out", str(tmp_path / out), flip, *TINY]
+def test_whether_images_may_be_flipped_is_a_fact_of_the_data_that_a_user_can_set(tmp_path):
+    made = {}
+    for flip in ("auto", "yes", "no"):
+        words = ["--data", "digits", "--ipc", "1", "--out", str(tmp_path / flip), "--flip", flip, *TINY]
         assert main(["run", "dsa", *words]) == 0
-        assert ("leave them out with --no-flip" in capsys.readouterr().err) == (flip == "--flip")
+        made[flip] = load(tmp_path / flip)
+    assert {flip: condensed.data["flip"] for flip, condensed in made.items()} == {
+        "auto": False,
+        "yes": True,
+        "no": False,
+    }
+    bases = {flip: condensed.synthetic.bases for flip, condensed in made.items()}
+    assert torch.equal(bases["auto"], bases["no"])
+    assert not torch.equal(bases["auto"], bases["yes"])
 
 
 def test_published_settings_of_the_data_at_hand_are_pointed_out(tmp_path, capsys, monkeypatch):

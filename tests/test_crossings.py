@@ -8,7 +8,7 @@ from conftest import blobs
 from lists import DECODERS, LEARNED, TINY, over
 
 from condensery.algorithms.matching import Matching
-from condensery.algorithms.samplers import Representative, Uniform
+from condensery.algorithms.samplers import Epochwise, Representative, Uniform
 from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.data.pixels import PixelSpace
@@ -82,9 +82,9 @@ def test_every_wrapper_goes_around_every_recipe_that_matches(part, wrapper):
     assert made.steps == alone.steps
     assert isinstance(made.objective, AdaptiveSubset) == isinstance(wrapped, MDC)
     assert isinstance(made.sampler, Representative) == ("DREAM" in repr(wrapped))
-    assert isinstance(alone.sampler, Uniform)
+    assert isinstance(alone.sampler, Uniform | Epochwise)
     before = made.synthetic.floats
     synthetic = made.run(observe=lambda step: chosen.extend(step.said.get("subset", [])))
-    assert (synthetic.floats, type(synthetic.decoder)) == (before, type(alone.synthetic.decoder))
+    assert (synthetic.floats, type(synthetic.decoder)) == (before, type(alone.finish(alone.synthetic).decoder))
     assert bool(chosen) == isinstance(wrapped, MDC)
     assert all(torch.isfinite(p).all() for p in synthetic.parameters())

@@ -101,7 +101,11 @@ def test_bound_fills_greedily_from_the_largest_factor(images, factor, most):
     for i, f in enumerate(factors):  # no base could have had a larger factor before the rows ran out
         if f < factor:
             earlier = sum(g * g for g in factors[:i])
-            assert earlier + (f + 1) ** 2 + (images - i - 1) > most
+            assert earlier + (f + 1) ** 2 + (images - i) + factors.count(f + 1) > most
+
+
+def test_bound_is_the_programs():
+    assert bound(20, 3) == (3,) * 12 + (2,) * 3 + (1,) * 5
 
 
 def test_bound_gives_each_base_its_own_factor():

@@ -6,12 +6,24 @@ import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
 
-from condensery.augment import Color, Crop, CutMix, Cutout, Flip, Rotate, Scale
-from condensery.data import Data, RealSet, TestSet
+from condensery.augment import Color, Crop, CutMix, Cutout, Flip, Jitter, Lighting, ResizedCrop, Rotate, Scale
+from condensery.data import Data, RealSet, TestSet, from_arrays
+from condensery.data.facts import FACTS, Facts
 from condensery.data.pixels import PixelSpace
+from condensery.decoders import Uniform
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
-from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
+from condensery.evaluation.protocols import (
+    Protocol,
+    dc2021,
+    dsa2021,
+    fixed_seconds,
+    fixed_steps,
+    idc2022,
+    idc2022_equal_steps,
+    imagenet2022,
+    kfs2022,
+)
 from condensery.evaluation.training import Training
 from condensery.networks.net import Net
 from condensery.recipes import Random
@@ -21,7 +33,7 @@ from condensery.synthetic import SyntheticSet
 
 
 def data(name="blobs"):
-    real = blobs(sizes=(12, 10, 9))
+    real = blobs(sizes=(12, 10, 9)).known(FACTS.get(name, Facts()))
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     return Data(name, real, test, ("a", "b", "c"))
 
@@ -36,8 +48,13 @@ def named(synthetic, names=("a", "b", "c")):
     return Condensed(synthetic, names, {"name": "random"}, 0, about)
 
 
-def short(data):
+def short(data, condensed=None, net=None):
     return Protocol("short", Training(0.05, 0.9, batch_size=8), epochs=30)
+
+
+def replace_steps(protocol, steps, **more):
+    """The protocol with another number of steps."""
+    return lambda *given: replace(protocol(*given), steps=steps, **more)
 
 
 @over(PROTOCOLS)
@@ -54,7 +71,8 @@ def test_dc2021_is_the_published_procedure():
     assert (plain.steps_for(10), digits.steps_for(10)) == (301, 1001)
     assert plain.steps_for(500) == 602
     assert plain.augment is None
-    assert digits.augment.one_of == (Crop(0.125), Scale(0.8, 1.2), Rotate(45))  # an eighth of 28 px: 4
+    moved = (Crop(pixels=4, fill="mean"), Scale(0.8, 1.2, of="image"), Rotate(45, fill="mean"))
+    assert (digits.augment.one_of, digits.augment.choice) == (moved, "row")
     factors = [plain.how.schedule(e / 301) for e in range(301)]
     assert factors == [1.0] * 152 + [0.1] * 149  # the epoch numbered 151 is the last at the full rate
     assert plain.how.restart_at == (152 / 301,)
@@ -66,27 +84,86 @@ def test_dsa2021_is_the_published_procedure():
     assert rules.steps_for(10) == 1001
     assert rules.augment.one_of == (Color(), Crop(), Cutout(), Flip(), Scale(), Rotate())
     assert Flip() not in digits.augment.one_of
+    assert rules.augment.choice == "minibatch"
     factors = [rules.how.schedule(e / 1001) for e in range(1001)]
     assert factors == [1.0] * 502 + [0.1] * 499
     assert rules.mix is None
 
 
 def test_idc2022_is_the_published_procedure():
-    rules, digits = idc2022(data()), idc2022(data("MNIST-validation"))
+    rules, digits = idc2022(data()), idc2022(data("MNIST"))
     assert (rules.steps_for(40), rules.steps_for(400)) == (1000, 7000)
     assert (rules.how.lr, rules.how.momentum, rules.how.weight_decay, rules.how.batch_size) == (0.01, 0.9, 5e-4, 64)
-    factors = [rules.how.schedule(e / 1000) for e in (0, 666, 667, 833, 834)]
-    assert factors == [1.0, 1.0, 0.2, 0.2, 0.04]
+    factors = [rules.how.schedule(e / 1000) for e in (0, 665, 666, 832, 833)]
+    assert factors == pytest.approx([1.0, 1.0, 0.2, 0.2, 0.04])
+    assert rules.augment.choice == "minibatch"
     assert (rules.augment.always, rules.augment.one_of) == ((Flip(), Color()), (Crop(), Scale(), Rotate()))
     assert digits.augment.always == (Color(),)
-    assert (rules.mix, digits.mix) == (CutMix(0.5), None)
+    assert rules.mix == CutMix(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "ipc", "factor", "mixed"),
+    [("blobs", 1, 1, True), ("MNIST", 1, 1, True), ("MNIST", 1, 2, False), ("MNIST", 3, 2, False),
+     ("SVHN", 1, 1, False), ("SVHN", 2, 1, True), ("SVHN", 1, 2, True)],
+)  # fmt: skip
+def test_idc2022_mixes_rows_where_its_program_does(name, ipc, factor, mixed):
+    condensed = replace(named(SyntheticSet(torch.zeros(3, ipc, 1, 8, 8), data().train.space, Uniform(factor))))
+    assert idc2022(data(name), condensed).mix == (CutMix(0.5) if mixed else None)
+
+
+@pytest.mark.parametrize(("factor", "epochs"), [(1, 1000), (2, 250), (4, round(1000 / 16))])
+def test_equal_steps_divide_the_epochs_by_the_rows_of_an_image(factor, epochs):
+    condensed = named(SyntheticSet(torch.zeros(3, 2, 1, 8, 8), data().train.space, Uniform(factor)))
+    rules = idc2022_equal_steps(data(), condensed)
+    assert rules.epochs == epochs
+    assert [rules.how.schedule(e / epochs) for e in (0, epochs - 1)] == pytest.approx([1, 0.04])
+    assert (rules.augment, rules.mix) == (idc2022(data()).augment, CutMix(0.5))
 
 
 @pytest.mark.parametrize(("a_class", "epochs"), [(1, 3000), (2, 2000), (40, 1500), (180, 1000), (500, 500), (501, 300)])
 def test_imagenet2022_trains_fewer_rows_longer(a_class, epochs):
-    rules = imagenet2022(data())
+    condensed = named(SyntheticSet(torch.zeros(3, a_class, 1, 8, 8), data().train.space))
+    rules = imagenet2022(data(), condensed)
     assert rules.steps_for(3 * a_class) == epochs * -(-3 * a_class // 64)
+    assert rules.augment.always == (ResizedCrop(0.5), Flip(), Jitter(0.4), Lighting(0.1))
     assert rules.mix == CutMix(1.0)
+
+
+@pytest.mark.parametrize(("a_class", "epochs"), [(1, 2000), (10, 1300), (90, 600), (500, 300), (501, 200)])
+def test_imagenet2022_of_100_classes_is_shorter_and_steeper(a_class, epochs):
+    labels, images = torch.arange(100), torch.rand(100, 3, 4, 4)
+    real = RealSet.measured(images, labels, 100)
+    many = Data("many", real, TestSet(images, labels, real.space, real.dtype, real.device), tuple(map(str, labels)))
+    condensed = Condensed(SyntheticSet(torch.zeros(100, a_class, 3, 4, 4), real.space), many.class_names, {}, 0, {})
+    rules = imagenet2022(many, condensed)
+    assert rules.epochs == epochs
+    assert (rules.how.lr, rules.how.weight_decay, rules.how.batch_size) == (0.1, 1e-4, 128)
+
+
+def test_a_set_of_a_network_with_batch_norm_is_measured_with_instance_norm():
+    d, batch = data(), replace(TINY, norm="batch")
+    own = replace(chosen(d), recipe={"name": "random", "net": asdict(batch)})
+    few = [replace_steps(protocol, 2) for protocol in (dc2021, dsa2021, idc2022)]
+    assert [evaluate(own, d, protocol=p, repeats=1).net for p in few] == [TINY, TINY, batch]
+    assert [evaluate(own, d, batch, p, repeats=1).net for p in few] == [batch] * 3
+    assert dc2021(d, own, batch).augment.one_of == (Crop(pixels=4, fill="mean"), Scale(1, 1))
+    assert dc2021(d, own, batch).epochs == 1001
+
+
+def test_a_protocol_in_seconds_takes_about_as_long():
+    d = data()
+    for seconds in (0.2, 1.0):
+        protocol = replace_steps(fixed_seconds, None, seconds=seconds)
+        assert evaluate(chosen(d), d, TINY, protocol, repeats=3).seconds < 6 * seconds + 3
+    assert fixed_seconds(d).seconds == 60
+
+
+@pytest.mark.parametrize(("side", "net", "rows"), [(32, "convnet", 256), (128, "mlp", 64)])
+def test_kfs2022_has_small_batches_for_large_images(side, net, rows):
+    images = torch.rand(4, 3, side, side)
+    large = from_arrays(images, [0, 0, 1, 1], images, [0, 0, 1, 1])
+    assert kfs2022(large, None, Net(net)).how.batch_size == rows
 
 
 def test_fixed_steps_cost_the_same_at_every_size():

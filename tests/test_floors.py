@@ -12,7 +12,8 @@ SOURCE = Path(condensery.__file__).parent
 FLOORS = [
     ["errors", "randomness"],
     ["fields", "kernels.cores", "kernels.memory", "kernels.convolution"],
-    ["console", "networks", "decoders", "augment", "objectives.distances", "data.pixels", "kernels.compiling"],
+    ["console", "networks", "decoders", "augment", "objectives.distances", "data.facts", "kernels.compiling"],
+    ["data.pixels"],
     ["data", "kernels", "runs.storage", "algorithms.clustering"],
     ["synthetic", "runs.checkpoint"],
     ["evaluation.training", "runs.picture", "runs.condensed", "runs.artifact"],

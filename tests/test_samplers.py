@@ -1,4 +1,6 @@
-"""DREAM: rows that stand for clusters."""
+"""Rows without repetition (IDC), and rows that stand for clusters (DREAM)."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +8,7 @@ from conftest import blobs
 from lists import TINY
 
 from condensery.algorithms.clustering import representatives
-from condensery.algorithms.samplers import Representative, clustered
+from condensery.algorithms.samplers import Epochwise, Representative, clustered
 from condensery.errors import RunError
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -42,9 +44,9 @@ def test_what_is_not_finite_is_refused():
         representatives(torch.full((5, 2), torch.nan), 2, rng(0))
 
 
-def place(real, inner=0):
+def place(real, inner=0, outer=0):
     point = initial(build(TINY, real.shape, real.classes).double(), rng(0))
-    return type(point)(point.network, point.params, point.buffers, inner=inner)
+    return type(point)(point.network, point.params, point.buffers, outer=outer, inner=inner)
 
 
 def draw(c):
@@ -57,7 +59,7 @@ def test_representatives_are_of_their_class_and_found_in_the_embedding():
     assert torch.equal(real.labels[index], torch.tensor([[2] * 3, [0] * 3]))
     for row, c in zip(index, (2, 0), strict=True):
         part = real.rows(c)
-        x = place(real).embeddings(real.read(part)).detach()
+        x = place(real).embeddings(real.space.unit(real.read(part))).detach()
         assert torch.equal(row, part.start + representatives(x, 3, draw(c)))
     assert len(set(clustered(place(real), real, [0], 5, 4, draw)[0].tolist())) == 5  # no image twice
     some = clustered(place(real), real, [0], 3, 4, draw)
@@ -78,3 +80,34 @@ def test_clusters_are_found_anew_every_few_points():
     assert torch.equal(seen[0], seen[1])
     assert torch.equal(seen[2], seen[3])
     assert not torch.equal(seen[1], seen[2])
+
+
+def test_an_epoch_of_picks_has_no_row_twice_and_the_next_another_order():
+    real = blobs(sizes=(13, 4, 6))
+    sampler, picks = Epochwise(rows=3, inner=2, seed=0), {0: [], 1: [], 2: []}
+    for outer in range(4):
+        for inner in range(2):
+            together = sampler.pick(place(real, inner, outer), real, range(3), draw)
+            for c in range(3):  # a class has the same rows in any company
+                alone = sampler.pick(place(real, inner, outer), real, [c], draw)
+                assert torch.equal(alone.x[0], together.x[c])
+                picks[c].append({tuple(row.flatten().tolist()) for row in alone.x[0]})
+    assert all(len(pick) == 3 for c in picks for pick in picks[c])
+    for c, an_epoch in ((0, 4), (1, 1), (2, 2)):
+        epochs = [picks[c][i : i + an_epoch] for i in range(0, 8, an_epoch)]
+        assert all(len(set().union(*epoch)) == 3 * an_epoch for epoch in epochs)
+        assert epochs[0] != epochs[1]
+
+
+def test_a_class_with_too_few_rows_repeats_them():
+    real = blobs(sizes=(13, 4, 6))
+    rows = Epochwise(rows=7, inner=2, seed=0).pick(place(real), real, [1], draw).x[0]
+    assert len(rows) == 7
+    assert len({tuple(row.flatten().tolist()) for row in rows}) == 4
+
+
+def test_clusters_are_of_pixels_that_are_not_normalized():
+    real = blobs(sizes=(13, 14, 16))
+    elsewhere = real.normalized_by(replace(real.space, mean=(0.9,), std=(0.01,)))
+    a, b = (clustered(place(real), data, range(3), 4, None, draw) for data in (real, elsewhere))
+    assert torch.equal(a, b)

@@ -38,7 +38,17 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         usps,
     )
     from condensery.evaluation.evaluate import Accuracy, Comparison, compare, evaluate, evaluate_whole
-    from condensery.evaluation.protocols import dc2021, dsa2021, fixed_steps, idc2022, imagenet2022, kfs2022, whole
+    from condensery.evaluation.protocols import (
+        dc2021,
+        dsa2021,
+        fixed_seconds,
+        fixed_steps,
+        idc2022,
+        idc2022_equal_steps,
+        imagenet2022,
+        kfs2022,
+        whole,
+    )
     from condensery.kernels.memory import tune_allocator
     from condensery.runs.artifact import load, save
     from condensery.runs.condensed import Condensed
@@ -53,7 +63,10 @@ _HOMES = {
         "image_folder", "mnist", "npz", "usps",
     ],
     "evaluation.evaluate": ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"],
-    "evaluation.protocols": ["dc2021", "dsa2021", "fixed_steps", "idc2022", "imagenet2022", "kfs2022", "whole"],
+    "evaluation.protocols": [
+        "dc2021", "dsa2021", "fixed_seconds", "fixed_steps", "idc2022", "idc2022_equal_steps", "imagenet2022",
+        "kfs2022", "whole",
+    ],
     "kernels.memory": ["tune_allocator"],
     "runs.artifact": ["load", "save"],
     "runs.condensed": ["Condensed"],
@@ -69,9 +82,10 @@ _ROOMS = [
 __all__ = [
     "Accuracy", "Batch", "Comparison", "Condensed", "Data", "InputError", "Net", "Plan", "RealSet", "RunError", "Step",
     "SyntheticSet", "TestSet", "__version__", "algorithms", "augment", "compare", "condense", "data", "dc2021",
-    "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist", "fixed_steps",
-    "from_arrays", "from_dataset", "idc2022", "image_folder", "imagenet2022", "kernels", "kfs2022", "load", "mnist",
-    "networks", "npz", "objectives", "plan", "recipes", "run", "runs", "save", "tune_allocator", "usps", "whole",
+    "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist", "fixed_seconds",
+    "fixed_steps", "from_arrays", "from_dataset", "idc2022", "idc2022_equal_steps", "image_folder", "imagenet2022",
+    "kernels", "kfs2022", "load", "mnist", "networks", "npz", "objectives", "plan", "recipes", "run", "runs", "save",
+    "tune_allocator", "usps", "whole",
 ]  # fmt: skip
 __all__ += _recipes
 

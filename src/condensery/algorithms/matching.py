@@ -42,6 +42,7 @@ class Matching:
         project_every: steps between two projections.
         rate: maps the progress in [0, 1) to a factor on the learning rates of the optimizer.
         beginnings: work before the first step, done in this order.
+        finish: turns the learned set into the set that is stored, for example with another decoder.
         classes_per_pass: classes whose autograd graph is in memory at a time; None: 1 on a CPU, all on a GPU. Any value
             gives the same step up to rounding.
 
@@ -62,6 +63,7 @@ class Matching:
     project_every: int = 1
     rate: Callable[[float], float] = lambda progress: 1.0
     beginnings: Sequence[Beginning] = ()
+    finish: Callable[[SyntheticSet], SyntheticSet] = lambda synthetic: synthetic
     classes_per_pass: int | None = None
 
     @property
@@ -81,7 +83,7 @@ class Matching:
                 told(Step(done + 1, self.steps, loss, self.synthetic, self.objective.after()))
         if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would show it
             raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
-        return self.synthetic
+        return self.finish(self.synthetic)
 
     def _points(self, keeper: Keeper | None, state: State | None) -> Iterator[tuple[int, Point]]:
         """The points that are left, each with the number of steps before it; checkpoints are written in between."""

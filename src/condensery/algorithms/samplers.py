@@ -23,7 +23,7 @@ from condensery.randomness import PerClass, rng
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
 
-__all__ = ["Change", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
+__all__ = ["Change", "Epochwise", "Representative", "Sampler", "Some", "Uniform", "Whole", "clustered"]
 
 Change = Callable[[Sequence[int]], Callable[[Tensor], Tensor]]
 """Maps classes to the augmentation of their rows in this step."""
@@ -106,6 +106,34 @@ class Uniform(Some):
         return real.sample(self.rows, classes, draw)
 
 
+class Epochwise(Some):
+    """Takes `rows` rows of each class, without repetition until too few are left; then the class is shuffled again.
+
+    Arguments:
+        rows: rows per class and step.
+        inner: points of an outer loop, so that steps can be counted.
+        seed: seed of the permutations.
+
+    References:
+        The released program of IDC.
+    Departs: from a class with fewer than `rows` rows, rows repeat; the program then takes all rows of the class.
+    """
+
+    def __init__(self, rows: int, inner: int, seed: int):
+        self.rows, self.inner, self.seed = rows, inner, seed
+
+    def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
+        step = point.outer * self.inner + point.inner
+        picks = []
+        for c in classes:
+            size = real.sizes[c]
+            epoch, place = divmod(step, max(size // self.rows, 1))
+            generator = rng(self.seed, "real epoch", c, epoch)
+            rounds = [torch.randperm(size, generator=generator) for _ in range(-(-self.rows // size))]
+            picks.append(torch.cat(rounds)[place * self.rows :][: self.rows] + real.rows(c).start)
+        return real.at(torch.stack(picks))
+
+
 class Representative(Some):
     """Takes `rows` rows of each class that represent clusters in the embedding of a point.
 
@@ -151,6 +179,9 @@ def clustered(
     Arguments:
         candidates: random rows per class that are clustered, at least `count`; None: all rows.
         draw: one random generator per class.
+
+    References:
+        DREAM section 3; as in its program, the network embeds pixels in [0, 1], not normalized rows.
     """
     picks = []
     for c in classes:
@@ -159,7 +190,9 @@ def clustered(
         if candidates is not None and candidates < len(index):
             index = index[torch.randperm(len(index), generator=generator)[: max(candidates, count)]]
         with torch.no_grad():
-            found = [point.embeddings(real.read(part)) for part in index.split(rows_at_once(real.device))]
+            found = [
+                point.embeddings(real.space.unit(real.read(part))) for part in index.split(rows_at_once(real.device))
+            ]
         picks.append(index[representatives(torch.cat(found), count, generator)])
     return torch.stack(picks)
 

@@ -35,11 +35,6 @@ def run_command(argv: list[str]) -> int:
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
-    from condensery.evaluation.protocols import UNFLIPPED
-
-    flips = getattr(options.recipe, "flip", False) and getattr(options.recipe, "augment", "") != "none"
-    if flips and data.name.lower() in UNFLIPPED:
-        log.warning(f"flips change what images of {data.name} mean; leave them out with --no-flip, as the paper does")
     kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")

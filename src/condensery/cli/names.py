@@ -17,7 +17,10 @@ RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in ki
 ADDED = {kind.name: kind for kind in _KINDS if issubclass(kind, Wrapper)}
 """Wrappers by the NAME in RECIPE+NAME."""
 NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
-PROTOCOLS = ("dc2021", "dsa2021", "idc2022", "imagenet2022", "kfs2022", "fixed-steps", "whole")
+PROTOCOLS = (
+    "dc2021", "dsa2021", "idc2022", "idc2022-equal-steps", "imagenet2022", "kfs2022", "fixed-steps", "fixed-seconds",
+    "whole",
+)  # fmt: skip
 
 T = TypeVar("T")
 

@@ -60,7 +60,8 @@ class Measuring:
     """Options for measuring a condensed set."""
 
     protocol: str = "dc2021"
-    """How networks are trained and tested: dc2021, dsa2021, idc2022, imagenet2022, kfs2022, fixed-steps or whole."""
+    """How networks are trained and tested: dc2021, dsa2021, idc2022, idc2022-equal-steps, imagenet2022, kfs2022,
+    fixed-steps, fixed-seconds or whole."""
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0

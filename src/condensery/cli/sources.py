@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from condensery.errors import InputError
 
@@ -31,6 +31,9 @@ class Source:
     size: int | None = None
     """Side in pixels to which the central square of every picture in a folder is resized; by default pictures stay as
     they are and must have one size."""
+    flip: Literal["auto", "yes", "no"] = "auto"
+    """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: no for digits
+    (mnist, svhn, usps, digits), else yes."""
     zca: bool = False
     """Whether to whiten the images (ZCA, computed on the training part); the condensed set stores the transform."""
     device: str = "auto"
@@ -68,6 +71,8 @@ def read(source: Source) -> "Data":
             f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures, or an .npz file"
         )
     data = data.to(device=device(source.device))
+    if source.flip != "auto":
+        data = data.having(flip=source.flip == "yes")
     return data.whitened() if source.zca else data
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from condensery.data.facts import FACTS, Facts
 from condensery.data.sets import Data, RealSet, TestSet, stratified
 from condensery.errors import InputError, bounded, plain, unprintable
 
@@ -33,7 +34,9 @@ def digits() -> Data:
     raw = load_digits()
     images, labels = torch.from_numpy(raw.images).float()[:, None] / 16, torch.from_numpy(raw.target)
     held = stratified(labels, 0.2, seed=0)
-    return _assemble("digits", images[~held], labels[~held], images[held], labels[held], tuple("0123456789"))
+    return _assemble(
+        "digits", images[~held], labels[~held], images[held], labels[held], tuple("0123456789"), FACTS["digits"]
+    )
 
 
 def from_arrays(
@@ -45,6 +48,7 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     source: Path | None = None,
     name: str = "arrays",
+    facts: Facts = Facts(),
 ) -> Data:
     """Build a data set from arrays of images and labels.
 
@@ -56,6 +60,7 @@ def from_arrays(
         class_names: one name per class, all different. None: the labels themselves.
         source: the file or folder that the arrays were read from, named in messages.
         name: the name of the data set in tables.
+        facts: what recipes and protocols must know about the data, such as whether images may be flipped.
 
     Without a test part, one fifth of each class (at least one image) is held out by a stratified split with a fixed
     seed, and a log message reports it.
@@ -83,7 +88,7 @@ def from_arrays(
             f"{where}: no test part; {int(held.sum())} of {len(ids)} images are held out as test images "
             "(one fifth of each class, at least one image)"
         )
-        return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, source)
+        return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, facts, source)
     test, test_labels = _images(x_test, f"{where}: x_test"), _labels(y_test, len(x_test), f"{where}: y_test")
     unknown = test_labels[~torch.isin(test_labels, values)]
     if len(unknown):
@@ -96,7 +101,7 @@ def from_arrays(
         raise InputError(
             f"{where}: test images are {_size(test)}, but training images are {_size(images)}; make them the same size"
         )
-    return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), names, source)
+    return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), names, facts, source)
 
 
 def npz(path: str | Path) -> Data:
@@ -185,6 +190,7 @@ def _assemble(
     test: Tensor,
     test_ids: Tensor,
     class_names: tuple[str, ...],
+    facts: Facts,
     source: Path | None = None,
 ) -> Data:
     if not len(test):
@@ -196,7 +202,7 @@ def _assemble(
     flat = images.transpose(0, 1).flatten(1)
     if bool((flat.amax(1).float() - flat.amin(1).float() < 1e-6).all()):
         raise InputError(f"{source or name}: all training images are the same flat color; give images that differ")
-    train = RealSet.measured(images, ids, len(class_names))
+    train = RealSet.measured(images, ids, len(class_names), facts)
     test_set = TestSet(test, test_ids, train.space, train.dtype, train.device)
     return Data(plain(name), train, test_set, class_names, source)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from condensery.data.arrays import from_arrays
+from condensery.data.facts import FACTS
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
@@ -86,14 +87,14 @@ def usps(data_dir: str | Path | None = None) -> Data:
             raise InputError(f"{path}: not libsvm text packed with bzip2 ({error}); fetch it again") from error
         pixels = (sparse.toarray().reshape(-1, 16, 16) + 1) / 2  # stored in [-1, 1]
         parts += [pixels.clip(0, 1), labels.astype(np.int64) - 1]  # stored as 1..10
-    return from_arrays(*parts, class_names=tuple("0123456789"), source=folder, name="USPS")
+    return from_arrays(*parts, class_names=tuple("0123456789"), source=folder, name="USPS", facts=FACTS["USPS"])
 
 
 def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], data_dir: str | Path | None) -> Data:
     folder = _folder(name, data_dir)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     parts = [_idx(raw / stem, digest) for stem, digest in zip(_IDX, md5, strict=True)]
-    return from_arrays(*parts, class_names=class_names, source=folder, name=name)
+    return from_arrays(*parts, class_names=class_names, source=folder, name=name, facts=FACTS[name])
 
 
 def _folder(name: str, data_dir: str | Path | None) -> Path:

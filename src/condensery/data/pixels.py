@@ -7,13 +7,14 @@ artifact records which one, because a network trained on a set read in the wrong
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from condensery.data.facts import Facts
 from condensery.errors import InputError
 
 __all__ = ["PixelSpace", "Whitening"]
@@ -103,6 +104,12 @@ class PixelSpace:
     def __post_init__(self) -> None:
         if self.stored not in ("normalized", "unit"):
             raise ValueError(f"unknown pixel space {self.stored!r}")
+
+    def having(self, facts: Facts) -> "PixelSpace":
+        """The space with the published constants of a data set, without whitening."""
+        assert facts.mean
+        assert facts.std
+        return replace(self, mean=facts.mean, std=facts.std, whitening=None)
 
     @property
     def fingerprint(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from condensery.data.facts import Facts
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
 from condensery.randomness import PerClass, rng
@@ -118,6 +119,7 @@ class RealSet(_Rows):
         device: where the rows are kept.
         name: the name of the data set in tables.
         class_names: one name per class. None: the class ids.
+        facts: what recipes must know about the data besides its rows.
 
     Raises:
         InputError: a class has no rows.
@@ -133,6 +135,7 @@ class RealSet(_Rows):
         device: torch.device | str = "cpu",
         name: str = "real rows",
         class_names: tuple[str, ...] | None = None,
+        facts: Facts = Facts(),
     ):
         order = torch.argsort(labels, stable=True)
         super().__init__(images[order], labels[order].long(), space, dtype, torch.device(device))
@@ -142,10 +145,18 @@ class RealSet(_Rows):
             raise InputError(f"class {self.sizes.index(0)} has no training image; remove the class or add images")
         self._starts = [sum(self.sizes[:c]) for c in range(classes)]
         self.name, self.class_names = name, class_names or tuple(map(str, range(classes)))
+        self.facts = facts
 
     @classmethod
-    def measured(cls, images: Tensor, labels: Tensor, classes: int) -> "RealSet":
-        """A real set whose pixel space has the per-channel mean and standard deviation of `images`."""
+    def measured(cls, images: Tensor, labels: Tensor, classes: int, facts: Facts = Facts()) -> "RealSet":
+        """A real set in the pixel space of published constants, or else of the mean and std of `images`.
+
+        Arguments:
+            images, labels, classes: see `RealSet`.
+            facts: the facts of the data set, with its published constants if it has any.
+        """
+        if facts.mean and facts.std:
+            return cls(images, labels, classes, PixelSpace(facts.mean, facts.std), facts=facts)
         total = torch.zeros(images.shape[1], dtype=torch.float64)
         squares, count = torch.zeros_like(total), 0
         for part in images.split(max(1, 2**22 // images[0].numel())):  # in parts, since float64 takes 8 bytes per value
@@ -156,11 +167,11 @@ class RealSet(_Rows):
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
         std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel keeps its scale
-        return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())))
+        return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())), facts=facts)
 
     def _with(self, **changed: Any) -> "RealSet":
         """A copy with some of the arguments changed."""
-        names = ("images", "labels", "classes", "space", "dtype", "device", "name", "class_names")
+        names = ("images", "labels", "classes", "space", "dtype", "device", "name", "class_names", "facts")
         return RealSet(**{name: getattr(self, name) for name in names} | changed)
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
@@ -170,6 +181,10 @@ class RealSet(_Rows):
     def normalized_by(self, space: PixelSpace) -> "RealSet":
         """The same rows, read in `space`."""
         return self._with(space=space)
+
+    def known(self, facts: Facts) -> "RealSet":
+        """The same rows, in the same pixel space, with other facts."""
+        return self._with(facts=facts)
 
     def called(self, name: str, class_names: tuple[str, ...]) -> "RealSet":
         """The same rows, with these names for the data set and its classes."""
@@ -268,18 +283,30 @@ class Data:
         return self.train.shape
 
     @property
+    def facts(self) -> Facts:
+        """What recipes and protocols must know about the data besides its rows."""
+        return self.train.facts
+
+    @property
     def mean(self) -> tuple[float, ...]:
-        """Per-channel mean of the training rows, for pixels in [0, 1]."""
+        """Per-channel mean for pixels in [0, 1]: the published constants, or measured on the training rows."""
         return self.train.space.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Per-channel standard deviation of the training rows, for pixels in [0, 1]."""
+        """Per-channel standard deviation for pixels in [0, 1]: published constants, or measured."""
         return self.train.space.std
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "Data":
         """The same data, read as `dtype` on `device`."""
         return replace(self, train=self.train.to(dtype, device), test=self.test.to(dtype, device))
+
+    def having(self, **facts: Any) -> "Data":
+        """The same data with other facts, such as `flip=False` for images that must not be mirrored; see `Facts`.
+
+        Published constants (`mean`, `std`) apply when rows are read, so they are given to a reader.
+        """
+        return replace(self, train=self.train.known(replace(self.facts, **facts)))
 
     def whitened(self, strength: float = 0.1) -> "Data":
         """The same data, read with ZCA whitening computed from the training rows; see `Whitening`.

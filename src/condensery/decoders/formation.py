@@ -255,7 +255,8 @@ def from_cell_major(bases: Tensor, factor: int) -> Tensor:
 def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:
     """Choose factors for `images` bases, the largest first, so that they decode to at most `most` rows per class.
 
-    Each base decodes to at least one row, so more than `most` bases all get factor 1 and decode to one row each.
+    Each base decodes to at least one row, so more than `most` bases all get factor 1 and decode to one row each. As in
+    IDC's program, a base of factor f counts f² rows beside the row that is reserved for it.
 
     Arguments:
         images: number of bases per class.
@@ -266,7 +267,7 @@ def bound(images: int, factor: int, most: int = 128) -> tuple[int, ...]:
     for f in range(factor, 0, -1):
         rows, left = sum(g * g for g in factors), images - len(factors)
         spare = most - rows - left  # one row is reserved for each base that has no factor yet
-        factors += [f] * (left if f == 1 else max(min(left, spare // (f * f - 1)), 0))
+        factors += [f] * (left if f == 1 else max(min(left, spare // (f * f)), 0))
     return tuple(factors)
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from condensery.console import counted
 from condensery.data import Data, TestSet
 from condensery.errors import InputError
-from condensery.evaluation.protocols import ProtocolFor, dc2021, whole
+from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.training import Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.net import Architecture, Net, build
-from condensery.networks.network import initial
+from condensery.networks.network import Network, initial
 from condensery.randomness import rng
 from condensery.runs.condensed import Condensed
 
@@ -90,10 +90,9 @@ def evaluate(
     several = sets if isinstance(sets, Sequence) else [sets]
     if not several or not all(isinstance(condensed, Condensed) for condensed in several):
         raise InputError(f"`sets` must be a result of condense, run or load, or a list of these, got {sets!r}")
-    if net is None and (net := several[0].net) is None:
-        raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
     if not isinstance(data, Data):
         raise InputError(f"a set is evaluated on a data set, whose test part is read, not on a {type(data).__name__}")
+    net = _asked(net, several[0], data, protocol)
     pairs: list[tuple[Rows, TestSet]] = []
     for condensed in several:
         synthetic = condensed.synthetic
@@ -109,7 +108,31 @@ def evaluate(
             rows.y = _renamed(rows.y, condensed, data)
         # test rows are normalized as the rows of the set are, not with the statistics of the data at hand
         pairs.append((rows, data.test.normalized_by(synthetic.space)))
-    return _measure(pairs, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
+    return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
+
+
+def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor) -> Architecture:
+    """The architecture to measure with: the one that is asked for, or that in which the set was condensed.
+
+    In the second case, instance norm replaces batch norm if the protocol says so: few rows give poor statistics.
+
+    Raises:
+        InputError: it was condensed in a custom network.
+    """
+    if net is not None:
+        return net
+    if (own := condensed.net) is None:
+        raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
+    if own.norm != "batch":
+        return own
+    instance = replace(own, norm="instance")
+    return own if _rules(protocol, data, condensed, instance).batch_norm else instance
+
+
+def _rules(protocol: ProtocolFor, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
+    if not callable(protocol):
+        raise InputError(f"protocol is {protocol!r}; give a protocol such as condensery.dc2021, without quotes")
+    return protocol(data, condensed, net)
 
 
 def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
@@ -151,7 +174,7 @@ def evaluate_whole(
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
     sets = [(data.train, data.test)]
-    return _measure(sets, data, net, protocol, repeats, seed, _seen(observe, progress), dtype)
+    return _measure(sets, data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype)
 
 
 def _measure(
@@ -159,6 +182,7 @@ def _measure(
     data: Data,
     net: Architecture,
     protocol: ProtocolFor,
+    first: Condensed | None,
     repeats: int,
     seed: int,
     seen: AbstractContextManager[Observe],
@@ -171,14 +195,14 @@ def _measure(
             raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
     if repeats < 1:
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
-    if not callable(protocol):
-        raise InputError(f"protocol is {protocol!r}; give a protocol such as condensery.dc2021, without quotes")
     start = time.perf_counter()
-    rules = protocol(data)
+    rules = _rules(protocol, data, first, net)
     if dtype is not None:
         named = str(dtype).removeprefix("torch.")
         rules = replace(rules, name=f"{rules.name}, trained in {named}", how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
+    if rules.seconds is not None:
+        rules = replace(rules, steps=_steps_in(rules.seconds, network, sets[0][0], rules, seed))
     trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets) * repeats
     runs = []
     with during(computing(network, data.shape, trained)), seen as observe:
@@ -190,6 +214,17 @@ def _measure(
                 runs.append(accuracy(point, test))
                 observe(len(runs), repeats * len(sets))
     return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)
+
+
+def _steps_in(seconds: float, network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
+    """How many steps of a protocol take that many seconds, by timing some."""
+    point, count, took = initial(network, rng(seed, "weights", "timing")), 2, 0.0
+    while took < min(seconds / 10, 2.0):
+        count *= 2
+        start = time.perf_counter()
+        fit(point, rows, rules.how, count, seed, ("timing",), rules.augment, rules.mix)
+        took = time.perf_counter() - start
+    return max(1, int(seconds * count / took))
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,34 @@
 """Evaluation protocols: how networks are trained on a condensed set before they are measured.
 
-Accuracies under different protocols are not comparable. A protocol may depend on the data (DC augments only MNIST), so
-each one is a function of the data.
+Accuracies under different protocols are not comparable. Each protocol is a function of the data and of what is measured
+on it, because the papers' programs treat some data sets, sizes and networks in their own way.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import cos, pi
+from dataclasses import dataclass, replace
+from math import cos, pi, prod
+from typing import TYPE_CHECKING
+from typing import Protocol as Interface
 
 from condensery.augment import (
     Augmentation,
     Color,
     Crop,
     CutMix,
-    Cutout,
     Flip,
+    Jitter,
     Lighting,
     Operation,
     ResizedCrop,
     Rotate,
     Scale,
+    dsa_strategy,
 )
 from condensery.data import Data
 from condensery.evaluation.training import Training
+from condensery.networks.net import Architecture, Net, described
+
+if TYPE_CHECKING:
+    from condensery.runs.condensed import Condensed
 
 __all__ = [
     "WHOLE",
@@ -30,8 +36,10 @@ __all__ = [
     "ProtocolFor",
     "dc2021",
     "dsa2021",
+    "fixed_seconds",
     "fixed_steps",
     "idc2022",
+    "idc2022_equal_steps",
     "imagenet2022",
     "kfs2022",
     "whole",
@@ -45,29 +53,41 @@ class Protocol:
     Arguments:
         name: its name in tables, including what differs between data sets.
         how: how the weights are updated.
-        epochs: passes over the rows if `steps` is None; a number, or a function of the number of rows.
+        epochs: passes over the rows if neither `steps` nor `seconds` is given.
         steps: number of updates, independent of the number of rows.
+        seconds: wall time of the training of a network; the number of updates follows from the time of the first ones.
         augment: augmentation, drawn for each row.
         mix: applied to each augmented minibatch.
+        batch_norm: whether networks with batch norm are trained as they are. If not, a set that was condensed in such
+            a network is measured in the same network with instance norm, unless another network is asked for.
     """
 
     name: str
     how: Training
-    epochs: int | Callable[[int], int] = 0
+    epochs: int = 0
     steps: int | None = None
+    seconds: float | None = None
     augment: Augmentation | None = None
     mix: CutMix | None = None
+    batch_norm: bool = True
 
     def steps_for(self, rows: int) -> int:
-        """Number of updates for `rows` rows."""
-        epochs = self.epochs if isinstance(self.epochs, int) else self.epochs(rows)
-        return self.steps if self.steps is not None else self.how.steps(epochs, rows)
+        """Number of updates for `rows` rows, if it does not depend on the time that they take."""
+        return self.steps if self.steps is not None else self.how.steps(self.epochs, rows)
 
 
-ProtocolFor = Callable[[Data], Protocol]
+class ProtocolFor(Interface):
+    """A protocol as a function of the data and of what is measured on it."""
 
-UNFLIPPED = ("mnist", "svhn", "usps", "digits")
-"""Data sets, in lower case, whose images change their meaning when they are flipped."""
+    def __call__(self, data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
+        """How networks are trained.
+
+        Arguments:
+            data: the data set on whose test part they are measured.
+            condensed: the set on which they are trained. None: the whole training part of the data.
+            net: their architecture. None: not known, or of no importance.
+        """
+        ...
 
 
 def _one_cycle(progress: float, peak: float = 0.25) -> float:
@@ -80,110 +100,129 @@ WHOLE = Training(0.05, 0.9, 5e-4, 64, _one_cycle)
 """How networks are trained on a whole real set: one cycle, whose learning rate rises to 0.05 over the first quarter."""
 
 
-def dc2021(data: Data) -> Protocol:
+def dc2021(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """DC's evaluation: 300 epochs without augmentation; on MNIST 1000, with a crop, scaling or rotation of each row.
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256; after half of the epochs the learning rate drops to a
-    tenth and momentum is reset. As in the released program, there is one more epoch (301, 1001).
+    tenth and momentum is reset. As in the released program, there is one more epoch (301, 1001), and a ConvNet with
+    batch norm that is asked for is trained for 1001 epochs on rows of which half are cropped.
 
     References:
         DC section 3.1, appendix A and the released program.
+    Departs: of the two operations for batch norm, the program's other one adds noise of 0.001, which is left out here.
+        Rows are scaled and rotated by one bilinear interpolation.
     """
-    augmented = _source(data) == "mnist"
-    epochs = 1001 if augmented else 301
-    half = (epochs // 2 + 2) / epochs
-    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
-    if augmented:
-        moved = Augmentation(one_of=(Crop(), Scale(0.8, 1.2), Rotate(45)), fill="mean")
-        return Protocol("dc2021 (1000 epochs, augmented)", how, epochs, augment=moved)
-    return Protocol("dc2021", how, epochs)
+    crop, neutral = Crop(pixels=4, fill="mean"), Scale(1, 1)
+    if _has_batch_norm(net):
+        return Protocol("dc2021 (1000 epochs, crops)", _halved(1001), 1001, augment=Augmentation((), (crop, neutral)))
+    if data.facts.moved:
+        moved = Augmentation(one_of=(crop, Scale(0.8, 1.2, of="image"), Rotate(45, fill="mean")))
+        return Protocol("dc2021 (1000 epochs, augmented)", _halved(1001), 1001, augment=moved, batch_norm=False)
+    return Protocol("dc2021", _halved(301), 301, batch_norm=False)
 
 
-def dsa2021(data: Data) -> Protocol:
-    """DSA's evaluation: 1000 epochs, one operation of DSA's strategy for each row; otherwise as `dc2021`.
+def dsa2021(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
+    """DSA's evaluation: 1000 epochs, one operation of DSA's strategy for each minibatch; otherwise as `dc2021`.
 
-    Color, crop, cutout, flip, scale, rotate; no flips for digits (MNIST, SVHN, USPS, digits).
+    Color, crop, cutout, flip, scale, rotate, with parameters for each row; flips only if the data allow them.
 
     References:
         DSA section 4 and the released program (1001 epochs, learning rate x 0.1 after 502).
     """
-    half = 502 / 1001
-    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
-    operations: tuple[Operation, ...] = (Color(), Crop(), Cutout(), *_flip(data), Scale(), Rotate())
-    return Protocol("dsa2021", how, 1001, augment=Augmentation(one_of=operations))
+    augment = dsa_strategy(data.facts.flip)
+    return Protocol("dsa2021", _halved(1001), 1001, augment=augment, batch_norm=False)
 
 
-def idc2022(data: Data) -> Protocol:
+def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """IDC's evaluation on small images: 1000 epochs with color, flip, one of crop, scaling and rotation, and CutMix.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, learning rate x 0.2 after 2/3 and 5/6 of the epochs; half
-    of the minibatches are mixed. No CutMix on MNIST, no flips for digits (MNIST, SVHN, USPS, digits).
+    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, learning rate x 0.2 after 2/3 and 5/6 of the epochs. A
+    minibatch draws one of crop, scaling and rotation; half of the minibatches are mixed. No flips if the data do not
+    allow them; no CutMix on MNIST with multi-formation, nor on SVHN with one row per class.
 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
     """
-    augment = Augmentation((*_flip(data), Color()), (Crop(), Scale(), Rotate()))
-    if _source(data) == "mnist":
-        return Protocol("idc2022 (no CutMix)", _TWO_DROPS, 1000, augment=augment)
-    return Protocol("idc2022", _TWO_DROPS, 1000, augment=augment, mix=CutMix(0.5))
+    flip: tuple[Operation, ...] = (Flip(),) if data.facts.flip else ()
+    augment = Augmentation((*flip, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")
+    if condensed and not _mixed(data, condensed):
+        return Protocol("idc2022 (no CutMix)", _dropped(1000), 1000, augment=augment)
+    return Protocol("idc2022", _dropped(1000), 1000, augment=augment, mix=CutMix(0.5))
 
 
-def imagenet2022(data: Data) -> Protocol:
+def idc2022_equal_steps(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
+    """`idc2022` at the training cost of as many stored images: its epochs divided by the rows per stored image.
+
+    References:
+        IDC table 2, "fixed training steps".
+    """
+    rules, more = idc2022(data, condensed, net), 1.0
+    if condensed:
+        images = condensed.floats / prod(data.shape)
+        more = max(1.0, condensed.rows_per_class * data.train.classes / images)
+    epochs = round(1000 / more)
+    return replace(rules, name=f"{rules.name}, equal steps", how=_dropped(epochs), epochs=epochs)
+
+
+def imagenet2022(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """IDC's evaluation on subsets of ImageNet, with resized crops, flips, color, lighting and CutMix.
 
     Epochs by the number of decoded rows per class: 3000 for 1, 2000 up to 10, 1500 up to 50, 1000 up to 200, 500 up to
-    500, then 300; two thirds of that for 100 classes or more. Optimizer as in `idc2022`; every minibatch is mixed.
+    500, then 300. Optimizer as in `idc2022`; every minibatch is mixed. From 100 classes on: two thirds of the epochs,
+    rounded down to hundreds, learning rate 0.1, weight decay 1e-4, batches of 128.
 
     References:
         IDC appendix C.1 and the released program.
-    Departs: brightness is added to normalized rows, not multiplied before they are normalized.
     """
-    classes = data.train.classes
+    rows = condensed.rows_per_class if condensed else min(data.train.sizes)
+    steps = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
+    epochs = next((epochs for most, epochs in steps if rows <= most), 300)
+    many = data.train.classes >= 100
+    if many:
+        epochs = epochs * 2 // 300 * 100
+    flip: tuple[Operation, ...] = (Flip(),) if data.facts.flip else ()
+    augment = Augmentation((ResizedCrop(0.5), *flip, Jitter(0.4), Lighting(0.1)))
+    how = replace(_dropped(epochs), lr=0.1, weight_decay=1e-4, batch_size=128) if many else _dropped(epochs)
+    return Protocol("imagenet2022", how, epochs, augment=augment, mix=CutMix(1.0))
 
-    def epochs(rows: int) -> int:
-        steps = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
-        full = next((epochs for most, epochs in steps if rows <= most * classes), 300)
-        return full if classes < 100 else round(full * 2 / 3)
 
-    augment = Augmentation((ResizedCrop(0.5), Flip(), Color(0.4, 0.4, 0.4), Lighting(0.1)))
-    return Protocol("imagenet2022", _TWO_DROPS, epochs, augment=augment, mix=CutMix(1.0))
-
-
-def kfs2022(data: Data) -> Protocol:
+def kfs2022(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """KFS's evaluation: 200 epochs without augmentation.
 
-    SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 256, learning rate x 0.2 after 133 and 166 epochs.
+    SGD 0.01, momentum 0.9, weight decay 5e-4, learning rate x 0.2 after 133 and 166 epochs. Batches have 256 rows; for
+    images of 128 pixels and more 128, and 64 in networks other than ResNetAP-10.
 
     References:
-        KFS appendix A.
+        KFS appendix A; its batches for ImageNet are 128 (ResNetAP-10), 64 (ResNet-18) and 64 (EfficientNet).
     """
-    how = Training(0.01, 0.9, 5e-4, 256, lambda progress: 0.2 ** ((progress >= 133 / 200) + (progress >= 166 / 200)))
+    size = 256
+    if min(data.shape[1:]) >= 128:
+        size = 128 if net is None or described(net).startswith("resnetap10") else 64
+    drops = (133 / 200, 166 / 200)
+    how = Training(0.01, 0.9, 5e-4, size, lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
     return Protocol("kfs2022", how, 200)
 
 
-_TWO_DROPS = Training(
-    0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 2 / 3 else 0.2 if progress < 5 / 6 else 0.04
-)
-
-
-def _source(data: Data) -> str:
-    return data.name.removesuffix("-validation").lower()
-
-
-def _flip(data: Data) -> tuple[Operation, ...]:
-    return () if _source(data) in UNFLIPPED else (Flip(),)
-
-
-def fixed_steps(data: Data) -> Protocol:
+def fixed_steps(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """1000 steps of at most 64 rows for a set of any size, so that sizes are compared at equal training cost.
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, learning rate x 0.1 after half of the steps.
     """
-    how = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
-    return Protocol("fixed-steps", how, steps=1000)
+    return Protocol("fixed-steps", _HALF, steps=1000)
 
 
-def whole(data: Data) -> Protocol:
+def fixed_seconds(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
+    """As many steps of at most 64 rows as fit into a minute on this machine, otherwise as `fixed_steps`.
+
+    The result depends on the speed of the machine, and two runs differ in the number of steps.
+
+    References:
+        KFS figure 9 compares methods at equal wall time.
+    """
+    return Protocol("fixed-seconds (60 s)", _HALF, seconds=60.0)
+
+
+def whole(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """About 10 epochs in one cycle, for the reference on the whole real set and for coresets' feature networks.
 
     SGD, momentum 0.9, weight decay 5e-4, batches of 64; the learning rate rises to 0.05 over the first quarter and
@@ -193,3 +232,34 @@ def whole(data: Data) -> Protocol:
         show the name of this protocol.
     """
     return Protocol("whole (10 epochs)", WHOLE, epochs=10)
+
+
+def _halved(epochs: int) -> Training:
+    """SGD whose learning rate drops to a tenth, by a new optimizer, after half of the epochs and two more."""
+    half = (epochs // 2 + 2) / epochs
+    return Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
+
+
+def _dropped(epochs: int) -> Training:
+    """SGD whose learning rate drops to a fifth after 2/3 of the epochs, and again after 5/6, rounded down."""
+    drops = (2 * epochs // 3 / epochs, 5 * epochs // 6 / epochs)
+    return Training(0.01, 0.9, 5e-4, 64, lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
+
+
+_HALF = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
+
+
+def _has_batch_norm(net: Architecture | None) -> bool:
+    """Whether the network is a ConvNet with batch norm, which the program of DC treats in its own way."""
+    return isinstance(net, Net) and net.family == "convnet" and net.norm == "batch"
+
+
+def _mixed(data: Data, condensed: "Condensed") -> bool:
+    """Whether IDC's evaluation mixes rows (CutMix)."""
+    match data.facts.boxes:
+        case "always":
+            return True
+        case "one-to-one":
+            return condensed.rows_per_class == condensed.bases_per_class
+        case "several":
+            return condensed.rows_per_class > 1

@@ -35,8 +35,6 @@ class DM(Recipe):
     """Stored images per class."""
     seed: Seed = 0
     """Seed of all random draws."""
-    flip: bool = True
-    """Whether the augmentations include flips; the paper leaves flips out for digits."""
     factor: Factor = 1
     """Cells along each side of a stored image (multi-formation); 1: a stored image is one row."""
     steps: Count = 20000
@@ -57,8 +55,8 @@ class DM(Recipe):
 
     @classmethod
     def quick(cls) -> "DM":
-        """Settings that take minutes on a CPU for 1 image per class: fewer steps and real rows, no flips."""
-        return cls(ipc=1, flip=False, steps=1000, real_rows=64)
+        """Settings that take minutes on a CPU for 1 image per class: fewer steps and real rows."""
+        return cls(ipc=1, steps=1000, real_rows=64)
 
     @classmethod
     def digits(cls) -> "DM":
@@ -87,7 +85,7 @@ class DM(Recipe):
             synthetic=synthetic,
             schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed),  # 1, 2
             sampler=Uniform(rows=self.real_rows),  # 3
-            augment=dsa_strategy(self.flip),  # 3
+            augment=dsa_strategy(real.facts.flip),  # 3
             objective=DistributionMatching(  # 4
                 real_dtype=torch_dtype(self.real_dtype), synthetic_dtype=torch_dtype(self.synthetic_dtype)
             ),

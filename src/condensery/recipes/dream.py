@@ -56,10 +56,10 @@ class DREAM(Wrapper[R]):
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: the algorithm of `base`, with representative real images."""
         from condensery.algorithms.algorithm import FromRows
-        from condensery.algorithms.samplers import Representative, Uniform
+        from condensery.algorithms.samplers import Epochwise, Representative, Uniform
 
         made = self.matching(real)
-        if not isinstance(made.sampler, Uniform):
+        if not isinstance(made.sampler, Uniform | Epochwise):
             raise InputError(
                 f"dream picks real images per class, but {self.base.name} matches all of them; give `real_rows`"
             )

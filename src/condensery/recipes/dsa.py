@@ -23,9 +23,7 @@ class DSA(Recipe):
 
     References:
         Dataset Condensation with Differentiable Siamese Augmentation (Zhao & Bilen, 2021), https://arxiv.org/abs/2102.08259
-    Departs: while the network is trained, every row draws its own operation (the released program draws one operation
-        per minibatch, with parameters per row); scaling factors of the image are uniform, not their inverses. Otherwise
-        as `DC`.
+    Departs: as `DC`.
     """
 
     name: ClassVar[str] = "dsa"
@@ -36,8 +34,6 @@ class DSA(Recipe):
     """Stored images per class."""
     seed: Seed = 0
     """Seed of all random draws."""
-    flip: bool = True
-    """Whether the augmentations include flips; the paper leaves flips out for digits."""
     outer_steps: Count = 1000
     """K: how many times the network restarts from new random weights."""
     inner_steps: Count | None = None
@@ -65,9 +61,9 @@ class DSA(Recipe):
     def quick(cls) -> "DSA":
         """Settings that take minutes on a CPU for 1 image per class.
 
-        Restarts, learning rate and number of real rows are those of `DC.quick`; no flips.
+        Restarts, learning rate and number of real rows are those of `DC.quick`.
         """
-        return cls(ipc=1, flip=False, outer_steps=200, network_epochs=10, lr=0.5, real_rows=128)
+        return cls(ipc=1, outer_steps=200, network_epochs=10, lr=0.5, real_rows=128)
 
     @classmethod
     def digits(cls) -> "DSA":
@@ -95,7 +91,7 @@ class DSA(Recipe):
         from condensery.objectives import GradientMatching
         from condensery.synthetic import SyntheticSet, random_real
 
-        augment = dsa_strategy(self.flip)  # 6: ω
+        augment = dsa_strategy(real.facts.flip)  # 6: ω
         synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)  # 1: S
         return Matching(
             real=real,

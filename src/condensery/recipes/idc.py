@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import optim
 
     from condensery.algorithms.matching import Matching
-    from condensery.augment import Augmentation
+    from condensery.augment import Augmentation, CutMix
     from condensery.data import RealSet
     from condensery.decoders import Decoder
     from condensery.evaluation.training import Training
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["IDC", "PUBLISHED"]
 
-_SMALL = {"lr": 1e-4, "base_size": 28, "distance": "l1", "network_rows": 500}
-_LARGE = {"ipc": 20, "factor": 3, "outer_steps": 500, "base_size": 224, "distance": "l1", "network_rows": 500,
-          "cutmix": 1.0}  # fmt: skip
+_SMALL = {"lr": 1e-4, "distance": "l1", "network_rows": 500}
+_LARGE = {"ipc": 20, "factor": 3, "formation": "bound", "outer_steps": 500, "base_size": 224, "distance": "l1",
+          "network_rows": 500, "cutmix": 1.0}  # fmt: skip
 PUBLISHED: dict[str, dict[str, Any]] = {
     "cifar10": {},
-    "cifar100": {},
+    "cifar100": {"constants": "CIFAR10"},
     "svhn": {"network_rows": 500},
-    "mnist": _SMALL | {"augment": "color_crop", "cutmix": 0.0},
+    "mnist": _SMALL | {"base_size": 28},
     "fashionmnist": _SMALL,
     "imagenet10": _LARGE | {"lr": 3e-3, "early_epochs": 10},
     "imagenet100": _LARGE | {"lr": 1e-3, "early_epochs": 5, "pool": 10, "real_rows": 128, "network_lr": 0.1,
@@ -68,8 +68,8 @@ class IDC(Recipe):
     """Cells along each side of a stored image; 1: a stored image is one row (IDC-I)."""
     formation: Formation = "uniform"
     """How a stored image becomes rows: equal cells (uniform), cells along the width only (along-width), cells of every
-    factor up to `factor` (multi-scale), equal cells with a learned enlargement (learnable), or for each image the
-    largest factor that keeps the class within 128 rows (bound)."""
+    factor up to `factor` (multi-scale), equal cells with a learned enlargement (learnable), or while it is learned for
+    each image the largest factor that keeps the class within 128 rows, and then equal cells (bound)."""
     outer_steps: Count = 2000
     """How many times the network restarts from new random weights."""
     inner_steps: Count = 100
@@ -86,11 +86,12 @@ class IDC(Recipe):
     """Distance between two gradients of the convolutions."""
     real_rows: Count = 64
     """Real images per class in a matching step; also the size of a minibatch in the network's training."""
-    augment: Augment = "color_crop_cutout"
+    augment: Augment | None = None
     """Augmentations that real and synthetic rows share in a matching step; the network is trained with the same ones
-    except cutout."""
-    cutmix: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Probability that CutMix is applied to a minibatch of the network's training."""
+    except cutout. None: color, crop and cutout, but no cutout on MNIST with several rows per image."""
+    cutmix: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Probability that CutMix is applied to a minibatch of the network's training. None: 0.5, but 0 on MNIST with
+    several rows per image."""
     network_rows: Amount = 2000
     """Real images on which the network is trained between two matching steps."""
     network_lr: Rate = 0.01
@@ -106,6 +107,9 @@ class IDC(Recipe):
     that support it."""
     network_dtype: Precision = None
     """Number format of the rows while the network is trained between two matching steps; None: float32."""
+    constants: Literal["data", "CIFAR10"] = "data"
+    """Mean and std that normalize the rows: those of the data, or CIFAR-10's published ones (which the released program
+    uses for CIFAR-100 too)."""
     net: Architecture = Net()
     """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
 
@@ -173,6 +177,25 @@ class IDC(Recipe):
             case "bound":
                 return decoders.Bound(decoders.bound(self.ipc, self.factor))
 
+    def _normalized(self, real: "RealSet") -> "RealSet":
+        """The real rows, normalized by the statistics that `constants` names."""
+        from condensery.data.facts import FACTS
+
+        return real if self.constants == "data" else real.normalized_by(real.space.having(FACTS[self.constants]))
+
+    def _as_uniform(self, synthetic: "SyntheticSet") -> "SyntheticSet":
+        """The set as it is used: as in the released program, bound only limits the rows while images are learned."""
+        from condensery.decoders import Bound, Uniform
+        from condensery.synthetic import SyntheticSet
+
+        if not isinstance(synthetic.decoder, Bound):
+            return synthetic
+        return SyntheticSet(synthetic.bases.detach(), synthetic.space, Uniform(self.factor))
+
+    def _cuts(self, real: "RealSet") -> bool:
+        """Whether boxes may be cut out of the rows of these data (cutout, CutMix)."""
+        return self.factor == 1 or real.facts.boxes != "one-to-one"
+
     def _optimizer(self, synthetic: "SyntheticSet", real: "RealSet") -> "optim.Optimizer":
         """The optimizer of the images.
 
@@ -192,12 +215,20 @@ class IDC(Recipe):
         lr = self.lr * self.ipc / 10 * size * (1 - decay) / (1 - self.momentum)
         return torch.optim.SGD(synthetic.parameters(), lr, decay)
 
-    def _augmentation(self, cutout: bool) -> "Augmentation":
+    def _mix(self, real: "RealSet") -> "CutMix":
+        """CutMix in the network's training."""
+        from condensery.augment import CutMix
+
+        cutmix = self.cutmix if self.cutmix is not None else 0.5 if self._cuts(real) else 0.0
+        return CutMix(cutmix)
+
+    def _augmentation(self, real: "RealSet", cutout: bool) -> "Augmentation":
         """The augmentation that `augment` names, with or without cutout."""
         from condensery.augment import Augmentation, Color, Crop, Cutout, Operation
 
+        augment = self.augment or ("color_crop_cutout" if self._cuts(real) else "color_crop")
         operations: dict[str, Operation] = {"color": Color(), "crop": Crop(), "cutout": Cutout()}
-        chosen = [name for name in self.augment.split("_") if name in operations and (cutout or name != "cutout")]
+        chosen = [name for name in augment.split("_") if name in operations and (cutout or name != "cutout")]
         return Augmentation(tuple(operations[name] for name in chosen))
 
     def _training(self) -> "Training":
@@ -211,29 +242,27 @@ class IDC(Recipe):
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers in the comments are its line numbers."""
         from condensery.algorithms.matching import Matching
-        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.samplers import Epochwise
         from condensery.algorithms.schedules import TrainedOnReal
-        from condensery.augment import CutMix
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import GradientMatching, convolutions, distances
         from condensery.synthetic import SyntheticSet, random_real
 
-        decoder = self._decoder(real.shape[0])  # f
+        real, decoder = self._normalized(real), self._decoder(real.shape[0])  # f
         rows = random_real(real, self.ipc, self.seed, decoder)
         synthetic = SyntheticSet.from_rows(rows, replace(real.space, stored="unit"), decoder)  # 1: S
         return Matching(
-            real=real,
-            synthetic=synthetic,
+            real=real, synthetic=synthetic, seed=self.seed,
             schedule=TrainedOnReal(  # 2, 3, 8
                 network=self.network(real), outer=self.outer_steps, inner=self.inner_steps, rows=self.network_rows,
-                how=self._training(), seed=self.seed, augment=self._augmentation(cutout=False),
-                mix=CutMix(self.cutmix), early=self.early_epochs, pool=self.pool,
+                how=self._training(), seed=self.seed, augment=self._augmentation(real, cutout=False),
+                mix=self._mix(real), early=self.early_epochs, pool=self.pool,
             ),
-            sampler=Uniform(rows=self.real_rows),  # 5
-            augment=self._augmentation(cutout=True),  # 5
+            sampler=Epochwise(rows=self.real_rows, inner=self.inner_steps, seed=self.seed),  # 5
+            augment=self._augmentation(real, cutout=True),  # 5
             objective=GradientMatching(  # 6
                 distance=getattr(distances, self.distance), match=convolutions, real_dtype=torch_dtype(self.real_dtype)
             ),
             optimizer=self._optimizer(synthetic, real),  # 7
-            seed=self.seed, project=SyntheticSet.clamp, project_every=self.inner_steps,
+            project=SyntheticSet.clamp, project_every=self.inner_steps, finish=self._as_uniform,
         )  # fmt: skip

@@ -81,8 +81,6 @@ class KFS(Recipe):
     """Real images per class in a matching step; None: all of them, with means cached on disk (see CONDENSERY_CACHE)."""
     augment: Literal["none", "dsa"] = "none"
     """Augmentations that real and synthetic rows share in a matching step."""
-    flip: bool = True
-    """Whether the augmentations include flips; the DSA paper leaves flips out for digits."""
     part: Count | None = None
     """Synthetic rows per class through which gradients are computed; the mean is over all rows. None: all of them."""
     real_dtype: Precision = None
@@ -184,7 +182,7 @@ class KFS(Recipe):
             beginnings=self._beginnings(real, synthetic),  # appendix A
             schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed, networks=self.networks),
             sampler=Uniform(rows=self.real_rows) if self.real_rows else Whole(folder=cache("means")),  # 3.2
-            augment=None if self.augment == "none" else dsa_strategy(self.flip),
+            augment=None if self.augment == "none" else dsa_strategy(real.facts.flip),
             objective=DistributionMatching(  # eq. 1
                 real_dtype=torch_dtype(self.real_dtype),
                 synthetic_dtype=torch_dtype(self.synthetic_dtype),

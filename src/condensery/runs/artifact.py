@@ -56,6 +56,7 @@ class _Origin(Struct, forbid_unknown_fields=True):
     fingerprint: str
     rows: Count
     zca: bool = False
+    flip: bool = True
 
 
 class _Recipe(Struct):

@@ -45,6 +45,12 @@ class Condensed:
         return self.synthetic.bases_per_class
 
     @property
+    def rows_per_class(self) -> int:
+        """The number of decoded rows per class."""
+        with torch.no_grad():
+            return self.synthetic(range(1)).y.shape[1]
+
+    @property
     def floats(self) -> int:
         """The number of stored floats, including decoders and soft labels."""
         return self.synthetic.floats

@@ -46,7 +46,7 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
         )
     about = {
         "name": real.name, "fingerprint": real.fingerprint, "rows": len(real),
-        "zca": real.space.whitening is not None,
+        "zca": real.space.whitening is not None, "flip": real.facts.flip,
     }  # fmt: skip
     return {"recipe": recipe.record(), "data": about}
 

@@ -1,0 +1,46 @@
+"""What the programs of the papers know about a data set besides its rows: one table, which readers fill in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["FACTS", "Facts"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What recipes and protocols must know about a data set, and cannot see in its rows.
+
+    Arguments:
+        flip: whether a mirrored image still belongs to its class. Augmentations flip images only if it does.
+        mean, std: the published per-channel constants that normalize pixels in [0, 1]. None: measured on the training
+            rows.
+        moved: whether DC's evaluation crops, scales and rotates the rows (of all data sets, only those of MNIST).
+        boxes: when IDC cuts boxes out of rows (cutout, CutMix): `"always"`; `"one-to-one"`, only if every stored image
+            is one row (MNIST); or `"several"`, in the evaluation only if a class has more than one row (SVHN).
+    """
+
+    flip: bool = True
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    moved: bool = False
+    boxes: Literal["always", "one-to-one", "several"] = "always"
+
+
+_IMAGENET = Facts(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+FACTS: dict[str, Facts] = {
+    "MNIST": Facts(flip=False, mean=(0.1307,), std=(0.3081,), moved=True, boxes="one-to-one"),
+    "FashionMNIST": Facts(mean=(0.2861,), std=(0.3530,)),
+    "SVHN": Facts(flip=False, mean=(0.4377, 0.4438, 0.4728), std=(0.1980, 0.2010, 0.1970), boxes="several"),
+    "CIFAR10": Facts(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),
+    "CIFAR100": Facts(mean=(0.5071, 0.4866, 0.4409), std=(0.2673, 0.2564, 0.2762)),
+    "USPS": Facts(flip=False),
+    "digits": Facts(flip=False),
+    "ImageNet10": _IMAGENET,
+    "ImageNet100": _IMAGENET,
+}
+"""The facts of the data sets that have a reader, from the released programs of DC, DSA, DM and IDC.
+
+The std of CIFAR-10 is the mean of the stds of its images; that of its pixels is (0.247, 0.243, 0.262). The published
+learning rates of images belong to these constants.
+"""
