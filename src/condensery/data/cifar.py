@@ -92,23 +92,30 @@ def _read(name: str, folder: Path, names: tuple[str, ...], key: str, leading: in
     paths = [folder / file for file in _FILES[folder.name]]
     if missing := [path for path in paths if not path.is_file()]:
         raise InputError(f"{missing[0]}: no such file; put {', '.join(_FILES[folder.name])} there")
+    if (described := folder / _NAMES.get(folder.name, "")).is_file():
+        paths.append(described)
     # six: the file, its text, which may take four bytes per character, and the pixels
     bounded(6 * sum(os.path.getsize(path) for path in paths), f"{folder}: its files")
+    pickled = folder.name in _PICKLED
 
     def rows(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = _pickled(content, key) if folder.name in _PICKLED else _binary(content, leading)
+        images, labels = _pickled(content, key) if pickled else _binary(content, leading)
         if images.shape != (len(labels), _VALUES):
             raise ValueError(f"images of shape {images.shape} and {len(labels)} labels")
         if not ((labels >= 0) & (labels < len(names))).all():
             raise ValueError(f"labels are not from 0 to {len(names) - 1}")
         return images.reshape(-1, 3, 32, 32), labels
 
-    parts = [_parsed(path, rows) for path in paths]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts[:-1], strict=True))
-    if (path := folder / _NAMES.get(folder.name, "")).is_file():
-        bounded(6 * os.path.getsize(path), f"{path}: its names")
-        names = _parsed(path, _pickled_names if folder.name in _PICKLED else _lines)
-    return from_arrays(images, labels, *parts[-1], class_names=names, source=folder, name=name)
+    def listed(content: bytes) -> tuple[str, ...]:
+        found = _pickled_names(content) if pickled else content.decode().split()
+        if len(found) != len(names):
+            raise ValueError(f"{len(found)} names for {len(names)} classes")
+        return tuple(found)
+
+    *train, test = [_parsed(path, rows) for path in paths if path != described]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*train, strict=True))
+    names = _parsed(described, listed) if described in paths else names
+    return from_arrays(images, labels, *test, class_names=names, source=folder, name=name)
 
 
 T = TypeVar("T")
@@ -125,27 +132,28 @@ def _parsed(path: Path, parse: Callable[[bytes], T]) -> T:
 
 
 def _binary(content: bytes, leading: int) -> tuple[np.ndarray, np.ndarray]:
-    if not content or len(content) % (leading + _VALUES):
-        raise ValueError(f"{len(content):,} bytes, which is no multiple of {leading + _VALUES:,}")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, leading + _VALUES)
+    """Rows of pixels and their labels, which are stored one after the other without a header."""
+    size = leading + _VALUES
+    if not content or len(content) % size:
+        raise ValueError(f"{len(content):,} bytes, which is no multiple of {size:,}")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, size)
     return rows[:, leading:], rows[:, leading - 1]
 
 
 def _pickled(content: bytes, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of pixels and their labels, the entries `data` and `key` of a dictionary."""
     match data_in(content):
-        case {"data": Array() as images, **others} if type(labels := others.get(key)) is list:
-            if not all(type(label) is int for label in labels):
-                raise ValueError("labels are not whole numbers")
+        case {"data": Array() as images, **others} if _all(int, labels := others.get(key)):
             return images.numbers(), np.array(labels)
-    raise ValueError(f"no images named data, or no labels named {key}")
+    raise ValueError(f"no dictionary with an array named data and a list of whole numbers named {key}")
 
 
-def _lines(content: bytes) -> tuple[str, ...]:
-    return tuple(content.decode().split())
-
-
-def _pickled_names(content: bytes) -> tuple[str, ...]:
+def _pickled_names(content: bytes) -> list[str]:
     match data_in(content):
-        case {"fine_label_names": list() as names}:
-            return tuple(names)
-    raise ValueError("no names named fine_label_names")
+        case {"fine_label_names": names} if _all(str, names):
+            return names
+    raise ValueError("no dictionary with a list of text named fine_label_names")
+
+
+def _all(kind: type, items: object) -> bool:
+    return type(items) is list and all(type(item) is kind for item in items)

@@ -25,6 +25,7 @@ _MATRIX, _COMPRESSED = 14, 15  # types of elements
 _NUMBERS = {
     1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8",
 }  # fmt: skip
+_NUMERIC, _COMPLEX = range(6, 16), 0x800  # classes and a flag of arrays
 _START = 128  # bytes before the first element
 _HEAD = 256  # bytes of an element that hold the sizes, name and type of an array with a short name
 
@@ -108,7 +109,9 @@ def _arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
             unpack = zlib.decompressobj()
             whole = memoryview(unpack.decompress(packed, end + 8))  # at most 7 bytes of padding follow the numbers
             if not unpack.eof:
-                raise ValueError(f"{name} is longer or shorter than its sizes say")
+                raise ValueError(f"{name} is longer than its sizes say, or cut off")
+        if len(whole) < end:
+            raise ValueError(f"{name} is shorter than its sizes say")
         arrays[name] = np.frombuffer(whole, dtype, prod(shape), start).reshape(shape, order="F")
     return arrays
 
@@ -118,13 +121,16 @@ def _described(head: memoryview) -> tuple[str, tuple[int, ...], np.dtype, int]:
     kind, at, _, _ = _element(head, 0)
     if kind != _MATRIX:
         raise ValueError(f"an element is of type {kind} in place of an array")
-    *_, at = _element(head, at)  # flags
+    _, start, _, at = _element(head, at)
+    (flags,) = struct.unpack_from("<I", head, start)
     _, start, size, at = _element(head, at)
     shape = tuple(np.frombuffer(head, "<i4", size // 4, start).tolist())
     _, start, size, at = _element(head, at)
     name = bytes(head[start : start + size]).decode("latin1")
-    if name not in ("X", "y"):  # it may hold something other than numbers
+    if name not in ("X", "y"):
         return name, shape, np.dtype("u1"), at
+    if flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
+        raise ValueError(f"{name} is not an array of real numbers")
     kind, start, size, _ = _element(head, at)
     if kind not in _NUMBERS or min(shape) < 0 or size != prod(shape) * np.dtype(_NUMBERS[kind]).itemsize:
         raise ValueError(f"{name} has no numbers, or {size:,} bytes of them for the shape {shape}")

@@ -43,12 +43,18 @@ def data_in(content: bytes) -> Any:
     """The value that a pickle describes, made of int, bool, None, str, list, tuple, dict and `Array`.
 
     Bytes are text with one character per byte, which is how Python 2 pickles its text. The value takes at most about
-    six times the memory of `content`, and 100 MB more.
+    six times the memory of `content`, and 200 MB more.
 
     Raises:
-        ValueError: the pickle is damaged, too long, or holds anything else. Other errors that come from damage are
-            those of Python's containers (LookupError, TypeError, AttributeError).
+        ValueError: the pickle is damaged, too long, or holds anything else.
     """
+    try:
+        return _run(content)
+    except (LookupError, TypeError, AttributeError) as error:  # something is missing where an instruction needs it
+        raise ValueError("its instructions make no sense") from error
+
+
+def _run(content: bytes) -> Any:
     stack: list[Any] = []
     marked: list[list[Any]] = []  # stacks that wait below a mark
     memo: dict[int, Any] = {}
@@ -93,7 +99,7 @@ def data_in(content: bytes) -> Any:
                 _set(stack[-1], items)
             case "GLOBAL":
                 if argument not in _NAMES:
-                    raise ValueError(f"it asks for {argument.replace(' ', '.')}, and nothing in it is executed")
+                    raise ValueError(f"it asks for {argument[:80].replace(' ', '.')}, and nothing in it is executed")
                 stack.append(_Name(argument))
             case "REDUCE":
                 arguments, name = stack.pop(), stack.pop()
