@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
 from condensery import InputError
+from condensery.cli.sources import Source, read
 from condensery.data import (
     Batch,
     Data,
@@ -568,6 +569,19 @@ def test_imagenet_has_224_pixels_and_100_classes(tmp_path):
     draw_folder(tmp_path / "ImageNet" / "train", _CLASSES[:10], 1, mode="RGB", size=(300, 200))
     draw_folder(tmp_path / "ImageNet" / "val", _CLASSES[:10], 1, mode="RGB", size=(200, 300))
     assert imagenet10(tmp_path).shape == (3, 224, 224)
+
+
+def test_the_command_line_reads_the_papers_data_by_name(tmp_path):
+    write_svhn(tmp_path)
+    for name in CIFARS:
+        write_cifar(tmp_path, "binary", name)
+    for part in ("train", "val"):
+        draw_folder(tmp_path / "ImageNet" / part, _CLASSES, 1, mode="RGB")
+    for reader in (svhn, cifar10, cifar100):
+        assert same(read(Source(reader.__name__, str(tmp_path))), reader(tmp_path))
+    for reader in (imagenet10, imagenet100):
+        assert same(read(Source(reader.__name__, str(tmp_path), size=5)), reader(tmp_path, size=5))
+    assert read(Source("ImageNet10", str(tmp_path))).shape == (3, 224, 224)
 
 
 # ---- a folder of pictures

@@ -92,12 +92,8 @@ def _arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
         if len(whole) < 8 + size:
             raise ValueError("it is cut off")
         at += len(whole)
-        packed = whole[8:] if kind == _COMPRESSED else None
-        head = (
-            whole[:_HEAD]
-            if packed is None
-            else memoryview(zlib.decompressobj().decompress(packed[: 16 * _HEAD], _HEAD))
-        )
+        packed = whole[8:] if kind == _COMPRESSED else b""
+        head = zlib.decompressobj().decompress(packed[: 16 * _HEAD], _HEAD) if packed else whole[:_HEAD]
         name, shape, dtype, start = _described(head)
         if name not in ("X", "y"):
             continue
@@ -105,7 +101,7 @@ def _arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
             raise ValueError(f"two arrays are named {name}")
         end = start + dtype.itemsize * prod(shape)
         bounded(end, f"{path}: its array {name}")
-        if packed is not None:
+        if packed:
             unpack = zlib.decompressobj()
             whole = memoryview(unpack.decompress(packed, end + 8))  # at most 7 bytes of padding follow the numbers
             if not unpack.eof:
@@ -116,7 +112,7 @@ def _arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _described(head: memoryview) -> tuple[str, tuple[int, ...], np.dtype, int]:
+def _described(head: bytes | memoryview) -> tuple[str, tuple[int, ...], np.dtype, int]:
     """The name, shape and type of an array, and where its numbers start."""
     kind, at, _, _ = _element(head, 0)
     if kind != _MATRIX:
@@ -137,7 +133,7 @@ def _described(head: memoryview) -> tuple[str, tuple[int, ...], np.dtype, int]:
     return name, shape, np.dtype(_NUMBERS[kind]), start
 
 
-def _element(data: memoryview, at: int) -> tuple[int, int, int, int]:
+def _element(data: bytes | memoryview, at: int) -> tuple[int, int, int, int]:
     """The type of the element at `at`, where its content starts, the size of its content, and where the next starts."""
     kind, size = struct.unpack_from("<II", data, at)
     if kind >> 16:  # a small element: its size and type are in one word, and its content is in the other
