@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import pickle
+import pickletools
 import random
 import re
 import resource
@@ -33,7 +34,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import count, product
+from itertools import count, pairwise, product
 from math import inf, nan, prod
 from pathlib import Path
 from unittest import mock
@@ -41,6 +42,7 @@ from unittest import mock
 import numpy as np
 import torch
 from conftest import blobs
+from layouts import CIFAR, SVHN, VERSIONS, pickled, write_cifar, write_svhn
 from lists import DECODERS, LEARNED, WRAPPED
 from numpy.lib.format import write_array
 from PIL import Image
@@ -486,8 +488,54 @@ def from_usps(r: random.Random, folder: Path) -> Callable[[], cd.Data]:
     return lambda: cd.usps(folder)
 
 
+def repacked(content: bytes, r: random.Random) -> bytes:
+    """A MATLAB file whose last array is damaged below its compression, under a size that fits."""
+    ends = [128]
+    while ends[-1] < len(content):
+        ends.append(ends[-1] + 8 + int.from_bytes(content[ends[-1] + 4 : ends[-1] + 8], "little"))
+    at, end = r.choice([*pairwise(ends)])
+    inner = zlib.compress(damaged(zlib.decompress(content[at + 8 : end]), r))
+    return content[:at] + struct.pack("<II", 15, len(inner)) + inner + content[end:]
+
+
+def from_svhn(r: random.Random, folder: Path) -> Callable[[], cd.Data]:
+    packed = r.random() < 0.7
+    write_svhn(folder, packed)
+    path = folder / "SVHN" / r.choice(SVHN)
+    content = path.read_bytes()
+    path.write_bytes(repacked(content, r) if packed and r.random() < 0.7 else damaged(content, r))
+    return lambda: cd.svhn(folder)
+
+
+def reordered(content: bytes, r: random.Random) -> bytes:
+    """A pickle of which some instructions are others, gone, repeated or elsewhere."""
+    starts = [at for _, _, at in pickletools.genops(content)]
+    parts = [content[a:b] for a, b in pairwise([*starts, len(content)])]
+    odd = (b"(", b"t", b"R", b"b", b"}", b"]", b"e", b"u", b"N", b"0", b"\x85", b"Q", b"h\1", b"cos\nsystem\n", b"\x93")
+    for _ in range(r.choice((1, 1, 2, 5))):
+        at, way = r.randrange(len(parts)), r.choice(("other", "gone", "again", "odd", "more"))
+        other = {"other": r.choice(parts), "gone": b"", "again": parts[at] * 2, "odd": r.choice(odd)}
+        parts[at] = other.get(way, r.choice(odd) + parts[at])
+    return b"".join(parts)
+
+
+def from_cifar(r: random.Random, folder: Path) -> Callable[[], cd.Data]:
+    version = r.choice(VERSIONS)
+    write_cifar(folder, version)
+    place, files = CIFAR["cifar10"][version.split()[0]]
+    path, bombs = folder / place / r.choice(files), {"data": Bomb(), "labels": [Bomb()]}
+    content = path.read_bytes()
+    others = pickle.dumps(Bomb(), 2), pickle.dumps(bombs, r.randrange(6)), pickled(arrays(r)), b""
+    if version != "binary" and r.random() < 0.6:
+        path.write_bytes(reordered(content, r))
+    else:
+        path.write_bytes(damaged(content, r) if r.random() < 0.8 else r.choice(others))
+    return lambda: cd.cifar10(folder)
+
+
 def data_file(r: random.Random, folder: Path) -> Callable[[], None]:
-    return partial(use_data, r.choices((from_npz, from_folder, from_idx, from_usps), (35, 45, 12, 8))[0](r, folder))
+    kinds = {from_npz: 30, from_folder: 37, from_idx: 10, from_usps: 7, from_svhn: 6, from_cifar: 10}
+    return partial(use_data, r.choices(list(kinds), list(kinds.values()))[0](r, folder))
 
 
 def use_data(read: Callable[[], cd.Data]) -> None:

@@ -8,16 +8,19 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from layouts import cifar_file, colored, pickled, write_cifar, write_svhn
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from condensery.cli import main
 from condensery.data import digits
+from condensery.data.imagenet import _CLASSES
 from condensery.networks.net import Net
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted
@@ -244,6 +247,119 @@ BAD_FOLDERS = {
 }
 
 
+def svhn_with(name="train_32x32.mat", damage=lambda content: content, **arrays):
+    def make(tmp):
+        write_svhn(tmp, **arrays)
+        (tmp / "SVHN" / name).write_bytes(damage((tmp / "SVHN" / name).read_bytes()))
+
+    return make
+
+
+def cifar_with(version, file, content, name="cifar10"):
+    def make(tmp):
+        write_cifar(tmp, version, name)
+        path = next(tmp.glob("cifar-*")) / file
+        path.unlink() if content is None else path.write_bytes(content)
+
+    return make
+
+
+def photos(*parts, then=lambda folder: None):
+    def make(tmp):
+        for part, wnid in product(parts, _CLASSES[:10]):
+            picture(tmp / "ImageNet" / part / wnid / "0.jpeg")
+        then(tmp / "ImageNet")
+
+    return make
+
+
+BYTES = cifar_file("binary", "cifar10", *next(colored(10, 1)))
+BAD_LAYOUTS = {
+    "svhn, no file": (lambda tmp: (tmp / "SVHN").mkdir(), ["SVHN/train_32x32.mat: no such file"]),
+    "svhn, text": (svhn_with(damage=lambda old: b"text\n"), ["train_32x32.mat", "not a little-endian"]),
+    "svhn, MATLAB 7.3": (svhn_with(damage=lambda old: old[:124] + b"\0\2IM" + old[128:]), ["MATLAB 5 file"]),
+    "svhn, cut": (svhn_with("test_32x32.mat", lambda old: old[:-5]), ["test_32x32.mat", "cut off"]),
+    "svhn, damaged": (svhn_with(damage=lambda old: old[:-99] + b"\xff" * 9 + old[-90:]), ["not a readable file"]),
+    "svhn, other images": (svhn_with(X=np.zeros((8, 8, 3, 10), np.uint8)), ["X is uint8", "(8, 8, 3, 10)"]),
+    "svhn, floats": (svhn_with(X=np.zeros((32, 32, 3, 10))), ["X is float64"]),
+    "svhn, complex": (svhn_with(X=np.zeros((32, 32, 3, 10)) + 1j), ["X is not an array of real numbers"]),
+    "svhn, a structure": (svhn_with(X={"a": 1}), ["X is not an array of real numbers"]),
+    "svhn, a label 11": (svhn_with(y=np.full((10, 1), 11)), ["labels", "1 to 10"]),
+    "svhn, too few labels": (svhn_with(y=np.ones((9, 1), int)), ["9 labels"]),
+    "cifar10, no file": (cifar_with("binary", "test_batch.bin", None), ["test_batch.bin: no such file"]),
+    "cifar10, no bytes": (cifar_with("binary", "test_batch.bin", b""), ["test_batch.bin", "0 bytes"]),
+    "cifar10, cut": (cifar_with("binary", "test_batch.bin", BYTES[:-1]), ["30,729 bytes", "3,073"]),
+    "cifar10, a label 10": (
+        cifar_with("binary", "data_batch_3.bin", b"\n" + BYTES[1:]),
+        ["data_batch_3", "from 0 to 9"],
+    ),
+    "cifar100, a bomb": (
+        cifar_with("python 3", "meta", pickle.dumps(Bomb(), protocol=2), "cifar100"),
+        ["cifar-100-python/meta", "nothing in it is executed"],
+    ),
+    "cifar100, too few names": (
+        cifar_with("binary", "fine_label_names.txt", b"apple\n", "cifar100"),
+        ["fine_label_names.txt", "1 names for 100 classes"],
+    ),
+    "imagenet10, no class": (photos("train"), ["ImageNet/val/n02869837: no such folder", "ImageNet10"]),
+    "imagenet10, an empty class": (
+        photos("train", "val", then=lambda folder: (folder / "train/n02107142/0.jpeg").unlink()),
+        ["ImageNet/train/n02107142", "no pictures of this class"],
+    ),
+    "imagenet10 --size 0, no pixels": (photos("train", "val"), ["--size", "at least 1"]),
+    "imagenet10 --size 99999, many pixels": (photos("train", "val"), ["--size 99999", "CONDENSERY_LIMIT_GB"]),
+}
+
+ROWS, NUMBERS = np.zeros((10, 3072), np.uint8), list(range(10))
+BAD_PICKLES = {
+    "a bomb": (Bomb(), "nothing in it is executed"),
+    "a bomb beside the data": ({"data": ROWS, "labels": NUMBERS, "more": Bomb()}, "nothing in it is executed"),
+    "a bomb for labels": ({"data": ROWS, "labels": [Bomb()] * 10}, "nothing in it is executed"),
+    "a bomb for images": ({"data": np.array([[Bomb()]]), "labels": [1]}, "other than numbers"),
+    "a command": (b"cos\nsystem\n(S'touch exploded'\ntR.", "os.system"),
+    "a command in place of an array": (b"cnumpy\nndarray\n(U\5touchtR.", "other than numbers"),
+    "another codec": (b"c_codecs\nencode\n(U\1aU\3hextR.", "other than numbers"),
+    "a filled text": (b"U\1a}b.", "other than bytes in rows"),
+    "an extension": (b"\x82\1.", "EXT1"),
+    "a persistent id": (b"U\1aQ.", "BINPERSID"),
+    "an instance": (b"(ios\nsystem\n.", "INST"),
+    "a cut pickle": (pickled({"data": ROWS, "labels": NUMBERS})[:-9], "not a readable file"),
+    "no pickle": (b"text", "not a readable file"),
+    "something that is not there": (b"h\0.", "make no sense"),
+    "nothing": (b"\x80\2.", "make no sense"),
+    "protocol 4": (pickle.dumps([], protocol=4), "(MEMOIZE)"),
+    "a list": (NUMBERS, "no dictionary"),
+    "no labels": ({"data": ROWS, "fine_labels": NUMBERS}, "named labels"),
+    "labels in text": ({"data": ROWS, "labels": list("0123456789")}, "named labels"),
+    "a label 10": ({"data": ROWS, "labels": [*NUMBERS[1:], 10]}, "from 0 to 9"),
+    "a label -1": ({"data": ROWS, "labels": [*NUMBERS[1:], -1]}, "from 0 to 9"),
+    "too few labels": ({"data": ROWS, "labels": NUMBERS[1:]}, "9 labels"),
+    "floats": ({"data": ROWS / 1, "labels": NUMBERS}, "other than numbers"),
+    "images of another size": ({"data": ROWS[:, 1:], "labels": NUMBERS}, "(10, 3071)"),
+    "images with four axes": ({"data": ROWS.reshape(10, 3, 32, 32), "labels": NUMBERS}, "in rows and columns"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_PICKLES.values(), ids=BAD_PICKLES)
+def test_bad_pickles(content, words, tmp_path, refuse, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = content if isinstance(content, bytes) else pickled(content)
+    cifar_with("python 2", "data_batch_2", content)(tmp_path)
+    refuse("run random --data cifar10 --data-dir {tmp} --ipc 1 --out {tmp}/out", "-py/data_batch_2: not a", words)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("name", BAD_LAYOUTS)
+def test_bad_layouts(name, tmp_path, good, refuse, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, words = BAD_LAYOUTS[name]
+    make(tmp_path)
+    shutil.copytree(good, tmp_path / "out")
+    data = name.partition(",")[0]
+    refuse(f"run random --data {data} --data-dir {{tmp}} --ipc 1 --out {{tmp}}/out", *words)
+    assert not (tmp_path / "exploded").exists()
+
+
 @pytest.mark.parametrize(("make", "words"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
 def test_bad_arrays(make, words, tmp_path, good, refuse, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -271,6 +387,12 @@ def test_bad_folders(make, words, tmp_path, good, refuse):
         ("--data mnist", ["MNIST", "--data-dir", "CONDENSERY_DATA"]),
         ("--data mnist --data-dir {tmp}/nowhere", ["{tmp}/nowhere", "no such folder"]),
         ("--data usps --data-dir {tmp}", ["{tmp}/USPS", "no such folder"]),
+        (
+            "--data cifar10 --data-dir {tmp}",
+            ["/cifar-10-batches-bin: no such folder, nor cifar-10-batches-py/"],
+        ),
+        ("--data imagenet100 --data-dir {tmp}", ["{tmp}/ImageNet", "no such folder"]),
+        ("--data svhn --size 8", ["--size", "svhn"]),
         ("--data digits --size 8", ["--size", "digits"]),
         ("--data {tmp}/data.npz --size 8", ["--size", "data.npz"]),
         ("--data {tmp}/data --size 0", ["--size", "at least 1", "0"]),

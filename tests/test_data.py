@@ -4,30 +4,43 @@ import bz2
 import gzip
 import logging
 import os
+import pickle
+import struct
+import time
+import zlib
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from layouts import CIFAR, SVHN, VERSIONS, pickled, python2, write_cifar, write_svhn
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
 from condensery import InputError
+from condensery.cli.sources import Source, read
 from condensery.data import (
     Batch,
     Data,
     RealSet,
     TestSet,
+    cifar10,
+    cifar100,
     digits,
     fashion_mnist,
     from_arrays,
     from_dataset,
     image_folder,
+    imagenet10,
+    imagenet100,
     mnist,
     npz,
+    svhn,
     usps,
 )
+from condensery.data.imagenet import _CLASSES
+from condensery.data.pickled import Array, data_in
 from condensery.data.pixels import PixelSpace
 from condensery.kernels import memory
 from condensery.randomness import rng
@@ -328,18 +341,18 @@ def test_condensery_data_says_where_files_lie_and_the_argument_wins(tmp_path, fa
     assert mnist(tmp_path / "b").source == tmp_path / "b" / "MNIST"
 
 
-@pytest.mark.parametrize("reader", [mnist, fashion_mnist, usps])
+@pytest.mark.parametrize("reader", [mnist, fashion_mnist, usps, svhn, cifar10, cifar100, imagenet10, imagenet100])
 def test_a_reader_without_its_files_says_where_it_looks(tmp_path, reader, monkeypatch):
     monkeypatch.delenv("CONDENSERY_DATA", raising=False)
     with pytest.raises(InputError, match="CONDENSERY_DATA"):
         reader()
     with pytest.raises(InputError, match="nowhere: no such folder"):
         reader(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"no such folder; put the .* files there"):
+    with pytest.raises(InputError, match=r"no such folder.*; put the .* files there"):
         reader(tmp_path)
-    for name in ("MNIST", "FashionMNIST", "USPS"):
+    for name in ("MNIST", "FashionMNIST", "USPS", "SVHN", "cifar-10-batches-py", "cifar-100-binary", "ImageNet"):
         (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"no such (file|folder).*; put"):
         reader(tmp_path)
 
 
@@ -398,6 +411,177 @@ def test_a_damaged_usps_file_is_named(tmp_path, content):
     (tmp_path / "USPS" / "usps.bz2").write_bytes(content)
     with pytest.raises(InputError, match=r"usps\.bz2: not libsvm text"):
         usps(tmp_path)
+
+
+# ---- SVHN
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("place", ["SVHN", "svhn"])
+def test_svhn_is_read_from_matlab_files_and_label_10_is_the_digit_0(tmp_path, packed, place, heard):
+    arrays = write_svhn(tmp_path, packed, place)
+    data = svhn(tmp_path)
+    assert same(data, from_arrays(*arrays, class_names="0123456789"))
+    assert (data.name, data.shape) == ("SVHN", (3, 32, 32))
+    assert [(name in message, "MD5" in message) for name, message in zip(SVHN, heard(), strict=True)] == [
+        (True,) * 2
+    ] * 2
+
+
+def element(kind, content, size=None) -> bytes:
+    return struct.pack("<II", kind, len(content) if size is None else size) + content + bytes(-len(content) % 8)
+
+
+def matlab(name=b"X", shape=(2, 2, 1, 1), numbers=bytes(4), size=None, packed=True) -> bytes:
+    """A MATLAB file with one array of bytes, whose numbers claim to take `size` bytes."""
+    inner = element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack(f"<{len(shape)}i", *shape))
+    inner += element(1, name) + element(2, numbers, size)
+    whole = element(14, inner)
+    if packed:
+        whole = zlib.compress(whole, 1)
+        whole = struct.pack("<II", 15, len(whole)) + whole
+    return bytes(124) + b"\0\1IM" + whole
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: matlab(numbers=bytes(2**27)), "134,217,728 bytes of them for the shape"),
+        (lambda: matlab(shape=(2**14, 2**13, 1, 1), size=2**27), "shorter"),
+        (lambda: matlab(shape=(2**14, 2**13, 1, 1), size=2**27, packed=False), "shorter"),
+        (lambda: matlab(shape=(2**15, 2**16, 1, 1), size=2**31), "CONDENSERY_LIMIT_GB"),
+        (lambda: matlab(shape=(-2, -2, 1, 1)), "for the shape"),
+        (lambda: matlab(shape=()), "not a readable file"),
+        (lambda: matlab(name=b"x" * 300), "no array named X|not a readable file"),
+        (lambda: matlab(packed=False)[:150], "cut off"),
+        (lambda: matlab()[:140], "cut off"),
+    ],
+)
+def test_a_matlab_file_takes_no_more_memory_than_its_arrays(tmp_path, make, words, monkeypatch):
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1")
+    write_svhn(tmp_path)
+    (tmp_path / "SVHN" / SVHN[0]).write_bytes(make())
+    memory.forget_peak()
+    before = memory.resident()
+    with pytest.raises(InputError, match=rf"{SVHN[0]}.*({words})"):
+        svhn(tmp_path)
+    assert memory.peak() - before < 50 * 2**20
+
+
+# ---- CIFAR
+
+CIFARS = {"cifar10": cifar10, "cifar100": cifar100}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", CIFARS)
+def test_cifar_is_the_same_in_every_version(tmp_path, name, version, heard):
+    arrays = write_cifar(tmp_path, version, name)
+    data = CIFARS[name](tmp_path)
+    assert same(data, from_arrays(*arrays, class_names=data.class_names))
+    assert (data.name.lower(), data.shape, len(data.class_names)) == (name, (3, 32, 32), max(arrays[1]) + 1)
+    assert data.source == tmp_path / CIFAR[name][version.split()[0]][0]
+    assert len(heard()) == (0 if version == "binary" else len(list(data.source.iterdir())))
+    assert all("MD5" in message for message in heard())
+
+
+def test_the_binary_version_of_cifar_goes_first(tmp_path):
+    binary, python = (write_cifar(tmp_path, version, seed=len(version)) for version in VERSIONS[:2])
+    assert same(cifar10(tmp_path), from_arrays(*binary, class_names=cifar10(tmp_path).class_names))
+    assert not np.array_equal(binary[0], python[0])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_cifar_100_takes_the_names_of_its_classes_from_their_file(tmp_path, version):
+    write_cifar(tmp_path, version, "cifar100")
+    folder, names = cifar100(tmp_path).source, cifar100(tmp_path).class_names
+    assert (names[0], names[-1], len(set(names)), sorted(names)) == ("apple", "worm", 100, list(names))
+    other = [f"class_{i}" for i in range(100)]
+    (folder / "meta").write_bytes(pickled({"fine_label_names": other}, version))
+    (folder / "fine_label_names.txt").write_text("\n".join(other) + "\n\n")
+    assert cifar100(tmp_path).class_names == tuple(other)
+
+
+ENTRIES = {"data": np.arange(12, dtype=np.uint8).reshape(3, 4), "labels": [0, 300, -1], "text": "é" * 300}
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+def test_a_pickle_of_data_is_read_as_python_reads_it(version):
+    content = pickled(ENTRIES, version)
+    read, unpickled = data_in(content), pickle.loads(content, encoding="latin1")
+    for entries in (read, unpickled):
+        images = entries.pop("data")
+        assert np.array_equal(images.numbers() if isinstance(images, Array) else images, ENTRIES["data"])
+    assert read == unpickled == {key: value for key, value in ENTRIES.items() if key != "data"}
+
+
+def test_what_python_3_pickles_as_bytes_is_text():
+    assert data_in(pickled({b"a\xff": (None, True, (), [()], (1, 2), (1, 2, 3, 4))})) == {
+        "a\xff": (None, True, (), [()], (1, 2), (1, 2, 3, 4))
+    }
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: b"}" * 2**22 + b".",
+        lambda: b"(" * 2**22 + b".",
+        lambda: b")" + b"\x85" * 10**6 + b".",  # tuples in tuples
+        lambda: b"]q\0" + b"h\0a" * 3 * 10**5 + b"0" * 10,  # a list in itself
+        lambda: b"\x8e" + struct.pack("<Q", 2**62) + b".",
+        lambda: b"T" + struct.pack("<i", 2**31 - 1) + b".",
+        lambda: python2("x" * 10**7) + b"q\0" + b"c_codecs\nencode\nh\0U\6latin1\x86R" * 3 * 10**4 + b".",
+        lambda: b"(" + python2(np.zeros((1000, 1000), np.uint8)) + b"q\0" + b"h\0" * 5 * 10**5 + b"t.",
+    ],
+)
+def test_a_pickle_takes_no_more_memory_and_time_than_its_size_tells(tmp_path, make):
+    write_cifar(tmp_path, "python 3")
+    (tmp_path / "cifar-10-batches-py" / "test_batch").write_bytes(make())
+    memory.forget_peak()
+    before, start = memory.resident(), time.process_time()
+    with pytest.raises(InputError, match="test_batch: not a readable file"):
+        cifar10(tmp_path)
+    assert memory.peak() - before < 250 * 2**20
+    assert time.process_time() - start < 10
+
+
+# ---- ImageNet
+
+
+@pytest.mark.parametrize(("reader", "count", "place"), [(imagenet10, 10, "ImageNet"), (imagenet100, 100, "imagenet")])
+def test_imagenet_is_read_from_the_class_folders_of_the_papers(tmp_path, reader, count, place):
+    root, classes = tmp_path / place, _CLASSES[:count]
+    for part, images in (("train", 2), ("val", 1)):
+        draw_folder(root / part, classes, images, mode="RGB")
+    alone = image_folder(root, size=6)
+    for part in ("train", "val", "test"):
+        draw_folder(root / part, ("n00000001", *_CLASSES[count:], "n99999999"), 1, mode="RGB")
+    data = reader(tmp_path, size=6)
+    assert (data.name, data.shape, data.class_names) == (f"ImageNet{count}", (3, 6, 6), classes)
+    for c, name in enumerate(classes):
+        k = alone.class_names.index(name)
+        assert torch.equal(data.train.images[data.train.rows(c)], alone.train.images[alone.train.rows(k)])
+        assert torch.equal(data.test.images[data.test.labels == c], alone.test.images[alone.test.labels == k])
+
+
+def test_imagenet_has_224_pixels_and_100_classes(tmp_path):
+    assert len(set(_CLASSES)) == 100
+    draw_folder(tmp_path / "ImageNet" / "train", _CLASSES[:10], 1, mode="RGB", size=(300, 200))
+    draw_folder(tmp_path / "ImageNet" / "val", _CLASSES[:10], 1, mode="RGB", size=(200, 300))
+    assert imagenet10(tmp_path).shape == (3, 224, 224)
+
+
+def test_the_command_line_reads_the_papers_data_by_name(tmp_path):
+    write_svhn(tmp_path)
+    for name in CIFARS:
+        write_cifar(tmp_path, "binary", name)
+    for part in ("train", "val"):
+        draw_folder(tmp_path / "ImageNet" / part, _CLASSES, 1, mode="RGB")
+    for reader in (svhn, cifar10, cifar100):
+        assert same(read(Source(reader.__name__, str(tmp_path))), reader(tmp_path))
+    for reader in (imagenet10, imagenet100):
+        assert same(read(Source(reader.__name__, str(tmp_path), size=5)), reader(tmp_path, size=5))
+    assert read(Source("ImageNet10", str(tmp_path))).shape == (3, 224, 224)
 
 
 # ---- a folder of pictures

@@ -28,13 +28,18 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         Data,
         RealSet,
         TestSet,
+        cifar10,
+        cifar100,
         digits,
         fashion_mnist,
         from_arrays,
         from_dataset,
         image_folder,
+        imagenet10,
+        imagenet100,
         mnist,
         npz,
+        svhn,
         usps,
     )
     from condensery.evaluation.evaluate import Accuracy, Comparison, compare, evaluate, evaluate_whole
@@ -59,8 +64,8 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
 _HOMES = {
     "algorithms.algorithm": ["Step"],
     "data": [
-        "Batch", "Data", "RealSet", "TestSet", "digits", "fashion_mnist", "from_arrays", "from_dataset",
-        "image_folder", "mnist", "npz", "usps",
+        "Batch", "Data", "RealSet", "TestSet", "cifar10", "cifar100", "digits", "fashion_mnist", "from_arrays",
+        "from_dataset", "image_folder", "imagenet10", "imagenet100", "mnist", "npz", "svhn", "usps",
     ],
     "evaluation.evaluate": ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"],
     "evaluation.protocols": [
@@ -81,11 +86,11 @@ _ROOMS = [
 
 __all__ = [
     "Accuracy", "Batch", "Comparison", "Condensed", "Data", "InputError", "Net", "Plan", "RealSet", "RunError", "Step",
-    "SyntheticSet", "TestSet", "__version__", "algorithms", "augment", "compare", "condense", "data", "dc2021",
-    "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist", "fixed_seconds",
-    "fixed_steps", "from_arrays", "from_dataset", "idc2022", "idc2022_equal_steps", "image_folder", "imagenet2022",
-    "kernels", "kfs2022", "load", "mnist", "networks", "npz", "objectives", "plan", "recipes", "run", "runs", "save",
-    "tune_allocator", "usps", "whole",
+    "SyntheticSet", "TestSet", "__version__", "algorithms", "augment", "cifar10", "cifar100", "compare", "condense",
+    "data", "dc2021", "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist",
+    "fixed_seconds", "fixed_steps", "from_arrays", "from_dataset", "idc2022", "idc2022_equal_steps", "image_folder",
+    "imagenet10", "imagenet100", "imagenet2022", "kernels", "kfs2022", "load", "mnist", "networks", "npz", "objectives",
+    "plan", "recipes", "run", "runs", "save", "svhn", "tune_allocator", "usps", "whole",
 ]  # fmt: skip
 __all__ += _recipes
 

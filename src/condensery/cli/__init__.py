@@ -34,7 +34,9 @@ commands:
 
 recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
-data:      {", ".join(EMBEDDED)} (embedded); {", ".join(FILES)} (files under --data-dir or CONDENSERY_DATA);
+data:      {", ".join(EMBEDDED)} (embedded);
+           {", ".join(FILES)}
+           (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file
 protocols: {", ".join(PROTOCOLS)}
 

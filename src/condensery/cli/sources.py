@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["EMBEDDED", "FILES", "Source", "read"]
 
 EMBEDDED = ("digits",)
-FILES = ("mnist", "fashionmnist", "usps")
+FILES = ("mnist", "fashionmnist", "usps", "svhn", "cifar10", "cifar100", "imagenet10", "imagenet100")
+_PICTURES = ("imagenet10", "imagenet100")
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Source:
     """Options that select the data and the device."""
 
     data: str
-    """Data set: digits, mnist, fashionmnist, usps, a folder of pictures, or an .npz file."""
+    """Data set: digits, mnist, fashionmnist, usps, svhn, cifar10, cifar100, imagenet10, imagenet100, a folder of
+    pictures, or an .npz file."""
     data_dir: str | None = None
-    """Folder that contains MNIST/, FashionMNIST/ or USPS/; by default the environment variable CONDENSERY_DATA."""
+    """Folder that contains MNIST/, FashionMNIST/, USPS/, SVHN/, cifar-10-batches-bin/, cifar-100-binary/ (or the Python
+    versions, cifar-10-batches-py/ and cifar-100-python/) or ImageNet/; by default the environment variable
+    CONDENSERY_DATA."""
     size: int | None = None
-    """Side in pixels to which the central square of every picture in a folder is resized; by default pictures stay as
-    they are and must have one size."""
+    """Side in pixels to which the central square of every picture in a folder is resized; by default 224 for ImageNet,
+    and pictures of other folders stay as they are and must have one size."""
     flip: Literal["auto", "yes", "no"] = "auto"
     """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: no for digits
     (mnist, svhn, usps, digits), else yes."""
@@ -48,14 +52,20 @@ def read(source: Source) -> "Data":
     """
     from condensery import data as readers
 
+    side = 224 if source.size is None else source.size
     named: dict[str, Callable[[], Data]] = {
         "digits": readers.digits,
         "mnist": lambda: readers.mnist(source.data_dir),
         "fashionmnist": lambda: readers.fashion_mnist(source.data_dir),
         "usps": lambda: readers.usps(source.data_dir),
+        "svhn": lambda: readers.svhn(source.data_dir),
+        "cifar10": lambda: readers.cifar10(source.data_dir),
+        "cifar100": lambda: readers.cifar100(source.data_dir),
+        "imagenet10": lambda: readers.imagenet10(source.data_dir, side),
+        "imagenet100": lambda: readers.imagenet100(source.data_dir, side),
     }
     path = Path(source.data)
-    if source.size is not None and not os.path.isdir(path):
+    if source.size is not None and source.data.lower() not in _PICTURES and not os.path.isdir(path):
         raise InputError(f"--size applies to a folder of pictures, and {source.data} is not a folder; leave it out")
     if source.data.lower() in named:
         data = named[source.data.lower()]()

@@ -1,8 +1,11 @@
 """Real data: the data types (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
 
 from condensery.data.arrays import digits, from_arrays, from_dataset, npz
+from condensery.data.cifar import cifar10, cifar100
 from condensery.data.files import fashion_mnist, mnist, usps
 from condensery.data.folder import image_folder
+from condensery.data.imagenet import imagenet10, imagenet100
+from condensery.data.matlab import svhn
 from condensery.data.sets import Batch, Data, RealSet, TestSet
 
 __all__ = [
@@ -10,12 +13,17 @@ __all__ = [
     "Data",
     "RealSet",
     "TestSet",
+    "cifar10",
+    "cifar100",
     "digits",
     "fashion_mnist",
     "from_arrays",
     "from_dataset",
     "image_folder",
+    "imagenet10",
+    "imagenet100",
     "mnist",
     "npz",
+    "svhn",
     "usps",
 ]

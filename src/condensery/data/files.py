@@ -66,14 +66,14 @@ def usps(data_dir: str | Path | None = None) -> Data:
     """
     from sklearn.datasets import load_svmlight_file
 
-    folder = _folder("USPS", data_dir)
+    folder = folder_of("USPS", data_dir)
     parts: list[np.ndarray] = []
     for name, md5 in zip(("usps.bz2", "usps.t.bz2"), _USPS, strict=True):
         path = folder / name
         if not path.is_file():
             raise InputError(f"{path}: no such file; put the USPS files of the libsvm collection there")
         packed = path.read_bytes()
-        _check(path, packed, md5)
+        check(path, packed, md5)
         try:
             with bz2.open(io.BytesIO(packed)) as file:
                 text = file.read(_USPS_TEXT)
@@ -91,24 +91,27 @@ def usps(data_dir: str | Path | None = None) -> Data:
 
 
 def _idx_family(name: str, md5: tuple[str, ...], class_names: tuple[str, ...], data_dir: str | Path | None) -> Data:
-    folder = _folder(name, data_dir)
+    folder = folder_of(name, data_dir)
     raw = folder / "raw" if (folder / "raw").is_dir() else folder
     parts = [_idx(raw / stem, digest) for stem, digest in zip(_IDX, md5, strict=True)]
     return from_arrays(*parts, class_names=class_names, source=folder, name=name, facts=FACTS[name])
 
 
-def _folder(name: str, data_dir: str | Path | None) -> Path:
+def folder_of(name: str, data_dir: str | Path | None, *places: str) -> Path:
+    """The folder of a data set: the first of `places` that is in `data_dir`. No places: `name`."""
+    first, *others = places or (name,)
     root = data_dir or os.environ.get("CONDENSERY_DATA")
     if not root:
         raise InputError(
-            f"{name}: no data folder is given; set `data_dir` or CONDENSERY_DATA to the folder that holds {name}/"
+            f"{name}: no data folder is given; set `data_dir` or CONDENSERY_DATA to the folder that holds {first}/"
         )
     if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder; correct `data_dir` or CONDENSERY_DATA")
-    folder = Path(root) / name
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; put the {name} files there")
-    return folder
+    for place in (first, *others):
+        if os.path.isdir(folder := Path(root) / place):
+            return folder
+    also = "".join(f", nor {place}/ beside it" for place in others)
+    raise InputError(f"{Path(root) / first}: no such folder{also}; put the {name} files there")
 
 
 def _idx(path: Path, md5: str) -> Tensor:
@@ -136,11 +139,12 @@ def _idx(path: Path, md5: str) -> Tensor:
         raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error
     if len(values) != prod(shape):
         raise InputError(f"{path}: longer or shorter than the shape {shape} in its header; fetch it again")
-    _check(path, magic + sizes + values, md5)
+    check(path, magic + sizes + values, md5)
     return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
 
 
-def _check(path: Path, content: bytes, md5: str) -> None:
+def check(path: Path, content: bytes, md5: str) -> None:
+    """Warn if a file's content does not have the MD5 sum of the canonical file."""
     if hashlib.md5(content).hexdigest() != md5:
         log.warning(
             f"{path}: not the canonical file (its MD5 sum differs); results may not be comparable with published ones"

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from condensery.data.arrays import from_arrays
+from condensery.data.facts import Facts
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
@@ -48,13 +49,43 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     path = Path(path)
     if not os.path.isdir(path):
         raise InputError(f"{path}: no such folder; check the path")
-    if size is not None and size < 1:
-        raise InputError(f"`size` must be at least 1 pixel, got {size}")
     train_part, test_part = _parts(path)
     names = tuple(folder.name for folder in _folders(train_part))
     if not names:
         raise InputError(f"{train_part}: no class folders in it; put the pictures of each class in a subfolder")
+    for folder in _folders(test_part) if test_part is not None else ():
+        if folder.name not in names:
+            raise InputError(
+                f"{folder}: this class has no folder in the training part; add training pictures or remove this folder"
+            )
+    return read_parts(path.resolve().name, path, train_part, test_part, names, size)
 
+
+def read_parts(
+    name: str,
+    path: Path,
+    train_part: Path,
+    test_part: Path | None,
+    names: tuple[str, ...],
+    size: int | None,
+    facts: Facts = Facts(),
+) -> Data:
+    """The pictures in the class folders `names` of each part; the class ids are in the order of `names`.
+
+    Arguments:
+        name: the name of the data set in tables.
+        path: the folder that holds the parts, named in messages.
+        train_part: the folder with the class folders of the training part. All of `names` must be there.
+        test_part: the same for the test part, where a class may be missing. None: images are held out.
+        names: the names of the class folders.
+        size: see `image_folder`.
+        facts: what recipes and protocols must know about the pictures.
+
+    Raises:
+        InputError: see `image_folder`.
+    """
+    if size is not None and size < 1:
+        raise InputError(f"`size` must be at least 1 pixel, got {size}")
     files, labels = _list(train_part, names)
     test_files, test_labels = _list(test_part, names) if test_part is not None else ([], [])
     if test_part is not None and not test_files:
@@ -64,8 +95,7 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     pictures = _pictures(files + test_files, size, path)
     n = len(files)
     test = (pictures[n:], np.array(test_labels)) if test_part is not None else (None, None)
-    name = path.resolve().name
-    return from_arrays(pictures[:n], np.array(labels), *test, class_names=names, source=path, name=name)
+    return from_arrays(pictures[:n], np.array(labels), *test, class_names=names, source=path, name=name, facts=facts)
 
 
 def _folders(part: Path) -> list[Path]:
@@ -97,11 +127,9 @@ def _parts(path: Path) -> tuple[Path, Path | None]:
 def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     files: list[Path] = []
     labels: list[int] = []
-    for folder in _folders(part):
-        if folder.name not in names:
-            raise InputError(
-                f"{folder}: this class has no folder in the training part; add training pictures or remove this folder"
-            )
+    for label, folder in enumerate(part / name for name in names):
+        if not folder.is_dir():
+            continue
         named = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
         pictures = sorted(named)
         found = [p for p in pictures if p.is_file()]  # reading a named pipe, for example, would never end
@@ -110,7 +138,7 @@ def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
         if not found:
             raise InputError(f"{folder}: no pictures of this class; add some or remove the folder")
         files += found
-        labels += [names.index(folder.name)] * len(found)
+        labels += [label] * len(found)
     return files, labels
 
 
