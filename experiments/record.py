@@ -1,8 +1,9 @@
 """How experiments record figures: one JSON file per table in `results/`, with the provenance of every figure.
 
-With `--smoke` the same program runs to its end within seconds, which shows that it works before hours are spent on
-it. All slow work goes through the functions here (`kept`, `condensed`, `evaluate`, ...), which then do a little of it,
-on the embedded digits and in a temporary folder.
+Every program runs at three scales: `cpu` (minutes to an hour a set on two cores), `gpu` (the papers' own schedules),
+and `smoke`, in which it runs to its end within seconds, which shows that it works before hours are spent on it. All
+slow work goes through the functions here (`stored`, `kept`, `condensed`, `evaluate`, ...), which at the scale `smoke`
+do a little of it, on the embedded digits and in a temporary folder.
 """
 
 import argparse
@@ -42,23 +43,27 @@ SMALL: dict[str, Any] = {
 """What a recipe's fields are in a smoke run, where it has them: MDC makes its first choice after two restarts, and a
 strict budget holds no decoders of digits."""
 
+SETS = "results/sets"  # condensed sets of at most a megabyte, and their provenance
 _smoke: Path | None = None  # the folder of a smoke run, which goes when the program ends
+_scale = "cpu"
 
 
 def parsed(parser: argparse.ArgumentParser, **smoke: Any) -> argparse.Namespace:
-    """The options of an experiment, with `--again` and `--smoke` added.
+    """The options of an experiment, with `--again` and `--scale` added.
 
     Arguments:
         smoke: values of options in a smoke run, if the defaults would leave a part of the program unrun.
     """
-    global _smoke
+    global _smoke, _scale
     parser.add_argument("--again", action="store_true", help="measure again what the results file already contains")
     parser.add_argument(
-        "--smoke", action="store_true", help="only see that it works: seconds, on the digits, and nothing is kept"
-    )
+        "--scale", choices=["smoke", "cpu", "gpu"], default="cpu",
+        help="cpu: settings for two cores; gpu: the papers' own; smoke: only see that it works, on the digits, in "
+        "seconds, and keep nothing",
+    )  # fmt: skip
     given = parser.parse_args()
-    Table.anew = given.again
-    if given.smoke:
+    Table.anew, _scale = given.again, given.scale
+    if given.scale == "smoke":
         _smoke = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, _smoke)
         os.chdir(_smoke)
@@ -73,6 +78,11 @@ def program(main: Callable[[], None]) -> None:
     except (InputError, RunError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 1)
+
+
+def at_gpu() -> bool:
+    """Whether the program runs at the papers' own scale."""
+    return _scale == "gpu"
 
 
 def few(count: int) -> int:
@@ -173,6 +183,37 @@ def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
 
     made = cd.run(small(recipe), data, out, observe=observe, progress=False)
     return Kept(made, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept")
+
+
+def stored(name: str, recipe: Recipe, data: Data) -> Kept:
+    """The set that tables share under a name: condensed once, then read from `results/sets` (or `runs/sets` if large).
+
+    Raises:
+        InputError: the file holds a set of another recipe or of other data.
+    """
+    folder = (_smoke or ROOT) / SETS
+    path, index = folder / f"{name}.safetensors", folder / "sets.json"
+    known = {row["name"]: row for row in json.loads(index.read_text())["rows"]} if index.exists() else {}
+    if path.exists() and name in known:
+        there = cd.load(path)
+        if (there.recipe, there.data["fingerprint"]) != (small(recipe).record(), data.train.fingerprint):
+            raise InputError(f"{path}: made by another recipe or from other data; remove it to condense anew")
+        return Kept(there, known[name]["seconds"], known[name]["commit"])
+    out = (_smoke or ROOT) / "runs" / "sets" / name
+    made = kept(recipe, data, out)
+    artifact = out / "condensed.safetensors"
+    if artifact.stat().st_size < 2**20:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(artifact, path)
+        known[name] = {
+            "name": name, "recipe": made.condensed.recipe, "data": made.condensed.data, "seconds": made.seconds,
+            "commit": made.commit, "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
+            **environment(data.train.device),
+        }  # fmt: skip
+        about = "Condensed sets of the tables, with which anyone can measure a figure again without condensing"
+        content = {"about": about, "rows": [known[name] for name in sorted(known)]}
+        storage.write(index, (json.dumps(content, indent=1) + "\n").encode())
+    return made
 
 
 def condensed(recipe: Recipe, data: Data, observe: Callable[[Step], None] | None = None) -> tuple[Condensed, float]:

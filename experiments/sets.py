@@ -1,0 +1,131 @@
+"""The condensed sets that the tables share: each is condensed once, and kept in `results/sets` if it is small.
+
+    python experiments/sets.py MNIST-1-dc FashionMNIST-10-idc ... --data-dir DIR
+
+A name is DATA-IPC-METHOD. Runs resume from `runs/sets/`. At the scale `cpu` the recipes are the quick presets, with
+real rows and the training of networks in bfloat16 (experiments/precision.py: the same accuracy); at the scale `gpu`
+they are the papers' settings.
+"""
+
+import argparse
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from record import Kept, at_gpu, parsed, program, read, stored
+
+from condensery import InputError, Recipe
+from condensery.data import Data, digits, fashion_mnist, from_arrays, image_folder, mnist
+from condensery.data.facts import FACTS
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+
+__all__ = ["METHODS", "READERS", "made", "recipe_of"]
+
+COARSE: dict[str, Callable[[int, int], Recipe]] = {
+    "random": lambda ipc, seed: Random(ipc, seed=seed),
+    "herding": lambda ipc, seed: Herding(ipc, feature_epochs=2),
+    "k-center": lambda ipc, seed: KCenter(ipc, feature_epochs=2),
+    "forgetting": lambda ipc, seed: Forgetting(ipc, epochs=5),
+}
+LEARNED: dict[str, tuple[Recipe, Recipe]] = {
+    "dc": (DC.quick(), DC()),
+    "dsa": (DSA.quick(), DSA()),
+    "dm": (DM.quick(), DM()),
+    "idc-i": (IDC.quick(factor=1), IDC(factor=1)),
+    "idc": (IDC.quick(), IDC()),
+    "kfs": (KFS.quick(), KFS(budget="strict")),
+}
+"""Recipes at the scales cpu and gpu."""
+METHODS = (*COARSE, *LEARNED)
+
+TEN: dict[str, dict[str, Any]] = {"dc": {"outer_steps": 40, "real_rows": 64}}
+"""What differs at 10 images per class at the scale cpu, so that a set takes no more than an hour."""
+
+
+def _root(folder: Path | None) -> Path:
+    given = folder or os.environ.get("CONDENSERY_DATA")
+    if given is None:
+        raise InputError("give --data-dir, or set CONDENSERY_DATA")
+    return Path(given)
+
+
+def cifar10_jpeg(folder: Path | None) -> Data:
+    """CIFAR-10 after lossy compression, of `cifar10-jpeg/{train,test}.tar.gz` with pictures `part/class/number.jpg`."""
+    root, parts = _root(folder) / "cifar10-jpeg", []
+    for part in ("train", "test"):
+        images, labels = [], []
+        with tarfile.open(root / f"{part}.tar.gz") as archive:
+            for member in archive:
+                if (file := archive.extractfile(member)) and member.name.endswith(".jpg"):
+                    images.append(np.asarray(Image.open(io.BytesIO(file.read()))))
+                    labels.append(Path(member.name).parts[1])
+        names, ids = np.unique(labels, return_inverse=True)
+        parts += [np.stack(images), ids]
+    return from_arrays(*parts, class_names=names.tolist(), source=root, name="cifar10-jpeg", facts=FACTS["CIFAR10"])
+
+
+def svhn_subset(folder: Path | None) -> Data:
+    """Some of SVHN's training part, of `svhn-train-subset`; the digits of photographs above 400 are the test part."""
+    root = _root(folder) / "svhn-train-subset"
+    with np.load(root / "train_1083_of_73257.npz") as arrays:
+        images, labels, early = arrays["images"], arrays["labels"], arrays["source_image"] <= 400
+    parts = [images[early], labels[early], images[~early], labels[~early]]
+    return from_arrays(*parts, source=root, name="svhn-train-subset", facts=FACTS["SVHN"])
+
+
+READERS: dict[str, Callable[[Path | None], Data]] = {
+    "MNIST": mnist,
+    "FashionMNIST": fashion_mnist,
+    "digits": lambda folder: digits(),
+    "cifar10-jpeg": cifar10_jpeg,
+    "svhn-train-subset": svhn_subset,
+    "imagenette-128-subset": lambda folder: image_folder(_root(folder) / "imagenette-128-subset"),
+}
+
+
+def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
+    """The recipe of a method for a data set, at the scale of this run."""
+    if method in COARSE:
+        return COARSE[method](ipc, seed)
+    quick, papers = LEARNED[method]
+    if at_gpu():
+        published = {"FashionMNIST": "fashionmnist", "MNIST": "mnist", "svhn-train-subset": "svhn"}.get(dataset)
+        if published and isinstance(papers, IDC):
+            papers = replace(IDC.published(published), factor=papers.factor)
+        return papers.having(ipc=ipc, seed=seed)
+    if dataset == "digits":
+        return type(quick).digits().having(ipc=ipc, seed=seed)  # type: ignore[attr-defined]
+    half = {name: "bfloat16" for name in ("real_dtype", "network_dtype") if name in vars(quick)}
+    return quick.having(ipc=ipc, seed=seed, **half, **(TEN.get(method, {}) if ipc > 1 else {}))
+
+
+def made(data: Data, dataset: str, ipc: int, method: str, seed: int = 0) -> Kept:
+    """The set of a method for a data set, condensed if it is not kept."""
+    name = f"{dataset}-{ipc}-{method}" + (f"-{seed}" if seed else "") + ("-paper" if at_gpu() else "")
+    return stored(name, recipe_of(dataset, ipc, method, seed), data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="DATA-IPC-METHOD")
+    parser.add_argument("--data-dir", type=Path)
+    given = parsed(parser, names=[f"MNIST-1-{method}" for method in METHODS])
+    known: dict[str, Data] = {}
+    for name in given.names:
+        dataset = next((known for known in READERS if name.startswith(f"{known}-")), "")
+        ipc, _, method = name.removeprefix(f"{dataset}-").partition("-")
+        if not dataset or not ipc.isdecimal() or method not in METHODS:
+            raise InputError(f"{name!r} is not DATA-IPC-METHOD, such as MNIST-1-dc")
+        known[dataset] = known.get(dataset) or read(READERS[dataset], given.data_dir)
+        kept = made(known[dataset], dataset, int(ipc), method)
+        print(f"{name}: {kept.condensed.floats} floats (condensed in {kept.seconds:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    program(main)
