@@ -218,6 +218,14 @@ def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(loaded, d, TINY, short, 1).runs
 
 
+def test_a_set_too_large_for_memory_is_decoded_minibatch_by_minibatch(monkeypatch):
+    d, synthetic = data(), chosen(data())
+    at_once = evaluate(synthetic, d, TINY, short, 1).runs
+    monkeypatch.setattr("condensery.evaluation.evaluate.AT_ONCE", 1)
+    monkeypatch.setattr("condensery.evaluation.evaluate.TensorRows", None)
+    assert evaluate(synthetic, d, TINY, short, 1).runs == at_once
+
+
 def test_what_is_no_condensed_set_is_refused():
     d = data()
     for other in (chosen(d).synthetic, [], [d.train]):

@@ -1,15 +1,17 @@
 from dataclasses import replace
 
+import pytest
 import torch
 from conftest import blobs
-from lists import NETS, TINY, over
+from lists import DECODERS, NETS, TINY, over
 
 from condensery.data import TestSet
 from condensery.evaluation.protocols import WHOLE
-from condensery.evaluation.training import TensorRows, Training, accuracy, fit
+from condensery.evaluation.training import DecodedRows, TensorRows, Training, accuracy, fit
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
+from condensery.synthetic import SyntheticSet, random_real
 
 
 def start(net=TINY):
@@ -93,3 +95,22 @@ def test_accuracy_counts_the_largest_logit():
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     guesses = point.logits(real.read(slice(0, 21))).argmax(1)
     assert accuracy(point, test, chunk=4) == (guesses == real.labels).double().mean().item()
+
+
+@over(DECODERS)
+@pytest.mark.parametrize("soft", [False, True])
+def test_rows_decoded_minibatch_by_minibatch_are_the_decoded_rows(part, soft):
+    real, ipc = blobs(), 2
+    decoder = part(real.shape, ipc)
+    if not decoder.even:
+        return
+    rows = random_real(real, ipc, 0, decoder)
+    labels = torch.randn(3, ipc, 3, generator=rng(0, "labels"), dtype=torch.float64) if soft else None
+    synthetic = SyntheticSet.from_rows(rows, real.space, decoder, labels)
+    decoded, kept = DecodedRows(synthetic, dtype=torch.float64), TensorRows(synthetic())
+    assert len(decoded) == len(kept)
+    ours, theirs = (list(each.minibatches(5, rng(1))) for each in (decoded, kept))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert torch.equal(mine[2], other[2])
+        assert torch.allclose(mine[0], other[0], atol=1e-12)
+        assert torch.allclose(mine[1].double(), other[1].double(), atol=1e-12)

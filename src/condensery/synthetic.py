@@ -93,6 +93,22 @@ class SyntheticSet(nn.Module):
         logits = self.labels[ids, :images]
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
+    def rows_of(self, bases: Tensor) -> Batch:
+        """Decode some bases, wherever they are.
+
+        Arguments:
+            bases: indices of m bases, counted class after class, shape (m,). The decoder is even.
+
+        Returns:
+            The batch with the rows of every base: x (m, k, channels, height, width) and y (m, k).
+        """
+        ids, place = bases // self.bases_per_class, bases % self.bases_per_class
+        x = self.space.decode(self.decoder(self.bases[ids, place][:, None]))
+        y = ids.to(x.device)[:, None].expand(x.shape[:2])
+        if self.labels is None:
+            return Batch(x, y)
+        return Batch(x, y, self.labels[ids, place].softmax(1)[:, None].expand(-1, x.shape[1], -1))
+
     @torch.no_grad()
     def clamp(self) -> None:
         """Clamp the stored pixels to [0, 1] in place (the projection of IDC)."""

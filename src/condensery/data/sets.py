@@ -80,6 +80,14 @@ class _Rows:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the images, labels and shape; two sets with the same hash hold the same data."""
+        digest = hashlib.blake2b(repr(tuple(self.images.shape)).encode(), digest_size=16)
+        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        digest.update(self.labels.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def read(self, index: Tensor | slice) -> Tensor:
         """Normalized rows at `index`, shape (..., channels, height, width)."""
         rows = self.images[index.to(self.device) if isinstance(index, Tensor) else index]
@@ -245,14 +253,6 @@ class RealSet(_Rows):
             for start in range(part.start, part.stop, size):
                 index = slice(start, min(start + size, part.stop))
                 yield Batch(self.read(index)[None], self.labels[index][None])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash of the images, labels and shape; two sets with the same hash hold the same data."""
-        digest = hashlib.blake2b(repr(tuple(self.images.shape)).encode(), digest_size=16)
-        digest.update(self.images.cpu().contiguous().numpy().tobytes())
-        digest.update(self.labels.cpu().numpy().tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

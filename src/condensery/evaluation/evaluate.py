@@ -1,29 +1,39 @@
 """Measure a condensed set: networks are trained from scratch on it and tested on the test part."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from condensery import __version__
 from condensery.console import counted
 from condensery.data import Data, TestSet
 from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
-from condensery.evaluation.training import Rows, TensorRows, accuracy, computing, fit
+from condensery.evaluation.statistics import Difference, difference, half_width
+from condensery.evaluation.training import DecodedRows, Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
-from condensery.networks.net import Architecture, Net, build
+from condensery.networks.net import Architecture, Net, build, described, factory_record
 from condensery.networks.network import Network, initial
 from condensery.randomness import rng
+from condensery.runs import storage
+from condensery.runs.checkpoint import environment
 from condensery.runs.condensed import Condensed
+from condensery.synthetic import SyntheticSet
 
 __all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
 
 Observe = Callable[[int, int], None]
+
+AT_ONCE = 2**30
+"""The most bytes of decoded rows that are kept in memory; larger sets are decoded minibatch by minibatch."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +45,14 @@ class Accuracy:
         protocol: name of the protocol by which the networks were trained.
         net: the architecture of the networks.
         seconds: wall time of training and testing.
+        sets: number of sets, each with the same number of networks.
     """
 
     runs: tuple[float, ...]
     protocol: str
     net: Architecture
     seconds: float
+    sets: int = 1
 
     @property
     def mean(self) -> float:
@@ -51,6 +63,22 @@ class Accuracy:
     def std(self) -> float:
         """The standard deviation over all networks of all sets, divided by n, as is usual in the field."""
         return float(np.std(self.runs))
+
+    @property
+    def independent(self) -> tuple[float, ...]:
+        """What is independent: the accuracy of each network of one set, or of several sets the mean of each."""
+        if self.sets == 1:
+            return self.runs
+        return tuple(float(mean) for mean in np.reshape(self.runs, (self.sets, -1)).mean(1))
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the mean. None: there is one value only."""
+        return half_width(self.independent)
+
+    def minus(self, other: "Accuracy") -> Difference:
+        """By how much this accuracy is higher. Networks with the same seed are paired, and sets with the same place."""
+        return difference(self.independent, other.independent)
 
     def __str__(self) -> str:
         return f"{100 * self.mean:.1f}" + (f" ± {100 * self.std:.1f}" if len(self.runs) > 1 else "")
@@ -103,11 +131,8 @@ def evaluate(
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
-        rows = TensorRows(synthetic(), data.train.device, data.train.dtype)
-        if condensed.class_names != data.class_names:
-            rows.y = _renamed(rows.y, condensed, data)
         # test rows are normalized as the rows of the set are, not with the statistics of the data at hand
-        pairs.append((rows, data.test.normalized_by(synthetic.space)))
+        pairs.append((_rows(_in_order(condensed, data), data), data.test.normalized_by(synthetic.space)))
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
 
@@ -135,23 +160,35 @@ def _rules(protocol: ProtocolFor, data: Data, condensed: Condensed | None, net: 
     return protocol(data, condensed, net)
 
 
-def _renamed(labels: Tensor, condensed: Condensed, data: Data) -> Tensor:
-    """Labels (N,) or label probabilities (N, K) of a set, renumbered as the classes of the same names in the data.
+def _rows(synthetic: SyntheticSet, data: Data) -> Rows:
+    """The rows of a set: decoded once, or minibatch by minibatch if they would take much memory."""
+    device, dtype = data.train.device, data.train.dtype
+    with torch.no_grad():
+        a_base = synthetic(range(1), 1).x
+    size = synthetic.classes * synthetic.bases_per_class * a_base.numel() * dtype.itemsize
+    if size > AT_ONCE and synthetic.decoder.even:
+        return DecodedRows(synthetic, device, dtype)
+    return TensorRows(synthetic(), device, dtype)
+
+
+def _in_order(condensed: Condensed, data: Data) -> SyntheticSet:
+    """The set with its classes in the order of the data's classes of the same names.
 
     Raises:
         InputError: the data have other classes.
     """
-    mine, theirs = condensed.class_names, data.class_names
+    mine, theirs, synthetic = condensed.class_names, data.class_names, condensed.synthetic
+    if mine == theirs:
+        return synthetic
     if differing := set(mine) ^ set(theirs):
         some = min(differing)
         there, other = ("the condensed set", data.name) if some in mine else (data.name, "the condensed set")
         raise InputError(
             f"class {some!r} is in {there} but not in {other}; evaluate a set on data with the same class names"
         )
-    order = torch.tensor([theirs.index(name) for name in mine], device=labels.device)
-    if labels.is_floating_point():
-        return torch.empty_like(labels).index_copy_(1, order, labels)
-    return order[labels]
+    order = [mine.index(name) for name in theirs]
+    labels = None if synthetic.labels is None else synthetic.labels.detach()[order][:, :, order]
+    return SyntheticSet(synthetic.bases.detach()[order], synthetic.space, synthetic.decoder, labels)
 
 
 def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Observe]:
@@ -170,11 +207,56 @@ def evaluate_whole(
     dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> Accuracy:
-    """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`."""
+    """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`.
+
+    Accuracies are kept in the cache folder (see CONDENSERY_CACHE), so that each network is trained only once for the
+    same data, architecture and protocol on the same kind of machine.
+    """
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
-    sets = [(data.train, data.test)]
-    return _measure(sets, data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype)
+    return _measure(
+        [(data.train, data.test)], data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype,
+        kept=_Kept(data, net),
+    )  # fmt: skip
+
+
+class _Kept:
+    """Accuracies of networks that were trained on a whole data set, in a file of the cache folder."""
+
+    def __init__(self, data: Data, net: Architecture):
+        self.data, self.net, self.path = data, net, storage.cache("whole")
+
+    def known(self, rules: Protocol, seed: int) -> "list[float]":
+        """The accuracies of the first networks under a protocol; more can be added with `write`."""
+        how, steps = rules.how, rules.steps_for(len(self.data.train))
+        about = [
+            __version__, environment(self.data.train.device), self.data.train.fingerprint, self.data.test.fingerprint,
+            self.data.train.space.fingerprint, str(self.data.train.dtype), _record(self.net), seed, rules.name, steps,
+            how.lr, how.momentum, how.weight_decay, how.batch_size, how.restart_at, str(how.dtype),
+            [how.schedule(i / 20) for i in range(20)], repr(rules.augment), repr(rules.mix),
+        ]  # fmt: skip
+        self.about = json.dumps(about, sort_keys=True)
+        name = hashlib.blake2b(self.about.encode(), digest_size=16).hexdigest()
+        self.file = self.path and self.path / f"{name}.json"
+        if not self.file or not self.file.is_file():
+            return []
+        try:
+            content = json.loads(self.file.read_text())
+            runs = [float(run) for run in content["runs"]] if content["about"] == self.about else []
+        except (ValueError, KeyError, TypeError, OSError, RecursionError):
+            return []
+        return runs if all(0 <= run <= 1 for run in runs) else []
+
+    def write(self, runs: Sequence[float]) -> None:
+        """Keep the accuracies; if the folder cannot be written, they are trained again the next time."""
+        if self.file:
+            with suppress(OSError):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                storage.write(self.file, json.dumps({"about": self.about, "runs": list(runs)}).encode())
+
+
+def _record(net: Architecture) -> dict[str, str] | str:
+    return described(net) if isinstance(net, Net | str) else factory_record(net)
 
 
 def _measure(
@@ -187,6 +269,7 @@ def _measure(
     seed: int,
     seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
+    kept: _Kept | None = None,
 ) -> Accuracy:
     if dtype not in (None, torch.float32, torch.float64, torch.float16, torch.bfloat16):
         raise InputError(f"`dtype` must be None or a floating-point torch.dtype such as torch.bfloat16, got {dtype!r}")
@@ -203,17 +286,21 @@ def _measure(
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     if rules.seconds is not None:
         rules = replace(rules, steps=_steps_in(rules.seconds, network, sets[0][0], rules, seed))
-    trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets) * repeats
-    runs = []
-    with during(computing(network, data.shape, trained)), seen as observe:
-        for s, (rows, test) in enumerate(sets):
-            for r in range(repeats):
-                key = ("evaluation", s, r)
-                point = initial(network, rng(seed, "weights", *key))
-                point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment, rules.mix)
-                runs.append(accuracy(point, test))
-                observe(len(runs), repeats * len(sets))
-    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start)
+    runs = kept.known(rules, seed)[:repeats] if kept else []
+    trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets)
+    with during(computing(network, data.shape, trained * (repeats - len(runs) // len(sets)))), seen as observe:
+        for s, r in product(range(len(sets)), range(repeats)):
+            if s * repeats + r < len(runs):
+                continue
+            rows, test = sets[s]
+            key = ("evaluation", s, r)
+            point = initial(network, rng(seed, "weights", *key))
+            point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment, rules.mix)
+            runs.append(accuracy(point, test))
+            if kept:
+                kept.write(runs)
+            observe(len(runs), repeats * len(sets))
+    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start, len(sets))
 
 
 def _steps_in(seconds: float, network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
@@ -229,22 +316,29 @@ def _steps_in(seconds: float, network: Network, rows: Rows, rules: Protocol, see
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of a comparison: a method, its accuracy, its stored floats and its cost."""
+    """One row of a comparison: a method at a size, measured with one network."""
 
     method: str
+    images: int | None
+    """Stored images (or codes) per class. None: the whole real set."""
     accuracy: Accuracy
     floats: int
+    bytes: int
+    """What is stored, in its own number format; a real image of the whole set counts one byte per value."""
     seconds: float
     """Seconds of condensing; those of the evaluation are in `accuracy`."""
+    gain: Difference | None = None
+    """By how much it is better than the first method of the table, at the same size and with the same network."""
 
 
 def compare(
-    sets: Iterable[tuple[str, Condensed, float]],
+    sets: Iterable[tuple[str, Condensed | Sequence[Condensed], float]],
     data: Data,
-    net: Architecture = Net(),
+    nets: Architecture | Sequence[Architecture] = Net(),
     protocol: ProtocolFor = dc2021,
     repeats: int = 5,
     seed: int = 0,
+    sizes: Sequence[int] = (),
     reference: bool = True,
     observe: Callable[[Comparison], None] = lambda row: None,
     dtype: torch.dtype | None = None,
@@ -253,23 +347,41 @@ def compare(
     """Evaluate every condensed set under one protocol, then the whole real set (under the protocol `whole`).
 
     Arguments:
-        sets: (name, condensed set, seconds of condensing) in the order of the table. An iterator may condense the sets
+        sets: (name, condensed set or several sets of the method with different seeds, seconds of condensing) in the
+            order of the table. The first is the one that others are compared with. An iterator may condense the sets
             one by one.
+        nets: one architecture or several.
+        sizes: numbers of stored images per class; each is measured on the first so many of a set. None given: all of
+            them.
         reference: whether to add a row for the whole set, which takes long for a large set.
         observe: called with every finished row.
         dtype: see `evaluate`; it applies to the reference too.
         progress: whether to show how many networks are done.
 
     Raises:
-        InputError: fewer than 1 repeat, or what `evaluate` refuses.
+        InputError: fewer than 1 repeat, a size that a set does not have, or what `evaluate` refuses.
     """
-    rows = []
-    for name, condensed, seconds in sets:
-        reached = evaluate(condensed, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
-        rows.append(Comparison(name, reached, condensed.floats, seconds))
-        observe(rows[-1])
+    several = list(nets) if isinstance(nets, Sequence) and not isinstance(nets, str) else [nets]
+    rows: list[Comparison] = []
+
+    def add(row: Comparison) -> None:
+        rows.append(row)
+        observe(row)
+
+    first: dict[tuple[int, int], Accuracy] = {}
+    for name, given, seconds in sets:
+        made = [given] if isinstance(given, Condensed) else given
+        for size in sizes or [made[0].bases_per_class]:
+            parts = [condensed if size == condensed.bases_per_class else condensed.subset(size) for condensed in made]
+            for i, net in enumerate(several):
+                reached = evaluate(parts, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
+                place = (i, size if sizes else 0)
+                gain = reached.minus(first[place]) if place in first else None
+                first.setdefault(place, reached)
+                add(Comparison(name, size, reached, parts[0].floats, parts[0].bytes, seconds, gain))
     if reference:
-        reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
-        rows.append(Comparison(reached.protocol, reached, len(data.train) * prod(data.shape), 0.0))
-        observe(rows[-1])
+        values = len(data.train) * prod(data.shape)
+        for net in several:
+            reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
+            add(Comparison(reached.protocol, None, reached, values, values, 0.0))
     return rows

@@ -17,8 +17,9 @@ from condensery.kernels.passes import chunked, evenly, passes
 from condensery.networks.network import Network, Point, operations, outputs, rows_at_once
 from condensery.randomness import rng
 from condensery.runs.checkpoint import Keeper
+from condensery.synthetic import SyntheticSet
 
-__all__ = ["Rows", "TensorRows", "Training", "accuracy", "computing", "fit"]
+__all__ = ["DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "computing", "fit"]
 
 
 class Rows(Interface):
@@ -45,6 +46,33 @@ class TensorRows:
         """Every row once, in random order; see `RealSet.minibatches`."""
         for index in torch.randperm(len(self.x), generator=generator).to(self.x.device).split(size):
             yield self.x[index], self.y[index], index
+
+
+class DecodedRows:
+    """The rows of a synthetic set, decoded minibatch by minibatch, for sets whose rows do not fit into memory.
+
+    Arguments:
+        synthetic: the set. Its decoder makes the same number of rows from every base.
+        device, dtype: of the rows. None: those of the set.
+    """
+
+    def __init__(self, synthetic: SyntheticSet, device: torch.device | None = None, dtype: torch.dtype | None = None):
+        self.synthetic, self.device, self.dtype = synthetic, device, dtype
+        with torch.no_grad():
+            self.each = synthetic(range(1), 1).y.shape[1]  # rows of a base
+
+    def __len__(self) -> int:
+        return self.synthetic.classes * self.synthetic.bases_per_class * self.each
+
+    @torch.no_grad()
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Every row once, in random order; see `RealSet.minibatches`. The order is that of `TensorRows`."""
+        for index in torch.randperm(len(self), generator=generator).split(size):
+            needed, place = torch.unique(index // self.each, return_inverse=True)
+            rows = self.synthetic.rows_of(needed)
+            x = rows.x[place, index % self.each].to(self.device, self.dtype)
+            y = rows.labels[place, index % self.each].to(self.device)
+            yield x, y.to(x.dtype) if y.is_floating_point() else y, index
 
 
 @dataclass(frozen=True)

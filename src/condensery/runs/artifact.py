@@ -15,14 +15,13 @@ import msgspec
 import torch
 from msgspec import Meta, Struct
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError, bounded
 from condensery.networks.net import Net
-from condensery.runs.condensed import Condensed
+from condensery.runs.condensed import AT_ONCE, Condensed, decoding
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
@@ -38,7 +37,6 @@ _DECODERS: dict[str, type[Decoder]] = {
 
 
 _PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_AT_ONCE = 3  # decoding holds this many tensors of the largest size at the same time
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -180,10 +178,10 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
-        rows, largest = _rows(head, decoder, tensors)
+        largest = _largest(head, decoder, tensors)
     except Exception as error:  # the file is untrusted: a constructor or a shape can fail in any way
         raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
-    bounded(largest * _AT_ONCE, f"{path}: decoding its {rows} rows")
+    bounded(largest * AT_ONCE, f"{path}: decoding one of its bases per class")
     try:
         return _filled(head, decoder.to_empty(device="cpu"), tensors)
     except Exception as error:
@@ -205,21 +203,8 @@ def _decoder(described: Mapping[str, Any]) -> Decoder:
         return kind(**arguments)
 
 
-class _Largest(TorchDispatchMode):
-    """Records the size in bytes of the largest result of an operation inside the block."""
-
-    bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for part in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(part, Tensor):
-                self.bytes = max(self.bytes, part.numel() * part.element_size())
-        return result
-
-
-def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
-    """The number of decoded rows, and the size in bytes of the largest tensor in decoding, from shapes only.
+def _largest(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> int:
+    """The size in bytes of the largest tensor in decoding one base per class, from shapes only.
 
     Raises:
         ValueError: head, decoder and tensors do not fit together.
@@ -243,11 +228,10 @@ def _rows(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> tuple
         expected |= {"whitening.center": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
         raise ValueError("its tensors are not those of its decoder and pixel space")
-    with _Largest() as largest:
-        decoded = decoder(torch.empty_like(bases, device="meta"))
-    if tuple(decoded.shape[2:]) != head.shape:
-        raise ValueError(f"rows of shape {tuple(decoded.shape[2:])}")
-    return classes * decoded.shape[1], largest.bytes
+    shape, largest = decoding(decoder, bases[:, :1] if decoder.even else bases)
+    if shape[2:] != head.shape:
+        raise ValueError(f"rows of shape {shape[2:]}")
+    return largest
 
 
 def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:

@@ -1,0 +1,119 @@
+"""What a set gains over random real images that take the same storage, and how close it comes to the whole set."""
+
+from dataclasses import dataclass, replace
+from math import e, exp, prod
+
+from condensery.data import Data
+from condensery.errors import InputError
+from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
+from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021
+from condensery.evaluation.statistics import Difference
+from condensery.networks.net import Architecture
+from condensery.recipes import Random
+from condensery.runs.condensed import Condensed
+from condensery.runs.run import condense
+
+__all__ = ["Scores", "scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracies of a set, of random real images in its place, and of the whole set, under one protocol.
+
+    Accuracies are given with the augmentation of the protocol and without any; all scores are fractions.
+
+    Arguments:
+        ours, ours_plain: the set, with and without augmentation.
+        floats, floats_plain: random images with as many stored values (at least one image per class).
+        bytes, bytes_plain: random images with as many bytes, at one byte per value, as a learned set often stores four.
+        images: the number of random images per class at equal values and at equal bytes.
+        whole: networks trained on the whole training part. None: not measured.
+
+    References:
+        DD-Ranking (Li et al. 2025) for HLR, IOR, LRS and ARS.
+    Departs: random images are compared at equal storage, under the same protocol; accuracies are those after the last
+        epoch, and no learning rate is searched on the test part.
+    """
+
+    ours: Accuracy
+    ours_plain: Accuracy
+    floats: Accuracy
+    floats_plain: Accuracy
+    bytes: Accuracy
+    bytes_plain: Accuracy
+    images: tuple[int, int]
+    whole: Accuracy | None = None
+
+    @property
+    def ior(self) -> Difference:
+        """Improvement over random: the gain over random images with as many stored values."""
+        return self.ours.minus(self.floats)
+
+    @property
+    def ior_bytes(self) -> Difference:
+        """The gain over random images with as many bytes."""
+        return self.ours.minus(self.bytes)
+
+    @property
+    def hlr(self) -> float | None:
+        """Hard label recovery: by how much the whole set is better (smaller is better)."""
+        return None if self.whole is None else self.whole.mean - self.ours.mean
+
+    @property
+    def lrs(self) -> float | None:
+        """Label-robust score in [0, 1]: IOR and -HLR with weights of one half, rescaled."""
+        return None if self.hlr is None else _rescaled((self.ior.mean - self.hlr) / 2)
+
+    @property
+    def ars(self) -> float:
+        """Augmentation-robust score in [0, 1]: the gains with and without augmentation, weights of a half, rescaled."""
+        return _rescaled((self.ior.mean + self.ours_plain.minus(self.floats_plain).mean) / 2)
+
+
+def _rescaled(alpha: float) -> float:
+    return (exp(alpha) - exp(-1)) / (e - exp(-1))
+
+
+def scores(
+    condensed: Condensed,
+    data: Data,
+    net: Architecture | None = None,
+    protocol: ProtocolFor = dc2021,
+    repeats: int = 5,
+    seed: int = 0,
+    whole: bool = True,
+    progress: bool = True,
+) -> Scores:
+    """Measure a set and its two rivals of random images, with and without augmentation.
+
+    Arguments:
+        whole: whether to train on the whole set too, which takes long for a large one.
+        condensed, data, net, protocol, repeats, seed, progress: see `evaluate`.
+
+    Raises:
+        InputError: what `evaluate` refuses, or a class has too few images to store as many bytes.
+    """
+
+    def plain(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        rules = protocol(data, condensed, net)
+        return replace(rules, name=f"{rules.name}, no augmentation", augment=None, mix=None)
+
+    values = data.train.classes * prod(data.shape)
+    images = max(1, condensed.floats // values), max(1, condensed.bytes // values)
+    if max(images) > (least := min(data.train.sizes)):
+        raise InputError(
+            f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
+            f"only {least}; give a smaller subset of the set"
+        )
+    rivals = [condense(Random(ipc, seed=seed), data.train) for ipc in images]
+    net = net or condensed.net
+
+    def both(measured: Condensed) -> tuple[Accuracy, Accuracy]:
+        with_it, without = (
+            evaluate(measured, data, net, rules, repeats, seed, progress=progress) for rules in (protocol, plain)
+        )
+        return with_it, without
+
+    ours, by_floats, by_bytes = both(condensed), both(rivals[0]), both(rivals[1])
+    reference = evaluate_whole(data, ours[0].net, repeats=repeats, seed=seed, progress=progress) if whole else None
+    return Scores(*ours, *by_floats, *by_bytes, images, reference)

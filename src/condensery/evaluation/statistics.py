@@ -1,0 +1,66 @@
+"""How sure an accuracy is, and whether two of them differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+__all__ = ["Difference", "difference", "half_width"]
+
+CONFIDENCE = 0.95
+
+
+def half_width(values: Sequence[float]) -> float | None:
+    """Half the width of the 95 % confidence interval of the mean of independent values, by Student's t distribution.
+
+    None: there are fewer than two values.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / sqrt(n))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference between two mean accuracies.
+
+    Arguments:
+        mean: the difference, as a fraction.
+        half_width: half the width of its 95 % confidence interval. None: it cannot be computed from one value.
+    """
+
+    mean: float
+    half_width: float | None
+
+    @property
+    def significant(self) -> bool | None:
+        """Whether the confidence interval excludes 0. None: there is no interval."""
+        return None if self.half_width is None else abs(self.mean) > self.half_width
+
+    def __str__(self) -> str:
+        """The difference in points; "~" in front says that it is not significant, or that nobody can say."""
+        return f"{'' if self.significant else '~'}{100 * self.mean:+.1f}"
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """The difference between the means of two lists of values.
+
+    Lists of the same length are paired: values at the same place come from networks with the same initial weights.
+    Otherwise, the values are taken to be independent (Welch's test).
+    """
+    mean = float(np.mean(ours) - np.mean(theirs))
+    if len(ours) == len(theirs):
+        return Difference(mean, half_width([a - b for a, b in zip(ours, theirs, strict=True)]))
+    if min(len(ours), len(theirs)) < 2:
+        return Difference(mean, None)
+    from scipy.stats import t
+
+    a, b = (float(np.var(values, ddof=1)) / len(values) for values in (ours, theirs))
+    if not a + b:
+        return Difference(mean, 0.0)
+    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
+    return Difference(mean, float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sqrt(a + b)))

@@ -1,0 +1,92 @@
+"""Intervals, differences, and what a set gains over random images."""
+
+from math import e
+
+import numpy as np
+import pytest
+from lists import TINY
+from test_evaluation import chosen, data, short
+
+from condensery.errors import InputError
+from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
+from condensery.evaluation.scores import scores
+from condensery.evaluation.statistics import difference, half_width
+from condensery.randomness import rng
+
+
+def draws(seed, n, mean=0.0):
+    import torch
+
+    return (mean + torch.randn(n, generator=rng(seed, "draws"))).tolist()
+
+
+def test_nineteen_of_twenty_intervals_hold_the_mean():
+    held = [abs(np.mean(x)) <= half_width(x) for x in (draws(i, 5) for i in range(2000))]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+    assert half_width([0.3]) is None
+
+
+@pytest.mark.parametrize("others", [5, 8])
+def test_a_difference_that_is_not_there_is_rarely_significant(others):
+    seen = [difference(draws((i, 0), 5), draws((i, 1), others)).significant for i in range(1000)]
+    assert np.mean(seen) == pytest.approx(0.05, abs=0.02)
+    seen = [difference(draws((i, 0), 5, 5.0), draws((i, 1), others)).significant for i in range(100)]
+    assert np.mean(seen) > 0.95
+
+
+def test_pairs_find_a_difference_that_is_smaller_than_the_spread():
+    spread = [0.1, 0.5, 0.3, 0.9, 0.7]
+    better = [s + 0.02 + 0.001 * i for i, s in enumerate(spread)]
+    assert difference(better, spread).significant
+    assert not difference(better, [*spread, 0.5]).significant
+    assert str(difference(better, spread)) == "+2.2"
+    assert str(difference([0.5], [0.6])) == "~-10.0"
+
+
+def test_what_is_independent_is_a_network_of_one_set_and_a_set_of_several():
+    runs = (0.5, 0.6, 0.7, 0.8)
+    assert Accuracy(runs, "", TINY, 0.0).independent == runs
+    assert Accuracy(runs, "", TINY, 0.0, sets=2).independent == pytest.approx((0.55, 0.75))
+    assert Accuracy(runs, "", TINY, 0.0, sets=2).std == pytest.approx(np.std(runs))
+    assert Accuracy(runs, "", TINY, 0.0).minus(Accuracy(runs, "", TINY, 0.0)).mean == 0
+
+
+def test_scores_are_differences_to_random_images_of_the_same_storage():
+    d = data()
+    ours = chosen(d, ipc=1, seed=3)
+    found = scores(ours, d, TINY, short, repeats=2)
+    assert found.images == (1, 8)  # the set is stored in float64
+    assert found.ours.runs == evaluate(ours, d, TINY, short, 2).runs
+    assert found.floats.runs == evaluate(chosen(d, ipc=1), d, TINY, short, 2).runs
+    assert found.bytes.runs == evaluate(chosen(d, ipc=8), d, TINY, short, 2).runs
+    assert found.ior.mean == pytest.approx(found.ours.mean - found.floats.mean)
+    assert found.ior_bytes.mean == pytest.approx(found.ours.mean - found.bytes.mean)
+    assert found.hlr == pytest.approx(found.whole.mean - found.ours.mean)
+    assert found.lrs == pytest.approx((np.exp((found.ior.mean - found.hlr) / 2) - 1 / e) / (e - 1 / e))
+    assert found.ours_plain.protocol == "short, no augmentation"
+    assert 0 <= found.ars <= 1
+
+
+def test_scores_without_the_whole_set_and_of_too_many_images():
+    d = data()
+    found = scores(chosen(d, ipc=1), d, TINY, short, repeats=1, whole=False)
+    assert (found.whole, found.hlr, found.lrs) == (None, None, None)
+    with pytest.raises(InputError, match="give a smaller subset"):
+        scores(chosen(d, ipc=2), d, TINY, short, repeats=1)
+
+
+def test_the_whole_set_is_trained_once(monkeypatch):
+    d = data()
+    first = evaluate_whole(d, TINY, short, repeats=2)
+    trained = []
+    from condensery.evaluation import evaluate as module
+
+    monkeypatch.setattr(module, "fit", lambda *given: trained.append(given) or pytest.fail("trained again"))
+    assert evaluate_whole(d, TINY, short, repeats=2).runs == first.runs
+    assert evaluate_whole(d, TINY, short, repeats=1).runs == first.runs[:1]
+    for changed in ({"seed": 1}, {"net": "mlp"}, {"data": data("SVHN").validation(0.3)}, {"repeats": 3}):
+        with pytest.raises(pytest.fail.Exception):
+            evaluate_whole(**{"data": d, "net": TINY, "protocol": short, "repeats": 2, **changed})
+    monkeypatch.setenv("CONDENSERY_CACHE", "")
+    with pytest.raises(pytest.fail.Exception):
+        evaluate_whole(d, TINY, short, repeats=2)
