@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from condensery.cli import main
 from condensery.data import digits
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted
 from condensery.runs.run import run
@@ -50,7 +50,7 @@ def good(tmp_path_factory):
 def unfinished(tmp_path_factory):
     """The same run, stopped after its first step."""
     out = tmp_path_factory.mktemp("unfinished") / "run"
-    recipe = replace(DC.quick(), outer_steps=2, real_rows=4, net=Net(width=8))
+    recipe = replace(DC.quick(), outer_steps=2, real_rows=4, net=ConvNet(width=8))
     with pytest.raises(Interrupted):
         run(recipe, digits(), out, stop=iter([False, True]).__next__)
     assert (out / "checkpoint.safetensors").exists()
@@ -545,8 +545,9 @@ BAD_ARTIFACTS = {
     "no fingerprint": (metadata(data__fingerprint=None), ["do not fit together"]),
     "a recipe that is no table": (metadata(recipe=[1]), ["do not fit together"]),
     "an unknown decoder": (metadata(decoder__name="xyzzy"), ["do not fit together"]),
-    "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), []),
-    "an unknown field of the network": (metadata(recipe__net={"xyzzy": 1}), []),
+    "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), ["network family 'xyzzy'"]),
+    "an unknown field of the network": (metadata(recipe__net={"family": "mlp", "depth": 1}), ["mlp has other fields"]),
+    "a network without a family": (metadata(recipe__net={"width": 1}), ["do not fit together"]),
     "one class name too few": (metadata(class_names=list("012345678")), ["do not fit together"]),
     "another shape": (metadata(shape=[1, 8, 9]), ["do not fit together"]),
     "a mean too many": (metadata(space__mean=[0.1, 0.2]), ["do not fit together"]),
@@ -566,7 +567,7 @@ BAD_ARTIFACTS = {
     "a deviation of 0": (metadata(space__std=[0.0]), ["space.std", "do not fit together"]),
     "a deviation below 0": (metadata(space__std=[-1.0]), ["space.std", "do not fit together"]),
     "a shape without pixels": (metadata(shape=[1, 0, 8]), ["shape", "do not fit together"]),
-    "a network as wide as the world": (metadata(recipe__net={"width": 10**30}), ["do not fit together"]),
+    "a network as wide as the world": (metadata(recipe__net={"family": "mlp", "width": 10**30}), ["net.width"]),
     "a tensor too many": (tensors(lambda parts: {**parts, "other": np.zeros(1)}), ["do not fit together"]),
 }
 

@@ -13,7 +13,7 @@ from condensery.errors import InputError
 from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
 from condensery.evaluation.training import Training
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -170,7 +170,7 @@ def test_compare_has_a_row_a_method_and_the_whole_set():
 def test_a_set_of_other_classes_or_shape_is_refused(shape):
     d = data()
     with pytest.raises(InputError, match=r"classes|rows are"):
-        evaluate(named(SyntheticSet(torch.zeros(shape), d.train.space)), d, Net(width=4))
+        evaluate(named(SyntheticSet(torch.zeros(shape), d.train.space)), d, ConvNet(width=4))
 
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])

@@ -6,7 +6,7 @@ from torch import nn
 
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet, default_depth
-from condensery.networks.net import Net, build
+from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
 
@@ -45,7 +45,7 @@ def test_a_row_is_classified_alike_in_any_company(part):
 def test_batch_norm_reads_the_statistics_of_the_rows_it_was_given():
     real = blobs()
     rows = real.read(slice(0, 21))
-    point = initial(build(Net(width=4, depth=2, norm="batch"), real.shape, 3).double(), rng(0))
+    point = initial(build(ConvNet(width=4, depth=2, norm="batch"), real.shape, 3).double(), rng(0))
     frozen = point.with_statistics_of(rows)
     first = torch.nn.functional.conv2d(
         rows, point.params["stages.0.0.weight"], point.params["stages.0.0.bias"], padding=1
@@ -63,12 +63,12 @@ def test_default_depth_follows_the_field(side, depth):
 @pytest.mark.parametrize(("shape", "parameters"), [((1, 28, 28), 317706), ((3, 32, 32), 320010)])
 def test_the_papers_convnet_has_its_known_size(shape, parameters):
     # 28 px are padded to 32, so that the classifier sees 4 x 4 pixels as at 32 px
-    assert sum(p.numel() for p in ConvNet(shape, 10).parameters()) == parameters
+    assert sum(p.numel() for p in build(ConvNet(), shape, 10).parameters()) == parameters
 
 
 def test_an_image_too_small_for_the_depth_is_refused():
     with pytest.raises(InputError, match="at most 3 blocks"):
-        ConvNet((1, 8, 8), 3, width=4, depth=4)
+        build(ConvNet(width=4, depth=4), (1, 8, 8), 3)
 
 
 def test_what_embeds_is_the_users_own_method_or_the_input_of_the_last_linear_layer():
@@ -97,7 +97,7 @@ def across(shape, classes):
         (lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), r"\(2, 3\), not \(2, 4\)"),
         (across, "fails on rows|depend on the other rows"),
         (nn.Linear(64, 3), "this is a network; give a function"),
-        ("vgg", "'convnet', 'mlp' or a function"),
+        ("vgg", "unknown network 'vgg': did you mean vgg11"),
         (7, "must be a Net"),
     ],
 )

@@ -16,7 +16,8 @@ from condensery.errors import InputError
 from condensery.evaluation.protocols import ProtocolFor, dc2021, whole
 from condensery.evaluation.training import Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
-from condensery.networks.net import Architecture, Net, build
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture, build
 from condensery.networks.network import initial
 from condensery.randomness import rng
 from condensery.runs.condensed import Condensed
@@ -73,7 +74,7 @@ def evaluate(
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
             networks. Classes are matched with those of the data by name.
         data: its test part is read once per network, after the last epoch; its train part is not used.
-        net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module.
+        net: the architecture: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module.
             None: that in which the first set was condensed.
         protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
         repeats: networks per set.
@@ -139,7 +140,7 @@ def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Obs
 
 def evaluate_whole(
     data: Data,
-    net: Architecture = Net(),
+    net: Architecture = ConvNet(),
     protocol: ProtocolFor = whole,
     repeats: int = 5,
     seed: int = 0,
@@ -206,7 +207,7 @@ class Comparison:
 def compare(
     sets: Iterable[tuple[str, Condensed, float]],
     data: Data,
-    net: Architecture = Net(),
+    net: Architecture = ConvNet(),
     protocol: ProtocolFor = dc2021,
     repeats: int = 5,
     seed: int = 0,

@@ -21,7 +21,7 @@ from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError, bounded
-from condensery.networks.net import Net
+from condensery.networks.names import recorded
 from condensery.runs.condensed import Condensed
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
@@ -174,8 +174,8 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
             recipe = recipe.base
-        if "factory" not in recipe.net:
-            Net(**recipe.net)
+        if recipe.net and "factory" not in recipe.net:
+            recorded(recipe.net)
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
