@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, dc2021, dsa2021, fixed_steps, idc2022, imagenet2022
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
+from condensery.networks.net import record
 from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -136,7 +137,7 @@ def test_test_rows_are_normalized_as_the_sets_own_rows_are():
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     d = data()
     synthetic = chosen(d).synthetic
-    loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": asdict(TINY)}, 0, {})
+    loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": record(TINY)}, 0, {})
     assert evaluate(loaded, d, protocol=short, repeats=1).net == TINY
     assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(loaded, d, TINY, short, 1).runs
 

@@ -60,6 +60,7 @@ class AlexCifarNet(Net):
 
     References:
         Wang et al. 2018 (dataset distillation), and its program, for images of 3 x 32 x 32.
+    Departs: initial weights are PyTorch's defaults, not Xavier's.
     """
 
     family: ClassVar[str] = "alexcifarnet"

@@ -62,7 +62,7 @@ class _Recipe(Struct):
     """The fields of a recipe that are checked when it is read; all others are kept as they are."""
 
     name: str
-    net: dict[str, Any] = {}
+    net: dict[str, Any] | None = None
     base: "_Recipe | None" = None
 
 
@@ -174,7 +174,7 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
             recipe = recipe.base
-        if recipe.net and "factory" not in recipe.net:
+        if recipe.net is not None and "factory" not in recipe.net:
             recorded(recipe.net)
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
