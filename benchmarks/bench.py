@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from condensery.algorithms.algorithm import Step
 from condensery.data import RealSet
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import IDC, MDC
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
@@ -88,12 +88,12 @@ FULL = Scale(
     axes={"classes": (2, 5, 10, 20, 50, 100), "ipc": (1, 2, 5, 10, 20, 50)},
     options={},
     periods=3,
-    recipe=replace(IDC.quick(), ipc=10, outer_steps=6, net=Net(width=64)),
+    recipe=replace(IDC.quick(), ipc=10, outer_steps=6, net=ConvNet(width=64)),
     rows=256,
     planned=PLANNED,
     watched=(CASES, tuple(WAITING), 2),
 )
-TINY = Net(width=4, depth=2)
+TINY = ConvNet(width=4, depth=2)
 SMOKE = Scale(
     rounds=1,
     cells=[((1, 28, 28), 1, ("baseline", "bfloat16"))],

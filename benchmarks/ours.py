@@ -13,6 +13,7 @@ from condensery.data import Batch, RealSet
 from condensery.decoders import Factorized, Uniform
 from condensery.evaluation.training import TensorRows, Training, fit
 from condensery.networks.convnet import ConvNet
+from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching, Objective, convolutions
 from condensery.objectives.distances import squared_euclidean
@@ -37,7 +38,7 @@ def cases(
     torch.manual_seed(0)
     images, labels = torch.rand(classes * 256, *shape), torch.arange(classes).repeat_interleave(256)
     real = RealSet.measured(images, labels, classes)
-    point = initial(ConvNet(shape, classes, width), rng(0, "weights"))
+    point = initial(build(ConvNet(width=width), shape, classes), rng(0, "weights"))
     pixels = SyntheticSet.from_rows(noise(real, ipc, 0), real.space)
     decoder = Uniform(2)
     formed = SyntheticSet.from_rows(random_real(real, ipc, 0, decoder), replace(real.space, stored="unit"), decoder)

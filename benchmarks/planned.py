@@ -14,6 +14,8 @@ from condensery.cli.names import recipe
 from condensery.cli.options import PlanOptions, fielded, parse
 from condensery.cli.sources import Source, read
 from condensery.kernels.memory import peak
+from condensery.networks.net import described
+from condensery.recipes import Recipe
 from condensery.runs.planning import plan
 from condensery.runs.run import run
 
@@ -21,7 +23,7 @@ from condensery.runs.run import run
 def main() -> None:
     what, name, *words = sys.argv[1:]
     preset = recipe(name)
-    unset = PlanOptions(Source(tyro.MISSING), preset)
+    unset: PlanOptions[Recipe] = PlanOptions(Source(tyro.MISSING), described(preset.net), preset)
     options = parse(PlanOptions[fielded(preset)], words, f"plan {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if what == "plan":

@@ -23,7 +23,8 @@ from condensery.algorithms import coresets
 from condensery.data import Data, fashion_mnist, mnist
 from condensery.evaluation.protocols import WHOLE
 from condensery.evaluation.training import fit
-from condensery.networks.net import Net, build
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import build
 from condensery.networks.network import Point, initial
 from condensery.randomness import rng
 from condensery.recipes import DC, Herding, Random
@@ -46,7 +47,7 @@ FEATURE_EPOCHS = 2
 def features(data: Data, runs: Path) -> Point:
     """The feature network of herding for this data set, which is trained once, kept, and used at every size."""
     path = runs / f"features-{data.name}.safetensors"
-    network = build(Net(), data.shape, data.train.classes)
+    network = build(ConvNet(), data.shape, data.train.classes)
     identity = {"epochs": FEATURE_EPOCHS, "fingerprint": data.train.fingerprint}
     if path.exists():
         head, params = storage.read_tensors(path)

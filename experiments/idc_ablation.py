@@ -24,13 +24,14 @@ from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout
 from condensery.data import Data, digits, fashion_mnist
 from condensery.evaluation.protocols import idc2022
 from condensery.evaluation.training import Training
-from condensery.networks.net import Net, build
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import build
 from condensery.objectives import GradientMatching, convolutions
 from condensery.objectives.distances import layerwise_cosine, squared_euclidean
 from condensery.recipes import IDC
 from condensery.synthetic import SyntheticSet, random_real
 
-NET, REPEATS = Net(width=64), 3
+NET, REPEATS = ConvNet(width=64), 3
 OUTER, INNER = 15, 20
 ONE_OF = Augmentation(one_of=(Color(), Crop(), Cutout()))
 SEQUENCE, WITHOUT_CUTOUT = Augmentation((Color(), Crop(), Cutout())), Augmentation((Color(), Crop()))

@@ -23,11 +23,12 @@ from condensery.data import Data, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.evaluation import protocols
 from condensery.evaluation.protocols import Protocol, ProtocolFor
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture
 from condensery.recipes import KFS
 from condensery.synthetic import SyntheticSet
 
-REPEATS, NET = 3, Net(width=64)
+REPEATS, NET = 3, ConvNet(width=64)
 BF16: dict[str, Any] = {"real_dtype": "bfloat16", "synthetic_dtype": "bfloat16"}
 BASE = replace(KFS.quick(), channels=(6, 5, 4), steps=150, net=NET, **BF16)
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {

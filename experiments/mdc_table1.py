@@ -34,13 +34,13 @@ from record import Table, compiled, evaluate, few, kept, parsed, program, read
 from condensery.data import Data, RealSet, fashion_mnist
 from condensery.evaluation import plots, protocols
 from condensery.evaluation.evaluate import Accuracy
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import IDC, KFS, MDC, Recipe
 from condensery.runs import storage
 from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet
 
-SIZES, REPEATS, NET = (1, 2, 5, 10), 3, Net(width=64)
+SIZES, REPEATS, NET = (1, 2, 5, 10), 3, ConvNet(width=64)
 PAPER = {
     "A": (50.80, 54.85, 62.49, 67.50), "B": (50.80, 53.17, 55.80, 58.38), "C": (27.49, 38.50, 53.60, 67.50),
     "mdc": (49.66, 54.58, 55.18, 66.72), "calculate": (49.35, 48.27, 54.20, 67.63),

@@ -17,17 +17,29 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 import condensery as cd
-from condensery import Accuracy, Condensed, Data, InputError, Net, Recipe, RunError, Step, SyntheticSet, Wrapper
+from condensery import (
+    Accuracy,
+    Condensed,
+    ConvNet,
+    Data,
+    InputError,
+    Net,
+    Recipe,
+    RunError,
+    Step,
+    SyntheticSet,
+    Wrapper,
+)
 from condensery.evaluation.protocols import Protocol, ProtocolFor
 from condensery.kernels.compiling import during
-from condensery.networks.net import Architecture
+from condensery.networks.net import Architecture, record
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
 from condensery.runs.run import seconds_of
@@ -35,7 +47,7 @@ from condensery.runs.run import seconds_of
 R = TypeVar("R", bound=Recipe)
 
 ROOT = Path(__file__).parent.parent
-FEW, TINY = 2, Net(width=4, depth=2)
+FEW, TINY = 2, ConvNet(width=4, depth=2)
 SMALL: dict[str, Any] = {
     "net": TINY, "steps": FEW, "outer_steps": 3, "inner_steps": 2, "real_rows": 8, "network_rows": 16,
     "network_epochs": 1, "pretraining": FEW, "budget": "codes-only",
@@ -139,7 +151,7 @@ def evaluate(
 
 def evaluate_whole(data: Data, repeats: int = 5) -> Accuracy:
     """`condensery.evaluate_whole`, with a tiny network in a smoke run."""
-    return cd.evaluate_whole(data, TINY if _smoke else Net(), brief(cd.whole), repeats)
+    return cd.evaluate_whole(data, TINY if _smoke else ConvNet(), brief(cd.whole), repeats)
 
 
 def commit() -> str:
@@ -275,7 +287,7 @@ class Table:
         row = {
             **cell,
             "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
-            "protocol": reached.protocol, "network": asdict(reached.net), "recipe": recipe,
+            "protocol": reached.protocol, "network": record(reached.net), "recipe": recipe,
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
             "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
             "commit": self.commit, "condensed_at": condensed_at or self.commit,

@@ -57,7 +57,8 @@ from condensery.errors import InputError, RunError
 from condensery.evaluation.protocols import Protocol
 from condensery.evaluation.training import Training
 from condensery.kernels import memory
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import FAMILIES
 from condensery.runs import storage
 from condensery.runs.artifact import save
 from condensery.runs.checkpoint import Interrupted
@@ -260,8 +261,12 @@ def several(change: Callable[[dict, random.Random], dict], old: dict, r: random.
 
 def artifact(r: random.Random, folder: Path) -> Callable[[], None]:
     content, head, tensors = r.choice(artifacts())
-    net = {"width": r.choice((1, 4, 4096)), "depth": r.choice((None, 1, 3, 32)), "family": r.choice(("convnet", "mlp"))}
-    net |= {"norm": r.choice(("batch", "instance", "none")), "pooling": r.choice(("avg", "none"))}
+    fields = {
+        "width": r.choice((1, 4, 4096)), "depth": r.choice((None, 1, 10, 32)), "norm": r.choice(("batch", "none")),
+        "growth": 1, "blocks": r.choice(([1, 2], [10**9], 1)), "pooling": "none",
+    }  # fmt: skip
+    net = {"family": r.choice((*FAMILIES, "xyzzy"))}
+    net |= {name: fields[name] for name in r.sample(sorted(fields), r.choice((0, 1, 1, 2)))}
     ways = {
         "bytes": lambda: damaged(content, r),
         "tree": lambda: tensor_file(tensors, several(grafted, head, r)),
@@ -558,7 +563,7 @@ def few() -> cd.Data:
 def runs() -> list[tuple[object, dict[str, bytes], bytes]]:
     """Recipes, each with the files that a stop in the middle of it left, and the artifact without a stop."""
     dc, idc = replace(LEARNED["dc 1"], outer_steps=3, real_rows=4), replace(LEARNED["idc early"], real_rows=64, ipc=1)
-    norm = replace(dc, net=Net(width=4, depth=2, norm="batch"), ipc=2, outer_steps=2, network_epochs=1)
+    norm = replace(dc, net=ConvNet(width=4, depth=2, norm="batch"), ipc=2, outer_steps=2, network_epochs=1)
     dream, kfs = WRAPPED["dream of some idc"], replace(LEARNED["kfs whole"], decoders=2, pretraining=3, steps=3)
     mdc, out, made = WRAPPED["mdc of idc"], Path("case/out").absolute(), []
     for recipe, steps in ((dc, 2), (norm, 3), (idc, 1), (idc, 4), (idc, 6), (dream, 3), (kfs, 2), (kfs, 5), (mdc, 4)):

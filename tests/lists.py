@@ -7,7 +7,6 @@ import condensery as cd
 from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
-from condensery.networks.net import Net
 from condensery.objectives import distances
 from condensery.randomness import global_rng, rng
 from condensery.synthetic import noise, random_real
@@ -34,12 +33,20 @@ class Residual(nn.Module):
 
 NETS = {
     "own": Residual,
-    **{f"convnet {norm}": Net(width=4, depth=2, norm=norm) for norm in ("instance", "batch", "layer", "group", "none")},
-    **{f"convnet {a}": Net(width=4, depth=2, activation=a) for a in ("leaky_relu", "sigmoid", "swish")},
-    **{f"convnet {pooling} pooling": Net(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},
-    "convnet depth 3": Net(width=4, depth=3, norm="layer"),
-    "convnet wide": Net(width=33, depth=2),  # wide enough for Winograd's products
-    "mlp": Net("mlp", width=6),
+    **{f"convnet {n}": cd.ConvNet(width=4, depth=2, norm=n) for n in ("instance", "batch", "layer", "group", "none")},
+    **{f"convnet {a}": cd.ConvNet(width=4, depth=2, activation=a) for a in ("leaky_relu", "sigmoid", "swish")},
+    **{f"convnet {pooling} pooling": cd.ConvNet(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},
+    "convnet depth 3": cd.ConvNet(width=4, depth=3, norm="layer"),
+    "convnet wide": cd.ConvNet(width=33, depth=2),  # wide enough for Winograd's products
+    "mlp": cd.MLP(width=6),
+    "lenet": cd.LeNet(),
+    "alexnet": cd.AlexNet(width=4),
+    "alexcifarnet": cd.AlexCifarNet(width=4),
+    "vgg": cd.VGG(width=3, norm="batch"),
+    "resnet": cd.ResNet(depth=10, width=2),
+    "resnet ap": cd.ResNet(depth=10, width=2, downsampling="average", features="all", init="normal"),
+    "densenet": cd.DenseNet(growth=2, blocks=(1, 2), norm="instance"),
+    "efficientnet": cd.EfficientNet(width=0.25, depth=0.25),
 }
 
 DISTANCES = {
@@ -110,13 +117,13 @@ PROTOCOLS = {
 
 INITIAL_VALUES = {"noise": noise, "random_real": random_real}
 
-TINY = Net(width=4, depth=2)
+TINY = cd.ConvNet(width=4, depth=2)
 
 LEARNED = {
     "dc 1": cd.DC(ipc=1, outer_steps=6, real_rows=6, net=TINY),
     "dc 2": cd.DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=TINY),
     "dc batch norm": cd.DC(
-        ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=Net(width=4, depth=2, norm="batch")
+        ipc=2, outer_steps=3, network_epochs=2, real_rows=6, net=cd.ConvNet(width=4, depth=2, norm="batch")
     ),
     "dc clamped": cd.DC(ipc=1, outer_steps=6, real_rows=6, lr=5.0, clamp=True, net=TINY),
     "dc soft labels": cd.DC(
@@ -180,7 +187,7 @@ LEARNED = {
     "dc own": cd.DC(ipc=2, init="real", outer_steps=3, network_epochs=2, real_rows=6, net=Residual),
     "dm own": cd.DM(ipc=2, steps=6, real_rows=6, net=Residual),
     "dc mlp": cd.DC(
-        ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=Net("mlp", width=6)
+        ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=cd.MLP(width=6)
     ),
 }
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from condensery.cli import main
 from condensery.data import digits
 from condensery.data.imagenet import _CLASSES
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted
 from condensery.runs.run import run
@@ -53,7 +53,7 @@ def good(tmp_path_factory):
 def unfinished(tmp_path_factory):
     """The same run, stopped after its first step."""
     out = tmp_path_factory.mktemp("unfinished") / "run"
-    recipe = replace(DC.quick(), outer_steps=2, real_rows=4, net=Net(width=8))
+    recipe = replace(DC.quick(), outer_steps=2, real_rows=4, net=ConvNet(width=8))
     with pytest.raises(Interrupted):
         run(recipe, digits(), out, stop=iter([False, True]).__next__)
     assert (out / "checkpoint.safetensors").exists()
@@ -439,7 +439,11 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         (f"{RUN} --lr much", ["--lr", "much"]),
         (f"{RUN} --init nose", ["--init", "nose", "noise"]),
         (f"{RUN} --distance far", ["--distance", "far", "layerwise_cosine"]),
-        (f"{RUN} --net.family vgg", ["--net.family", "vgg", "convnet"]),
+        (f"{RUN} --net vgg", ["unknown network 'vgg'", "vgg11", "torchvision:NAME"]),
+        (f"{RUN} --net", ["--net"]),
+        (f"{RUN} --net mlp --net.depth 3", ["--net.depth"]),
+        (f"{RUN} --net torchvision:xyzzy", ["--net torchvision:xyzzy", "torchvision"]),
+        (f"{RUN} --net vgg11 --net.depth 12", ["--net.depth", "12", "11"]),
         (f"{RUN} --ipc 0", ["--ipc", "at least 1", "got 0"]),
         (f"{RUN} --ipc -1", ["--ipc", "at least 1", "got -1"]),
         (f"{RUN} --outer-steps -3", ["--outer-steps", "at least 1", "got -3"]),
@@ -462,7 +466,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         ("evaluate {good} --data digits --repeats -1", ["--repeats", "at least 1", "got -1"]),
         ("evaluate {good} --data digits --repeats few", ["--repeats", "few"]),
         ("evaluate {good} --data digits --protocol dc2020", ["unknown protocol 'dc2020'", "did you mean dc2021?"]),
-        ("evaluate {good} --data digits --networks convnet vgg", ["unknown network 'vgg'", "convnet, mlp"]),
+        ("evaluate {good} --data digits --networks convnet vgg", ["unknown network 'vgg'", "convnet, convnet4, mlp"]),
         ("compare --data digits", ["--methods"]),
         ("compare --data digits --methods", ["--methods", "random"]),
         ("compare --data digits --methods random randm", ["'randm'", "did you mean random?"]),
@@ -667,8 +671,9 @@ BAD_ARTIFACTS = {
     "no fingerprint": (metadata(data__fingerprint=None), ["do not fit together"]),
     "a recipe that is no table": (metadata(recipe=[1]), ["do not fit together"]),
     "an unknown decoder": (metadata(decoder__name="xyzzy"), ["do not fit together"]),
-    "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), []),
-    "an unknown field of the network": (metadata(recipe__net={"xyzzy": 1}), []),
+    "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), ["network family 'xyzzy'"]),
+    "an unknown field of the network": (metadata(recipe__net={"family": "mlp", "depth": 1}), ["mlp has other fields"]),
+    "a network without a family": (metadata(recipe__net={"width": 1}), ["do not fit together"]),
     "one class name too few": (metadata(class_names=list("012345678")), ["do not fit together"]),
     "another shape": (metadata(shape=[1, 8, 9]), ["do not fit together"]),
     "a mean too many": (metadata(space__mean=[0.1, 0.2]), ["do not fit together"]),
@@ -688,7 +693,7 @@ BAD_ARTIFACTS = {
     "a deviation of 0": (metadata(space__std=[0.0]), ["space.std", "do not fit together"]),
     "a deviation below 0": (metadata(space__std=[-1.0]), ["space.std", "do not fit together"]),
     "a shape without pixels": (metadata(shape=[1, 0, 8]), ["shape", "do not fit together"]),
-    "a network as wide as the world": (metadata(recipe__net={"width": 10**30}), ["do not fit together"]),
+    "a network as wide as the world": (metadata(recipe__net={"family": "mlp", "width": 10**30}), ["net.width"]),
     "a tensor too many": (tensors(lambda parts: {**parts, "other": np.zeros(1)}), ["do not fit together"]),
 }
 

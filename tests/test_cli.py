@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,8 @@ import torch
 from PIL import Image
 
 from condensery.cli import RECIPES, main
+from condensery.networks.names import NETWORKS
+from condensery.networks.resnet import ResNet
 from condensery.runs.artifact import load
 
 TINY = ["--outer-steps", "2", "--net.width", "8", "--real-rows", "4"]
@@ -225,3 +228,36 @@ def test_additions_that_do_not_fit_are_refused_at_once(words, said, tmp_path, ca
     assert said in error.splitlines()[-1]
     assert "random:" not in error  # nothing was run
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_is_chosen_by_name_and_set_by_its_own_fields(tmp_path, capsys):
+    words = ["--data", "digits", "--ipc", "2", "--out", str(tmp_path / "out"), "--real-rows", "4"]
+    loops = ["--outer-steps", "3", "--inner-steps", "1", "--window", "1"]
+    chosen = ["--net", "resnet10", "--net.width", "2"]
+    assert main(["run", "dc:quick+mdc", *words, *loops, *chosen]) == 0
+    assert load(tmp_path / "out").net == ResNet(depth=10, width=2)
+    measured = ["--data", "digits", "--protocol", "fixed-steps", "--repeats", "1", "--net=lenet"]
+    assert main(["compare", *measured, "--methods", "k-center", "--no-whole"]) == 0
+    assert "lenet" in capsys.readouterr().out
+    assert main(["plan", "random", "--data", "digits", *chosen]) == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "fields"),
+    [
+        ([], {"width", "depth", "norm", "activation", "pooling"}),
+        (["--net", "mlp"], {"width"}),
+        (["--net=lenet"], set()),
+        (["--net", "densenet121"], {"growth", "blocks", "norm"}),
+        (["--net", "resnet10"], {"depth", "width", "norm", "downsampling", "features", "init"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["run dc:quick+mdc", "plan kfs", "compare"])
+def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(command, chosen, fields, capsys):
+    with pytest.raises(SystemExit):
+        main([*command.split(), *chosen, "--help"])
+    said = capsys.readouterr().out
+    assert set(re.findall(r"--net\.([a-z]+)", said)) == fields
+    assert "--net NAME" in said
+    assert all(name in said for name in NETWORKS)

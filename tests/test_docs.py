@@ -88,7 +88,7 @@ def test_an_added_method_is_on_the_api_page(added, tmp_path):
 @pytest.mark.parametrize("part", [1, 2], ids=["the recipe", "the crossing"])
 def test_the_examples_of_the_page_evaluate_and_save(part, added, tmp_path):
     script = blocks("docs/add-a-method.md", "python")[part].replace("repeats=3", "repeats=1")
-    script = script.replace("Untrained.quick()", "Untrained.quick().having(steps=5, net=cd.Net(width=8))")
+    script = script.replace("Untrained.quick()", "Untrained.quick().having(steps=5, net=cd.ConvNet(width=8))")
     said = done(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(added / "src"))
     assert re.search(r"\d\.\d", said)
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]

@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +25,8 @@ from condensery.evaluation.protocols import (
     kfs2022,
 )
 from condensery.evaluation.training import Training
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import record
 from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -143,7 +144,7 @@ def test_imagenet2022_of_100_classes_is_shorter_and_steeper(a_class, epochs):
 
 def test_a_set_of_a_network_with_batch_norm_is_measured_with_instance_norm():
     d, batch = data(), replace(TINY, norm="batch")
-    own = replace(chosen(d), recipe={"name": "random", "net": asdict(batch)})
+    own = replace(chosen(d), recipe={"name": "random", "net": record(batch)})
     few = [replace_steps(protocol, 2) for protocol in (dc2021, dsa2021, idc2022)]
     assert [evaluate(own, d, protocol=p, repeats=1).net for p in few] == [TINY, TINY, batch]
     assert [evaluate(own, d, batch, p, repeats=1).net for p in few] == [batch] * 3
@@ -163,7 +164,7 @@ def test_a_protocol_in_seconds_takes_about_as_long():
 def test_kfs2022_has_small_batches_for_large_images(side, net, rows):
     images = torch.rand(4, 3, side, side)
     large = from_arrays(images, [0, 0, 1, 1], images, [0, 0, 1, 1])
-    assert kfs2022(large, None, Net(net)).how.batch_size == rows
+    assert kfs2022(large, None, net).how.batch_size == rows
 
 
 def test_fixed_steps_cost_the_same_at_every_size():
@@ -213,7 +214,7 @@ def test_test_rows_are_normalized_as_the_sets_own_rows_are():
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     d = data()
     synthetic = chosen(d).synthetic
-    loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": asdict(TINY)}, 0, {})
+    loaded = Condensed(synthetic, d.class_names, {"name": "random", "net": record(TINY)}, 0, {})
     assert evaluate(loaded, d, protocol=short, repeats=1).net == TINY
     assert evaluate(loaded, d, protocol=short, repeats=1).runs == evaluate(loaded, d, TINY, short, 1).runs
 
@@ -255,7 +256,7 @@ def test_compare_has_a_row_a_method_and_the_whole_set():
 def test_a_set_of_other_classes_or_shape_is_refused(shape):
     d = data()
     with pytest.raises(InputError, match=r"classes|rows are"):
-        evaluate(named(SyntheticSet(torch.zeros(shape), d.train.space)), d, Net(width=4))
+        evaluate(named(SyntheticSet(torch.zeros(shape), d.train.space)), d, ConvNet(width=4))
 
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])

@@ -14,6 +14,7 @@ from lists import Residual
 import condensery as cd
 from condensery.cli.names import flags
 from condensery.errors import InputError
+from condensery.networks.names import FAMILIES
 
 KINDS = [getattr(cd, name) for name in cd.recipes.__all__ if name not in ("Recipe", "Wrapper")]
 
@@ -43,7 +44,7 @@ def test_every_name_resolves_and_no_other_is_offered():
 ROOMS = {path.name.removesuffix(".py") for path in Path(cd.__file__).parent.iterdir()}  # bound once imported
 
 
-@pytest.mark.parametrize("kind", [*KINDS, cd.Net], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*KINDS, *FAMILIES.values()], ids=lambda kind: kind.__name__)
 def test_help_says_what_every_field_is(kind):
     shown = pydoc.render_doc(kind, renderer=pydoc.plaintext)
     for field in fields(kind):
@@ -66,15 +67,15 @@ def test_help_says_what_every_field_is(kind):
         (lambda: cd.DC(init="rael"), "`init` must be 'noise' or 'real', got 'rael'"),
         (lambda: cd.DC(inner_steps=0), "`inner_steps` must be a whole number of at least 1 .* or None, got 0"),
         (lambda: cd.DC(net=3), "`net` must be a Net or"),
-        (lambda: cd.DC(net="resnet"), "`net` must be a Net or 'convnet' or 'mlp'"),
+        (lambda: cd.DC(net="resnet"), "unknown network 'resnet': did you mean resnet1"),
         (lambda: cd.KFS(drops=3), "`drops` must be a tuple"),
         (lambda: cd.KFS(drops=(1, 2.5)), "`drops` must be a tuple"),
         (lambda: cd.KFS(channels=()), "`channels` must be a tuple .* of 1 to 6 items"),
         (lambda: cd.KFS(channels=(4, 0)), "`channels` must be a tuple"),
         (lambda: cd.MDC("dc"), "`base` must be a Recipe, got 'dc'"),
         (lambda: cd.MDC(cd.DC(), fraction=0.9), "`fraction` must be a number above 0 and at most 0.5 or None"),
-        (lambda: cd.Net(width=0), "`net.width` must be a whole number from 1 to 4,096, got 0"),
-        (lambda: cd.Net(norm="group", width=6), "`net.width` must be a multiple of 4"),
+        (lambda: cd.ConvNet(width=0), "`net.width` must be a whole number from 1 to 4,096, got 0"),
+        (lambda: cd.ConvNet(norm="group", width=6), "`net.width` must be a multiple of 4"),
     ],
 )
 def test_a_field_that_is_not_what_its_annotation_says_is_refused(make, words):
@@ -83,7 +84,7 @@ def test_a_field_that_is_not_what_its_annotation_says_is_refused(make, words):
 
 
 def test_a_network_is_a_description_a_family_or_a_function():
-    assert cd.DC(net="mlp") == cd.DC(net=cd.Net("mlp"))
+    assert cd.DC(net="resnet10") == cd.DC(net=cd.ResNet(depth=10))
     assert cd.DC(net=Residual).record()["net"]["factory"] == "lists.Residual"
 
 
@@ -119,7 +120,7 @@ def test_a_function_bound_to_other_arguments_is_another_recipe():
         (lambda data: cd.evaluate_whole(data, dtype="bfloat16"), "`dtype` must be None or"),
         (lambda data: cd.save("x", cd.condense(cd.Random(ipc=1), data.train)), "a condensed set and then a path"),
         (lambda data: cd.DC(net=Residual((1, 8, 8), 10)), "`net` is a network; give a function"),
-        (lambda data: cd.DC(net="resnet"), "or a function"),
+        (lambda data: cd.DC(net=None), "or a function"),
     ],
 )
 def test_a_slip_is_one_line_that_says_what_is_wanted(use, words):

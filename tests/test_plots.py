@@ -8,11 +8,11 @@ import pytest
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
 from condensery.evaluation.plots import needed, size_curve, subset_trace
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
 
 
 def reached(*runs):
-    return Accuracy(runs, "fixed-steps", Net(), 0.0)
+    return Accuracy(runs, "fixed-steps", ConvNet(), 0.0)
 
 
 def test_a_curve_is_an_svg_of_the_same_bytes_every_time():

@@ -15,8 +15,11 @@ from condensery.decoders import Bound, Uniform
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import dc2021
-from condensery.networks.net import Net, build, factory_record
+from condensery.networks.convnet import ConvNet
+from condensery.networks.densenet import DenseNet
+from condensery.networks.net import build, record
 from condensery.networks.network import initial
+from condensery.networks.resnet import ResNet
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Random, Wrapper
 from condensery.runs.run import condense, provenance
@@ -55,7 +58,7 @@ def test_everything_that_determines_a_set_is_recorded(part):
     while isinstance(inside, Wrapper):
         assert recorded["name"] == inside.name
         recorded, inside = recorded["base"], inside.base
-    assert recorded == json.loads(json.dumps({"name": inside.name, **asdict(inside)}, default=factory_record))
+    assert recorded == json.loads(json.dumps({"name": inside.name, **vars(inside)}, default=record))
 
 
 @over(NAMED)
@@ -241,7 +244,7 @@ def test_a_chosen_set_holds_real_rows_of_its_class_each_once():
 
 def test_dc_teaches_more_than_the_real_images_it_started_from():
     data = digits()
-    recipe = DC(ipc=1, init="real", outer_steps=30, lr=0.5, real_rows=32, net=Net(width=16))
+    recipe = DC(ipc=1, init="real", outer_steps=30, lr=0.5, real_rows=32, net=ConvNet(width=16))
     started, learned = (condense(r, data.train) for r in (Random(ipc=1), recipe))
     before, after = (evaluate(s, data, recipe.net, dc2021, repeats=2).mean for s in (started, learned))
     assert after > before + 0.05
@@ -257,7 +260,7 @@ def test_dc_teaches_more_than_the_real_images_it_started_from():
     ids=["dsa", "idc-i", "idc"],
 )
 def test_dsa_and_idc_teach_digits_far_more_than_random_images(recipe, margin):
-    data, net = digits(), Net(width=32)
+    data, net = digits(), ConvNet(width=32)
     chosen, learned = (condense(r, data.train) for r in (Random(ipc=1), replace(recipe, net=net)))
     before, after = (evaluate(s, data, net, dc2021, repeats=2).mean for s in (chosen, learned))
     assert after > before + margin
@@ -285,7 +288,9 @@ WRONG = [
         )
     ),
     *((DC, field) for field in ({"init": "Real"}, {"distance": "x"}, {"match": "x"}, {"lr": float("nan")}, {"ipc": 0})),
-    *((Net, field) for field in ({"norm": "x"}, {"pooling": "mean"}, {"activation": "x"}, {"family": "x"})),
+    *((ConvNet, field) for field in ({"norm": "x"}, {"pooling": "mean"}, {"activation": "x"})),
+    *((ResNet, field) for field in ({"norm": "layer"}, {"depth": 34}, {"downsampling": "max"}, {"init": "x"})),
+    *((DenseNet, field) for field in ({"blocks": ()}, {"blocks": (0,)}, {"growth": 0})),
 ]
 
 

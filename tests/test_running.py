@@ -16,7 +16,9 @@ from lists import LEARNED, RECIPES, over
 
 from condensery.data import digits
 from condensery.errors import InputError, RunError
-from condensery.networks.net import Net, described
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import recorded
+from condensery.networks.net import described
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.run import condense, run
@@ -35,7 +37,7 @@ def command(out):
 
 
 def small(recipe):
-    return recipe.having(net=Net(width=4, depth=2)) if described(recipe.net).startswith("convnet") else recipe
+    return recipe.having(net=ConvNet(width=4, depth=2)) if described(recipe.net).startswith("convnet") else recipe
 
 
 def steps(recipe):
@@ -52,7 +54,7 @@ def read_back(written, like):
     """A recipe from its fields in a file."""
     fields = {k: v for k, v in written.items() if k != "name"}
     if "net" in fields:
-        fields["net"] = like.net if "factory" in fields["net"] else Net(**fields["net"])
+        fields["net"] = like.net if "factory" in fields["net"] else recorded(fields["net"])
     if "base" in fields:
         fields["base"] = read_back(fields["base"], like.base)
     return type(like)(**fields)

@@ -5,7 +5,8 @@ from lists import TINY
 from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
 from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.evaluation.training import Training, fit
-from condensery.networks.net import Net, build
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import build
 from condensery.randomness import rng
 from condensery.runs.checkpoint import Interrupted, Keeper
 from condensery.synthetic import SyntheticSet, noise
@@ -52,7 +53,7 @@ def test_the_network_is_trained_on_what_the_last_step_learned():
 
 
 def test_batch_norm_statistics_come_from_real_rows_at_every_point():
-    net = Net(width=4, depth=2, norm="batch")
+    net = ConvNet(width=4, depth=2, norm="batch")
     real = blobs()
     name = "stages.0.1.running_mean"
     for point in walk(trained(2, 2, net), SYNTHETIC, real):

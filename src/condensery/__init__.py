@@ -16,7 +16,15 @@ __version__ = "0.1.0"
 
 from condensery import console as _console
 from condensery.errors import InputError, RunError
+from condensery.networks.alexnet import AlexCifarNet, AlexNet
+from condensery.networks.convnet import ConvNet
+from condensery.networks.densenet import DenseNet
+from condensery.networks.efficientnet import EfficientNet
+from condensery.networks.lenet import LeNet
+from condensery.networks.mlp import MLP
 from condensery.networks.net import Net
+from condensery.networks.resnet import ResNet
+from condensery.networks.vgg import VGG
 from condensery.recipes import *  # noqa: F403
 from condensery.recipes import __all__ as _recipes
 
@@ -85,12 +93,70 @@ _ROOMS = [
 ]  # fmt: skip
 
 __all__ = [
-    "Accuracy", "Batch", "Comparison", "Condensed", "Data", "InputError", "Net", "Plan", "RealSet", "RunError", "Step",
-    "SyntheticSet", "TestSet", "__version__", "algorithms", "augment", "cifar10", "cifar100", "compare", "condense",
-    "data", "dc2021", "decoders", "digits", "dsa2021", "evaluate", "evaluate_whole", "evaluation", "fashion_mnist",
-    "fixed_seconds", "fixed_steps", "from_arrays", "from_dataset", "idc2022", "idc2022_equal_steps", "image_folder",
-    "imagenet10", "imagenet100", "imagenet2022", "kernels", "kfs2022", "load", "mnist", "networks", "npz", "objectives",
-    "plan", "recipes", "run", "runs", "save", "svhn", "tune_allocator", "usps", "whole",
+    "MLP",
+    "VGG",
+    "Accuracy",
+    "AlexCifarNet",
+    "AlexNet",
+    "Batch",
+    "Comparison",
+    "Condensed",
+    "ConvNet",
+    "Data",
+    "DenseNet",
+    "EfficientNet",
+    "InputError",
+    "LeNet",
+    "Net",
+    "Plan",
+    "RealSet",
+    "ResNet",
+    "RunError",
+    "Step",
+    "SyntheticSet",
+    "TestSet",
+    "__version__",
+    "algorithms",
+    "augment",
+    "cifar10",
+    "cifar100",
+    "compare",
+    "condense",
+    "data",
+    "dc2021",
+    "decoders",
+    "digits",
+    "dsa2021",
+    "evaluate",
+    "evaluate_whole",
+    "evaluation",
+    "fashion_mnist",
+    "fixed_seconds",
+    "fixed_steps",
+    "from_arrays",
+    "from_dataset",
+    "idc2022",
+    "idc2022_equal_steps",
+    "image_folder",
+    "imagenet10",
+    "imagenet100",
+    "imagenet2022",
+    "kernels",
+    "kfs2022",
+    "load",
+    "mnist",
+    "networks",
+    "npz",
+    "objectives",
+    "plan",
+    "recipes",
+    "run",
+    "runs",
+    "save",
+    "svhn",
+    "tune_allocator",
+    "usps",
+    "whole",
 ]  # fmt: skip
 __all__ += _recipes
 

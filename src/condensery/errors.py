@@ -1,9 +1,14 @@
-"""The two errors that a command can end with, text that is safe to print, and the memory limit for input."""
+"""The two errors that a command can end with, text that is safe to print, the memory limit for input, and names."""
 
+import difflib
 import os
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-__all__ = ["InputError", "RunError", "bounded", "plain", "unprintable"]
+__all__ = ["InputError", "RunError", "bounded", "look_up", "plain", "unprintable"]
+
+T = TypeVar("T")
 
 LIMIT = "CONDENSERY_LIMIT_GB"
 LIMIT_GB = 4.0
@@ -68,3 +73,20 @@ def bounded(size: int, what: str) -> None:
             f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit:g} GB; "
             f"to allow it, set {LIMIT}={max(1, -(-size // 2**30))}"
         )
+
+
+def look_up(table: Mapping[str, T], name: str, what: str, also: Sequence[str] = ()) -> T:
+    """The entry `name` of `table`.
+
+    Arguments:
+        what: the kind of entry, for the message.
+        also: what else could have been given, for the message.
+
+    Raises:
+        InputError: no such entry; the message suggests a similar name.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name.lower(), table, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join([*table, *also])}")

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from condensery import __version__
 from condensery.cli.condense import plan_command, run_command
 from condensery.cli.measure import compare_command, evaluate_command
-from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags, look_up
+from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
 from condensery.cli.show import show_command
 from condensery.cli.sources import EMBEDDED, FILES
 from condensery.console import Spoken, say, spell
-from condensery.errors import InputError, RunError, plain
+from condensery.errors import InputError, RunError, look_up, plain
+from condensery.networks.names import NETWORKS
 
 __all__ = ["RECIPES", "main", "program"]
 
@@ -39,6 +40,8 @@ data:      {", ".join(EMBEDDED)} (embedded);
            (files under --data-dir or CONDENSERY_DATA);
            a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file
 protocols: {", ".join(PROTOCOLS)}
+networks:  {textwrap.indent(textwrap.fill(", ".join(NETWORKS), 93), " " * 11).strip()};
+           torchvision:NAME and timm:NAME where these packages are installed
 
 "condensery COMMAND --help" explains a command, "condensery run RECIPE --help" lists the options of a recipe, and
 "condensery --version" prints the version.

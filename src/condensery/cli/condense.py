@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.names import ADDED, RECIPES, recipe
+from condensery.cli.names import ADDED, RECIPES, chosen, recipe
 from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
 from condensery.cli.sources import Source, read
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
+from condensery.networks.net import described
 from condensery.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ log = logging.getLogger("condensery")
 
 
 def run_command(argv: list[str]) -> int:
-    if (chosen := _recipe("run", "--out DIR ", argv)) is None:
+    if (found := _recipe("run", "--out DIR ", argv)) is None:
         return 0
-    name, preset, rest = chosen
-    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, preset)
+    name, preset, rest = found
+    unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, described(preset.net), preset)
     options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
@@ -46,7 +47,10 @@ def run_command(argv: list[str]) -> int:
 
 
 def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list[str]] | None:
-    """The recipe that `argv` names, by name and value, and the arguments after it; None if `argv` asks for help."""
+    """The recipe that `argv` names, in the network that it names, and the arguments after the recipe's name.
+
+    None if `argv` asks for help.
+    """
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
         say(f"usage: {usage}[--FIELD V ...]\n\n"
@@ -57,14 +61,16 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     if not argv or argv[0].startswith("-"):
         raise InputError(f"{command} needs a recipe ({usage.strip()}); give one of {', '.join(RECIPES)}")
     name, *rest = argv
-    return name, recipe(name), rest
+    found, net = recipe(name), chosen(rest)
+    return name, found if net is None else found.having(net=net), rest
 
 
 def plan_command(argv: list[str]) -> int:
-    if (chosen := _recipe("plan", "", argv)) is None:
+    if (found := _recipe("plan", "", argv)) is None:
         return 0
-    name, preset, rest = chosen
-    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", PlanOptions(Source(tyro.MISSING), preset))  # type: ignore[misc]
+    name, preset, rest = found
+    unset = PlanOptions(Source(tyro.MISSING), described(preset.net), preset)
+    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", unset)  # type: ignore[misc]
     from condensery.runs.planning import plan
 
     data = read(options.source)

@@ -3,18 +3,22 @@
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tyro
+
 from condensery import __version__
 from condensery.cli.condense import hint, kept
-from condensery.cli.names import NETWORKS, PROTOCOLS, RECIPES, look_up, recipe
+from condensery.cli.names import PROTOCOLS, RECIPES, chosen, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
-from condensery.cli.sources import read
+from condensery.cli.sources import Source, read
 from condensery.console import print_table, progress, say
-from condensery.errors import InputError
-from condensery.networks.net import described
+from condensery.errors import InputError, look_up
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import named
+from condensery.networks.net import described, record
 from condensery.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -50,12 +54,12 @@ def evaluate_command(argv: list[str]) -> int:
     sets = {size: condensed.subset(size) for size in options.sizes or (condensed.bases_per_class,)}
     if options.source.zca and not condensed.space.whitening:
         raise InputError(f"{options.file} was condensed without --zca, so its rows cannot be whitened; leave --zca out")
-    nets = [look_up(NETWORKS, name, "network") for name in options.networks]
+    nets = [named(name) for name in options.networks]
     if not nets:
         if condensed.net is None:
             raise InputError(
                 f"{options.file} was condensed in a user-defined network, which is not stored in the file; give "
-                f"--networks {' or '.join(NETWORKS)}"
+                "--networks NAME, for example --networks convnet"
             )
         nets = [condensed.net]
     protocol = _protocol(options.measuring)
@@ -73,7 +77,7 @@ def evaluate_command(argv: list[str]) -> int:
             log.info(f"{stored} {size}, {described(net)}: {reached} ({reached.seconds:.0f} s)")
             curves[described(net)][size] = reached
             table.append((described(net), str(size), str(reached), reached.protocol, f"{reached.seconds:.0f}"))
-            records.append({"network": asdict(net), stored: size, **_figures(reached), "floats": part.floats})
+            records.append({"network": record(net), stored: size, **_figures(reached), "floats": part.floats})
     try:
         _write_json(measuring.json, data, {"recipe": condensed.recipe, "results": records})
         if options.plot is not None:
@@ -97,7 +101,9 @@ def evaluate_command(argv: list[str]) -> int:
 
 
 def compare_command(argv: list[str]) -> int:
-    options = parse(CompareOptions, argv, "compare")
+    net = chosen(argv) or ConvNet()
+    unset = CompareOptions(Source(tyro.MISSING), tyro.MISSING, network=described(net), net=net)
+    options = parse(CompareOptions, argv, "compare", unset)
     if not options.methods:
         raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
     names = options.methods if "random" in options.methods else ("random", *options.methods)

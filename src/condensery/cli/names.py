@@ -1,44 +1,36 @@
-"""The names that the command line knows: recipes, networks and protocols."""
+"""The names that the command line knows: recipes and protocols. Those of networks are in `networks.names`."""
 
-import difflib
 import re
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Sequence
+from itertools import pairwise
 
 from condensery import recipes
-from condensery.errors import InputError
-from condensery.networks.net import Net
+from condensery.errors import InputError, look_up
+from condensery.networks.names import named
+from condensery.networks.net import Factory, Net
 from condensery.recipes import Recipe, Wrapper
 
-__all__ = ["ADDED", "NETWORKS", "PROTOCOLS", "RECIPES", "flags", "look_up", "recipe"]
+__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "recipe"]
 
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
 ADDED = {kind.name: kind for kind in _KINDS if issubclass(kind, Wrapper)}
 """Wrappers by the NAME in RECIPE+NAME."""
-NETWORKS = {"convnet": Net(), "mlp": Net("mlp")}
 PROTOCOLS = (
     "dc2021", "dsa2021", "idc2022", "idc2022-equal-steps", "imagenet2022", "kfs2022", "fixed-steps", "fixed-seconds",
     "whole",
 )  # fmt: skip
 
-T = TypeVar("T")
 
-
-def look_up(table: Mapping[str, T], name: str, what: str) -> T:
-    """The entry `name` of `table`.
-
-    Arguments:
-        what: the kind of entry, for the message.
+def chosen(argv: Sequence[str]) -> Net | Factory | None:
+    """The network that `--net NAME` names, if it is among the arguments. Its fields are options of the command.
 
     Raises:
-        InputError: no such entry; the message suggests a similar name.
+        InputError: there is no such network.
     """
-    if name in table:
-        return table[name]
-    near = difflib.get_close_matches(name.lower(), table, 1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"unknown {what} {name!r}: {hint}known: {', '.join(table)}")
+    names = [name for option, name in pairwise(argv) if option == "--net" and not name.startswith("-")]
+    names += [word.removeprefix("--net=") for word in argv if word.startswith("--net=")]
+    return named(names[-1]) if names else None
 
 
 def recipe(name: str) -> Recipe:

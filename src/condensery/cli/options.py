@@ -13,7 +13,9 @@ import tyro
 
 from condensery.cli.sources import Source
 from condensery.errors import InputError
-from condensery.networks.net import Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import NETWORKS
+from condensery.networks.net import Architecture
 from condensery.recipes import Recipe, Wrapper
 
 __all__ = [
@@ -29,6 +31,10 @@ __all__ = [
 ]
 
 R = TypeVar("R")
+_NAMES = f"{', '.join(NETWORKS)}, or torchvision:NAME or timm:NAME if these packages are installed"
+_CHOSEN = f"Name of the network, whose fields are set by --net.FIELD: {_NAMES}."
+_TRAINED = f"Networks to train, by default the one with which the set was condensed: {_NAMES}."
+NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 # tyro would start a new paragraph at the indented second line of a docstring
 _joined = tyro._strings.remove_single_line_breaks
@@ -42,6 +48,7 @@ class RunOptions(Generic[R]):
     source: Annotated[Source, tyro.conf.arg(name="")]
     out: str
     """Folder for the condensed set and the records of the run."""
+    net: NetName
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints. A run that is killed loses at most this much work."""
@@ -52,6 +59,7 @@ class PlanOptions(Generic[R]):
     """Estimate stored bytes, time and memory of a run on this machine, by timing its first steps."""
 
     source: Annotated[Source, tyro.conf.arg(name="")]
+    net: NetName
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
 
 
@@ -79,8 +87,7 @@ class EvaluateOptions:
     file: tyro.conf.Positional[str]
     """A condensed set (.safetensors), or the folder of the run that wrote it."""
     source: Annotated[Source, tyro.conf.arg(name="")]
-    networks: tuple[str, ...] = ()
-    """Networks to train, convnet or mlp (width 128); by default the network with which the set was condensed."""
+    networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_TRAINED)] = ()
     sizes: tuple[int, ...] = ()
     """Subsets to evaluate, each the first N stored images (or codes) per class; by default the whole set."""
     plot: str | None = None
@@ -106,7 +113,8 @@ class CompareOptions:
     whole: bool = True
     """Whether to add a row for networks trained on the whole set (10 epochs), which takes long for a large set."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
-    net: Net = Net()
+    network: NetName = "convnet"
+    net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
+from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture, Net, build, described, factory_record
 from condensery.networks.network import Network, initial
 from condensery.randomness import rng
@@ -101,7 +102,7 @@ def evaluate(
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
             networks. Classes are matched with those of the data by name.
         data: its test part is read once per network, after the last epoch; its train part is not used.
-        net: the architecture: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module.
+        net: the architecture: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module.
             None: that in which the first set was condensed.
         protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
         repeats: networks per set.
@@ -148,9 +149,7 @@ def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol:
         return net
     if (own := condensed.net) is None:
         raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
-    if own.norm != "batch":
-        return own
-    instance = replace(own, norm="instance")
+    instance = own.with_instance_norm()
     return own if _rules(protocol, data, condensed, instance).batch_norm else instance
 
 
@@ -199,7 +198,7 @@ def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Obs
 
 def evaluate_whole(
     data: Data,
-    net: Architecture = Net(),
+    net: Architecture = ConvNet(),
     protocol: ProtocolFor = whole,
     repeats: int = 5,
     seed: int = 0,
@@ -334,7 +333,7 @@ class Comparison:
 def compare(
     sets: Iterable[tuple[str, Condensed | Sequence[Condensed], float]],
     data: Data,
-    nets: Architecture | Sequence[Architecture] = Net(),
+    nets: Architecture | Sequence[Architecture] = ConvNet(),
     protocol: ProtocolFor = dc2021,
     repeats: int = 5,
     seed: int = 0,

@@ -25,7 +25,8 @@ from condensery.augment import (
 )
 from condensery.data import Data
 from condensery.evaluation.training import Training
-from condensery.networks.net import Architecture, Net, described
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture, described
 
 if TYPE_CHECKING:
     from condensery.runs.condensed import Condensed
@@ -251,7 +252,7 @@ _HALF = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 els
 
 def _has_batch_norm(net: Architecture | None) -> bool:
     """Whether the network is a ConvNet with batch norm, which the program of DC treats in its own way."""
-    return isinstance(net, Net) and net.family == "convnet" and net.norm == "batch"
+    return isinstance(net, ConvNet) and net.has_batch_norm
 
 
 def _mixed(data: Data, condensed: "Condensed") -> bool:

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from condensery.kernels.chain import Chain, cross_entropy
 from condensery.kernels.compiling import Kernel
-from condensery.networks.convnet import ConvNet
 from condensery.networks.network import Network, embedded
 
 __all__ = ["Passes", "chunked", "evenly", "jointly", "passes"]
@@ -238,7 +237,7 @@ _generic: WeakKeyDictionary[Network, dict[torch.dtype, Passes]] = WeakKeyDiction
 
 def passes(network: Network, dtype: torch.dtype) -> Passes:
     """The passes of a network in the number format `dtype`; networks of the same kind share compiled code."""
-    if type(network) is ConvNet and network.chain is not None:
+    if network.chain is not None:
         return _chain(*network.chain, tuple(name for name, _ in network.named_parameters()), dtype)
     known = _generic.setdefault(network, {})
     if dtype not in known:

@@ -1,19 +1,19 @@
 """ConvNet-D, the network that the papers on condensation use for condensing and evaluating."""
 
-from torch import nn
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.networks.net import Activation, Norm, Pooling
-from condensery.networks.network import Network
+from condensery.networks.net import Net
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from condensery.networks.network import Network
 
 __all__ = ["ConvNet", "default_depth"]
-
-_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "sigmoid": nn.Sigmoid,
-    "swish": nn.SiLU,
-}
 
 
 def default_depth(height: int, width: int) -> int:
@@ -24,76 +24,81 @@ def default_depth(height: int, width: int) -> int:
     return max(depth, 2)
 
 
-class ConvNet(Network):
+@dataclass(frozen=True)
+class ConvNet(Net):
     """[3 x 3 convolution, norm, activation, pooling] x depth, then a linear classifier.
 
-    Arguments:
-        shape: (channels, height, width) of a row.
-        classes: the number of logits.
-        width: filters of every convolution.
-        depth: number of blocks. None: by image size (`default_depth`).
-        norm: normalization of every block. `"instance"` is group norm with one channel per group and learned scale and
-            shift, as in the programs of the papers.
-        activation: nonlinearity of every block.
-        pooling: pooling of every block, which halves the sides.
-
-    Attributes:
-        chain: (shape, paddings, width) if `kernels.chain` has hand-written passes for this kind of ConvNet, else None.
-
-    Images of 28 x 28 are padded to 32 x 32 by the first convolution (padding 3), as is usual for this network.
+    The first convolution enlarges images of one channel and at least 28 pixels a side by 4 pixels (padding 3), as in
+    the programs of the papers: 28 x 28 to 32 x 32. Other images keep their size (padding 1).
 
     Raises:
-        InputError: the images are too small for the depth.
+        InputError: a field has a value that its annotation does not allow, or `norm` is `"group"` and 4 does not divide
+            `width`.
 
     References:
         Gidaris & Komodakis 2018; DC section 3.1 and table T6 to T10.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        classes: int,
-        width: int = 128,
-        depth: int | None = None,
-        norm: Norm = "instance",
-        activation: Activation = "relu",
-        pooling: Pooling = "avg",
-    ):
-        super().__init__()
+    family: ClassVar[str] = "convnet"
+
+    width: Annotated[int, Meta(ge=1, le=4096)] = 128
+    """Filters of each convolution."""
+    depth: Annotated[int, Meta(ge=1, le=32)] | None = None
+    """Number of blocks. None: by image size (2 for 8 pixels, 3 for 28 and 32, 4 for 64, 5 for 128)."""
+    norm: Literal["instance", "batch", "layer", "group", "none"] = "instance"
+    """Normalization in each block."""
+    activation: Literal["relu", "leaky_relu", "sigmoid", "swish"] = "relu"
+    """Nonlinearity in each block."""
+    pooling: Literal["avg", "max", "none"] = "avg"
+    """Pooling in each block, which halves the sides."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.norm == "group" and self.width % 4:
+            raise InputError(f"`net.width` must be a multiple of 4 with group norm, got {self.width}")
+
+    def network(self, shape: tuple[int, int, int], classes: int) -> "Network":
+        """Make the network; its `chain` is set if `kernels.chain` has passes for it."""
+        from torch import nn
+
+        from condensery.networks.blocks import padded
+        from condensery.networks.network import Network
+
+        activations: dict[str, type[nn.Module]] = {
+            "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU
+        }  # fmt: skip
         channels, *sides = shape
-        depth = default_depth(*sides) if depth is None else depth
-        stages, paddings = [], []
-        for block in range(depth):
-            padding = 3 if block == 0 and sides == [28, 28] else 1
-            paddings.append(padding)
+        depth = default_depth(*sides) if self.depth is None else self.depth
+        stages, paddings = [], [3 if padded(shape) else 1, *[1] * (depth - 1)]
+        for block, padding in enumerate(paddings):
             sides = [side + 2 * padding - 2 for side in sides]
-            layers = [nn.Conv2d(channels, width, 3, padding=padding), *_norm(norm, width, sides)]
-            layers.append(_ACTIVATIONS[activation]())
-            if pooling != "none":
+            layers = [nn.Conv2d(channels, self.width, 3, padding=padding), *self._norm(sides)]
+            layers.append(activations[self.activation]())
+            if self.pooling != "none":
                 if min(sides) < 2:
                     raise InputError(
                         f"a ConvNet of depth {depth} is too deep for images of {shape[1]}x{shape[2]}; "
                         f"use at most {block} blocks"
                     )
-                layers.append(nn.AvgPool2d(2) if pooling == "avg" else nn.MaxPool2d(2))
+                layers.append(nn.AvgPool2d(2) if self.pooling == "avg" else nn.MaxPool2d(2))
                 sides = [side // 2 for side in sides]
             stages.append(nn.Sequential(*layers))
-            channels = width
-        self.stages = nn.ModuleList(stages)
-        self.head = nn.Linear(channels * sides[0] * sides[1], classes)
-        written = (norm, activation, pooling) == ("instance", "relu", "avg")
-        self.chain = (shape, tuple(paddings), width) if written else None
+            channels = self.width
+        written = (self.norm, self.activation, self.pooling) == ("instance", "relu", "avg")
+        chain = (shape, tuple(paddings), self.width) if written else None
+        return Network(stages, nn.Linear(channels * sides[0] * sides[1], classes), chain)
 
+    def _norm(self, sides: list[int]) -> "list[nn.Module]":
+        from torch import nn
 
-def _norm(norm: Norm, width: int, sides: list[int]) -> list[nn.Module]:
-    match norm:
-        case "instance":
-            return [nn.GroupNorm(width, width)]
-        case "group":
-            return [nn.GroupNorm(4, width)]
-        case "layer":
-            return [nn.LayerNorm([width, *sides])]
-        case "batch":
-            return [nn.BatchNorm2d(width)]
-        case "none":
-            return []
+        from condensery.networks.blocks import norm
+
+        match self.norm:
+            case "group":
+                return [nn.GroupNorm(4, self.width)]
+            case "layer":
+                return [nn.LayerNorm([self.width, *sides])]
+            case "none":
+                return []
+            case kind:
+                return [norm(kind, self.width)]

@@ -1,13 +1,12 @@
-"""Ways to describe a network before the shape of the data is known: `Net`, or `Factory`, a user's function."""
+"""Ways to give a network before the shape of the data is known: a `Net`, a name, or a `Factory`, a user's function."""
 
 import hashlib
 import inspect
+from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, get_args, runtime_checkable
-
-from msgspec import Meta
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 from condensery.errors import InputError, bounded
 from condensery.fields import check, with_fields_in_help
@@ -17,57 +16,46 @@ if TYPE_CHECKING:
 
     from condensery.networks.network import Network
 
-__all__ = [
-    "Activation",
-    "Architecture",
-    "Factory",
-    "Family",
-    "Net",
-    "Norm",
-    "Pooling",
-    "build",
-    "described",
-    "factory_name",
-    "factory_record",
-]
-
-Family = Literal["convnet", "mlp"]
-Norm = Literal["instance", "batch", "layer", "group", "none"]
-Activation = Literal["relu", "leaky_relu", "sigmoid", "swish"]
-Pooling = Literal["avg", "max", "none"]
+__all__ = ["Architecture", "Factory", "Net", "build", "described", "factory_name", "factory_record", "record"]
 
 
 @dataclass(frozen=True)
-class Net:
-    """A description of one of the library's networks. The defaults are the ConvNet of the papers.
+class Net(ABC):
+    """A description of a network: the base class of the library's network families, each with its own fields.
+
+    A family is a frozen dataclass. It does not import torch before a network is made.
 
     Raises:
-        InputError: a field has a value that its annotation does not allow, or `norm` is `"group"` and 4 does not divide
-            `width`.
+        InputError: a field has a value that its annotation does not allow.
     """
 
     in_messages: ClassVar[str] = "net."
+    family: ClassVar[str]
+    """The name of the family in files."""
 
-    family: Family = "convnet"
-    """The architecture: a ConvNet or a multilayer perceptron."""
-    width: Annotated[int, Meta(ge=1, le=4096)] = 128
-    """Filters of each convolution, or units of each hidden layer."""
-    depth: Annotated[int, Meta(ge=1, le=32)] | None = None
-    """Number of blocks of a ConvNet. None: by image size (2 for 8 pixels, 3 for 28 and 32, 4 for 64, 5 for 128)."""
-    norm: Norm = "instance"
-    """Normalization in each block of a ConvNet."""
-    activation: Activation = "relu"
-    """Nonlinearity in each block of a ConvNet."""
-    pooling: Pooling = "avg"
-    """Pooling in each block of a ConvNet, which halves the sides."""
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        with_fields_in_help(cls)
 
     def __post_init__(self) -> None:
         check(self)
-        if self.norm == "group" and self.width % 4:
-            raise InputError(f"`net.width` must be a multiple of 4 with group norm, got {self.width}")
 
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the network has batch norm, whose statistics need many rows."""
+        return getattr(self, "norm", None) == "batch"
 
-with_fields_in_help(Net)
+    def with_instance_norm(self) -> Self:
+        """The same network with instance norm in the place of batch norm."""
+        return replace(self, **{"norm": "instance"} if self.has_batch_norm else {})
+
+    @abstractmethod
+    def network(self, shape: tuple[int, int, int], classes: int) -> "Network":
+        """Make the network for rows of `shape` (channels, height, width); `build` also checks its size.
+
+        Raises:
+            InputError: the images are too small for the network.
+        """
 
 
 @runtime_checkable
@@ -84,8 +72,8 @@ class Factory(Protocol):
         ...
 
 
-Architecture = Net | Family | Factory
-"""The ways to give a network: a description, the name of a family, or a function that makes a module."""
+Architecture = Net | str | Factory
+"""The ways to give a network: a description, a name (see `names.named`), or a function that makes a module."""
 
 
 def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Network":
@@ -97,38 +85,39 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
     """
     import torch
 
-    from condensery.networks.convnet import ConvNet
-    from condensery.networks.mlp import MLP
+    from condensery.networks.names import named
     from condensery.networks.own import Own
 
-    if isinstance(net, str) and net in get_args(Family):
-        net = Net(net)
+    net = named(net) if isinstance(net, str) else net
     if not isinstance(net, Net):
         if not isinstance(net, Factory):
             raise InputError(
-                f"`net` must be a Net, 'convnet', 'mlp' or a function (shape, classes) -> torch.nn.Module; got {net!r}"
+                f"`net` must be a Net, a name or a function (shape, classes) -> torch.nn.Module; got {net!r}"
             )
         return Own(net, shape, classes)
-
-    def made() -> "Network":
-        if net.family == "mlp":
-            return MLP(shape, classes, net.width)
-        return ConvNet(shape, classes, net.width, net.depth, net.norm, net.activation, net.pooling)
-
     with torch.device("meta"):  # counts the weights without allocating them
-        weights = sum(parameter.numel() for parameter in made().parameters())
-    bounded(3 * 4 * weights, f"training a network of {weights:,} weights ({net.family} of width {net.width})")
-    return made()
+        weights = sum(parameter.numel() for parameter in net.network(shape, classes).parameters())
+    bounded(3 * 4 * weights, f"training a network of {weights:,} weights ({described(net)})")
+    return net.network(shape, classes)
 
 
 def described(net: Architecture) -> str:
-    """A short text for an architecture: its family and the fields that are not defaults, or the function's name."""
+    """A short text for an architecture: its name, or its family and the fields that are not defaults."""
+    from condensery.networks.names import NETWORKS
+
     if isinstance(net, str):
         return net
     if not isinstance(net, Net):
         return factory_name(net)
-    differing = [f"{k} {v}" for k, v in vars(net).items() if k != "family" and v != getattr(Net(), k)]
-    return " ".join([net.family, *differing])
+    if names := [name for name, known in NETWORKS.items() if known == net]:
+        return names[0]
+    differing = [(field.name, value) for field in fields(net) if (value := getattr(net, field.name)) != field.default]
+    return " ".join([net.family, *(f"{name} {value}" for name, value in differing)])
+
+
+def record(net: Net | Factory) -> dict[str, Any]:
+    """What a file holds of a network: its family and fields (`names.recorded` is the inverse), or `factory_record`."""
+    return {"family": net.family, **asdict(net)} if isinstance(net, Net) else factory_record(net)
 
 
 def factory_record(factory: Factory) -> dict[str, str]:
@@ -148,6 +137,10 @@ def factory_record(factory: Factory) -> dict[str, str]:
 
 
 def factory_name(factory: Factory) -> str:
-    """The name of a user's function together with its module, `module.name`."""
+    """The name of a user's function together with its module, `module.name`, or the name of a `packages.Packaged`."""
+    from condensery.networks.packages import Packaged
+
+    if isinstance(factory, Packaged):
+        return factory.name
     named = factory if hasattr(factory, "__qualname__") else type(factory)
     return f"{named.__module__}.{named.__qualname__}"

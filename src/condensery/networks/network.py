@@ -1,6 +1,6 @@
 """`Network`, the interface of all networks, and `Point`, a network with given weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -19,15 +19,25 @@ State = dict[str, Tensor]
 class Network(nn.Module):
     """A classifier in two parts: stages that compute features, and a head that computes logits.
 
-    Subclasses set `stages` (each maps (n, ...) to (n, ...)) and `head` (maps flattened features to (n, classes)), or
-    override `embed` and `forward`. The results of a row must not depend on the other rows. Batch norm is allowed, since
-    `Point` freezes its statistics.
+    The results of a row must not depend on the other rows. Batch norm is allowed, since `Point` freezes its statistics.
+
+    Arguments:
+        stages: each maps (n, ...) to (n, ...).
+        head: maps flattened features to (n, classes).
+        chain: (shape, paddings, width) if `kernels.chain` has hand-written passes for this ConvNet, else None.
     """
 
-    stages: nn.ModuleList
-    head: nn.Module
     plain_training: bool = False
     """Whether only autograd may be used to train it: training and evaluation mode may differ in unknown ways."""
+
+    def __init__(
+        self,
+        stages: Iterable[nn.Module],
+        head: nn.Module,
+        chain: tuple[tuple[int, int, int], tuple[int, ...], int] | None = None,
+    ):
+        super().__init__()
+        self.stages, self.head, self.chain = nn.ModuleList(stages), head, chain
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (n, d) of normalized rows `x` (n, channels, height, width): the last stage's output, flattened."""

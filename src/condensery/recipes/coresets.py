@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from condensery.fields import Amount, Count, Seed
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Random(Recipe):
     """Stored images per class."""
     seed: Seed = 0
     """Seed of the random choice."""
-    net: Architecture = Net()
+    net: Architecture = ConvNet()
     """The network to evaluate with; the choice does not depend on it."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
@@ -52,7 +53,7 @@ class Herding(Recipe):
     """Seed of the feature network's weights and of the order of its training rows."""
     feature_epochs: Amount = 10
     """Epochs for which the feature network is trained on all real images (by the protocol `whole`)."""
-    net: Architecture = Net()
+    net: Architecture = ConvNet()
     """The feature network."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
@@ -78,7 +79,7 @@ class KCenter(Recipe):
     """Seed of the feature network's weights and of the order of its training rows."""
     feature_epochs: Amount = 10
     """Epochs for which the feature network is trained on all real images (by the protocol `whole`)."""
-    net: Architecture = Net()
+    net: Architecture = ConvNet()
     """The feature network."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
@@ -104,7 +105,7 @@ class Forgetting(Recipe):
     """Seed of the network's weights and of the order of its training rows."""
     epochs: Count = 10
     """Training epochs over which forgetting is counted (by the protocol `whole`)."""
-    net: Architecture = Net()
+    net: Architecture = ConvNet()
     """The network that is trained to count forgetting."""
 
     def algorithm(self, real: "RealSet") -> "Choice":

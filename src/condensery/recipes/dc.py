@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from condensery.errors import InputError
 from condensery.fields import Amount, Count, Precision, Rate, Seed
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class DC(Recipe):
     that support it."""
     network_dtype: Precision = None
     """Number format of the rows while the network is trained between two matching steps; None: float32."""
-    net: Architecture = Net()
-    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
+    net: Architecture = ConvNet()
+    """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
     learn: Literal["images", "labels", "both"] = "images"
     """What is learned: images of fixed classes, soft labels of fixed images (label distillation), or both."""
     labels_lr: Rate = 1.0

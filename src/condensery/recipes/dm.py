@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from condensery.fields import Count, Factor, Precision, Rate, Seed
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class DM(Recipe):
     it."""
     synthetic_dtype: Precision = None
     """Number format in which synthetic rows are embedded; None: float32."""
-    net: Architecture = Net()
-    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
+    net: Architecture = ConvNet()
+    """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def quick(cls) -> "DM":

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from msgspec import Meta
 
 from condensery.fields import Amount, Count, Precision, Rate, Seed
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import Architecture
 from condensery.recipes.dc import paper_epochs
 from condensery.recipes.recipe import Recipe
 
@@ -54,8 +55,8 @@ class DSA(Recipe):
     that support it."""
     network_dtype: Precision = None
     """Number format of the rows while the network is trained between two matching steps; None: float32."""
-    net: Architecture = Net()
-    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
+    net: Architecture = ConvNet()
+    """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def quick(cls) -> "DSA":

@@ -7,7 +7,9 @@ from msgspec import Meta
 
 from condensery.errors import InputError
 from condensery.fields import Amount, Count, Factor, Precision, Rate, Seed
-from condensery.networks.net import Architecture, Net
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import NETWORKS
+from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ __all__ = ["IDC", "PUBLISHED"]
 
 _SMALL = {"lr": 1e-4, "distance": "l1", "network_rows": 500}
 _LARGE = {"ipc": 20, "factor": 3, "formation": "bound", "outer_steps": 500, "base_size": 224, "distance": "l1",
-          "network_rows": 500, "cutmix": 1.0}  # fmt: skip
+          "network_rows": 500, "cutmix": 1.0, "net": NETWORKS["resnetap10"]}  # fmt: skip
 PUBLISHED: dict[str, dict[str, Any]] = {
     "cifar10": {},
     "cifar100": {"constants": "CIFAR10"},
@@ -110,8 +112,8 @@ class IDC(Recipe):
     constants: Literal["data", "CIFAR10"] = "data"
     """Mean and std that normalize the rows: those of the data, or CIFAR-10's published ones (which the released program
     uses for CIFAR-100 too)."""
-    net: Architecture = Net()
-    """The network to match in: a `Net`, the name of a family, or a function (shape, classes) -> torch.nn.Module."""
+    net: Architecture = ConvNet()
+    """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
 
     @classmethod
     def published(cls, data: str) -> "IDC":
@@ -122,8 +124,6 @@ class IDC(Recipe):
 
         Raises:
             InputError: `data` is not a key of `PUBLISHED`.
-
-        Departs: the papers use ResNetAP-10 for ImageNet, which is not available here yet; `net` is the ConvNet.
         """
         if data not in PUBLISHED:
             raise InputError(f"no published settings for {data!r}; known: {', '.join(PUBLISHED)}")

@@ -9,7 +9,8 @@ import msgspec
 
 from condensery.errors import InputError
 from condensery.fields import check, with_fields_in_help
-from condensery.networks.net import Architecture, Factory, Net, factory_record
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, Factory, Net, record
 
 if TYPE_CHECKING:
     from condensery.algorithms.algorithm import Algorithm
@@ -49,8 +50,8 @@ class Recipe(ABC):
     def __post_init__(self) -> None:
         check(self)
         net: Any = vars(self).get("net")
-        if isinstance(net, str):  # a family, such as "mlp"
-            object.__setattr__(self, "net", Net(net))  # type: ignore[arg-type]
+        if isinstance(net, str):
+            object.__setattr__(self, "net", named(net))
         elif hasattr(net, "state_dict") and not isinstance(net, type):
             raise InputError(
                 "`net` is a network; give a function (shape, classes) -> torch.nn.Module, such as its class"
@@ -86,11 +87,11 @@ class Recipe(ABC):
 
 
 def _plain(value: Any) -> Any:
-    """A field's value in JSON types; a user-defined network becomes its name."""
+    """A field's value in JSON types; a network becomes its family and fields, a user-defined one its name."""
     if isinstance(value, Recipe):
         return value.record()
-    if isinstance(value, Factory):
-        return factory_record(value)
+    if isinstance(value, Net | Factory):
+        value = record(value)
     return msgspec.json.decode(msgspec.json.encode(value))
 
 

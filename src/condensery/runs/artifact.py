@@ -20,7 +20,7 @@ from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError, bounded
-from condensery.networks.net import Net
+from condensery.networks.names import recorded
 from condensery.runs.condensed import AT_ONCE, Condensed, decoding
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
@@ -61,7 +61,7 @@ class _Recipe(Struct):
     """The fields of a recipe that are checked when it is read; all others are kept as they are."""
 
     name: str
-    net: dict[str, Any] = {}
+    net: dict[str, Any] | None = None
     base: "_Recipe | None" = None
 
 
@@ -173,8 +173,8 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
             recipe = recipe.base
-        if "factory" not in recipe.net:
-            Net(**recipe.net)
+        if recipe.net is not None and "factory" not in recipe.net:
+            recorded(recipe.net)
         if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
             raise ValueError("tensors that are not floating-point numbers")
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)

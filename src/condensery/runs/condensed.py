@@ -15,6 +15,7 @@ from condensery import __version__
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder
 from condensery.errors import InputError, bounded
+from condensery.networks.names import recorded
 from condensery.networks.net import Net
 from condensery.runs.picture import grid
 from condensery.synthetic import SyntheticSet
@@ -94,8 +95,8 @@ class Condensed:
     @property
     def net(self) -> Net | None:
         """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
-        described = self.layers[0].get("net", {})
-        return None if "factory" in described else Net(**described)
+        described = self.layers[0].get("net", {"family": "convnet"})
+        return None if "factory" in described else recorded(described)
 
     @property
     def layers(self) -> list[dict[str, Any]]:
