@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import subprocess
@@ -149,6 +150,51 @@ def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
     assert "whole" not in capsys.readouterr().out
 
 
+def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys):
+    words = ["compare", "--data", "digits", "--ipc", "2", "--sizes", "1", "2", "--sets", "2", "--methods", "k-center",
+             "random", "--networks", "mlp", "lenet", "--repeats", "2", "--protocol", "fixed-steps", "--net.width", "4",
+             "--no-whole", "--out", str(tmp_path / "out")]  # fmt: skip
+    files = {name: tmp_path / f"t.{name}" for name in ("json", "csv", "markdown")}
+    assert main([*words, *(word for name, path in files.items() for word in (f"--{name}", str(path)))]) == 0
+    said = capsys.readouterr().out
+    rows = json.loads(files["json"].read_text())["results"]
+    cells = [(r["method"], r["network"]["family"], r["images"]) for r in rows]
+    assert cells == [(m, n, i) for m in ("random", "k-center") for i in (1, 2) for n in ("mlp", "lenet")]
+    assert all((r["n"], r["sets"], len(r["runs"])) == (4, 2, 4) for r in rows)
+    assert [r["gain"] is None for r in rows] == [True] * 4 + [False] * 4
+    for first, row in zip(rows[:4], rows[4:], strict=True):
+        assert row["gain"] == pytest.approx(row["accuracy"] - first["accuracy"])
+        assert row["significant"] == (abs(row["gain"]) > row["gain half width"])
+        mark = "" if row["significant"] else "~"
+        assert f"{mark}{100 * row['gain']:+.1f}" in said
+    table = list(csv.DictReader(files["csv"].open()))
+    assert [float(r["accuracy"]) for r in table] == [r["accuracy"] for r in rows]
+    lines = files["markdown"].read_text().splitlines()
+    assert lines[2].startswith("| method | network | images per class | accuracy % | 95 % interval | over random |")
+    assert len(lines) == 4 + len(rows)
+    runs = [tmp_path / "out" / name for name in ("random", "random-1", "k-center", "k-center-1")]
+    assert [load(run).recipe["seed"] for run in runs] == [0, 1, 0, 1]
+    measured = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--networks", "mlp"]
+    assert main(["evaluate", str(runs[0]), str(runs[1]), *measured, "--json", str(tmp_path / "e.json")]) == 0
+    assert json.loads((tmp_path / "e.json").read_text())["results"][0]["runs"] == rows[2]["runs"]
+    assert main(["evaluate", str(runs[0]), str(runs[2]), *measured]) == 2
+    assert "differ in their recipes" in capsys.readouterr().err
+
+
+def test_evaluate_gives_scores_against_random_images(tmp_path, capsys):
+    out, figures = tmp_path / "run", tmp_path / "t.json"
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--seed", "3", "--out", str(out), "--net", "mlp"]) == 0
+    words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--scores", "--no-whole"]
+    assert main(["evaluate", str(out), *words, "--json", str(figures)]) == 0
+    found, said = json.loads(figures.read_text())["scores"], capsys.readouterr().out
+    assert found["random images per class"] == {"equal floats": 1, "equal bytes": 4}
+    ours, theirs = (found["accuracy"][name]["accuracy"] for name in ("the set", "random, 1 per class (equal floats)"))
+    assert found["ior"] == pytest.approx(ours - theirs)
+    assert f"{found['ior']:+.3f}" in said
+    assert f"{found['ior at equal bytes']:+.3f}" in said
+    assert found["hlr"] is None
+
+
 def test_compare_tells_presets_apart(capsys, monkeypatch):
     for quick in ("dc:quick", "dc:digits"):
         monkeypatch.setitem(RECIPES, quick, replace(RECIPES[quick], outer_steps=1, real_rows=4))
@@ -251,7 +297,7 @@ def test_a_network_is_chosen_by_name_and_set_by_its_own_fields(tmp_path, capsys)
         (["--net", "densenet121"], {"growth", "blocks", "norm"}),
         (["--net", "resnet10"], {"depth", "width", "norm", "downsampling", "features", "init"}),
     ],
-    ids=str,
+    ids=["default", "mlp", "lenet", "densenet121", "resnet10"],
 )
 @pytest.mark.parametrize("command", ["run dc:quick+mdc", "plan kfs", "compare"])
 def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(command, chosen, fields, capsys):

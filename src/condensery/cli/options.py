@@ -34,6 +34,7 @@ R = TypeVar("R")
 _NAMES = f"{', '.join(NETWORKS)}, or torchvision:NAME or timm:NAME if these packages are installed"
 _CHOSEN = f"Name of the network, whose fields are set by --net.FIELD: {_NAMES}."
 _TRAINED = f"Networks to train, by default the one with which the set was condensed: {_NAMES}."
+_COMPARED = f"Networks to train, by default the one in which the methods condense: {_NAMES}."
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 # tyro would start a new paragraph at the indented second line of a docstring
@@ -78,20 +79,41 @@ class Measuring:
     """Number format of the rows while networks are trained; bfloat16 is faster on processors that support it."""
     json: str | None = None
     """File to which the results are also written, as JSON."""
+    csv: str | None = None
+    """File to which the results are also written, as CSV."""
+    markdown: str | None = None
+    """File to which the table is also written, as Markdown."""
+
+    @property
+    def named_files(self) -> dict[str, str]:
+        """The files to write, by the name of their option."""
+        given = {"json": self.json, "csv": self.csv, "markdown": self.markdown}
+        return {name: path for name, path in given.items() if path is not None}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files to write."""
+        return tuple(self.named_files.values())
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """Train networks from scratch on a condensed set and measure their accuracy on the test part of the data."""
 
-    file: tyro.conf.Positional[str]
-    """A condensed set (.safetensors), or the folder of the run that wrote it."""
+    files: tyro.conf.Positional[tuple[str, ...]]
+    """A condensed set (.safetensors), or the folder of the run that wrote it; several are sets of one method with
+    different seeds, and the accuracy is the mean over all of them."""
     source: Annotated[Source, tyro.conf.arg(name="")]
     networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_TRAINED)] = ()
     sizes: tuple[int, ...] = ()
     """Subsets to evaluate, each the first N stored images (or codes) per class; by default the whole set."""
     plot: str | None = None
     """File for a plot of accuracy over sizes (SVG)."""
+    scores: bool = False
+    """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
+    whole set, and to print the scores IOR, HLR, LRS and ARS of the first set."""
+    whole: bool = True
+    """Whether the scores include the whole set, on which training takes long if it is large."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
 
 
@@ -108,6 +130,11 @@ class CompareOptions:
     """Recipes to compare, in the order of the table."""
     ipc: int = 1
     """Stored images per class."""
+    sizes: tuple[int, ...] = ()
+    """Subsets to compare, each the first N stored images per class; by default the whole sets."""
+    sets: int = 1
+    """Number of sets per method, with different seeds; the mean is over all networks of all sets."""
+    networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_COMPARED)] = ()
     out: str | None = None
     """Folder for the runs of all methods, which can then be resumed; by default runs are not kept."""
     whole: bool = True

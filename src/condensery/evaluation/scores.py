@@ -3,15 +3,14 @@
 from dataclasses import dataclass, replace
 from math import e, exp, prod
 
+from condensery.algorithms import coresets
 from condensery.data import Data
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021
 from condensery.evaluation.statistics import Difference
 from condensery.networks.net import Architecture
-from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import condense
 
 __all__ = ["Scores", "scores"]
 
@@ -43,6 +42,20 @@ class Scores:
     bytes_plain: Accuracy
     images: tuple[int, int]
     whole: Accuracy | None = None
+
+    @property
+    def accuracies(self) -> dict[str, Accuracy]:
+        """All accuracies by what was measured."""
+        by_floats, by_bytes = (f"random, {n} per class" for n in self.images)
+        found = {
+            "the set": self.ours,
+            f"{by_floats} (equal floats)": self.floats,
+            f"{by_bytes} (equal bytes)": self.bytes,
+            "the set, no augmentation": self.ours_plain,
+            f"{by_floats} (equal floats), no augmentation": self.floats_plain,
+            f"{by_bytes} (equal bytes), no augmentation": self.bytes_plain,
+        }
+        return found if self.whole is None else found | {self.whole.protocol: self.whole}
 
     @property
     def ior(self) -> Difference:
@@ -105,7 +118,9 @@ def scores(
             f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
             f"only {least}; give a smaller subset of the set"
         )
-    rivals = [condense(Random(ipc, seed=seed), data.train) for ipc in images]
+    rivals = [
+        Condensed(coresets.random(data.train, ipc, seed), data.class_names, {"name": "random"}, 0, {}) for ipc in images
+    ]
     net = net or condensed.net
 
     def both(measured: Condensed) -> tuple[Accuracy, Accuracy]:
