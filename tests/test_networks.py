@@ -196,6 +196,12 @@ def test_an_image_too_small_for_the_depth_is_refused():
         build(ConvNet(width=4, depth=4), (1, 8, 8), 3)
 
 
+@pytest.mark.parametrize("name", ["lenet", "alexnet", "vgg11"])
+def test_an_image_too_small_for_all_poolings_is_refused(name):
+    with pytest.raises(InputError, match=f"images of 1x3 are too small for the network {name}"):
+        build(name, (1, 1, 3), 3)
+
+
 def test_what_embeds_is_the_users_own_method_or_the_input_of_the_last_linear_layer():
     class Own(Residual):
         def embed(self, x):

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -95,8 +96,15 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
                 f"`net` must be a Net, a name or a function (shape, classes) -> torch.nn.Module; got {net!r}"
             )
         return Own(net, shape, classes)
-    with torch.device("meta"):  # counts the weights without allocating them
-        weights = sum(parameter.numel() for parameter in net.network(shape, classes).parameters())
+    with torch.device("meta"), warnings.catch_warnings():  # counts the weights without allocating them
+        warnings.simplefilter("ignore")  # PyTorch's about layers without weights, if images are too small
+        network = net.network(shape, classes)
+        try:
+            network(torch.empty(2, *shape))
+        except RuntimeError as error:
+            words = f"images of {shape[1]}x{shape[2]} are too small for the network {described(net)}"
+            raise InputError(f"{words}; give larger images or another network") from error
+    weights = sum(parameter.numel() for parameter in network.parameters())
     bounded(3 * 4 * weights, f"training a network of {weights:,} weights ({described(net)})")
     return net.network(shape, classes)
 
