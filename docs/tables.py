@@ -1,5 +1,6 @@
 """Write the tables of docs/*.md and README.md from results/*.json; with --check, say whether they are current."""
 
+import importlib
 import json
 import sys
 from functools import partial
@@ -10,9 +11,11 @@ from typing import Any
 from condensery.cli.names import RECIPES
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "experiments"))
 FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md", "multisize.md")), ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
-METHODS = ("random", "herding", "dc", "dsa", "dm", "idc-i", "idc", "kfs", "whole")
+ABSENT = ("SVHN", "CIFAR10", "CIFAR100", "ImageNet10", "ImageNet100", "TinyImageNet", "MiniSpeechCommands")
+"""Data sets of the papers of which there is no copy here."""
 
 Row = dict[str, Any]
 """A row of a results file."""
@@ -31,37 +34,41 @@ def gap(row: Row) -> str:
     return f"{100 * row['accuracy'] - float(row['paper'].split()[0]):+.1f}"
 
 
-def images(row: Row) -> str:
-    return "all" if row["ipc"] is None else str(row["ipc"])
-
-
-def ordered(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda r: (r["dataset"], r["ipc"] or 10**6, METHODS.index(r["method"])))
-
-
 def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
-def dc_table1() -> str:
-    head = ["data", "images per class", "method", "paper", "ours", "gap", "n", "protocol", "condensing", "commit"]
-    lines = [
-        [r["dataset"], images(r), r["method"], r["paper"], percent(r), gap(r), str(r["n"]), r["protocol"],
-         f"{r['condense_seconds']:.0f} s" if r["method"] == "dc" else "-", r["commit"][:7]]
-        for r in ordered(results("dc_table1"))
-    ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+def cells(name: str) -> list[tuple[Any, Row | None, str]]:
+    """The cells that `experiments/<name>.py` lists, each with its row, or None and the reason why there is none."""
+    rows, found = results(name), []
+    for cell in importlib.import_module(name).CELLS:
+        row = next((row for row in rows if all(row.get(k) == v for k, v in cell.keys.items())), None)
+        found.append((cell, row, "not run: data absent" if cell.dataset in ABSENT else "not run yet"))
+    return found
 
 
-def idc_table10() -> str:
-    head = ["data", "method", "protocol", "paper", "ours", "gap", "n", "stored floats", "condensing", "commit"]
-    lines = [
-        [r["dataset"], r["method"], r["protocol"], r["paper"] or "-", percent(r), gap(r) if r["paper"] else "-",
-         str(r["n"]), f"{r['floats']:,}", f"{r['condense_seconds']:.0f} s" if r["condense_seconds"] else "-",
-         r["commit"][:7]]
-        for r in sorted(ordered(results("idc_table10")), key=lambda r: r["dataset"] + r["protocol_name"])
-    ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+def grid(name: str, *columns: str) -> str:
+    """A line for every cell of a table: its keys, the paper's figure and ours; cells that were not run come last."""
+    head = [*(c.replace("_", " ").replace("ipc", "images per class") for c in columns),
+            "paper", "ours", "gap", "n", "protocol", "stored floats", "condensing", "commit"]  # fmt: skip
+    lines, missing = [], []
+    for cell, row, reason in cells(name):
+        keys = ["all" if cell.keys.get(c, "") is None and c == "ipc" else str(cell.keys.get(c)) for c in columns]
+        if row is None:
+            if cell.paper:
+                missing.append([*keys, cell.paper, reason, *["-"] * 6])
+            continue
+        seconds = f"{row['condense_seconds']:.0f} s" if row["condense_seconds"] >= 1 else "-"
+        lines.append(
+            [*keys, row["paper"] or "-", percent(row), gap(row) if row["paper"] else "-", str(row["n"]),
+             row["protocol"], f"{row['floats']:,}" if "floats" in row else "-", seconds, row["commit"][:7]]
+        )  # fmt: skip
+    return table(head, lines + missing)
+
+
+dc_table1 = partial(grid, "dc_table1", "dataset", "ipc", "method")
+dc_table2 = partial(grid, "dc_table2", "measured_in")
+idc_table10 = partial(grid, "idc_table10", "dataset", "ipc", "method")
 
 
 def idc_ablation() -> str:
@@ -244,10 +251,10 @@ def bench_plan() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
-PARTS = {
+PARTS = {"dc_table1": dc_table1, "dc_table2": dc_table2, "idc_table10": idc_table10} | {
     make.__name__: make
     for make in (
-        dc_table1, idc_table10, idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
+        idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
         bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip

@@ -149,9 +149,9 @@ def evaluate(
     return cd.evaluate(sets, data, net, brief(protocol), repeats, dtype=dtype)
 
 
-def evaluate_whole(data: Data, repeats: int = 5) -> Accuracy:
+def evaluate_whole(data: Data, net: Net = ConvNet(), repeats: int = 5) -> Accuracy:
     """`condensery.evaluate_whole`, with a tiny network in a smoke run."""
-    return cd.evaluate_whole(data, TINY if _smoke else ConvNet(), brief(cd.whole), repeats)
+    return cd.evaluate_whole(data, TINY if _smoke else net, brief(cd.whole), few(repeats))
 
 
 def commit() -> str:

@@ -21,9 +21,22 @@ from PIL import Image
 from record import Kept, at_gpu, parsed, program, read, stored
 
 from condensery import InputError, Recipe
-from condensery.data import Data, digits, fashion_mnist, from_arrays, image_folder, mnist
+from condensery.data import (
+    Data,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    from_arrays,
+    image_folder,
+    imagenet10,
+    imagenet100,
+    mnist,
+    svhn,
+)
 from condensery.data.facts import FACTS
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+from condensery.recipes.idc import PUBLISHED
 
 __all__ = ["METHODS", "READERS", "made", "recipe_of"]
 
@@ -82,6 +95,11 @@ def svhn_subset(folder: Path | None) -> Data:
 READERS: dict[str, Callable[[Path | None], Data]] = {
     "MNIST": mnist,
     "FashionMNIST": fashion_mnist,
+    "SVHN": svhn,
+    "CIFAR10": cifar10,
+    "CIFAR100": cifar100,
+    "ImageNet10": imagenet10,
+    "ImageNet100": imagenet100,
     "digits": lambda folder: digits(),
     "cifar10-jpeg": cifar10_jpeg,
     "svhn-train-subset": svhn_subset,
@@ -95,8 +113,8 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
         return COARSE[method](ipc, seed)
     quick, papers = LEARNED[method]
     if at_gpu():
-        published = {"FashionMNIST": "fashionmnist", "MNIST": "mnist", "svhn-train-subset": "svhn"}.get(dataset)
-        if published and isinstance(papers, IDC):
+        published = {"svhn-train-subset": "svhn", "cifar10-jpeg": "cifar10"}.get(dataset, dataset.lower())
+        if published in PUBLISHED and isinstance(papers, IDC):
             papers = replace(IDC.published(published), factor=papers.factor)
         return papers.having(ipc=ipc, seed=seed)
     if dataset == "digits":

@@ -183,7 +183,9 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys):
 
 def test_evaluate_gives_scores_against_random_images(tmp_path, capsys):
     out, figures = tmp_path / "run", tmp_path / "t.json"
-    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--seed", "3", "--out", str(out), "--net", "mlp"]) == 0
+    assert (
+        main(["run", "random", "--data", "digits", "--ipc", "1", "--seed", "3", "--out", str(out), "--net", "mlp"]) == 0
+    )
     words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--scores", "--no-whole"]
     assert main(["evaluate", str(out), *words, "--json", str(figures)]) == 0
     found, said = json.loads(figures.read_text())["scores"], capsys.readouterr().out
