@@ -14,14 +14,16 @@ from torch.nn import functional as F
 
 from condensery.augment import Augmentation, Color, CutMix
 from condensery.data import Batch, digits
-from condensery.evaluation.training import Training, fit
+from condensery.evaluation.training import Training, computing, fit
 from condensery.kernels import compiling
 from condensery.kernels.compiling import during
 from condensery.kernels.convolution import Columns, Direct, Winograd
 from condensery.kernels.passes import chunked, jointly
 from condensery.networks.convnet import ConvNet
+from condensery.networks.lenet import LeNet
 from condensery.networks.net import build
 from condensery.networks.network import initial
+from condensery.networks.resnet import ResNet
 from condensery.objectives import DistributionMatching, GradientMatching
 from condensery.randomness import rng
 from condensery.recipes import DC, KFS, MDC
@@ -215,6 +217,16 @@ def test_long_work_is_compiled_and_short_is_not(monkeypatch):
     monkeypatch.setattr(compiling, "_works", lambda: False)
     DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=ConvNet(width=4, depth=2)).algorithm(digits().train).run()
     assert seen == ["plain"]  # decided to compile, could not
+
+
+def test_families_that_compiling_does_not_speed_up_stay_plain(monkeypatch):
+    monkeypatch.setattr(compiling, "WORTH", 0.0)
+    modes = {}
+    for net in (ConvNet(width=4, depth=2), LeNet(), ResNet(depth=10, width=2)):
+        algorithm = DC(ipc=1, outer_steps=1, real_rows=2, net=net).algorithm(digits().train)
+        network = algorithm.schedule.network
+        modes[net.family] = {algorithm._mode(), computing(network, (1, 8, 8), 10**9)}
+    assert modes == {"convnet": {"compiled"}, "lenet": {"plain"}, "resnet": {"plain"}}
 
 
 @pytest.mark.parametrize("ends", [range(0, 41, 4), range(11), [0, 3, 4, 12], range(3)])

@@ -15,7 +15,7 @@ from condensery.augment import Augmentation
 from condensery.console import progress
 from condensery.data import RealSet
 from condensery.errors import RunError
-from condensery.kernels.compiling import Mode, during, worthwhile
+from condensery.kernels.compiling import Mode, during, mode, worthwhile
 from condensery.networks.network import Point, operations
 from condensery.objectives import Objective
 from condensery.randomness import rng
@@ -154,9 +154,12 @@ class Matching:
         return {f"{part}.{name}": tensor for part, state in changing.items() for name, tensor in state.items()}
 
     def _mode(self) -> Mode:
-        """The fastest way to compute the steps, chosen by the amount of work."""
+        """The fastest way to compute the steps, chosen by the network and the amount of work."""
+        network = self.schedule.network
+        if not network.compiled:
+            return mode()
         of_real, of_synthetic = self.objective.operations
         with torch.no_grad():
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
         a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
-        return worthwhile(self.steps * operations(self.schedule.network, self.real.shape) * a_step, self.real.device)
+        return worthwhile(self.steps * operations(network, self.real.shape) * a_step, self.real.device)

@@ -220,7 +220,7 @@ def _optimizer(
 def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
     """The fastest mode for training on `rows` rows, counted over all epochs."""
     device = next(network.parameters()).device
-    return worthwhile(3 * rows * operations(network, shape), device)
+    return worthwhile(3 * rows * operations(network, shape), device) if network.compiled else mode()
 
 
 @torch.no_grad()

@@ -86,7 +86,7 @@ class ConvNet(Net):
             channels = self.width
         written = (self.norm, self.activation, self.pooling) == ("instance", "relu", "avg")
         chain = (shape, tuple(paddings), self.width) if written else None
-        return Network(stages, nn.Linear(channels * sides[0] * sides[1], classes), chain)
+        return Network(stages, nn.Linear(channels * sides[0] * sides[1], classes), chain, compiled=True)
 
     def _norm(self, sides: list[int]) -> "list[nn.Module]":
         from torch import nn

@@ -35,4 +35,4 @@ class MLP(Net):
 
         first = nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), self.width), nn.ReLU())
         second = nn.Sequential(nn.Linear(self.width, self.width), nn.ReLU())
-        return Network([first, second], nn.Linear(self.width, classes))
+        return Network([first, second], nn.Linear(self.width, classes), compiled=True)

@@ -25,6 +25,7 @@ class Network(nn.Module):
         stages: each maps (n, ...) to (n, ...).
         head: maps flattened features to (n, classes).
         chain: (shape, paddings, width) if `kernels.chain` has hand-written passes for this ConvNet, else None.
+        compiled: whether long work is done by compiled passes (`kernels.passes`); otherwise, it is done by autograd.
     """
 
     plain_training: bool = False
@@ -35,9 +36,10 @@ class Network(nn.Module):
         stages: Iterable[nn.Module],
         head: nn.Module,
         chain: tuple[tuple[int, int, int], tuple[int, ...], int] | None = None,
+        compiled: bool = False,
     ):
         super().__init__()
-        self.stages, self.head, self.chain = nn.ModuleList(stages), head, chain
+        self.stages, self.head, self.chain, self.compiled = nn.ModuleList(stages), head, chain, compiled
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings (n, d) of normalized rows `x` (n, channels, height, width): the last stage's output, flattened."""

@@ -29,7 +29,7 @@ class Own(Network):
     plain_training = True
 
     def __init__(self, factory: Factory, shape: tuple[int, int, int], classes: int):
-        super().__init__((), nn.Identity())
+        super().__init__((), nn.Identity(), compiled=True)
         self.factory, self.shape, self.classes = factory, shape, classes
         self.name = factory_name(factory)
         self.module = self._made()
