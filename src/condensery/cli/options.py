@@ -100,7 +100,7 @@ class Measuring:
 class EvaluateOptions:
     """Train networks from scratch on a condensed set and measure their accuracy on the test part of the data."""
 
-    files: tyro.conf.Positional[tuple[str, ...]]
+    files: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
     """A condensed set (.safetensors), or the folder of the run that wrote it; several are sets of one method with
     different seeds, and the accuracy is the mean over all of them."""
     source: Annotated[Source, tyro.conf.arg(name="")]
@@ -127,7 +127,7 @@ class CompareOptions:
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     methods: tuple[str, ...]
-    """Recipes to compare, in the order of the table."""
+    """Recipes to compare, in the order of the table; random images come first, and others are compared with them."""
     ipc: int = 1
     """Stored images per class."""
     sizes: tuple[int, ...] = ()
