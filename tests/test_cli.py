@@ -167,7 +167,7 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys):
         assert row["significant"] == (abs(row["gain"]) > row["gain half width"])
         mark = "" if row["significant"] else "~"
         assert f"{mark}{100 * row['gain']:+.1f}" in said
-    table = list(csv.DictReader(files["csv"].open()))
+    table = list(csv.DictReader(files["csv"].read_text().splitlines()))
     assert [float(r["accuracy"]) for r in table] == [r["accuracy"] for r in rows]
     lines = files["markdown"].read_text().splitlines()
     assert lines[2].startswith("| method | network | images per class | accuracy % | 95 % interval | over random |")
