@@ -92,6 +92,10 @@ def svhn_subset(folder: Path | None) -> Data:
     return from_arrays(*parts, source=root, name="svhn-train-subset", facts=FACTS["SVHN"])
 
 
+def no_reader(folder: Path | None) -> Data:
+    raise InputError("there is no reader of these data, and no copy of them here")
+
+
 READERS: dict[str, Callable[[Path | None], Data]] = {
     "MNIST": mnist,
     "FashionMNIST": fashion_mnist,
@@ -100,6 +104,10 @@ READERS: dict[str, Callable[[Path | None], Data]] = {
     "CIFAR100": cifar100,
     "ImageNet10": imagenet10,
     "ImageNet100": imagenet100,
+    "TinyImageNet": no_reader,
+    "MiniSpeechCommands": no_reader,
+    "FashionMNIST-zca": lambda folder: fashion_mnist(folder).whitened(),
+    "CIFAR10-zca": lambda folder: cifar10(folder).whitened(),
     "digits": lambda folder: digits(),
     "cifar10-jpeg": cifar10_jpeg,
     "svhn-train-subset": svhn_subset,
@@ -114,6 +122,7 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
     quick, papers = LEARNED[method]
     if at_gpu():
         published = {"svhn-train-subset": "svhn", "cifar10-jpeg": "cifar10"}.get(dataset, dataset.lower())
+        published = published.removesuffix("-zca")
         if published in PUBLISHED and isinstance(papers, IDC):
             papers = replace(IDC.published(published), factor=papers.factor)
         return papers.having(ipc=ipc, seed=seed)
