@@ -1,7 +1,6 @@
 """Tables as lists of cells: what is condensed, how it is measured, and what the paper reports."""
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ class Cell:
         paper: the published figure, such as "91.7 ± 0.5". None: there is none.
         sets, repeats: number of sets with different seeds, and networks on each.
         gpu: whether the cell is measured at the scale `gpu` only, because it takes too long on a CPU.
+        label: what the table calls the case. Tables may call the same measurement by different names.
         more: further keys of the row.
     """
 
@@ -52,6 +52,7 @@ class Cell:
     sets: int = 1
     repeats: int = 5
     gpu: bool = False
+    label: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -85,12 +86,12 @@ def protocol_of(name: str) -> ProtocolFor:
     found: ProtocolFor = getattr(protocols, name.replace("-", "_"))
     if not length:
         return found
-    number, unit = re.fullmatch(r"(\d+) (steps|seconds)", length).groups()  # type: ignore[union-attr]
+    number, unit = length.split()
 
     def protocol(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
-        rules = replace(found(data, condensed, net), steps=None, seconds=None)
-        rules = replace(rules, **{unit: int(number) if unit == "steps" else float(number)})
-        return replace(rules, name=f"{rules.name.partition(' (')[0]}, {length}")
+        rules = found(data, condensed, net)
+        steps, seconds = (int(number), None) if unit == "steps" else (None, float(number))
+        return replace(rules, name=f"{rules.name.partition(' (')[0]}, {length}", steps=steps, seconds=seconds)
 
     return protocol
 

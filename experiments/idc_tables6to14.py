@@ -17,16 +17,22 @@ width 256: 40), and 5 to 15 for each of 30 cells: 8 hours in all. ResNets to con
 only. 1 set x 3 networks, as in the paper. Cells that are in the results file are skipped.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from grid import Cell, fill, having
 from record import program
 
-from condensery import Condensed, ConvNet, SyntheticSet
+from condensery import Condensed, ConvNet, Net, SyntheticSet
 from condensery.decoders import Uniform
+from condensery.networks.names import NETWORKS
 from condensery.networks.net import described
 
-NETS, HERE = ("convnet", "resnet10"), ("FashionMNIST", 1)
+Place = tuple[str, int]
+"""Data, and images per class."""
+CIFAR, IMAGENET, HERE = ("CIFAR10", 50), ("ImageNet10", 20), ("FashionMNIST", 1)
+NETS, IMAGENET_NETS = ("convnet", "resnet10"), ("resnetap10", "resnet18")
 ABOUT = "IDC, tables 6 to 9 and 11 to 14: parts of the method; test accuracy"
 
 
@@ -36,130 +42,103 @@ def shrunk(condensed: Condensed) -> Condensed:
     return replace(condensed, synthetic=SyntheticSet.from_rows(rows, condensed.space, Uniform(2)))
 
 
-def cells(name: str, method: str, papers: dict[tuple[str, int], tuple[str, ...]], /, **fields: object) -> list[Cell]:
-    """A method, named in the table, on the paper's data in the table's networks, and on FashionMNIST in ConvNet-3.
+def case(label: str, method: str, papers: Mapping[Place, Sequence[str]], **fields: Any) -> list[Cell]:
+    """What a table calls `label`: on the paper's data in two networks, and on FashionMNIST in ConvNet-3.
 
     Arguments:
-        papers: the figures by data and images per class, in ConvNet-3 and ResNet-10 (ImageNet: ResNetAP-10, -18).
+        papers: the figures in the two networks, by data and images per class.
+        fields: of all cells.
     """
-    made = []
-    for (dataset, ipc), figures in papers.items():
-        imagenet = dataset == "ImageNet10"
-        nets, protocol = (("resnetap10", "resnet18"), "imagenet2022") if imagenet else (NETS, "idc2022")
-        made += [
-            Cell(dataset, ipc, method, protocol, net=net, paper=figure, repeats=3, more={"case": name}, **fields)  # type: ignore[arg-type]
-            for net, figure in zip(nets, figures, strict=False)
-        ]
-    return [*made, Cell(*HERE, method, "idc2022", net=NETS[0], repeats=3, more={"case": name}, **fields)]  # type: ignore[arg-type]
+    measured = [
+        Cell(dataset, ipc, method, protocol, net=net, paper=figure, repeats=3, label=label, **fields)
+        for (dataset, ipc), figures in papers.items()
+        for protocol, nets in [("imagenet2022", IMAGENET_NETS) if dataset == "ImageNet10" else ("idc2022", NETS)]
+        for net, figure in zip(nets, figures, strict=True)
+    ]
+    return [*measured, Cell(*HERE, method, "idc2022", net=NETS[0], repeats=3, label=label, **fields)]
 
 
-def table6() -> list[Cell]:
-    """Four times the images have four times the floats, unless they are shrunk."""
-    four, cifar = having(ipc=4), ("CIFAR10", 50)
-    larger = {"recipe": lambda usual: usual.having(ipc=4 * usual.ipc), "variant": "four times"}
-    del four
+def factor(f: int) -> list[Cell]:
+    """A factor of multi-formation; the usual ones are IDC-I's and IDC's for small images, and IDC's for ImageNet."""
+    small, large = TABLE7[f]
+    other = {"recipe": having(factor=f), "variant": f"factor {f}"}
+    label, method, fields = f"factor {f}", "idc-i" if f == 1 else "idc", {} if f <= 2 else other
+    imagenet = case(label, method, {IMAGENET: large}, **(other if f in (2, 4) else {}))
+    return [*case(label, method, {CIFAR: small}, **fields), *imagenet[:2]]
+
+
+def augmented(place: Place, method: str, usual: bool, papers: Sequence[str | None]) -> list[Cell]:
+    """A method, condensed with CutMix if that is usual, and evaluated without and with CutMix."""
+    fields: dict[str, Any] = {} if usual else {"recipe": having(cutmix=0.0), "variant": "no CutMix"}
+    label = method if usual else f"{method}, condensed without CutMix"
     return [
-        *cells("IDC", "idc", {cifar: ("74.5", "72.4")}),
-        *cells("IDC-I-post", "idc-i", {cifar: ("68.8", "63.1")}, **larger, change=shrunk),
-        *cells("IDC-I, four times the pixels", "idc-i", {cifar: ("76.6", "74.9")}, **larger),
+        Cell(*place, method, protocol, net=NETS[0], paper=figure, repeats=3, label=label, **fields)
+        for protocol, figure in zip(("dsa2021", "idc2022"), papers, strict=True)
     ]
 
 
-def table7() -> list[Cell]:
-    cifar = {1: ("69.5", "65.7"), 2: ("74.5", "72.4"), 3: ("68.9", "62.9"), 4: ("62.0", "59.1")}
-    imagenet = {1: ("65.5", "66.0"), 2: ("73.3", "70.8"), 3: ("76.6", "75.7"), 4: ("77.5", "75.2")}
-    usual = {1: ("idc-i", {}), 2: ("idc", {})}
+def whitened(label: str, suffix: str, papers: Sequence[str], protocol: str = "idc2022", **fields: Any) -> list[Cell]:
+    """IDC at 10 and 50 images of CIFAR-10, and on FashionMNIST, whose names have a suffix if they are whitened."""
+    places = [("CIFAR10", 10, papers[0]), ("CIFAR10", 50, papers[1]), (*HERE, None)]
     return [
-        cell
-        for f in cifar
-        for method, fields in [usual.get(f, ("idc", {"recipe": having(factor=f), "variant": f"factor {f}"}))]
-        for cell in cells(f"factor {f}", method, {("CIFAR10", 50): cifar[f]}, **fields)
-    ] + [
-        replace(cell, recipe=having(factor=f), variant=f"factor {f}")
-        for f, figures in imagenet.items()
-        for cell in cells(f"factor {f}", "idc", {("ImageNet10", 20): figures})[:2]
+        Cell(f"{dataset}{suffix}", ipc, "idc", protocol, net=NETS[0], paper=figure, repeats=3, label=label, **fields)
+        for dataset, ipc, figure in places
     ]
 
 
-def table8() -> list[Cell]:
-    uniform = {("CIFAR10", 10): ("67.5", "63.5"), ("CIFAR10", 50): ("74.5", "72.4")}
-    scales = {("CIFAR10", 10): ("69.2", "64.8"), ("CIFAR10", 50): ("73.1", "69.7")}
-    other = {"recipe": having(formation="multi-scale"), "variant": "multi-scale"}
-    return [*cells("uniform", "idc", uniform), *cells("multi-scale", "idc", scales, **other)]
-
-
-def table9() -> list[Cell]:
-    papers = {
-        (2, "uniform"): ("67.5", "63.5"), (2, "learnable"): ("66.2", "62.0"),
-        (3, "uniform"): ("66.7", "60.6"), (3, "learnable"): ("67.9", "64.4"),
-    }  # fmt: skip
-    found = []
-    for (factor, formation), figures in papers.items():
-        name = f"{formation}, factor {factor}"
-        variant = "" if name == "uniform, factor 2" else f"factor {factor}" if formation == "uniform" else name
-        recipe = having(factor=factor, formation=formation) if variant else None
-        found += cells(name, "idc", {("CIFAR10", 10): figures}, recipe=recipe, variant=variant.replace(",", ""))
-    return found
-
-
-def table11() -> list[Cell]:
-    papers = {  # evaluated without and with CutMix
-        ("random", True): ("54.7", "56.5"), ("herding", True): ("57.5", "59.8"), ("dsa", True): ("60.6", "59.5"),
-        ("dm", True): ("63.0", "65.6"), ("idc-i", False): ("67.4", "67.0"), ("idc-i", True): ("68.6", "69.5"),
-        ("idc", False): ("72.8", "74.3"), ("idc", True): ("73.5", "74.5"),
-    }  # fmt: skip
-    return [
-        Cell(*where, method, protocol, net=NETS[0], paper=figure if where != HERE else None, repeats=3,
-             recipe=None if usual else having(cutmix=0.0), variant="" if usual else "no CutMix",
-             more={"case": method if usual else f"{method}, condensed without CutMix"})
-        for where in (("CIFAR10", 50), HERE) for (method, usual), figures in papers.items()
-        for protocol, figure in zip(("dsa2021", "idc2022"), figures, strict=True)
-    ]  # fmt: skip
-
-
-def table12() -> list[Cell]:
-    papers = {
-        ConvNet(): ("58.3", "50.2"), ConvNet(width=256): ("58.8", "50.5"), ConvNet(depth=4): ("56.6", "48.7"),
-        "resnet10": ("51.4", "47.5"), "resnetap10": ("53.5", "48.8"),
-    }  # fmt: skip
-    found = []
-    for net, figures in papers.items():
-        name = described(net)
-        other = {} if net == ConvNet() else {"recipe": having(net=net), "variant": name, "gpu": name.startswith("res")}
-        found += cells(f"condensed in {name}", "idc-i", {("CIFAR10", 10): figures}, **other)
-    return found
-
-
-def table13() -> list[Cell]:
-    cifar = ("CIFAR10", 50)
-    return [
-        *cells("DM", "dm", {cifar: ("65.6", "58.6")}),
-        *cells("DM, factor 2", "dm", {cifar: ("68.4", "63.1")}, recipe=having(factor=2), variant="factor 2"),
-        *cells("IDC", "idc", {cifar: ("74.5", "72.4")}),
-    ]
-
-
-def table14() -> list[Cell]:
-    papers = {
-        ("IDC without CutMix, ZCA", "-zca"): ("66.6", "72.0"), ("IDC, ZCA", "-zca"): ("66.7", "72.5"),
-        ("IDC", ""): ("67.5", "74.5"),
-    }  # fmt: skip
-    found = []
-    for (name, space), figures in papers.items():
-        without = "without" in name
-        other = {"recipe": having(cutmix=0.0), "variant": "no CutMix"} if without else {}
-        where = {("CIFAR10", 10): figures[0], ("CIFAR10", 50): figures[1], HERE: None}
-        found += [
-            Cell(f"{dataset}{space}", ipc, "idc", "dsa2021" if without else "idc2022", net=NETS[0], paper=figure,
-                 repeats=3, more={"case": name}, **other)  # type: ignore[arg-type]
-            for (dataset, ipc), figure in where.items()
-        ]  # fmt: skip
-    return found
-
-
+TABLE7 = {  # CIFAR-10 in ConvNet-3 and ResNet-10, ImageNet-10 in ResNetAP-10 and ResNet-18
+    1: (("69.5", "65.7"), ("65.5", "66.0")), 2: (("74.5", "72.4"), ("73.3", "70.8")),
+    3: (("68.9", "62.9"), ("76.6", "75.7")), 4: (("62.0", "59.1"), ("77.5", "75.2")),
+}  # fmt: skip
+TABLE11 = {  # evaluated without and with CutMix
+    ("random", True): ("54.7", "56.5"), ("herding", True): ("57.5", "59.8"), ("dsa", True): ("60.6", "59.5"),
+    ("dm", True): ("63.0", "65.6"), ("idc-i", False): ("67.4", "67.0"), ("idc-i", True): ("68.6", "69.5"),
+    ("idc", False): ("72.8", "74.3"), ("idc", True): ("73.5", "74.5"),
+}  # fmt: skip
+TABLE12: dict[Net, tuple[str, str]] = {
+    ConvNet(width=256): ("58.8", "50.5"), ConvNet(depth=4): ("56.6", "48.7"),
+    NETWORKS["resnet10"]: ("51.4", "47.5"), NETWORKS["resnetap10"]: ("53.5", "48.8"),
+}  # fmt: skip
+LARGER: dict[str, Any] = {"recipe": lambda usual: usual.having(ipc=4 * usual.ipc), "variant": "four times the images"}
+NO_CUTMIX: dict[str, Any] = {"recipe": having(cutmix=0.0), "variant": "no CutMix"}
 TABLES = {
-    "6": table6(), "7": table7(), "8": table8(), "9": table9(), "11": table11(), "12": table12(), "13": table13(),
-    "14": table14(),
+    "6": [
+        *case("IDC", "idc", {CIFAR: ("74.5", "72.4")}),
+        *case("IDC-I, shrunk after condensing", "idc-i", {CIFAR: ("68.8", "63.1")}, **LARGER, change=shrunk,
+              more={"change": "shrunk"}),
+        *case("IDC-I, four times the floats", "idc-i", {CIFAR: ("76.6", "74.9")}, **LARGER),
+    ],
+    "7": [cell for f in TABLE7 for cell in factor(f)],
+    "8": [
+        *case("uniform", "idc", {("CIFAR10", 10): ("67.5", "63.5"), CIFAR: ("74.5", "72.4")}),
+        *case("multi-scale", "idc", {("CIFAR10", 10): ("69.2", "64.8"), CIFAR: ("73.1", "69.7")},
+              recipe=having(formation="multi-scale"), variant="multi-scale"),
+    ],
+    "9": [
+        *case("factor 2", "idc", {("CIFAR10", 10): ("67.5", "63.5")}),
+        *case("factor 2, learned", "idc", {("CIFAR10", 10): ("66.2", "62.0")},
+              recipe=having(formation="learnable"), variant="factor 2 learned"),
+        *case("factor 3", "idc", {("CIFAR10", 10): ("66.7", "60.6")}, recipe=having(factor=3), variant="factor 3"),
+        *case("factor 3, learned", "idc", {("CIFAR10", 10): ("67.9", "64.4")},
+              recipe=having(factor=3, formation="learnable"), variant="factor 3 learned"),
+    ],
+    "11": [cell for key, figures in TABLE11.items() for cell in augmented(CIFAR, *key, figures)]
+    + [cell for key in TABLE11 for cell in augmented(HERE, *key, (None, None))],
+    "12": case("condensed in convnet", "idc-i", {("CIFAR10", 10): ("58.3", "50.2")}) + [
+        cell for net, figures in TABLE12.items() for name in [described(net)]
+        for cell in case(f"condensed in {name}", "idc-i", {("CIFAR10", 10): figures}, recipe=having(net=net),
+                         variant=name, gpu=not isinstance(net, ConvNet))
+    ],
+    "13": [
+        *case("DM", "dm", {CIFAR: ("65.6", "58.6")}),
+        *case("DM, factor 2", "dm", {CIFAR: ("68.4", "63.1")}, recipe=having(factor=2), variant="factor 2"),
+        *case("IDC", "idc", {CIFAR: ("74.5", "72.4")}),
+    ],
+    "14": [
+        *whitened("IDC without CutMix, ZCA", "-zca", ("66.6", "72.0"), "dsa2021", **NO_CUTMIX),
+        *whitened("IDC, ZCA", "-zca", ("66.7", "72.5")),
+        *whitened("IDC", "", ("67.5", "74.5")),
+    ],
 }  # fmt: skip
 CELLS = [cell for cells in TABLES.values() for cell in cells]
 

@@ -52,7 +52,7 @@ def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "ima
 
 
 def curves(
-    lines: Mapping[str, Mapping[float, Sequence[float]]], x: str, y: str, log: bool = False, scale: float = 1.0
+    lines: Mapping[str, Mapping[int, Sequence[float]]], x: str, y: str, log: bool = False, scale: float = 1.0
 ) -> bytes:
     """A plot of values over a number, mean ± std of the values at each place, one line per curve, as SVG.
 
