@@ -146,7 +146,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
     """Measure the cells that the table does not contain."""
     known: dict[str, Data | None] = {}
     for cell in cells:
-        if cell.gpu and not (at_gpu() or smoke_run()) or table.has(**cell.keys):
+        if (cell.gpu and not (at_gpu() or smoke_run())) or table.has(**cell.keys):
             continue
         if cell.dataset not in known:
             known[cell.dataset] = _at_hand(cell.dataset, folder)

@@ -58,14 +58,15 @@ def _gradients(point: Point, rows: Batch) -> torch.Tensor:
 def drawn(table: Table) -> dict[str, bytes]:
     """The accuracy, the norm and the cosine over the epochs, each in a plot."""
     rows = {row["epochs"] + 1: row for row in table.rows()}
-    over = "epochs + 1"
-    accuracy = {place: row["runs"] for place, row in rows.items()}
+    kinds = {
+        "": (100.0, "accuracy %", {place: row["runs"] for place, row in rows.items()}),
+        "-norm": (1.0, "L1 norm of a class's gradient", {place: [row["norm"]] for place, row in rows.items()}),
+        "-cosine": (1.0, "cosine of two rows' gradients", {place: [row["cosine"]] for place, row in rows.items()}),
+    }
     return {
-        "idc-figure-5": plots.curves({"condensed in this network": accuracy}, over, "accuracy %", log=True, scale=100)
-    } | {
-        f"idc-figure-5-{name}": plots.curves({"real rows": {p: [row[name]] for p, row in rows.items()}}, over, label, True)
-        for name, label in (("norm", "L1 norm of a class's gradient"), ("cosine", "cosine of two rows' gradients"))
-    }  # fmt: skip
+        f"idc-figure-5{kind}": plots.curves({"one network": line}, "epochs + 1", label, log=True, scale=scale)
+        for kind, (scale, label, line) in kinds.items()
+    }
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ BUDGETS = {"steps": (100, 200, 500, 1000, 2000), "seconds": (5, 15, 45, 120)}
 PROTOCOLS = {"steps": "kfs2022", "seconds": "fixed-seconds"}
 ABOUT = "KFS, figures 2 and 9: FashionMNIST, 1 image per class; accuracy over the budget of the evaluation"
 CELLS = [
-    Cell("FashionMNIST", 1, method, f"{PROTOCOLS[unit]}, {budget} {unit}", repeats=3, more={"budget": budget, "unit": unit})
+    Cell("FashionMNIST", 1, method, f"{PROTOCOLS[unit]}, {budget} {unit}", repeats=3,
+         more={"budget": budget, "unit": unit})
     for unit, budgets in BUDGETS.items() for budget in budgets for method in METHODS
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""MDC's table 1 (and 3, 5, 6 and 12) on FashionMNIST: one set for every size up to 10 images per class, and what it costs.
+"""MDC's tables 1, 3, 5, 6 and 12 on FashionMNIST: one set for every size up to 10 images per class, and its cost.
 
     python experiments/mdc_table1.py --data-dir DIR [--methods A B C mdc ...] [--part validation|test] [--figures DIR]
 

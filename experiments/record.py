@@ -132,9 +132,9 @@ def compiled() -> AbstractContextManager[None]:
 
 
 def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
-    """The data that a reader finds in a folder; in a smoke run some of the embedded digits."""
+    """The data that a reader finds in a folder, on a GPU at its scale; in a smoke run some of the embedded digits."""
     if not _smoke:
-        return reader(folder)
+        return reader(folder).to(device="cuda") if at_gpu() and torch.cuda.is_available() else reader(folder)
     data = cd.digits()
     parts = [(part.images[part.labels < FEW], part.labels[part.labels < FEW]) for part in (data.train, data.test)]
     return cd.from_arrays(*parts[0], *parts[1], name=data.name)
