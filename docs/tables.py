@@ -23,12 +23,15 @@ Row = dict[str, Any]
 
 
 def results(name: str) -> list[Row]:
+    """The rows of a results file; those of sets that were condensed at the scale `gpu` come last."""
     path = ROOT / "results" / f"{name}.json"
-    return json.loads(path.read_text())["rows"] if path.exists() else []
+    rows: list[Row] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return sorted(rows, key=lambda row: row.get("scale") == "gpu")
 
 
 def percent(row: Row) -> str:
-    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}"
+    """The accuracy; an asterisk marks what was condensed by the paper's own schedule."""
+    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}{'*' if row.get('scale') == 'gpu' else ''}"
 
 
 def gap(row: Row) -> str:
@@ -45,9 +48,10 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
 def cells(name: str, part: str | None = None) -> list[tuple[Any, Row | None, str]]:
     """The cells of `experiments/<name>.py`, or of one of its tables, each with its row, or None and the reason why."""
-    module, rows, found = importlib.import_module(name), results(name), []
+    module, rows, found = importlib.import_module(name), results(name)[::-1], []
     for cell in module.CELLS if part is None else module.TABLES[part]:
-        row = next((row for row in rows if all(row.get(k) == v for k, v in cell.keys.items())), None)
+        keys = {k: v for k, v in cell.keys.items() if k != "scale"}
+        row = next((row for row in rows if all(row.get(k) == v for k, v in keys.items())), None)
         absent = cell.dataset.removesuffix("-zca") in ABSENT
         reason = "data absent" if absent else "needs a GPU" if cell.gpu else ""
         found.append((cell, row, f"not run: {reason}" if reason else "not run yet"))
@@ -205,16 +209,19 @@ def dc_table12() -> str:
 
 
 def mdc_table7() -> str:
-    """Distances at the choices of a run, then the change over the run in percent, and the same of the paper."""
+    """Distances at the choices of a run and in the paper, and how far they fell, as a multiple of the first's fall."""
     rows, papers = results("mdc_table7"), importlib.import_module("mdc_table7").PAPER
     names = [f"first {n}" for n in range(1, 10)]
-    lines = [[f"here, step {r['step']}", *(f"{r[name]:.3g}" for name in names), r["commit"][:7]] for r in rows]
-    if rows:
-        change = [100 * (rows[0][name] - rows[-1][name]) / rows[0][name] for name in names]
-        lines.append(["here, fall in %", *(f"{value:.1f}" for value in change), "-"])
-    lines += [[f"paper, restart {restart}", *map(str, values), "-"] for restart, values in papers.items()]
-    falls = [f"{100 * (a - b) / a:.1f}" for a, b in zip(*papers.values(), strict=True)]
-    return table(["", *names, "commit"], [*lines, ["paper, fall in %", *falls, "-"]])
+    here = {f"here, step {row['step']}": [row[name] for name in names] for row in rows}
+    paper = {f"paper, restart {restart}": list(values) for restart, values in papers.items()}
+    lines = []
+    for whose, distances in (("here", here), ("paper", paper)):
+        lines += [[which, *(f"{value:.4g}" for value in values)] for which, values in distances.items()]
+        if len(distances) > 1:
+            falls = [first - last for first, last in zip(*list(distances.values())[:: len(distances) - 1], strict=True)]
+            lines.append([f"{whose}, fall", *(f"{fall / falls[0]:.2f}" for fall in falls)])
+    commits = {row["commit"][:7] for row in rows}
+    return table(["", *names], lines) + (f"\n\nCommit {', '.join(sorted(commits))}." if commits else "")
 
 
 def idc_ablation() -> str:

@@ -57,8 +57,9 @@ class Cell:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What identifies the row."""
+        """What identifies the row; a set that was condensed at the scale `gpu` has a row of its own."""
         return {
+            "scale": "gpu" if at_gpu() else None,
             "dataset": self.dataset, "ipc": self.ipc, "method": self.method, "protocol_name": self.protocol,
             "measured_in": None if self.net is None else described(self.net), "variant": self.variant, **self.more,
         }  # fmt: skip
