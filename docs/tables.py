@@ -3,9 +3,10 @@
 import importlib
 import json
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, pstdev
 from typing import Any
 
 from condensery.cli.names import RECIPES
@@ -22,41 +23,66 @@ Row = dict[str, Any]
 
 
 def results(name: str) -> list[Row]:
+    """The rows of a results file; those of sets that were condensed at the scale `gpu` come last."""
     path = ROOT / "results" / f"{name}.json"
-    return json.loads(path.read_text())["rows"] if path.exists() else []
+    rows: list[Row] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return sorted(rows, key=lambda row: row.get("scale") == "gpu")
 
 
 def percent(row: Row) -> str:
-    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}"
+    """The accuracy; an asterisk marks what was condensed by the paper's own schedule."""
+    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}{'*' if row.get('scale') == 'gpu' else ''}"
 
 
 def gap(row: Row) -> str:
     return f"{100 * row['accuracy'] - float(row['paper'].split()[0]):+.1f}"
 
 
+def mean(runs: list[float]) -> str:
+    return f"{100 * fmean(runs):.1f} ± {100 * pstdev(runs):.1f}"
+
+
 def table(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
-def cells(name: str) -> list[tuple[Any, Row | None, str]]:
-    """The cells that `experiments/<name>.py` lists, each with its row, or None and the reason why there is none."""
-    rows, found = results(name), []
-    for cell in importlib.import_module(name).CELLS:
-        row = next((row for row in rows if all(row.get(k) == v for k, v in cell.keys.items())), None)
-        found.append((cell, row, "not run: data absent" if cell.dataset in ABSENT else "not run yet"))
+def cells(name: str, part: str | None = None) -> list[tuple[Any, Row | None, str]]:
+    """The cells of `experiments/<name>.py`, or of one of its tables, each with its row, or None and the reason why."""
+    module, rows, found = importlib.import_module(name), results(name)[::-1], []
+    for cell in module.CELLS if part is None else module.TABLES[part]:
+        keys = {k: v for k, v in cell.keys.items() if k != "scale"}
+        row = next((row for row in rows if all(row.get(k) == v for k, v in keys.items())), None)
+        absent = cell.dataset.removesuffix("-zca") in ABSENT
+        reason = "data absent" if absent else "needs a GPU" if cell.gpu else ""
+        found.append((cell, row, f"not run: {reason}" if reason else "not run yet"))
     return found
 
 
-def grid(name: str, *columns: str) -> str:
-    """A line for every cell of a table: its keys, the paper's figure and ours; cells that were not run come last."""
-    head = [*(c.replace("_", " ").replace("ipc", "images per class") for c in columns),
-            "paper", "ours", "gap", "n", "protocol", "stored floats", "condensing", "commit"]  # fmt: skip
-    lines, missing = [], []
-    for cell, row, reason in cells(name):
-        keys = ["all" if cell.keys.get(c, "") is None and c == "ipc" else str(cell.keys.get(c)) for c in columns]
+def key(cell: Any, name: str) -> str:
+    """What identifies a cell in a table: a key of its row, or its label."""
+    value = cell.label if name == "label" else cell.keys.get(name)
+    return "all" if value is None and name == "ipc" else str(value).removeprefix("convnet ")
+
+
+def named(columns: tuple[str, ...]) -> list[str]:
+    names = {"ipc": "images per class", "label": "case", "protocol_name": "protocol"}
+    return [names.get(name, name.replace("_", " ")) for name in columns]
+
+
+def grid(name: str, *columns: str, part: str | None = None) -> str:
+    """A line for every cell of a table: its keys, the paper's figure and ours; cells that were not run come last.
+
+    If the paper has figures, cells without one are left out until they are run.
+    """
+    head = [*named(columns), "paper", "ours", "gap", "n", "protocol", "stored floats", "condensing", "commit"]
+    lines, missing, found = [], [], cells(name, part)
+    published = any(cell.paper for cell, _, _ in found)
+    for cell, row, reason in found:
+        keys = [key(cell, column) for column in columns]
+        if row is None and published and not cell.paper:
+            continue
         if row is None:
-            if cell.paper:
-                missing.append([*keys, cell.paper, reason, *["-"] * 6])
+            missing.append([*keys, cell.paper or "-", reason, "-", "-", cell.protocol, *["-"] * 3])
             continue
         seconds = f"{row['condense_seconds']:.0f} s" if row["condense_seconds"] >= 1 else "-"
         lines.append(
@@ -66,9 +92,136 @@ def grid(name: str, *columns: str) -> str:
     return table(head, lines + missing)
 
 
-dc_table1 = partial(grid, "dc_table1", "dataset", "ipc", "method")
-dc_table2 = partial(grid, "dc_table2", "measured_in")
-idc_table10 = partial(grid, "idc_table10", "dataset", "ipc", "method")
+def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
+    """A line for all cells that share the keys `down`, a column for each value of `across`.
+
+    An entry is our figure, and in parentheses the paper's.
+    """
+    found: dict[tuple[str, ...], dict[str, tuple[Any, Row | None, str]]] = {}
+    for entry in cells(name, part):
+        found.setdefault(tuple(key(entry[0], k) for k in down), {})[key(entry[0], across)] = entry
+    columns = list(dict.fromkeys(column for line in found.values() for column in line))
+    lines = []
+    for keys, line in found.items():
+        texts = dict.fromkeys(columns, "-")
+        for column, (cell, row, _) in line.items():
+            texts[column] = f"{percent(row) if row else ''} {f'({cell.paper})' if cell.paper else ''}".strip() or "-"
+        rows = [row for _, row, _ in line.values() if row]
+        facts = {
+            "n": [str(row["n"]) for row in rows],
+            "protocol": [row["protocol"] if row else cell.protocol for cell, row, _ in line.values()],
+            "commit": [row["commit"][:7] for row in rows],
+            "": [reason for _, row, reason in line.values() if row is None],
+        }
+        if across == "protocol_name":
+            del facts["protocol"]
+        lines.append([*keys, *texts.values(), *(", ".join(dict.fromkeys(values)) for values in facts.values())])
+    return table([*named(down), *columns, *facts], lines)
+
+
+def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
+    """A line for every row of a results file."""
+    lines = [[str(text(row)) for text in columns.values()] for row in results(name)]
+    return table(list(columns), lines) if lines else "No figures yet."
+
+
+NETWORK, CASE = ("dataset", "ipc", "measured_in"), ("dataset", "ipc", "label")
+PROVENANCE: dict[str, Callable[[Row], object]] = {"commit": lambda row: row["commit"][:7]}
+MEASURED: dict[str, Callable[[Row], object]] = {
+    "accuracy": percent, "n": lambda row: row["n"], "protocol": lambda row: row["protocol"], **PROVENANCE,
+}  # fmt: skip
+TABLES: dict[str, Callable[[], str]] = {
+    "dc_table1": partial(grid, "dc_table1", "dataset", "ipc", "method"),
+    "dc_table2": partial(grid, "dc_table2", "measured_in"),
+    **{
+        f"dc_tables6to10 T{n}": partial(cross, "dc_tables6to10", "condensed_in", across="measured_in", part=f"T{n}")
+        for n in range(6, 11)
+    },
+    "dc_table11": partial(cross, "dc_table11", "distance", across="measured_in"),
+    "dc_figure6": partial(grid, "dc_figure6", "K", "T"),
+    **{
+        f"idc_tables1to4 {n}": partial(cross, "idc_tables1to4", *NETWORK, across="method", part=str(n))
+        for n in range(1, 5)
+    },
+    **{
+        f"idc_tables6to14 {n}": partial(cross, "idc_tables6to14", *CASE, across="measured_in", part=str(n))
+        for n in (6, 7, 8, 9, 12, 13, 14)
+    },
+    "idc_tables6to14 11": partial(cross, "idc_tables6to14", *CASE, across="protocol_name", part="11"),
+    "idc_table10": partial(grid, "idc_table10", "dataset", "ipc", "method"),
+    "idc_figure2": partial(
+        listed, "idc_figure2",
+        {"images per class": lambda row: row["rows"], "pixels on a side": lambda row: row["side"],
+         "matching loss": lambda row: f"{row['loss']:.3g}", **PROVENANCE},
+    ),
+    "idc_figure4": partial(
+        listed, "idc_figure4",
+        {"trained on": lambda row: row["trained_on"], "network": lambda row: row["network"],
+         "steps": lambda row: row["step"], "norm, real rows": lambda row: f"{row['real']:.3g}",
+         "norm, synthetic rows": lambda row: f"{row['synthetic']:.3g}", **PROVENANCE},
+    ),
+    "idc_figure5": partial(
+        listed, "idc_figure5",
+        {"epochs": lambda row: row["epochs"], "norm of the gradient": lambda row: f"{row['norm']:.3g}",
+         "cosine of gradients": lambda row: f"{row['cosine']:.2f}", **MEASURED},
+    ),
+    "kfs_tables1and2 1": partial(cross, "kfs_tables1and2", "dataset", "variant", across="ipc", part="1"),
+    "kfs_tables1and2 2": partial(cross, "kfs_tables1and2", "dataset", "ipc", "method", across="measured_in", part="2"),
+    "kfs_figure2": partial(cross, "kfs_figure2", "unit", "budget", across="method"),
+    "kfs_figure8": partial(grid, "kfs_figure8", "decoders"),
+    "mdc_table4": partial(
+        listed, "mdc_table4",
+        {"measured in": lambda row: row["net"], "method": lambda row: row["method"],
+         "images per class": lambda row: row["size"], "paper, CIFAR-10": lambda row: row["paper"], **MEASURED},
+    ),
+    "mdc_figure4": partial(
+        listed, "mdc_figure4",
+        {"method": lambda row: row["method"], "steps": lambda row: row["step"],
+         "images per class": lambda row: row["size"], **MEASURED},
+    ),
+    "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
+    "imagenette": partial(grid, "imagenette", "label", "ipc"),
+    "precision": partial(
+        listed, "precision",
+        {"method": lambda row: row["method"], "condensed in": lambda row: row["condensed"],
+         "networks trained in": lambda row: row["measured"], "accuracy": percent, "n": lambda row: row["n"],
+         "protocol": lambda row: row["protocol"], "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
+         **PROVENANCE},
+    ),
+}  # fmt: skip
+"""The tables that these functions write."""
+
+
+def dc_table12() -> str:
+    """All random sets, the best tenth and the best hundredth of them, with the paper's figures in parentheses."""
+    runs: dict[tuple[str, int], list[float]] = {}
+    for row in results("dc_table12"):
+        runs.setdefault((row["dataset"], row["ipc"]), []).extend(row["runs"])
+    lines = []
+    for (dataset, ipc), papers in importlib.import_module("dc_table12").PAPER.items():
+        best = sorted(runs.get((dataset, ipc), []), reverse=True)
+        ours = [mean(best[: len(best) // share]) if len(best) >= share else "" for share in (1, 10, 100)]
+        reason = "" if best else "not run: data absent" if dataset in ABSENT else "not run yet"
+        entries = [f"{text} ({paper})".strip() for text, paper in zip([*ours, ""], papers, strict=True)]
+        lines.append([dataset, str(ipc), *entries, str(len(best)), reason])
+    head = ["dataset", "images per class", "all", "best tenth", "best hundredth", "cGAN (not built)", "sets", ""]
+    return table(head, lines)
+
+
+def mdc_table7() -> str:
+    """Distances at the choices of a run and in the paper, and how far they fell, as a multiple of the first's fall."""
+    rows, papers = results("mdc_table7"), importlib.import_module("mdc_table7").PAPER
+    names = [f"first {n}" for n in range(1, 10)]
+    here = {f"here, step {row['step']}": [row[name] for name in names] for row in rows}
+    paper = {f"paper, restart {restart}": list(values) for restart, values in papers.items()}
+    lines = []
+    for whose, distances in (("here", here), ("paper", paper)):
+        lines += [[which, *(f"{value:.4g}" for value in values)] for which, values in distances.items()]
+        if len(distances) > 1:
+            falls = [first - last for first, last in zip(*list(distances.values())[:: len(distances) - 1], strict=True)]
+            lines.append([f"{whose}, fall", *(f"{fall / falls[0]:.2f}" for fall in falls)])
+    commits = {row["commit"][:7] for row in rows}
+    return table(["", *names], lines) + (f"\n\nCommit {', '.join(sorted(commits))}." if commits else "")
 
 
 def idc_ablation() -> str:
@@ -168,16 +321,6 @@ def bench_multisize() -> str:
     return table(["real rows in", "steps", "IDC", "IDC + MDC", "ratio"], lines) if lines else "No figures yet."
 
 
-def precision() -> str:
-    head = ["method", "condensed in", "networks trained in", "accuracy", "n", "protocol", "condensing", "commit"]
-    lines = [
-        [r["method"], r["condensed"], r["measured"], percent(r), str(r["n"]), r["protocol"],
-         f"{r['condense_seconds']:.0f} s", r["commit"][:7]]
-        for r in results("precision")
-    ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
-
-
 def gflop(step: str, shape: tuple[int, ...], ipc: int) -> float:
     """What a step has to compute directly, 10 classes, width 128: a row forward, twice that back, 7 such with V's."""
     row = (2 * 9 * 128 * (shape[0] * 32**2 + 128 * 16**2 + 128 * 8**2) + 2 * 2048 * 10) / 1e9
@@ -251,11 +394,11 @@ def bench_plan() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
-PARTS = {"dc_table1": dc_table1, "dc_table2": dc_table2, "idc_table10": idc_table10} | {
+PARTS = TABLES | {
     make.__name__: make
     for make in (
-        idc_ablation, methods, precision, kfs_figure7, bench_steps, bench_sides, bench_scaling,
-        bench_plan, bench_multisize, bench_beside,
+        dc_table12, mdc_table7, idc_ablation, methods, kfs_figure7, bench_steps, bench_sides, bench_scaling, bench_plan,
+        bench_multisize, bench_beside,
     )
 }  # fmt: skip
 QUESTIONS = ("diversity", "encoder", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows",

@@ -1,22 +1,23 @@
 """Tables as lists of cells: what is condensed, how it is measured, and what the paper reports."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import sets
-from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, parsed, read, stored
+from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, parsed, read, smoke_run, stored
 
-from condensery import ConvNet, InputError, Net, Recipe
+from condensery import Condensed, ConvNet, InputError, Net, Recipe
 from condensery.data import Data
 from condensery.evaluation import protocols
-from condensery.evaluation.protocols import ProtocolFor
+from condensery.evaluation.protocols import Protocol, ProtocolFor
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, described
+from condensery.runs import storage
 
-__all__ = ["Cell", "fill", "protocol_of"]
+__all__ = ["Cell", "fill", "having", "protocol_of", "with_figures", "write_figures"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,15 @@ class Cell:
         dataset: a key of `sets.READERS`.
         ipc: stored images per class. None: the whole real set.
         method: one of `sets.METHODS`, or "whole" for networks trained on the whole training part.
-        protocol: the name of the evaluation protocol.
+        protocol: the name of the evaluation protocol; see `protocol_of`.
         net: the network that is measured. None: the one in which the set is condensed.
-        recipe: the recipe, if it is not the one that `sets.recipe_of` gives; `variant` then names it.
-        variant: what differs from the usual recipe, for the name of the set and as a key of the row.
+        recipe: makes the recipe from the usual one, which `sets.recipe_of` gives; `variant` then names it.
+        variant: what differs from the usual set, for its name and as a key of the row.
+        change: what is done to the condensed set before it is measured.
         paper: the published figure, such as "91.7 ± 0.5". None: there is none.
         sets, repeats: number of sets with different seeds, and networks on each.
+        gpu: whether the cell is measured at the scale `gpu` only, because it takes too long on a CPU.
+        label: what the table calls the case. Tables may call the same measurement by different names.
         more: further keys of the row.
     """
 
@@ -41,37 +45,65 @@ class Cell:
     method: str
     protocol: str
     net: Architecture | None = None
-    recipe: Recipe | None = None
+    recipe: Callable[[Recipe], Recipe] | None = None
     variant: str = ""
+    change: Callable[[Condensed], Condensed] | None = None
     paper: str | None = None
     sets: int = 1
     repeats: int = 5
+    gpu: bool = False
+    label: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What identifies the row."""
+        """What identifies the row; a set that was condensed at the scale `gpu` has a row of its own."""
         return {
+            "scale": "gpu" if at_gpu() else None,
             "dataset": self.dataset, "ipc": self.ipc, "method": self.method, "protocol_name": self.protocol,
             "measured_in": None if self.net is None else described(self.net), "variant": self.variant, **self.more,
         }  # fmt: skip
 
     def made(self, data: Data, seed: int) -> Kept:
-        """The condensed set with a seed."""
+        """The condensed set with a seed, as it is measured."""
         assert self.ipc is not None
         if self.recipe is None:
-            return sets.made(data, self.dataset, self.ipc, self.method, seed)
-        name = f"{self.dataset}-{self.ipc}-{self.method}-{self.variant}" + (f"-{seed}" if seed else "")
-        return stored(name.replace(" ", "-") + ("-paper" if at_gpu() else ""), self.recipe.having(seed=seed), data)
+            kept = sets.made(data, self.dataset, self.ipc, self.method, seed)
+        else:
+            recipe = self.recipe(sets.recipe_of(self.dataset, self.ipc, self.method, seed))
+            name = f"{self.dataset}-{self.ipc}-{self.method}-{self.variant}" + (f"-{seed}" if seed else "")
+            kept = stored(name.replace(" ", "-") + ("-paper" if at_gpu() else ""), recipe, data)
+        return kept if self.change is None else replace(kept, condensed=self.change(kept.condensed))
+
+
+def having(**fields: Any) -> Callable[[Recipe], Recipe]:
+    """For `Cell.recipe`: the usual recipe with other values of some fields."""
+    return lambda usual: usual.having(**fields)
 
 
 def protocol_of(name: str) -> ProtocolFor:
-    """The protocol with a name such as fixed-steps."""
+    """The protocol with a name such as fixed-steps, or with another length, such as "kfs2022, 500 steps"."""
+    name, _, length = name.partition(", ")
     found: ProtocolFor = getattr(protocols, name.replace("-", "_"))
-    return found
+    if not length:
+        return found
+    number, unit = length.split()
+
+    def protocol(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        rules = found(data, condensed, net)
+        steps, seconds = (int(number), None) if unit == "steps" else (None, float(number))
+        return replace(rules, name=f"{rules.name.partition(' (')[0]}, {length}", steps=steps, seconds=seconds)
+
+    return protocol
 
 
-def fill(name: str, about: str, cells: Sequence[Cell], description: str | None, **smoke: Any) -> None:
+Draw = Callable[[Table], dict[str, bytes]]
+"""Makes pictures of a table: SVGs by their names."""
+
+
+def fill(
+    name: str, about: str, cells: Sequence[Cell], description: str | None, draw: Draw | None = None, **smoke: Any
+) -> None:
     """Measure all cells of a table that its results file does not contain; parses the command line first.
 
     Cells of data that are not at hand are left out, with a line that says so.
@@ -81,6 +113,7 @@ def fill(name: str, about: str, cells: Sequence[Cell], description: str | None, 
         about: a description of the table, which the file contains.
         cells: the cells, in the order in which they are measured.
         description: the help of the program.
+        draw: makes pictures of the measured table, which are written only if `--figures` is given.
         smoke: see `record.parsed`.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,13 +121,36 @@ def fill(name: str, about: str, cells: Sequence[Cell], description: str | None, 
     parser.add_argument("--data", nargs="+", metavar="NAME", help="only cells of these data sets")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only cells of these methods")
     parser.add_argument("--ipc", nargs="+", type=int, metavar="N", help="only cells of these sizes")
+    if draw:
+        with_figures(parser)
+        smoke.setdefault("figures", Path("figures"))
     given = parsed(parser, **smoke)
-    table, known = Table(name, about), dict[str, Data | None]()
-    for cell in _some(cells, given):
-        if table.has(**cell.keys):
+    table = Table(name, about)
+    _measure(table, _some(cells, given), given.data_dir)
+    if draw and given.figures:
+        write_figures(draw(table), given.figures)
+
+
+def with_figures(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--figures`."""
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="draw plots into this folder (needs matplotlib)")
+
+
+def write_figures(pictures: dict[str, bytes], folder: Path) -> None:
+    """Write SVGs by their names into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        storage.write(folder / f"{name}.svg", picture)
+
+
+def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
+    """Measure the cells that the table does not contain."""
+    known: dict[str, Data | None] = {}
+    for cell in cells:
+        if (cell.gpu and not (at_gpu() or smoke_run())) or table.has(**cell.keys):
             continue
         if cell.dataset not in known:
-            known[cell.dataset] = _at_hand(cell.dataset, given.data_dir)
+            known[cell.dataset] = _at_hand(cell.dataset, folder)
         if (data := known[cell.dataset]) is None:
             continue
         net, protocol = named(cell.net) if isinstance(cell.net, str) else cell.net, protocol_of(cell.protocol)
@@ -113,18 +169,20 @@ def fill(name: str, about: str, cells: Sequence[Cell], description: str | None, 
 
 
 def _some(cells: Sequence[Cell], given: argparse.Namespace) -> list[Cell]:
-    """The cells that the command line asks for; in a smoke run one for every method, protocol and network."""
+    """The cells that the command line asks for; in a smoke run one for every kind of cell."""
     wanted = {"dataset": given.data, "method": given.methods, "ipc": given.ipc}
     asked = [
         cell for cell in cells
         if all(values is None or getattr(cell, key) in values for key, values in wanted.items())
     ]  # fmt: skip
-    if given.scale != "smoke":
+    if not smoke_run():
         return asked
     first: dict[tuple[Any, ...], Cell] = {}
     for cell in asked:
-        for seen in (("method", cell.method), ("protocol", cell.protocol), ("net", str(cell.net))):
-            first.setdefault(seen, cell)
+        for kind in ("method", "protocol"):
+            first.setdefault((kind, getattr(cell, kind)), cell)
+        for kind in ("recipe", "change", "net"):
+            first.setdefault((kind, getattr(cell, kind) is None), cell)
     return [cell for cell in asked if cell in first.values()]
 
 

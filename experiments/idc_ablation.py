@@ -1,7 +1,6 @@
-"""IDC's ablations at CPU scale: its table 5 (where and how gradients are matched) and its table 7 (the factor).
+"""IDC's table 5 at CPU scale: where and how gradients are matched.
 
-    python experiments/idc_ablation.py --table 5 --ipc 1 10        # digits; about 5 minutes for each size
-    python experiments/idc_ablation.py --table 7 --data-dir DIR    # FashionMNIST, 1 image per class; about half an hour
+    python experiments/idc_ablation.py [--ipc 1 10]        # digits; about 5 minutes for each size
 
 The paper: CIFAR-10, 50 images per class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of
 Adam at one learning rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic
@@ -12,23 +11,21 @@ color, crop and cutout, with it color, crop and CutMix. Cells that are in the re
 import argparse
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-from record import Table, by_hand, condensed, evaluate, few, parsed, program, read
+from record import Table, by_hand, evaluate, few, parsed, program, read
 
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
 from condensery.algorithms.schedules import Schedule, TrainedOnReal, TrainedOnSynthetic
 from condensery.augment import Augmentation, Color, Crop, CutMix, Cutout
-from condensery.data import Data, digits, fashion_mnist
+from condensery.data import Data, digits
 from condensery.evaluation.protocols import idc2022
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import build
 from condensery.objectives import GradientMatching, convolutions
 from condensery.objectives.distances import layerwise_cosine, squared_euclidean
-from condensery.recipes import IDC
 from condensery.synthetic import SyntheticSet, random_real
 
 NET, REPEATS = ConvNet(width=64), 3
@@ -42,7 +39,6 @@ TABLE5 = {  # name: (trained on real rows, distance, regularized), the paper's f
     "real + mse": (True, squared_euclidean, False, "67.0"),
     "real + reg + mse": (True, squared_euclidean, True, "69.5"),
 }
-TABLE7 = {1: "69.5", 2: "74.5", 3: "68.9", 4: "62.0"}
 
 
 def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
@@ -74,31 +70,13 @@ def table5(table: Table, ipc: int) -> None:
         table.add(data, reached, recipe, seconds, table=5, dataset="digits", ipc=ipc, case=name, paper=paper)
 
 
-def table7(table: Table, folder: Path | None) -> None:
-    data = read(fashion_mnist, folder)
-    for factor, paper in TABLE7.items():
-        if table.has(table=7, case=factor):
-            continue
-        recipe = replace(IDC.quick(factor), outer_steps=4, inner_steps=50, net=NET)
-        made, seconds = condensed(recipe, data)
-        reached = evaluate(made, data, NET, idc2022, REPEATS)
-        table.add(
-            data, reached, recipe.record(), seconds, table=7, dataset="FashionMNIST", ipc=1, case=factor, paper=paper
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=int, nargs="+", choices=[5, 7], default=[5, 7])
-    parser.add_argument("--ipc", type=int, nargs="+", default=[10, 1], help="of table 5")
-    parser.add_argument("--data-dir", type=Path, help="of table 7")
+    parser.add_argument("--ipc", type=int, nargs="+", default=[10, 1])
     given = parsed(parser, ipc=[1])
-    table = Table("idc_ablation", "IDC, tables 5 and 7, at CPU scale: ConvNet-3 of width 64; test accuracy")
-    if 5 in given.table:
-        for ipc in given.ipc:
-            table5(table, ipc)
-    if 7 in given.table:
-        table7(table, given.data_dir)
+    table = Table("idc_ablation", "IDC, table 5, at CPU scale: ConvNet-3 of width 64; test accuracy")
+    for ipc in given.ipc:
+        table5(table, ipc)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,11 @@ def at_gpu() -> bool:
     return _scale == "gpu"
 
 
+def smoke_run() -> bool:
+    """Whether the program only shows that it works."""
+    return _smoke is not None
+
+
 def few(count: int) -> int:
     """The count; in a smoke run at most a few."""
     return min(count, FEW) if _smoke else count
@@ -127,9 +132,9 @@ def compiled() -> AbstractContextManager[None]:
 
 
 def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
-    """The data that a reader finds in a folder; in a smoke run some of the embedded digits."""
+    """The data that a reader finds in a folder, on a GPU at its scale; in a smoke run some of the embedded digits."""
     if not _smoke:
-        return reader(folder)
+        return reader(folder).to(device="cuda") if at_gpu() and torch.cuda.is_available() else reader(folder)
     data = cd.digits()
     parts = [(part.images[part.labels < FEW], part.labels[part.labels < FEW]) for part in (data.train, data.test)]
     return cd.from_arrays(*parts[0], *parts[1], name=data.name)
@@ -289,16 +294,30 @@ class Table:
             "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
             "protocol": reached.protocol, "network": record(reached.net), "recipe": recipe,
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
-            "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
-            "commit": self.commit, "condensed_at": condensed_at or self.commit,
-            "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
-            **environment(data.train.device),
+            **self._provenance(data, condensed_at),
         }  # fmt: skip
         self._append(row)
         print(
             f"{cell}: {reached} (condensed in {condense_seconds:.0f} s, measured in {reached.seconds:.0f} s)",
             flush=True,
         )
+
+    def note(
+        self, data: Data, values: dict[str, float], recipe: dict[str, Any], condense_seconds: float, **cell: Any
+    ) -> None:
+        """Write a row of numbers by their names that are no accuracies."""
+        seconds = {"condense_seconds": round(condense_seconds, 1)}
+        self._append({**cell, **values, "recipe": recipe, **seconds, **self._provenance(data)})
+        said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        print(f"{cell}: {said} (condensed in {condense_seconds:.0f} s)", flush=True)
+
+    def _provenance(self, data: Data, condensed_at: str = "") -> dict[str, Any]:
+        return {
+            "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
+            "commit": self.commit, "condensed_at": condensed_at or self.commit,
+            "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
+            **environment(data.train.device),
+        }  # fmt: skip
 
     def again(self, recipe: dict[str, Any], protocol: str, **cell: Any) -> bool:
         """Whether a row has the same recipe and protocol; if so, it is used for this cell too."""

@@ -7,7 +7,7 @@ import pytest
 
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
-from condensery.evaluation.plots import needed, size_curve, subset_trace
+from condensery.evaluation.plots import curves, heat_map, needed, size_curve, subset_trace
 from condensery.networks.convnet import ConvNet
 
 
@@ -22,6 +22,17 @@ def test_a_curve_is_an_svg_of_the_same_bytes_every_time():
     assert b"</svg>" in picture
     assert size_curve(curves) == picture
     assert size_curve({"convnet": curves["convnet"]}) != picture
+
+
+def test_numbers_are_drawn_as_curves_and_as_a_grid():
+    lines = {"real": {1: [2.0, 3.0], 10: [1.0]}, "synthetic": {1: [2.0], 10: [0.5]}}
+    picture = curves(lines, "steps", "norm", log=True)
+    assert b"</svg>" in picture
+    assert curves(lines, "steps", "norm") != picture
+    assert curves(lines, "steps", "norm", log=True, scale=2) != picture
+    grid = heat_map({(8, 1): 3.0, (4, 1): 4.0, (4, 4): 2.0}, "pixels", "rows", "loss")
+    assert b"</svg>" in grid
+    assert heat_map({(8, 1): 3.0, (4, 1): 4.0}, "pixels", "rows", "loss") != grid
 
 
 def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-WITHIN = {"record.py", "baseline.py", "beside.py", "ours.py", "planned.py", "worker.py"}
-"""What the programs import or start, and so run too."""
+WITHIN = {"record.py", "grid.py", "gpu.py", "baseline.py", "beside.py", "ours.py", "planned.py", "worker.py"}
+"""What the programs import or start, and so run too; and the list of what a GPU should run, which has its own test."""
 
 
 def commands():
@@ -50,7 +50,14 @@ def folder(tmp_path):
 def test_a_program_runs_at_smoke_scale(command, folder):
     program, *part = command.split()
     figures = said(folder, str(ROOT / program), "--scale", "smoke", *part)
-    assert re.search(r"\d\.\d.* \(condensed in|ratio|in_use_mb", figures)
+    assert re.search(r"\d.* \(condensed in|ratio|in_use_mb", figures)
+
+
+def test_what_a_gpu_should_run_is_there(folder):
+    listed = said(folder, str(ROOT / "experiments" / "gpu.py"))
+    programs = re.findall(r"^python (experiments/\w+\.py) .*--scale gpu", listed, re.M)
+    assert len(programs) == len(listed.splitlines()) > 0
+    assert {program for program in programs if not (ROOT / program).exists()} == set()
 
 
 def test_the_network_of_ones_own_is_condensed_in_and_measured(folder):

@@ -2,9 +2,10 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import InputError
@@ -12,7 +13,7 @@ from condensery.errors import InputError
 if TYPE_CHECKING:
     from condensery.evaluation.evaluate import Accuracy
 
-__all__ = ["needed", "size_curve", "subset_trace"]
+__all__ = ["curves", "heat_map", "needed", "size_curve", "subset_trace"]
 
 
 def needed() -> None:
@@ -47,6 +48,55 @@ def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "ima
     axes[0].set_xlabel(sizes)
     axes[0].set_ylabel("accuracy %")
     axes[0].legend()
+    return _svg(figure)
+
+
+def curves(
+    lines: Mapping[str, Mapping[int, Sequence[float]]], x: str, y: str, log: bool = False, scale: float = 1.0
+) -> bytes:
+    """A plot of values over a number, mean ± std of the values at each place, one line per curve, as SVG.
+
+    Arguments:
+        lines: the values at every place, for every curve by its name.
+        x, y: labels of the axes.
+        log: whether the horizontal axis is logarithmic.
+        scale: a factor on all values, such as 100 for accuracies in percent.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    figure, axes = _figure(1)
+    for name, values in lines.items():
+        places = sorted(values)
+        means, spreads = ([scale * of(values[place]) for place in places] for of in (fmean, pstdev))
+        axes[0].errorbar(places, means, spreads, label=name, marker="o", capsize=3)
+    if log:
+        axes[0].set_xscale("log")
+    axes[0].set_xlabel(x)
+    axes[0].set_ylabel(y)
+    axes[0].legend()
+    return _svg(figure)
+
+
+def heat_map(values: Mapping[tuple[int, int], float], across: str, down: str, shade: str) -> bytes:
+    """A plot of a value over pairs of numbers, as a grid of shaded cells, as SVG.
+
+    Arguments:
+        values: the value of each pair (across, down); a pair that is missing leaves its cell blank.
+        across, down: labels of the axes.
+        shade: what the values are.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    figure, axes = _figure(1)
+    columns, lines = (sorted({pair[i] for pair in values}) for i in (0, 1))
+    grid = [[values.get((column, line), float("nan")) for column in columns] for line in lines]
+    figure.colorbar(axes[0].imshow(grid, origin="lower", aspect="auto"), label=shade)
+    axes[0].set_xticks(range(len(columns)), map(str, columns))
+    axes[0].set_yticks(range(len(lines)), map(str, lines))
+    axes[0].set_xlabel(across)
+    axes[0].set_ylabel(down)
     return _svg(figure)
 
 
