@@ -459,7 +459,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         (f"{RUN} --net.depth 0", ["--net.depth", "from 1 to 32", "got 0"]),
         ("run herding --data digits --out {tmp}/out --feature-epochs -1", ["--feature-epochs", "at least 0", "got -1"]),
         ("run forgetting --data digits --out {tmp}/out --epochs 0", ["--epochs", "at least 1", "got 0"]),
-        ("evaluate --data digits", ["STR"]),
+        ("evaluate --data digits", ["FILE", "the folder of a run"]),
         ("evaluate {good}", ["--data"]),
         ("evaluate {good} --data digits --repeat 3", ["--repeat", "--repeats INT"]),
         ("evaluate {good} --data digits --repeats 0", ["--repeats", "at least 1", "got 0"]),

@@ -10,9 +10,18 @@ import torch
 from PIL import Image
 
 from condensery.cli import RECIPES, main
+from condensery.evaluation import protocols
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
 from condensery.runs.artifact import load
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """The protocol fixed-steps with few steps."""
+    whole = protocols.fixed_steps
+    monkeypatch.setattr(protocols, "fixed_steps", lambda *given: replace(whole(*given), steps=30))
+
 
 TINY = ["--outer-steps", "2", "--net.width", "8", "--real-rows", "4"]
 
@@ -126,7 +135,7 @@ def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):
     assert "other training rows (digits)" in capsys.readouterr().err
 
 
-def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
+def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys, brief):
     words = ["compare", "--data", "digits", "--ipc", "1", "--methods", "k-center", "--repeats", "2"]
     words += [
         "--protocol",
@@ -150,7 +159,7 @@ def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys):
     assert "whole" not in capsys.readouterr().out
 
 
-def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys):
+def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief):
     words = ["compare", "--data", "digits", "--ipc", "2", "--sizes", "1", "2", "--sets", "2", "--methods", "k-center",
              "random", "--networks", "mlp", "lenet", "--repeats", "2", "--protocol", "fixed-steps", "--net.width", "4",
              "--no-whole", "--out", str(tmp_path / "out")]  # fmt: skip
@@ -181,7 +190,7 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys):
     assert "differ in their recipes" in capsys.readouterr().err
 
 
-def test_evaluate_gives_scores_against_random_images(tmp_path, capsys):
+def test_evaluate_gives_scores_against_random_images(tmp_path, capsys, brief):
     out, figures = tmp_path / "run", tmp_path / "t.json"
     assert (
         main(["run", "random", "--data", "digits", "--ipc", "1", "--seed", "3", "--out", str(out), "--net", "mlp"]) == 0
@@ -197,7 +206,7 @@ def test_evaluate_gives_scores_against_random_images(tmp_path, capsys):
     assert found["hlr"] is None
 
 
-def test_compare_tells_presets_apart(capsys, monkeypatch):
+def test_compare_tells_presets_apart(capsys, monkeypatch, brief):
     for quick in ("dc:quick", "dc:digits"):
         monkeypatch.setitem(RECIPES, quick, replace(RECIPES[quick], outer_steps=1, real_rows=4))
     monkeypatch.setitem(RECIPES, "dc", replace(RECIPES["dc"], outer_steps=2, real_rows=4))
@@ -230,7 +239,7 @@ def test_a_small_unbalanced_folder_of_odd_sizes_condenses(tmp_path, capsys, coun
     assert condensed.class_names == ("class0", "class1", "class2")
 
 
-def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys):
+def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys, brief):
     out, curve, trace = tmp_path / "run", tmp_path / "curve.svg", tmp_path / "trace.svg"
     words = ["--data", "digits", "--ipc", "3", "--net.width", "4", "--real-rows", "4", "--network-rows", "8"]
     loops = ["--outer-steps", "4", "--inner-steps", "2", "--window", "1"]

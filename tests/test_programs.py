@@ -49,7 +49,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize("command", list(commands()))
 def test_a_program_runs_at_smoke_scale(command, folder):
     program, *part = command.split()
-    figures = said(folder, str(ROOT / program), "--scale", "smoke", *part)
+    smoke = ["--scale", "smoke"] if program.startswith("experiments") else ["--smoke"]
+    figures = said(folder, str(ROOT / program), *smoke, *part)
     assert re.search(r"\d.* \(condensed in|ratio|in_use_mb", figures)
 
 

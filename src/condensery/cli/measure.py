@@ -190,9 +190,9 @@ def compare_command(argv: list[str]) -> int:
     data = read(options.source)
 
     _warn_of_few(data)
-    for row in rows:
-        row.recipes[0].algorithm(data.train)  # refuse wrong input of any recipe before the first one runs
     out = None if options.out is None else Path(options.out)
+    for row in rows:
+        row.check(data, out)
 
     def tell(row: "Comparison") -> None:
         size = f", {row.images} per class" if len(options.sizes) > 1 and row.images else ""
@@ -263,6 +263,19 @@ class _Row:
         first = self.recipes[0].seed
         names = [f"-{r.seed}" if r.seed != first else "" for r in self.recipes]
         return [out / (self.name.replace(":", "-") + name) for name in names]
+
+    def check(self, data: "Data", out: Path | None) -> None:
+        """Refuse wrong input of this recipe before the first one runs.
+
+        Raises:
+            InputError: the recipe refuses the data, or a folder contains another run.
+        """
+        self.recipes[0].algorithm(data.train)
+        if out is not None:
+            from condensery.runs.run import check_folder
+
+            for each, folder in zip(self.recipes, self.folders(out), strict=True):
+                check_folder(each, data.train, folder)
 
     def made(self, data: "Data", out: Path | None) -> "tuple[str, list[Condensed], float]":
         """The name, the sets and the seconds of condensing the first of them."""

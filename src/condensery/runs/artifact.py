@@ -228,10 +228,10 @@ def _largest(head: _Head, decoder: Decoder, tensors: Mapping[str, Tensor]) -> in
         expected |= {"whitening.center": (values,), "whitening.matrix": (values, values)}
     if expected != {name: tuple(tensor.shape) for name, tensor in tensors.items()}:
         raise ValueError("its tensors are not those of its decoder and pixel space")
-    shape, largest = decoding(decoder, bases[:, :1] if decoder.even else bases)
+    shape, _ = decoding(decoder, bases)
     if shape[2:] != head.shape:
         raise ValueError(f"rows of shape {shape[2:]}")
-    return largest
+    return decoding(decoder, bases[:, :1])[1]
 
 
 def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Condensed:

@@ -24,7 +24,7 @@ from condensery.runs.checkpoint import Interrupted, Keeper, difference, environm
 from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 
-__all__ = ["condense", "provenance", "run", "seconds_of"]
+__all__ = ["check_folder", "condense", "provenance", "run", "seconds_of"]
 
 log = logging.getLogger("condensery")
 
@@ -125,6 +125,17 @@ def run(
             return done
         with console.watched(recipe.name, observe, progress) as told:
             return _run(algorithm, data.train, out, identity, keeper, told)
+
+
+def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
+    """Check, before other work begins, that `run` would not refuse a folder because it contains another run.
+
+    Raises:
+        InputError: it contains another run, finished or not.
+    """
+    identity = provenance(recipe, real)
+    if not _finished(out, identity):
+        Keeper(out / "checkpoint.safetensors", identity, 0.0, lambda: False).check()
 
 
 def _run(
