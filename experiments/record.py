@@ -210,8 +210,11 @@ def stored(name: str, recipe: Recipe, data: Data) -> Kept:
     """
     folder = (_smoke or ROOT) / SETS
     path, index = folder / f"{name}.safetensors", folder / "sets.json"
-    known = {row["name"]: row for row in json.loads(index.read_text())["rows"]} if index.exists() else {}
-    if path.exists() and name in known:
+
+    def rows() -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in json.loads(index.read_text())["rows"]} if index.exists() else {}
+
+    if path.exists() and name in (known := rows()):
         there = cd.load(path)
         if (there.recipe, there.data["fingerprint"]) != (small(recipe).record(), data.train.fingerprint):
             raise InputError(f"{path}: made by another recipe or from other data; remove it to condense anew")
@@ -222,6 +225,7 @@ def stored(name: str, recipe: Recipe, data: Data) -> Kept:
     if artifact.stat().st_size < 2**20:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(artifact, path)
+        known = rows()  # other programs may have added to it meanwhile
         known[name] = {
             "name": name, "recipe": made.condensed.recipe, "data": made.condensed.data, "seconds": made.seconds,
             "commit": made.commit, "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
