@@ -1,3 +1,5 @@
+from itertools import cycle
+
 import pytest
 import torch
 from conftest import blobs
@@ -57,8 +59,12 @@ def test_the_statistic_is_the_mean_gradient(part, shape):
                 assert torch.allclose(ours[c], theirs, atol=1e-9)
 
 
-@over(NETS)
-@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+# every network with one distance, and one network with every distance: neither knows of the other
+CHUNKED = {f"{name}-{distance}": (NETS[name], DISTANCES[distance]) for name, distance in zip(NETS, cycle(DISTANCES))}
+CHUNKED |= {f"convnet instance-{name}": (NETS["convnet instance"], DISTANCES[name]) for name in DISTANCES}
+
+
+@pytest.mark.parametrize(("part", "distance"), CHUNKED.values(), ids=CHUNKED)
 def test_another_chunking_is_the_same_loss_and_gradient(part, distance):
     real = blobs()
     point, target_rows = place(part, real), rows(real, 7)
