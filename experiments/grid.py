@@ -131,6 +131,14 @@ def fill(
         write_figures(draw(table), given.figures)
 
 
+def asked(description: str | None, **smoke: Any) -> argparse.Namespace:
+    """The options of an analysis: `--data-dir` and `--figures`, and those of every experiment."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, help="holds MNIST/, FashionMNIST/, ...")
+    with_figures(parser)
+    return parsed(parser, figures=Path("figures"), **smoke)
+
+
 def with_figures(parser: argparse.ArgumentParser) -> None:
     """Add the option `--figures`."""
     parser.add_argument("--figures", type=Path, metavar="DIR", help="draw plots into this folder (needs matplotlib)")

@@ -9,14 +9,12 @@ random networks. Cost at the scale `cpu` on 2 cores: 4 to 12 minutes to condense
 measure. Cells that are in the results file are skipped.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 
 import sets
-from grid import with_figures, write_figures
-from record import TINY, Table, few, parsed, program, read, smoke_run, stored
+from grid import asked, write_figures
+from record import TINY, Table, few, program, read, smoke_run, stored
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -60,10 +58,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    with_figures(parser)
-    given = parsed(parser, figures=Path("figures"))
+    given = asked(__doc__)
     table = Table("idc_figure2", "IDC, figure 2: FashionMNIST, sets of DSA; matching loss, mean over classes")
     data = read(fashion_mnist, given.data_dir)
     sides = [side for side in SIDES if side <= data.shape[-1]]

@@ -9,15 +9,13 @@ over classes and 3 networks; real rows are 64 of each class. Cost at the scale `
 minutes. Cells that are in the results file are skipped.
 """
 
-import argparse
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import sets
 import torch
-from grid import with_figures, write_figures
-from record import TINY, Table, few, parsed, program, read, smoke_run
+from grid import asked, write_figures
+from record import TINY, Table, few, program, read, smoke_run
 
 from condensery import ConvNet
 from condensery.augment import dsa_strategy
@@ -49,10 +47,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    with_figures(parser)
-    given = parsed(parser, figures=Path("figures"))
+    given = asked(__doc__)
     table = Table("idc_figure4", "IDC, figure 4: FashionMNIST, 1 image per class; L1 norm of gradients in training")
     data = read(fashion_mnist, given.data_dir)
     made = sets.made(data, "FashionMNIST", 1, "dsa")

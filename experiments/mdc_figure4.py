@@ -8,15 +8,13 @@ and 300 steps, at sizes 1, 2, 5 and 10; 1 network for each, under `fixed-steps` 
 2 cores: 12 minutes to condense, and 15 to measure. Methods that are in the results file are skipped.
 """
 
-import argparse
 from copy import deepcopy
-from pathlib import Path
 from statistics import fmean
 
 import torch
-from grid import with_figures, write_figures
+from grid import asked, write_figures
 from mdc_table1 import NET, SIZES, VARIANTS
-from record import Table, by_hand, compiled, condensed, evaluate, parsed, program, read, smoke_run
+from record import Table, by_hand, compiled, condensed, evaluate, program, read, smoke_run
 
 from condensery import Step, SyntheticSet
 from condensery.data import fashion_mnist
@@ -35,10 +33,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    with_figures(parser)
-    given = parsed(parser, figures=Path("figures"))
+    given = asked(__doc__)
     moments = (1, 4) if smoke_run() else MOMENTS
     table = Table("mdc_figure4", "MDC, figure 4: FashionMNIST, validation part of train, while condensing; width 64")
     data = read(fashion_mnist, given.data_dir).validation()

@@ -470,6 +470,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         ("compare --data digits", ["--methods"]),
         ("compare --data digits --methods", ["--methods", "random"]),
         ("compare --data digits --methods random randm", ["'randm'", "did you mean random?"]),
+        ("compare --data digits --methods random --csv {tmp}/t --json {tmp}/t", ["--json", "the same file"]),
         ("compare --data digits --methods random --ipc 0", ["--ipc", "at least 1", "got 0"]),
         ("compare --data digits --methods random --repeats -1", ["--repeats", "at least 1", "got -1"]),
         ("compare --data digits --methods random --protocol whole10", ["unknown protocol 'whole10'", "whole"]),

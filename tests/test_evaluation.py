@@ -26,7 +26,9 @@ from condensery.evaluation.protocols import (
 )
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
+from condensery.networks.names import NETWORKS
 from condensery.networks.net import record
+from condensery.networks.resnet import ResNet
 from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -34,7 +36,7 @@ from condensery.synthetic import SyntheticSet
 
 
 def data(name="blobs"):
-    real = blobs(sizes=(12, 10, 9)).known(FACTS.get(name, Facts()))
+    real = blobs(sizes=(12, 10, 9)).with_facts(FACTS.get(name, Facts()))
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     return Data(name, real, test, ("a", "b", "c"))
 
@@ -160,7 +162,9 @@ def test_a_protocol_in_seconds_takes_about_as_long():
     assert fixed_seconds(d).seconds == 60
 
 
-@pytest.mark.parametrize(("side", "net", "rows"), [(32, "convnet", 256), (128, "mlp", 64)])
+@pytest.mark.parametrize(
+    ("side", "net", "rows"), [(32, ConvNet(), 256), (128, ResNet(depth=10), 64), (128, NETWORKS["resnetap10"], 128)]
+)
 def test_kfs2022_has_small_batches_for_large_images(side, net, rows):
     images = torch.rand(4, 3, side, side)
     large = from_arrays(images, [0, 0, 1, 1], images, [0, 0, 1, 1])

@@ -1,5 +1,7 @@
 """What is known of a data set besides its rows: constants, flips, and what protocols make of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,4 +50,5 @@ def test_a_user_says_whether_images_may_be_flipped(flip):
     data = arrays(1).having(flip=flip)
     assert (Flip() in dsa2021(data).augment.one_of) == (Flip() in idc2022(data).augment.always) == flip
     assert dc2021(data).augment is None
-    assert dc2021(data.having(moved=True)).augment
+    mnist = replace(data, train=data.train.with_facts(FACTS["MNIST"]))
+    assert dc2021(mnist).augment

@@ -126,10 +126,10 @@ def test_idcs_defaults_are_the_programs():
     [("CIFAR10", 2, True), ("FashionMNIST", 2, True), ("MNIST", 1, True), ("MNIST", 2, False)],
 )
 def test_idc_cuts_no_boxes_out_of_the_cells_of_mnist(data, factor, cuts):
-    made = IDC(ipc=1, factor=factor, net=TINY).algorithm(blobs().known(FACTS[data]))
+    made = IDC(ipc=1, factor=factor, net=TINY).algorithm(blobs().with_facts(FACTS[data]))
     assert (Cutout() in made.augment.always) == cuts
     assert made.schedule.mix == CutMix(0.5 if cuts else 0.0)
-    chosen = IDC(ipc=1, factor=factor, net=TINY, augment="none", cutmix=1.0).algorithm(blobs().known(FACTS[data]))
+    chosen = IDC(ipc=1, factor=factor, net=TINY, augment="none", cutmix=1.0).algorithm(blobs().with_facts(FACTS[data]))
     assert (chosen.augment.always, chosen.schedule.mix) == ((), CutMix(1.0))
 
 

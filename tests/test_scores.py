@@ -1,5 +1,6 @@
 """Intervals, differences, and what a set gains over random images."""
 
+from dataclasses import replace
 from math import e
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from lists import TINY
 from test_evaluation import chosen, data, short
 
+from condensery.augment import Augmentation, Crop
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.scores import scores
@@ -63,8 +65,22 @@ def test_scores_are_differences_to_random_images_of_the_same_storage():
     assert found.ior_bytes.mean == pytest.approx(found.ours.mean - found.bytes.mean)
     assert found.hlr == pytest.approx(found.whole.mean - found.ours.mean)
     assert found.lrs == pytest.approx((np.exp((found.ior.mean - found.hlr) / 2) - 1 / e) / (e - 1 / e))
-    assert found.ours_plain.protocol == "short, no augmentation"
+    assert found.ours_plain == found.ours  # the protocol has no augmentation to leave out
     assert 0 <= found.ars <= 1
+
+
+def test_scores_are_measured_without_augmentation_too():
+    d = data()
+
+    def augmented(*given):
+        return replace(short(*given), augment=Augmentation((Crop(0.3),)))
+
+    found, plain = (scores(chosen(d, ipc=1, seed=3), d, TINY, rules, 1, whole=False) for rules in (augmented, short))
+    assert found.ours_plain.protocol == "short, no augmentation"
+    assert found.ours_plain.runs == plain.ours.runs
+    assert found.bytes_plain.runs == plain.bytes.runs
+    gain = found.ior.mean + found.ours_plain.minus(found.floats_plain).mean
+    assert found.ars == pytest.approx((np.exp(gain / 2) - 1 / e) / (e - 1 / e))
 
 
 def test_scores_without_the_whole_set_and_of_too_many_images():

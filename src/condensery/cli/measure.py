@@ -79,7 +79,7 @@ def evaluate_command(argv: list[str]) -> int:
             curves.setdefault(name, {})[size] = reached
             lines.append((name, str(size), *_said(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({
-                "network": _network(reached.net), "codes" if codes else "ipc": size, **_figures(reached),
+                "network": record(reached.net), "codes" if codes else "ipc": size, **_figures(reached),
                 "floats": parts[0].floats, "bytes": parts[0].bytes,
             })  # fmt: skip
     table = Table(
@@ -148,7 +148,7 @@ def _scores(
 def _show_scores(found: dict[str, Any]) -> None:
     print_table(
         "against random real images of the same storage, and the whole set",
-        ("", "accuracy %"),
+        ("trained on", "accuracy %"),
         [(name, f"{100 * each['accuracy']:.1f} ± {100 * each['std']:.1f}")
          for name, each in found["accuracy"].items()],
     )  # fmt: skip
@@ -158,10 +158,14 @@ def _show_scores(found: dict[str, Any]) -> None:
     }  # fmt: skip
     print_table(
         "scores, as fractions",
-        ("", "", ""),
-        [(words, f"{found[key]:+.3f}", "not significant" if found.get(f"{key} significant") is False else "")
+        ("score", "value", "95 % interval of the gain"),
+        [(words, f"{found[key]:+.3f}", _excludes(found.get(f"{key} significant")))
          for key, words in names.items() if found[key] is not None],
     )  # fmt: skip
+
+
+def _excludes(significant: bool | None) -> str:
+    return {True: "excludes 0", False: "includes 0", None: "-"}[significant]
 
 
 def compare_command(argv: list[str]) -> int:
@@ -234,7 +238,7 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
             line.insert(1, described(row.accuracy.net))
         lines.append(tuple(line))
         records.append({
-            "method": row.method, "network": _network(row.accuracy.net), "images": row.images,
+            "method": row.method, "network": record(row.accuracy.net), "images": row.images,
             **_figures(row.accuracy),
             "gain": row.gain and row.gain.mean, "gain half width": row.gain and row.gain.half_width,
             "significant": row.gain and row.gain.significant,
@@ -314,6 +318,8 @@ def _protocol(measuring: Measuring) -> "ProtocolFor":
     look_up(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
     for name, path in measuring.named_files.items():
         writable(Path(path), f"--{name} {path}")
+        if measuring.files.count(path) > 1:
+            raise InputError(f"--{name} {path}: another option names the same file; give each its own")
     from condensery.evaluation import protocols
 
     protocol: ProtocolFor = getattr(protocols, measuring.protocol.replace("-", "_"))
@@ -357,10 +363,6 @@ def _figures(reached: "Accuracy") -> dict[str, Any]:
         "sets": reached.sets, "runs": reached.runs, "protocol": reached.protocol,
         "evaluation_seconds": reached.seconds,
     }  # fmt: skip
-
-
-def _network(net: Architecture) -> Any:
-    return net if isinstance(net, str) else record(net)
 
 
 def _head(data: "Data", content: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class Facts:
         flip: whether a mirrored image still belongs to its class. Augmentations flip images only if it does.
         mean, std: the published per-channel constants that normalize pixels in [0, 1]. None: measured on the training
             rows.
-        moved: whether DC's evaluation crops, scales and rotates the rows (of all data sets, only those of MNIST).
+        dc_augmentation: whether DC's evaluation crops, scales and rotates the rows (of all data sets, only MNIST's).
         boxes: when IDC cuts boxes out of rows (cutout, CutMix): `"always"`; `"one-to-one"`, only if every stored image
             is one row (MNIST); or `"several"`, in the evaluation only if a class has more than one row (SVHN).
     """
@@ -22,14 +22,14 @@ class Facts:
     flip: bool = True
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    moved: bool = False
+    dc_augmentation: bool = False
     boxes: Literal["always", "one-to-one", "several"] = "always"
 
 
 _IMAGENET = Facts(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 FACTS: dict[str, Facts] = {
-    "MNIST": Facts(flip=False, mean=(0.1307,), std=(0.3081,), moved=True, boxes="one-to-one"),
+    "MNIST": Facts(flip=False, mean=(0.1307,), std=(0.3081,), dc_augmentation=True, boxes="one-to-one"),
     "FashionMNIST": Facts(mean=(0.2861,), std=(0.3530,)),
     "SVHN": Facts(flip=False, mean=(0.4377, 0.4438, 0.4728), std=(0.1980, 0.2010, 0.1970), boxes="several"),
     "CIFAR10": Facts(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010)),

@@ -105,7 +105,7 @@ class PixelSpace:
         if self.stored not in ("normalized", "unit"):
             raise ValueError(f"unknown pixel space {self.stored!r}")
 
-    def having(self, facts: Facts) -> "PixelSpace":
+    def with_constants(self, facts: Facts) -> "PixelSpace":
         """The space with the published constants of a data set, without whitening."""
         assert facts.mean
         assert facts.std

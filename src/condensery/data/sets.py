@@ -190,7 +190,7 @@ class RealSet(_Rows):
         """The same rows, read in `space`."""
         return self._with(space=space)
 
-    def known(self, facts: Facts) -> "RealSet":
+    def with_facts(self, facts: Facts) -> "RealSet":
         """The same rows, in the same pixel space, with other facts."""
         return self._with(facts=facts)
 
@@ -301,12 +301,9 @@ class Data:
         """The same data, read as `dtype` on `device`."""
         return replace(self, train=self.train.to(dtype, device), test=self.test.to(dtype, device))
 
-    def having(self, **facts: Any) -> "Data":
-        """The same data with other facts, such as `flip=False` for images that must not be mirrored; see `Facts`.
-
-        Published constants (`mean`, `std`) apply when rows are read, so they are given to a reader.
-        """
-        return replace(self, train=self.train.known(replace(self.facts, **facts)))
+    def having(self, *, flip: bool) -> "Data":
+        """The same data, of which augmentations may or may not mirror the images (see `Facts`)."""
+        return replace(self, train=self.train.with_facts(replace(self.facts, flip=flip)))
 
     def whitened(self, strength: float = 0.1) -> "Data":
         """The same data, read with ZCA whitening computed from the training rows; see `Whitening`.

@@ -21,7 +21,8 @@ from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, accuracy, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.convnet import ConvNet
-from condensery.networks.net import Architecture, Net, build, described, factory_record
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.networks.network import Network, initial
 from condensery.randomness import rng
 from condensery.runs import storage
@@ -51,7 +52,7 @@ class Accuracy:
 
     runs: tuple[float, ...]
     protocol: str
-    net: Architecture
+    net: Net | Factory
     seconds: float
     sets: int = 1
 
@@ -137,7 +138,7 @@ def evaluate(
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
 
-def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor) -> Architecture:
+def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor) -> Net | Factory:
     """The architecture to measure with: the one that is asked for, or that in which the set was condensed.
 
     In the second case, instance norm replaces batch norm if the protocol says so: few rows give poor statistics.
@@ -146,7 +147,7 @@ def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol:
         InputError: it was condensed in a custom network.
     """
     if net is not None:
-        return net
+        return named(net) if isinstance(net, str) else net
     if (own := condensed.net) is None:
         raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
     instance = own.with_instance_norm()
@@ -213,30 +214,32 @@ def evaluate_whole(
     """
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
-    return _measure(
-        [(data.train, data.test)], data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype,
-        kept=_Kept(data, net),
-    )  # fmt: skip
+    net = named(net) if isinstance(net, str) else net
+    sets = [(data.train, data.test)]
+    return _measure(sets, data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype)
 
 
 class _Kept:
-    """Accuracies of networks that were trained on a whole data set, in a file of the cache folder."""
+    """Accuracies of the first networks that a protocol trains on a whole data set, in a file of the cache folder.
 
-    def __init__(self, data: Data, net: Architecture):
-        self.data, self.net, self.path = data, net, storage.cache("whole")
+    Arguments:
+        data, net, rules, seed: what the accuracies depend on.
+    """
 
-    def known(self, rules: Protocol, seed: int) -> "list[float]":
-        """The accuracies of the first networks under a protocol; more can be added with `write`."""
-        how, steps = rules.how, rules.steps_for(len(self.data.train))
+    def __init__(self, data: Data, net: Net | Factory, rules: Protocol, seed: int):
+        how = rules.how
         about = [
-            __version__, environment(self.data.train.device), self.data.train.fingerprint, self.data.test.fingerprint,
-            self.data.train.space.fingerprint, str(self.data.train.dtype), _record(self.net), seed, rules.name, steps,
-            how.lr, how.momentum, how.weight_decay, how.batch_size, how.restart_at, str(how.dtype),
-            [how.schedule(i / 20) for i in range(20)], repr(rules.augment), repr(rules.mix),
+            __version__, environment(data.train.device), data.train.fingerprint, data.test.fingerprint,
+            data.train.space.fingerprint, str(data.train.dtype), record(net), seed, rules.name,
+            rules.steps_for(len(data.train)), how.lr, how.momentum, how.weight_decay, how.batch_size, how.restart_at,
+            str(how.dtype), [how.schedule(i / 20) for i in range(20)], repr(rules.augment), repr(rules.mix),
         ]  # fmt: skip
-        self.about = json.dumps(about, sort_keys=True)
+        self.about, folder = json.dumps(about, sort_keys=True), storage.cache("whole")
         name = hashlib.blake2b(self.about.encode(), digest_size=16).hexdigest()
-        self.file = self.path and self.path / f"{name}.json"
+        self.file = folder and folder / f"{name}.json"
+
+    def read(self) -> list[float]:
+        """The accuracies in the file; none if there is no such file or it cannot be used."""
         if not self.file or not self.file.is_file():
             return []
         try:
@@ -247,28 +250,23 @@ class _Kept:
         return runs if all(0 <= run <= 1 for run in runs) else []
 
     def write(self, runs: Sequence[float]) -> None:
-        """Keep the accuracies; if the folder cannot be written, they are trained again the next time."""
+        """Keep the accuracies; if the folder cannot be written, the networks are trained again the next time."""
         if self.file:
             with suppress(OSError):
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 storage.write(self.file, json.dumps({"about": self.about, "runs": list(runs)}).encode())
 
 
-def _record(net: Architecture) -> dict[str, str] | str:
-    return described(net) if isinstance(net, Net | str) else factory_record(net)
-
-
 def _measure(
     sets: Sequence[tuple[Rows, TestSet]],
     data: Data,
-    net: Architecture,
+    net: Net | Factory,
     protocol: ProtocolFor,
     first: Condensed | None,
     repeats: int,
     seed: int,
     seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
-    kept: _Kept | None = None,
 ) -> Accuracy:
     if dtype not in (None, torch.float32, torch.float64, torch.float16, torch.bfloat16):
         raise InputError(f"`dtype` must be None or a floating-point torch.dtype such as torch.bfloat16, got {dtype!r}")
@@ -285,7 +283,8 @@ def _measure(
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     if rules.seconds is not None:
         rules = replace(rules, steps=_steps_in(rules.seconds, network, sets[0][0], rules, seed))
-    runs = kept.known(rules, seed)[:repeats] if kept else []
+    kept = _Kept(data, net, rules, seed) if first is None else None
+    runs = kept.read()[:repeats] if kept else []
     trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets)
     with during(computing(network, data.shape, trained * (repeats - len(runs) // len(sets)))), seen as observe:
         for s, r in product(range(len(sets)), range(repeats)):

@@ -26,7 +26,8 @@ from condensery.augment import (
 from condensery.data import Data
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
-from condensery.networks.net import Architecture, described
+from condensery.networks.net import Architecture
+from condensery.networks.resnet import ResNet
 
 if TYPE_CHECKING:
     from condensery.runs.condensed import Condensed
@@ -116,7 +117,7 @@ def dc2021(data: Data, condensed: "Condensed | None" = None, net: Architecture |
     crop, neutral = Crop(pixels=4, fill="mean"), Scale(1, 1)
     if _has_batch_norm(net):
         return Protocol("dc2021 (1000 epochs, crops)", _halved(1001), 1001, augment=Augmentation((), (crop, neutral)))
-    if data.facts.moved:
+    if data.facts.dc_augmentation:
         moved = Augmentation(one_of=(crop, Scale(0.8, 1.2, of="image"), Rotate(45, fill="mean")))
         return Protocol("dc2021 (1000 epochs, augmented)", _halved(1001), 1001, augment=moved, batch_norm=False)
     return Protocol("dc2021", _halved(301), 301, batch_norm=False)
@@ -198,7 +199,7 @@ def kfs2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     """
     size = 256
     if min(data.shape[1:]) >= 128:
-        size = 128 if net is None or described(net).startswith("resnetap10") else 64
+        size = 128 if net is None or (isinstance(net, ResNet) and net.downsampling == "average") else 64
     drops = (133 / 200, 166 / 200)
     how = Training(0.01, 0.9, 5e-4, size, lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
     return Protocol("kfs2022", how, 200)

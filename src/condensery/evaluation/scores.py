@@ -124,10 +124,11 @@ def scores(
     net = net or condensed.net
 
     def both(measured: Condensed) -> tuple[Accuracy, Accuracy]:
-        with_it, without = (
-            evaluate(measured, data, net, rules, repeats, seed, progress=progress) for rules in (protocol, plain)
-        )
-        return with_it, without
+        reached = evaluate(measured, data, net, protocol, repeats, seed, progress=progress)
+        rules = protocol(data, measured, reached.net)
+        if rules.augment is None and rules.mix is None:  # the same networks
+            return reached, reached
+        return reached, evaluate(measured, data, net, plain, repeats, seed, progress=progress)
 
     ours, by_floats, by_bytes = both(condensed), both(rivals[0]), both(rivals[1])
     reference = evaluate_whole(data, ours[0].net, repeats=repeats, seed=seed, progress=progress) if whole else None

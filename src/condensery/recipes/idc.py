@@ -181,7 +181,9 @@ class IDC(Recipe):
         """The real rows, normalized by the statistics that `constants` names."""
         from condensery.data.facts import FACTS
 
-        return real if self.constants == "data" else real.normalized_by(real.space.having(FACTS[self.constants]))
+        return (
+            real if self.constants == "data" else real.normalized_by(real.space.with_constants(FACTS[self.constants]))
+        )
 
     def _as_uniform(self, synthetic: "SyntheticSet") -> "SyntheticSet":
         """The set as it is used: as in the released program, bound only limits the rows while images are learned."""
