@@ -132,7 +132,7 @@ MEASURED: dict[str, Callable[[Row], object]] = {
 }  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {
     "dc_table1": partial(grid, "dc_table1", "dataset", "ipc", "method"),
-    "dc_table2": partial(grid, "dc_table2", "measured_in"),
+    "dc_table2": partial(grid, "dc_table2", "label", "measured_in"),
     **{
         f"dc_tables6to10 T{n}": partial(cross, "dc_tables6to10", "condensed_in", across="measured_in", part=f"T{n}")
         for n in range(6, 11)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sets
+import torch
 from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, parsed, read, smoke_run, stored
 
 from condensery import Condensed, ConvNet, InputError, Net, Recipe
@@ -35,6 +36,7 @@ class Cell:
         change: what is done to the condensed set before it is measured.
         paper: the published figure, such as "91.7 ± 0.5". None: there is none.
         sets, repeats: number of sets with different seeds, and networks on each.
+        dtype: number format in which the networks are trained.
         gpu: whether the cell is measured at the scale `gpu` only, because it takes too long on a CPU.
         label: what the table calls the case. Tables may call the same measurement by different names.
         more: further keys of the row.
@@ -51,6 +53,7 @@ class Cell:
     paper: str | None = None
     sets: int = 1
     repeats: int = 5
+    dtype: torch.dtype | None = None
     gpu: bool = False
     label: str = ""
     more: dict[str, Any] = field(default_factory=dict)
@@ -168,7 +171,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
             table.add(data, reached, {"name": "whole"}, 0.0, **cell.keys, paper=cell.paper)
             continue
         made = [cell.made(data, seed) for seed in range(few(cell.sets))]
-        reached = evaluate([kept.condensed for kept in made], data, net, protocol, cell.repeats)
+        reached = evaluate([kept.condensed for kept in made], data, net, protocol, cell.repeats, cell.dtype)
         first = made[0]
         table.add(
             data, reached, first.condensed.recipe, first.seconds, first.commit, **cell.keys,

@@ -2,10 +2,10 @@
 
     python experiments/idc_table10.py --data-dir DIR [--data digits] [--ipc 1] [--methods idc] [--scale gpu]
 
-The paper's figures stand at the protocol of each method's own paper; at 1 image per class, sets are measured under the
-other protocols too, because protocols cannot be compared. `digits` (embedded) has no published figures. Cost at the
-scale `cpu` on 2 cores: 5 to 15 minutes to condense a set at 1 image per class and 30 at 10, as long to measure 5
-networks, and more under `idc2022`. Cells that are in the results file are skipped.
+The paper's figures stand at the protocol of each method's own paper. Figures under different protocols cannot be
+compared, so at 1 image per class all sets are measured under some common protocols, too. `digits` (embedded) has no
+published figures. Cost at the scale `cpu` on 2 cores: 5 to 15 minutes to condense a set at 1 image per class and 30 at
+10, as long to measure 5 networks, and more under `idc2022`. Cells that are in the results file are skipped.
 
 The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (10 images: 3 networks under
 `idc2022`), and 5 sets of random images. The test part is read once per network, after the last epoch; presets were
@@ -24,16 +24,27 @@ PAPER = {
 }
 ABOUT = "IDC, table 10, with KFS: ConvNet-3, width 128; test accuracy"
 
+BESIDE = {
+    "FashionMNIST": ("dc2021", "dsa2021"),
+    "MNIST": ("dc2021",),
+    "digits": ("dc2021", "dsa2021", "idc2022", "kfs2022"),
+}
+"""The protocols under which all methods are measured at 1 image per class, beside their own."""
+
+
+def cell(dataset: str, ipc: int, method: str, protocol: str) -> Cell:
+    sets, repeats = (5, 1) if method == "random" else (1, 3 if (ipc, protocol) == (10, "idc2022") else 5)
+    own = protocol == OWN.get(method)
+    paper = PAPER.get((dataset, ipc), {}).get(method) if own else None
+    return Cell(dataset, ipc, method, protocol, paper=paper, sets=sets, repeats=repeats)
+
 
 CELLS = [
-    Cell(dataset, 1, method, protocol, sets=5 if method == "random" else 1, repeats=1 if method == "random" else 5,
-         paper=PAPER.get((dataset, 1), {}).get(method) if OWN.get(method) == protocol else None)
-    for dataset in ("FashionMNIST", "MNIST", "digits") for method in ("random", *OWN)
-    for protocol in ("dc2021", "dsa2021", "idc2022", "kfs2022")
+    cell(dataset, 1, method, protocol)
+    for dataset, beside in BESIDE.items() for method in ("random", *OWN)
+    for protocol in dict.fromkeys([OWN.get(method, "dc2021"), *beside])
 ] + [
-    Cell(dataset, 10, method, protocol, repeats=3 if protocol == "idc2022" else 5,
-         paper=PAPER[dataset, 10].get(method))
-    for dataset in ("FashionMNIST", "MNIST") for method, protocol in OWN.items()
+    cell(dataset, 10, method, protocol) for dataset in ("FashionMNIST", "MNIST") for method, protocol in OWN.items()
 ]  # fmt: skip
 
 if __name__ == "__main__":
