@@ -1,4 +1,4 @@
-"""Write the tables of docs/*.md and README.md from results/*.json; with --check, say whether they are current."""
+"""Write the tables in docs/ and README.md from results/*.json; with --check, say whether they are current."""
 
 import importlib
 import json
@@ -13,7 +13,7 @@ from condensery.cli.names import RECIPES
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
-FILES = (*(ROOT / "docs" / name for name in ("numbers.md", "speed.md", "kfs.md", "multisize.md")), ROOT / "README.md")
+FILES = (*sorted((ROOT / "docs").glob("**/*.md")), ROOT / "README.md")
 DATASETS = ("FashionMNIST", "MNIST")
 ABSENT = ("SVHN", "CIFAR10", "CIFAR100", "ImageNet10", "ImageNet100", "TinyImageNet", "MiniSpeechCommands")
 """Data sets of the papers of which there is no copy here."""
@@ -95,14 +95,17 @@ def grid(name: str, *columns: str, part: str | None = None) -> str:
 def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
     """A line for all cells that share the keys `down`, a column for each value of `across`.
 
-    An entry is our figure, and in parentheses the paper's.
+    An entry is our figure, and in parentheses the paper's. If the paper has figures, lines without any are left out
+    until they are run.
     """
     found: dict[tuple[str, ...], dict[str, tuple[Any, Row | None, str]]] = {}
     for entry in cells(name, part):
         found.setdefault(tuple(key(entry[0], k) for k in down), {})[key(entry[0], across)] = entry
     columns = list(dict.fromkeys(column for line in found.values() for column in line))
-    lines = []
+    published, lines = any(cell.paper for line in found.values() for cell, _, _ in line.values()), []
     for keys, line in found.items():
+        if published and not any(row or cell.paper for cell, row, _ in line.values()):
+            continue
         texts = dict.fromkeys(columns, "-")
         for column, (cell, row, _) in line.items():
             texts[column] = f"{percent(row) if row else ''} {f'({cell.paper})' if cell.paper else ''}".strip() or "-"
