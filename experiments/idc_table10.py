@@ -7,11 +7,12 @@ compared, so at 1 image per class all sets are measured under some common protoc
 published figures. Cost at the scale `cpu` on 2 cores: 5 to 15 minutes to condense a set at 1 image per class and 30 at
 10, as long to measure 5 networks, and more under `idc2022`. Cells that are in the results file are skipped.
 
-The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (10 images: 3 networks under
-`idc2022`), and 5 sets of random images. The test part is read once per network, after the last epoch; presets were
-chosen on a tenth of FashionMNIST's training part.
+The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (10 images under `idc2022`: 3
+networks, trained in bfloat16), and 5 sets of random images. The test part is read once per network, after the last
+epoch; presets were chosen on a tenth of FashionMNIST's training part.
 """
 
+import torch
 from grid import Cell, fill
 from record import program
 
@@ -33,10 +34,13 @@ BESIDE = {
 
 
 def cell(dataset: str, ipc: int, method: str, protocol: str) -> Cell:
-    sets, repeats = (5, 1) if method == "random" else (1, 3 if (ipc, protocol) == (10, "idc2022") else 5)
+    long = (ipc, protocol) == (10, "idc2022")  # 7000 steps a network
+    sets, repeats = (5, 1) if method == "random" else (1, 3 if long else 5)
     own = protocol == OWN.get(method)
     paper = PAPER.get((dataset, ipc), {}).get(method) if own else None
-    return Cell(dataset, ipc, method, protocol, paper=paper, sets=sets, repeats=repeats)
+    return Cell(
+        dataset, ipc, method, protocol, paper=paper, sets=sets, repeats=repeats, dtype=torch.bfloat16 if long else None
+    )
 
 
 CELLS = [
