@@ -10,6 +10,7 @@ from statistics import fmean, median, pstdev
 from typing import Any
 
 from condensery.cli.names import RECIPES
+from condensery.networks.net import described
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
@@ -34,8 +35,8 @@ def percent(row: Row) -> str:
     return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}{'*' if row.get('scale') == 'gpu' else ''}"
 
 
-def gap(row: Row) -> str:
-    return f"{100 * row['accuracy'] - float(row['paper'].split()[0]):+.1f}"
+def gap(row: Row, paper: str) -> str:
+    return f"{100 * row['accuracy'] - float(paper.split()[0]):+.1f}"
 
 
 def mean(runs: list[float]) -> str:
@@ -58,9 +59,14 @@ def cells(name: str, part: str | None = None) -> list[tuple[Any, Row | None, str
     return found
 
 
+IDC_NETS = {described(net): name for name, net in importlib.import_module("grid").IDC_NETS.items()}
+"""The usual names of the networks of IDC's program."""
+
+
 def key(cell: Any, name: str) -> str:
     """What identifies a cell in a table: a key of its row, or its label."""
     value = cell.label if name == "label" else cell.keys.get(name)
+    value = IDC_NETS.get(value, value) if name == "measured_in" else value
     return "all" if value is None and name == "ipc" else str(value).removeprefix("convnet ")
 
 
@@ -86,10 +92,17 @@ def grid(name: str, *columns: str, part: str | None = None) -> str:
             continue
         seconds = f"{row['condense_seconds']:.0f} s" if row["condense_seconds"] >= 1 else "-"
         lines.append(
-            [*keys, row["paper"] or "-", percent(row), gap(row) if row["paper"] else "-", str(row["n"]),
+            [*keys, cell.paper or "-", percent(row), gap(row, cell.paper) if cell.paper else "-", str(row["n"]),
              row["protocol"], f"{row['floats']:,}" if "floats" in row else "-", seconds, row["commit"][:7]]
         )  # fmt: skip
     return table(head, lines + missing)
+
+
+def reasons(line: Mapping[str, tuple[Any, Row | None, str]]) -> list[str]:
+    """Why cells of a line were not run, with their columns if the others were, or for other reasons."""
+    missing = {column: reason for column, (_, row, reason) in line.items() if row is None}
+    alike = len(missing) == len(line) and len(set(missing.values())) == 1
+    return list(missing.values()) if alike else [f"{column} {reason}" for column, reason in missing.items()]
 
 
 def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
@@ -112,9 +125,9 @@ def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
         rows = [row for _, row, _ in line.values() if row]
         facts = {
             "n": [str(row["n"]) for row in rows],
-            "protocol": [row["protocol"] if row else cell.protocol for cell, row, _ in line.values()],
+            "protocol": [row["protocol"] for row in rows] or [cell.protocol for cell, *_ in line.values()],
             "commit": [row["commit"][:7] for row in rows],
-            "": [reason for _, row, reason in line.values() if row is None],
+            "": reasons(line),
         }
         if across == "protocol_name":
             del facts["protocol"]
@@ -135,7 +148,7 @@ MEASURED: dict[str, Callable[[Row], object]] = {
 }  # fmt: skip
 TABLES: dict[str, Callable[[], str]] = {
     "dc_table1": partial(grid, "dc_table1", "dataset", "ipc", "method"),
-    "dc_table2": partial(grid, "dc_table2", "label", "measured_in"),
+    "dc_table2": partial(cross, "dc_table2", "label", across="measured_in"),
     **{
         f"dc_tables6to10 T{n}": partial(cross, "dc_tables6to10", "condensed_in", across="measured_in", part=f"T{n}")
         for n in range(6, 11)
@@ -227,42 +240,33 @@ def mdc_table7() -> str:
     return table(["", *names], lines) + (f"\n\nCommit {', '.join(sorted(commits))}." if commits else "")
 
 
-def idc_ablation() -> str:
-    rows = {(r["ipc"], r["case"]): r for r in results("idc_ablation") if r["table"] == 5}
-    sizes, cases = (sorted({key[i] for key in rows}) for i in (0, 1))
-    order = ("syn + cos", "syn + mse", "real + cos", "real + mse", "real + reg + mse")
-    head = ["", "paper (CIFAR-10, 50 images)", *(f"digits, {ipc} image{'s' if ipc > 1 else ''}" for ipc in sizes)]
+def idc_table5() -> str:
+    """The cases of the ablation, with the paper's figures for CIFAR-10."""
+    rows = {(r["ipc"], r["case"]): r for r in results("idc_table5")}
+    sizes = sorted({ipc for ipc, _ in rows})
     lines = [
-        [case, next(rows[ipc, case]["paper"] for ipc in sizes if (ipc, case) in rows),
-         *(percent(rows[ipc, case]) if (ipc, case) in rows else "-" for ipc in sizes)]
-        for case in sorted(cases, key=order.index)
-    ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
-
-
-PAPERS = {
-    "random": ("51.4 ± 3.8", "64.9 ± 3.5"), "herding": ("67.0 ± 1.9", "89.2 ± 1.6"),
-    "k-center": ("66.9 ± 1.8", "89.3 ± 1.5"), "forgetting": ("42.0 ± 5.5", "35.5 ± 5.6"),
-    "dc": ("70.5 ± 0.6", "91.7 ± 0.5"), "dsa": ("70.6 ± 0.6", "88.7 ± 0.6"), "dm": ("70.0", "89.7"),
-    "idc-i": ("70.7", "88.9"), "idc": ("81.0", "94.2"), "kfs": ("-", "-"),
-}  # fmt: skip
-"""What the papers report at 1 image per class, on FashionMNIST and on MNIST."""
+        [case, paper, *(percent(rows[ipc, case]) if (ipc, case) in rows else "-" for ipc in sizes)]
+        for case, (*_, paper) in importlib.import_module("idc_table5").TABLE5.items()
+    ]
+    head = [f"digits, {ipc} image{'s' if ipc > 1 else ''}" for ipc in sizes]
+    return table(["", "CIFAR-10, 50 images (paper; data absent)", *head], lines)
 
 
 def methods() -> str:
     """Every method with its file: the accuracy at 1 image per class under its protocol, in its paper and here."""
-    rows = {(r["dataset"], r["ipc"], r["method"]): percent(r) for r in results("dc_table1")}
-    rows |= {
-        (r["dataset"], r["ipc"], r["method"]): percent(r)
-        for r in results("idc_table10")
-        if r["paper"] or (r["method"], r["protocol_name"]) == ("kfs", "dc2021")
-    }  # KFS has no figure for these data
+    rows = {
+        (r["dataset"], r["method"]): percent(r)
+        for name in ("dc_table1", "idc_table10") for r in results(name)
+        if r["ipc"] == 1 and (r["paper"] or (r["method"], r["protocol_name"]) == ("kfs", "dc2021"))
+    }  # fmt: skip
     kinds = {name: type(recipe) for name, recipe in RECIPES.items()}
+    tables = [importlib.import_module(name) for name in ("dc_table1", "idc_table10")]
+    papers = {(cell.dataset, cell.method): cell.paper for table in tables for cell in table.CELLS
+              if cell.ipc == 1 and cell.paper}  # fmt: skip
     lines = []
-    for method, papers in PAPERS.items():
+    for method in (*tables[0].METHODS, *tables[1].OWN):
         file = kinds[method].__module__.replace(".", "/").removeprefix("condensery/") + ".py"
-        figures = [cell for name, paper in zip(DATASETS, papers, strict=True)
-                   for cell in (paper, rows.get((name, 1, method), "-"))]  # fmt: skip
+        figures = [found.get((name, method), "-") for name in DATASETS for found in (papers, rows)]
         protocol = "dc2021" if method == "kfs" else kinds[method].protocol
         lines.append([method, f"[{file}](src/condensery/{file})", protocol, *figures])
     columns = (f"{name}, {whose}" for name in DATASETS for whose in ("paper", "here"))
@@ -308,6 +312,16 @@ def mdc_table1(part: str) -> str:
         )  # fmt: skip
     head = ["", *map(str, sizes), "average", "paper, CIFAR-10", "average", "n", "condensing", "commit"]
     return table(head, lines) if lines else "No figures yet."
+
+
+def mdc_table1_absent() -> str:
+    """The paper's figures for data that are absent, with the averages of these sizes."""
+    module = importlib.import_module("mdc_table1")
+    lines = [
+        [dataset, method, *(f"({figure:.2f})" for figure in figures), f"({fmean(figures):.1f})", "not run: data absent"]
+        for dataset, methods in module.ABSENT.items() for method, figures in methods.items()
+    ]  # fmt: skip
+    return table(["dataset", "", *map(str, module.SIZES), "average", ""], lines)
 
 
 def bench_multisize() -> str:
@@ -400,14 +414,15 @@ def bench_plan() -> str:
 PARTS = TABLES | {
     make.__name__: make
     for make in (
-        dc_table12, mdc_table7, idc_ablation, methods, kfs_figure7, bench_steps, bench_sides, bench_scaling, bench_plan,
-        bench_multisize, bench_beside,
+        dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps, bench_sides,
+        bench_scaling, bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip
-QUESTIONS = ("diversity", "encoder", "codes", "activation", "matching", "evaluation", "decoders", "shape", "rows",
-             "rates", "pretraining")  # fmt: skip
 PARTS |= {f"mdc_table1 {part}": partial(mdc_table1, part) for part in ("FashionMNIST", "FashionMNIST-validation")}
-PARTS |= {f"kfs {question}": partial(kfs_choices, question) for question in QUESTIONS}
+PARTS |= {
+    f"kfs {question}": partial(kfs_choices, question)
+    for question in [*importlib.import_module("kfs_choices").QUESTIONS, "evaluation"]
+}
 
 
 def written(text: str) -> str:

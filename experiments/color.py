@@ -3,10 +3,11 @@
     python experiments/color.py --data-dir DIR [--data cifar10-jpeg] [--methods idc kfs]
 
 `cifar10-jpeg` holds all images of CIFAR-10 after lossy compression, and `svhn-train-subset` 864 training and 219 test
-images out of SVHN's training part, so no figure is comparable with those of the papers; they stand beside for the
-order of methods. Each set is measured under the protocol of its paper, and under `dsa2021`, where all can be compared.
+images out of SVHN's training part, so no figure is comparable with those of the papers; these are shown only so that
+the order of the methods can be compared. Each set is measured under the protocol of its paper, and under `dsa2021`,
+where all can be compared.
 
-Cost at the scale `cpu` on 2 cores: 5 to 15 minutes to condense a set, and 5 to 20 for a cell: 4 hours in all. 1 set x
+Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense a set, and 5 to 20 for a cell: 4 hours in all. 1 set x
 3 networks; 3 sets of random images. Cells that are in the results file are skipped.
 """
 

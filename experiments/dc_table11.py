@@ -5,7 +5,7 @@
 Euclidean and cosine distances are those of all parameters joined to one vector, as in the released program; "ours" is
 the layer-wise cosine of weights, under which an MLP takes a tenth of the learning rate, as in the paper.
 
-Cost at the scale `cpu` on 2 cores: 5 to 15 minutes for each of 15 cells, 2 hours in all; ResNet-18 is run at the scale
+Cost at `cpu` scale on 2 cores: 5 to 15 minutes for each of 15 cells, 2 hours in all; ResNet-18 is run at the scale
 `gpu` only. The paper: 5 sets x 20 networks. Here: 1 set x 3 networks, of `dc:quick`. Cells that are in the results file
 are skipped.
 """

@@ -5,17 +5,13 @@
 The paper draws 1000 sets, ranks them by their accuracy on the test part, and reports the means of all, the best 100 and
 the best 10. This shows how far luck can carry a choice, and is no way to choose. Here, 100 sets are drawn at the scale
 `cpu`, and the table has the same fractions: all, the best tenth and the best hundredth. A network is trained on each
-set. Cost at the scale `cpu` on 2 cores: an hour for each of 4 cells. The results file has a row for ten sets; those
-that are in it are skipped. The paper's generator (cGAN) was not built.
+set. Cost at `cpu` scale on 2 cores: an hour for each of 4 cells. Each row of the results file
+holds ten sets; those that are there are skipped. The paper's generator (cGAN) was not built.
 """
 
-import argparse
-from pathlib import Path
+from grid import at_hand
+from record import Table, at_gpu, condensed, evaluate, few, options, parsed, program
 
-import sets
-from record import Table, at_gpu, condensed, evaluate, few, parsed, program, read
-
-from condensery import InputError
 from condensery.evaluation import protocols
 from condensery.recipes import Random
 
@@ -33,19 +29,15 @@ BLOCK = 10  # sets in a row of the results file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="holds MNIST/ and FashionMNIST/")
+    parser = options(__doc__)
     parser.add_argument("--data", nargs="+", metavar="NAME", default=list(dict.fromkeys(name for name, _ in PAPER)))
     parser.add_argument("--ipc", nargs="+", type=int, metavar="N", default=[1, 10])
     parser.add_argument("--draws", type=int, metavar="N", help="sets for a cell; by default 100, at the scale gpu 1000")
-    given = parsed(parser, data=["MNIST"], ipc=[1], draws=2 * BLOCK)
+    given = parsed(parser, papers=True, data=["MNIST"], ipc=[1], draws=2 * BLOCK)
     draws = given.draws or (1000 if at_gpu() else 100)
     table = Table("dc_table12", "DC, table T12: random sets, one network each; ConvNet-3, width 128; test accuracy")
     for dataset in given.data:
-        try:
-            data = read(sets.READERS[dataset], given.data_dir)
-        except InputError as error:
-            print(f"not run: data absent ({error})", flush=True)
+        if (data := at_hand(dataset, given.data_dir)) is None:
             continue
         for ipc in given.ipc:
             for first in range(0, draws, BLOCK):

@@ -3,7 +3,7 @@
     python experiments/dc_tables6to10.py --data-dir DIR
 
 The networks differ in activation (T6), pooling (T7), norm (T8), depth (T9) or width (T10). C is the network in which
-the set is condensed, T the one that is trained on it. Cost at the scale `cpu` on 2 cores: 14 sets of 5 to 15 minutes
+the set is condensed, T the one that is trained on it. Cost at `cpu` scale on 2 cores: 14 sets of 5 to 15 minutes
 and 71 cells of 2 minutes, 5 hours in all. Cells that are in the results file are skipped.
 
 The paper: 5 sets x 20 networks. Here: 1 set x 3 networks, of `dc:quick`.

@@ -1,4 +1,4 @@
-"""What an hour of a GPU should run, most valuable first: the papers' own schedules, at the scale `gpu`.
+"""What an hour of a GPU should run, most valuable first: the papers' own schedules, at `gpu` scale.
 
     python experiments/gpu.py                                   # lists the commands
     python experiments/gpu.py --run --data-dir DIR [--minutes 60]
@@ -27,7 +27,6 @@ COMMANDS = (
     ("color.py --data cifar10-jpeg", "colored images, with the papers' schedules"),
     ("imagenette.py", "photographs of 128 pixels, with IDC's recipe for ImageNet-10"),
     ("idc_tables1to4.py --data FashionMNIST", "IDC in ResNet-10 and DenseNet-121"),
-    ("mdc_table4.py --nets densenet121", "MDC in DenseNet-121"),
     ("dc_tables6to10.py", "DC across activations, poolings, norms, depths and widths"),
     ("dc_table12.py --data MNIST FashionMNIST --ipc 1", "1000 random sets"),
     ("dc_table1.py --data CIFAR10 SVHN", "DC on the papers' colored images, if there is a copy"),
@@ -53,14 +52,16 @@ def main() -> None:
 
 
 def ran(words: list[str], folder: Path | None, seconds: float) -> bool:
-    """Run a program at the scale `gpu`; says whether it ended in time, otherwise it is stopped."""
+    """Run a program at `gpu` scale; says whether it ended in time, otherwise it is stopped."""
     program, *options = words
     where = [] if folder is None else ["--data-dir", str(folder.resolve())]
     command = [sys.executable, str(Path(__file__).with_name(program)), *options, *where, "--scale", "gpu"]
     try:
-        subprocess.run(command, timeout=max(0.0, seconds), check=False)
+        ended = subprocess.run(command, timeout=max(0.0, seconds), check=False)
     except subprocess.TimeoutExpired:
         return False
+    if ended.returncode:
+        print(f"{program} ended with status {ended.returncode}; see above. Going on with the next command", flush=True)
     return True
 
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import sets
 import torch
-from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, parsed, read, smoke_run, stored
+from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, options, parsed, read, smoke_run, write_figures
 
 from condensery import Condensed, ConvNet, InputError, Net, Recipe
 from condensery.data import Data
 from condensery.evaluation import protocols
 from condensery.evaluation.protocols import Protocol, ProtocolFor
+from condensery.networks.densenet import DenseNet
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, described
-from condensery.runs import storage
+from condensery.networks.resnet import ResNet
 
-__all__ = ["Cell", "fill", "having", "protocol_of", "with_figures", "write_figures"]
+__all__ = ["IDC_NETS", "Cell", "at_hand", "fill", "having", "idc_net", "protocol_of"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Cell:
         change: what is done to the condensed set before it is measured.
         paper: the published figure, such as "91.7 ± 0.5". None: there is none.
         sets, repeats: number of sets with different seeds, and networks on each.
-        dtype: number format in which the networks are trained.
-        gpu: whether the cell is measured at the scale `gpu` only, because it takes too long on a CPU.
+        half: whether the networks are trained in bfloat16.
+        gpu: whether the cell is measured at `gpu` scale only, because it takes too long on a CPU.
         label: what the table calls the case. Tables may call the same measurement by different names.
         more: further keys of the row.
     """
@@ -53,35 +54,42 @@ class Cell:
     paper: str | None = None
     sets: int = 1
     repeats: int = 5
-    dtype: torch.dtype | None = None
+    half: bool = False
     gpu: bool = False
     label: str = ""
     more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What identifies the row; a set that was condensed at the scale `gpu` has a row of its own."""
+        """What identifies the row; a set that was learned at `gpu` scale has a row of its own."""
         return {
-            "scale": "gpu" if at_gpu() else None,
+            "scale": "gpu" if at_gpu() and self.method in sets.LEARNED else None,
             "dataset": self.dataset, "ipc": self.ipc, "method": self.method, "protocol_name": self.protocol,
-            "measured_in": None if self.net is None else described(self.net), "variant": self.variant, **self.more,
+            "measured_in": None if self.net is None else described(self.net), "variant": self.variant,
+            "half": self.half or None, **self.more,
         }  # fmt: skip
 
     def made(self, data: Data, seed: int) -> Kept:
         """The condensed set with a seed, as it is measured."""
         assert self.ipc is not None
-        if self.recipe is None:
-            kept = sets.made(data, self.dataset, self.ipc, self.method, seed)
-        else:
-            recipe = self.recipe(sets.recipe_of(self.dataset, self.ipc, self.method, seed))
-            name = f"{self.dataset}-{self.ipc}-{self.method}-{self.variant}" + (f"-{seed}" if seed else "")
-            kept = stored(name.replace(" ", "-") + ("-paper" if at_gpu() else ""), recipe, data)
+        kept = sets.made(data, self.dataset, self.ipc, self.method, seed, self.recipe, self.variant)
         return kept if self.change is None else replace(kept, condensed=self.change(kept.condensed))
 
 
 def having(**fields: Any) -> Callable[[Recipe], Recipe]:
     """For `Cell.recipe`: the usual recipe with other values of some fields."""
     return lambda usual: usual.having(**fields)
+
+
+IDC_NETS: dict[str, Net] = {
+    "resnet10": ResNet(depth=10, init="normal"), "resnet18": ResNet(init="normal"), "densenet121": DenseNet(growth=12),
+}  # fmt: skip
+"""Networks that in IDC's program differ from those of DC's program or of their own papers, by the usual name."""
+
+
+def idc_net(name: str) -> Net | str:
+    """The network with a name, as it is in IDC's program."""
+    return IDC_NETS.get(name, name)
 
 
 def protocol_of(name: str) -> ProtocolFor:
@@ -119,39 +127,15 @@ def fill(
         draw: makes pictures of the measured table, which are written only if `--figures` is given.
         smoke: see `record.parsed`.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="holds MNIST/, FashionMNIST/, ...")
+    parser = options(description, figures=draw is not None)
     parser.add_argument("--data", nargs="+", metavar="NAME", help="only cells of these data sets")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only cells of these methods")
     parser.add_argument("--ipc", nargs="+", type=int, metavar="N", help="only cells of these sizes")
-    if draw:
-        with_figures(parser)
-        smoke.setdefault("figures", Path("figures"))
-    given = parsed(parser, **smoke)
+    given = parsed(parser, papers=True, **smoke)
     table = Table(name, about)
     _measure(table, _some(cells, given), given.data_dir)
     if draw and given.figures:
         write_figures(draw(table), given.figures)
-
-
-def asked(description: str | None, **smoke: Any) -> argparse.Namespace:
-    """The options of an analysis: `--data-dir` and `--figures`, and those of every experiment."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="holds MNIST/, FashionMNIST/, ...")
-    with_figures(parser)
-    return parsed(parser, figures=Path("figures"), **smoke)
-
-
-def with_figures(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--figures`."""
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="draw plots into this folder (needs matplotlib)")
-
-
-def write_figures(pictures: dict[str, bytes], folder: Path) -> None:
-    """Write SVGs by their names into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        storage.write(folder / f"{name}.svg", picture)
 
 
 def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
@@ -161,7 +145,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
         if (cell.gpu and not (at_gpu() or smoke_run())) or table.has(**cell.keys):
             continue
         if cell.dataset not in known:
-            known[cell.dataset] = _at_hand(cell.dataset, folder)
+            known[cell.dataset] = at_hand(cell.dataset, folder)
         if (data := known[cell.dataset]) is None:
             continue
         net, protocol = named(cell.net) if isinstance(cell.net, str) else cell.net, protocol_of(cell.protocol)
@@ -171,7 +155,9 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
             table.add(data, reached, {"name": "whole"}, 0.0, **cell.keys, paper=cell.paper)
             continue
         made = [cell.made(data, seed) for seed in range(few(cell.sets))]
-        reached = evaluate([kept.condensed for kept in made], data, net, protocol, cell.repeats, cell.dtype)
+        reached = evaluate(
+            [kept.condensed for kept in made], data, net, protocol, cell.repeats, torch.bfloat16 if cell.half else None
+        )
         first = made[0]
         table.add(
             data, reached, first.condensed.recipe, first.seconds, first.commit, **cell.keys,
@@ -197,7 +183,7 @@ def _some(cells: Sequence[Cell], given: argparse.Namespace) -> list[Cell]:
     return [cell for cell in asked if cell in first.values()]
 
 
-def _at_hand(dataset: str, folder: Path | None) -> Data | None:
+def at_hand(dataset: str, folder: Path | None) -> Data | None:
     """The data set, or None and a line that says why not."""
     try:
         return read(sets.READERS[dataset], folder)

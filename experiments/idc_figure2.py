@@ -5,7 +5,7 @@
 The paper: CIFAR-10, as a curve and a heat map without numbers. Here: FashionMNIST, sets of DSA with 1, 4, 16 and 64
 images per class, 200 steps each in a new random network. The learned rows are shrunk to 28, 14 and 7 pixels and
 enlarged again, and their loss (the layer-wise cosine of DC) against 256 real rows of each class is measured in 5
-random networks. Cost at the scale `cpu` on 2 cores: 4 to 12 minutes to condense a set, 40 in all, and a minute to
+random networks. Cost at `cpu` scale on 2 cores: 4 to 12 minutes to condense a set, 40 in all, and a minute to
 measure. Cells that are in the results file are skipped.
 """
 
@@ -13,8 +13,8 @@ from functools import partial
 from statistics import fmean
 
 import sets
-from grid import asked, write_figures
-from record import TINY, Table, few, program, read, smoke_run, stored
+from grid import having
+from record import TINY, Table, few, options, parsed, program, read, smoke_run, write_figures
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -58,15 +58,15 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    given = asked(__doc__)
+    given = parsed(options(__doc__, figures=True), papers=True)
     table = Table("idc_figure2", "IDC, figure 2: FashionMNIST, sets of DSA; matching loss, mean over classes")
     data = read(fashion_mnist, given.data_dir)
     sides = [side for side in SIDES if side <= data.shape[-1]]
     for n in ROWS[: few(len(ROWS))]:
         if all(table.has(rows=n, side=side) for side in sides):
             continue
-        recipe = sets.recipe_of("FashionMNIST", n, "dsa").having(outer_steps=200, inner_steps=1)
-        made = stored(f"FashionMNIST-{n}-dsa-fresh-networks", recipe, data)
+        fresh = having(outer_steps=200, inner_steps=1)
+        made = sets.made(data, "FashionMNIST", n, "dsa", change=fresh, variant="fresh networks")
         rows = made.condensed.synthetic().detach()
         for side in sides:
             if not table.has(rows=n, side=side):

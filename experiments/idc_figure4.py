@@ -3,9 +3,9 @@
     python experiments/idc_figure4.py --data-dir DIR [--figures DIR]
 
 The paper: DSA's set of CIFAR-10, as curves without numbers; the network is trained on the synthetic set with
-augmentations. Here: the set of DSA for FashionMNIST at 1 image per class (idc_table10.py); beside the paper's network
-stands one that is trained on real rows, as IDC proposes. The L1 norm is that of the gradient of all weights, the mean
-over classes and 3 networks; real rows are 64 of each class. Cost at the scale `cpu` on 2 cores, if the set is there: 5
+augmentations. Here: the set of DSA for FashionMNIST at 1 image per class (idc_table10.py), and, beside the paper's
+network, one that is trained on real rows, as IDC proposes. The L1 norm is that of the gradient of all weights, the mean
+over classes and 3 networks; real rows are 64 of each class. Cost at `cpu` scale on 2 cores, if the set is there: 5
 minutes. Cells that are in the results file are skipped.
 """
 
@@ -14,8 +14,7 @@ from itertools import pairwise
 
 import sets
 import torch
-from grid import asked, write_figures
-from record import TINY, Table, few, program, read, smoke_run
+from record import TINY, Table, few, options, parsed, program, read, smoke_run, write_figures
 
 from condensery import ConvNet
 from condensery.augment import dsa_strategy
@@ -47,7 +46,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    given = asked(__doc__)
+    given = parsed(options(__doc__, figures=True), papers=True)
     table = Table("idc_figure4", "IDC, figure 4: FashionMNIST, 1 image per class; L1 norm of gradients in training")
     data = read(fashion_mnist, given.data_dir)
     made = sets.made(data, "FashionMNIST", 1, "dsa")

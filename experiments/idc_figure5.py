@@ -4,28 +4,23 @@
 
 The paper: ImageNet-10, as curves without numbers; networks of about 10 epochs are best. Here: the digits at 1 image
 per class, `idc:digits` in which every restart takes the same network, trained for some epochs on all real rows and not
-trained further. Beside the accuracy (1 set x 3 networks under `idc2022`) stand the L1 norm of the gradient of 64 real
+trained further. The table has the accuracy (1 set x 3 networks under `idc2022`), the L1 norm of the gradient of 64 real
 rows of a class, and the mean cosine between the gradients of two single rows of a class. Cells that are in the results
 file are skipped.
 """
 
-import argparse
 from functools import partial
 from itertools import combinations
-from pathlib import Path
 
 import torch
-from grid import with_figures, write_figures
-from record import TINY, Table, condensed, evaluate, few, parsed, program, read, smoke_run
+from record import Table, condensed, evaluate, few, options, parsed, program, read, small, write_figures
 from torch.nn import functional as F
 
-from condensery import ConvNet
+from condensery.algorithms.matching import Matching
 from condensery.data import Batch, Data, digits
 from condensery.evaluation import plots
 from condensery.evaluation.protocols import idc2022
-from condensery.evaluation.training import Training, fit
-from condensery.networks.net import build
-from condensery.networks.network import Point, initial
+from condensery.networks.network import Point
 from condensery.objectives import GradientMatching, convolutions
 from condensery.randomness import rng
 from condensery.recipes import IDC
@@ -33,11 +28,11 @@ from condensery.recipes import IDC
 EPOCHS, ROWS, SINGLE = (0, 1, 3, 10, 30, 100), 64, 8
 
 
-def trained(data: Data, epochs: int) -> Point:
-    """A network after some epochs on the real rows, without augmentation."""
-    how = Training(0.01, 0.9, 5e-4, 64)
-    start = initial(build(TINY if smoke_run() else ConvNet(), data.shape, data.train.classes), rng(0, "figure 5"))
-    return fit(start, data.train, how, how.steps(epochs, len(data.train)), 0, ("figure 5",))
+def trained(recipe: IDC, data: Data) -> Point:
+    """The network in which a recipe condenses."""
+    matching = recipe.algorithm(data.train)
+    assert isinstance(matching, Matching)
+    return matching.schedule.start(0, data.train)
 
 
 def norm(point: Point, rows: Batch) -> float:
@@ -70,9 +65,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    with_figures(parser)
-    given = parsed(parser, figures=Path("figures"))
+    given = parsed(options(__doc__, data=False, figures=True))
     table = Table("idc_figure5", "IDC, figure 5: digits, 1 image per class, condensed in one trained network")
     data = read(lambda folder: digits(), None)
     rows = data.train.sample(ROWS, range(data.train.classes), partial(rng, 0, "figure 5"))
@@ -82,7 +75,7 @@ def main() -> None:
         recipe = IDC.digits().having(early_epochs=epochs, pool=1, network_rows=0)
         made, seconds = condensed(recipe, data)
         reached = evaluate(made, data, protocol=idc2022, repeats=3)
-        point = trained(data, epochs)
+        point = trained(small(recipe), data)
         table.add(
             data, reached, made.recipe, seconds, epochs=epochs, norm=norm(point, rows),
             cosine=likeness(point, rows.rows(slice(few(SINGLE)))),

@@ -3,17 +3,18 @@
     python experiments/idc_tables1to4.py --data-dir DIR [--data FashionMNIST] [--scale gpu]
 
 Table 1 measures CIFAR-10 in three networks, table 2 at equal training steps, table 3 subsets of ImageNet under
-`imagenet2022`, and table 4 spectrograms. These data are absent here. FashionMNIST at 1 image per class stands beside
-tables 1 and 2, imagenette.py beside table 3, and `speech-commands-8-subset` (110 clips a word) beside table 4, under
-`fixed-steps`, which has no augmentation. The paper measures every method with and without CutMix and reports the better
-one; that is `dsa2021` for DSA, and `idc2022` for the others.
+`imagenet2022`, and table 4 spectrograms. These data are absent here. FashionMNIST at 1 image per class is added to
+tables 1 and 2, and `speech-commands-8-subset` (110 clips a word) to table 4, under `fixed-steps`, which like the
+paper's evaluation of spectrograms has no augmentation; imagenette.py takes the place of table 3. The paper measures
+every method with and without CutMix and reports the better one; that is `dsa2021` for DSA, and `idc2022` for the
+others.
 
-Cost at the scale `cpu` on 2 cores: 10 minutes to condense a set, 5 to measure 3 ConvNets, 40 for 3 ResNet-10, an hour
+Cost at `cpu` scale on 2 cores: 10 minutes to condense a set, 5 to measure 3 ConvNets, 40 for 3 ResNet-10, an hour
 for a DenseNet-121 (one only); an hour and a half for the spectrograms: 9 hours in all. The paper: 3 networks. Cells
 that are in the results file are skipped.
 """
 
-from grid import Cell, fill, having
+from grid import Cell, fill, having, idc_net
 from record import at_gpu, program
 
 from condensery import Recipe
@@ -62,7 +63,7 @@ def protocol(method: str) -> str:
 def likewise(protocols: dict[str, str]) -> list[Cell]:
     """Methods on FashionMNIST, in the three networks of tables 1 and 2, each under its protocol."""
     return [
-        Cell("FashionMNIST", 1, method, under, net=net, sets=3 if method == "random" else 1,
+        Cell("FashionMNIST", 1, method, under, net=idc_net(net), sets=3 if method == "random" else 1,
              repeats=1 if method == "random" or net == "densenet121" else 3,
              gpu=net == "densenet121" and method not in ("random", "idc"))
         for net in NETS for method, under in protocols.items()
@@ -77,25 +78,26 @@ def for_spectrograms(usual: Recipe) -> Recipe:
 
 TABLES = {
     "1": [
-        Cell("CIFAR10", ipc, method, protocol(method), net=net, paper=figure, repeats=3)
+        Cell("CIFAR10", ipc, method, protocol(method), net=idc_net(net), paper=figure, repeats=3)
         for (ipc, net), figures in TABLE1.items() for method, figure in zip(CIFAR, figures[:-1], strict=True)
     ] + [
-        Cell("CIFAR10", None, "whole", "whole", net=net, paper=TABLE1[10, net][-1], repeats=3) for net in NETS
+        Cell("CIFAR10", None, "whole", "whole", net=idc_net(net), paper=TABLE1[10, net][-1], repeats=3)
+        for net in NETS
     ] + likewise({method: protocol(method) for method in CIFAR}),
     "2": [
-        Cell("CIFAR10", ipc, "idc", "idc2022-equal-steps", net=net, paper=figure, repeats=3)
+        Cell("CIFAR10", ipc, "idc", "idc2022-equal-steps", net=idc_net(net), paper=figure, repeats=3)
         for (ipc, net), figure in TABLE2.items()
     ] + likewise({"idc-i": "idc2022", "idc": "idc2022-equal-steps"}),
     "3": [
-        Cell(dataset, ipc, method, "imagenet2022", net=net, paper=figure, repeats=3, gpu=True,
+        Cell(dataset, ipc, method, "imagenet2022", net=idc_net(net), paper=figure, repeats=3, gpu=True,
              recipe=None if method == "idc" else having(net=IMAGENET), variant="" if method == "idc" else IMAGENET)
         for (dataset, ipc, net), figures in TABLE3.items() for method, figure in zip(CIFAR, figures[:-1], strict=True)
     ] + [
-        Cell(dataset, None, "whole", "whole", net=net, paper=TABLE3[dataset, 10, net][-1], repeats=3, gpu=True)
+        Cell(dataset, None, "whole", "whole", net=idc_net(net), paper=TABLE3[dataset, 10, net][-1], repeats=3, gpu=True)
         for dataset, ipc, net in TABLE3 if ipc == 10
     ],
     "4": [
-        Cell("MiniSpeechCommands", ipc, method, protocol(method), net="convnet4", paper=figure)
+        Cell("MiniSpeechCommands", ipc, method, "fixed-steps", net="convnet4", paper=figure)
         for ipc, figures in TABLE4.items() for method, figure in zip(CIFAR, figures, strict=True)
     ] + [
         Cell("MiniSpeechCommands", None, "whole", "whole", net="convnet4", paper=WHOLE_SPEECH)

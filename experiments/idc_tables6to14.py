@@ -1,4 +1,4 @@
-"""IDC, tables 6 to 9 and 11 to 14: what the parts of the method contribute (table 5: idc_ablation.py).
+"""IDC, tables 6 to 9 and 11 to 14: what the parts of the method contribute (table 5: idc_table5.py).
 
     python experiments/idc_tables6to14.py --data-dir DIR [--methods idc idc-i] [--scale gpu]
 
@@ -11,17 +11,17 @@
     13  DM with multi-formation
     14  ZCA whitening
 
-The paper: CIFAR-10 (absent here) and ImageNet-10. Beside each table stands FashionMNIST at 1 image per class, with the
-recipes of idc_table10.py. Cost at the scale `cpu` on 2 cores: 5 to 15 minutes to condense each of 15 sets (ConvNet of
-width 256: 40), and 5 to 15 for each of 30 cells: 8 hours in all. ResNets to condense in are run at the scale `gpu`
-only. 1 set x 3 networks, as in the paper. Cells that are in the results file are skipped.
+The paper: CIFAR-10 and ImageNet-10, which are absent here. FashionMNIST at 1 image per class is added to each table,
+with the recipes of idc_table10.py. Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense each of 15 sets (ConvNet
+of width 256: 40), and 5 to 15 for each of 30 cells: 8 hours in all. ResNets to condense in are run at `gpu` scale only.
+1 set x 3 networks, as in the paper. Cells that are in the results file are skipped.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from grid import Cell, fill, having
+from grid import IDC_NETS, Cell, fill, having, idc_net
 from record import program
 
 from condensery import Condensed, ConvNet, Net, SyntheticSet
@@ -50,7 +50,7 @@ def case(label: str, method: str, papers: Mapping[Place, Sequence[str]], **field
         fields: of all cells.
     """
     measured = [
-        Cell(dataset, ipc, method, protocol, net=net, paper=figure, repeats=3, label=label, **fields)
+        Cell(dataset, ipc, method, protocol, net=idc_net(net), paper=figure, repeats=3, label=label, **fields)
         for (dataset, ipc), figures in papers.items()
         for protocol, nets in [("imagenet2022", IMAGENET_NETS) if dataset == "ImageNet10" else ("idc2022", NETS)]
         for net, figure in zip(nets, figures, strict=True)
@@ -97,7 +97,7 @@ TABLE11 = {  # evaluated without and with CutMix
 }  # fmt: skip
 TABLE12: dict[Net, tuple[str, str]] = {
     ConvNet(width=256): ("58.8", "50.5"), ConvNet(depth=4): ("56.6", "48.7"),
-    NETWORKS["resnet10"]: ("51.4", "47.5"), NETWORKS["resnetap10"]: ("53.5", "48.8"),
+    IDC_NETS["resnet10"]: ("51.4", "47.5"), NETWORKS["resnetap10"]: ("53.5", "48.8"),
 }  # fmt: skip
 LARGER: dict[str, Any] = {"recipe": lambda usual: usual.having(ipc=4 * usual.ipc), "variant": "four times the images"}
 NO_CUTMIX: dict[str, Any] = {"recipe": having(cutmix=0.0), "variant": "no CutMix"}

@@ -7,20 +7,19 @@
 protocol is `imagenet2022` (resized crops, flips, color, lighting, CutMix) cut to 200 steps of at most 64 rows and in
 bfloat16, because a whole one takes hours on a CPU. At the scale `gpu`, the recipe is IDC's for ImageNet-10.
 
-Cost at the scale `cpu` on 2 cores: an hour to condense, and 3 to 20 minutes for each of 9 networks. 1 set x 3 networks;
+Cost at `cpu` scale on 2 cores: an hour to condense, and 3 to 20 minutes for each of 9 networks. 1 set x 3 networks;
 3 sets of random images. Cells that are in the results file are skipped.
 """
 
 from typing import Any
 
-import torch
 from grid import Cell, fill
 from record import at_gpu, program
 
 from condensery import Recipe
 from condensery.recipes import IDC
 
-DATA, PROTOCOL, NET = "imagenette-128-subset", "imagenet2022, 200 steps", "resnetap10"
+DATA, PROTOCOL, NET = "imagenette-128-subset", "imagenet2022", "resnetap10"
 ABOUT = "imagenette-128-subset: IDC and random images in ResNetAP-10; test accuracy"
 
 
@@ -34,18 +33,18 @@ def recipe(usual: Recipe) -> Recipe:
     )  # fmt: skip
 
 
-def cell(method: str, ipc: int, label: str, **more: Any) -> Cell:
-    sets, repeats = (3, 1) if method == "random" else (1, 3)
-    return Cell(
-        DATA, ipc, method, PROTOCOL, net=NET, sets=sets, repeats=repeats, dtype=torch.bfloat16, label=label, **more
-    )
+def cells(protocol: str, **more: Any) -> list[Cell]:
+    """IDC and random images under a protocol."""
+    several = {"net": NET, "sets": 3, "repeats": 1, **more}
+    return [
+        Cell(DATA, 1, "idc", protocol, net=NET, repeats=3, recipe=recipe, variant="photographs", label="IDC, factor 3",
+             **more),
+        Cell(DATA, 1, "random", protocol, label="random, equal floats", **several),
+        Cell(DATA, 4, "random", protocol, label="random, equal bytes", **several),
+    ]  # fmt: skip
 
 
-CELLS = [
-    cell("idc", 1, "IDC, factor 3", recipe=recipe, variant="photographs"),
-    cell("random", 1, "random, equal floats"),
-    cell("random", 4, "random, equal bytes"),
-]
+CELLS = [*cells(f"{PROTOCOL}, 200 steps", half=True), *cells(PROTOCOL, gpu=True)]
 
 if __name__ == "__main__":
     program(lambda: fill("imagenette", ABOUT, CELLS, __doc__))

@@ -8,14 +8,13 @@ evaluation's augmentation (`kfs2022`). Every question changes one thing of the s
 results file are skipped.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import Table, compiled, condensed, evaluate, parsed, program, read
+from record import Table, compiled, condensed, evaluate, options, parsed, program, read
 
 from condensery import Condensed
 from condensery.augment import CutMix
@@ -107,8 +106,7 @@ EVALUATIONS: dict[str, ProtocolFor] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--questions", nargs="+", choices=[*QUESTIONS, "evaluation"], default=list(QUESTIONS))
     given = parsed(parser, questions=[*QUESTIONS, "evaluation"])
     with compiled():

@@ -4,7 +4,7 @@
 
 The paper: SVHN and CIFAR-10, as curves without numbers. Here FashionMNIST at 1 image per class, with the sets of
 idc_table10.py. A budget in steps is `kfs2022` of that length (batches of at most 256 rows), a budget in seconds is
-`fixed-seconds` on this machine (batches of at most 64). Cost at the scale `cpu` on 2 cores, if the sets are there: 2
+`fixed-seconds` on this machine (batches of at most 64). Cost at `cpu` scale on 2 cores, if the sets are there: 2
 hours, most of it the longest budgets. 1 set x 3 networks. Cells that are in the results file are skipped.
 """
 

@@ -3,12 +3,11 @@
     python experiments/kfs_figure7.py --data-dir DIR      # about 3 minutes for each case on 2 CPU cores
 
 The paper: CIFAR-10, 1 image per class. Here the validation part of FashionMNIST's train, 1 image in floats, decoders
-counted; ConvNet of width 64 in bfloat16, 150 steps; 1 set x 3 networks under `fixed-steps`. Bias is the norm of its
-tensors together, variance the trace of eq. 3, both at the learned set and over 10 random networks (in float32); their
+counted; ConvNet of width 64 in bfloat16, 150 steps; 1 set x 3 networks under `fixed-steps`. Bias is the norm over
+all of its tensors, variance the trace of eq. 3, both at the learned set and over 10 random networks (in float32); their
 loss is 2 C times the paper's. Cells that are in the results file are skipped.
 """
 
-import argparse
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Literal
 
 import torch
 from kfs_choices import BASE, NET, REPEATS, diversity
-from record import Table, compiled, condensed, evaluate, few, parsed, program, read
+from record import Table, compiled, condensed, evaluate, few, options, parsed, program, read
 from torch import Tensor
 
 from condensery.algorithms.algorithm import Step
@@ -112,9 +111,7 @@ def answer(folder: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    given = parsed(parser)
+    given = parsed(options(__doc__))
     with compiled():
         answer(given.data_dir)
 

@@ -4,7 +4,7 @@
 
 The paper: CIFAR-10, as a curve without numbers. As there, decoders do not count against the budget (`codes-only`), so
 every set has the same codes, and more decoders are more rows and more floats. (kfs_choices.py varies the decoders at
-equal floats.) Cost at the scale `cpu` on 2 cores: 4 to 8 minutes to condense each of 5 sets, and a minute to measure
+equal floats.) Cost at `cpu` scale on 2 cores: 4 to 8 minutes to condense each of 5 sets, and a minute to measure
 it. 1 set x 5 networks under `kfs2022`. Cells that are in the results file are skipped.
 """
 

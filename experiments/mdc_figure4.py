@@ -4,7 +4,7 @@
 
 The paper (CIFAR-10, hours of training, no numbers but these): MDC reaches IDC's final average in 0.6 of 11.5 hours.
 Here: `C` and `mdc` of mdc_table1.py, measured on the validation part of FashionMNIST's train after 25, 50, 100, 200
-and 300 steps, at sizes 1, 2, 5 and 10; 1 network for each, under `fixed-steps` in bfloat16. Cost at the scale `cpu` on
+and 300 steps, at sizes 1, 2, 5 and 10; 1 network for each, under `fixed-steps` in bfloat16. Cost at `cpu` scale on
 2 cores: 12 minutes to condense, and 15 to measure. Methods that are in the results file are skipped.
 """
 
@@ -12,9 +12,20 @@ from copy import deepcopy
 from statistics import fmean
 
 import torch
-from grid import asked, write_figures
 from mdc_table1 import NET, SIZES, VARIANTS
-from record import Table, by_hand, compiled, condensed, evaluate, program, read, smoke_run
+from record import (
+    Table,
+    by_hand,
+    compiled,
+    condensed,
+    evaluate,
+    options,
+    parsed,
+    program,
+    read,
+    smoke_run,
+    write_figures,
+)
 
 from condensery import Step, SyntheticSet
 from condensery.data import fashion_mnist
@@ -33,7 +44,7 @@ def drawn(table: Table) -> dict[str, bytes]:
 
 
 def main() -> None:
-    given = asked(__doc__)
+    given = parsed(options(__doc__, figures=True))
     moments = (1, 4) if smoke_run() else MOMENTS
     table = Table("mdc_figure4", "MDC, figure 4: FashionMNIST, validation part of train, while condensing; width 64")
     data = read(fashion_mnist, given.data_dir).validation()

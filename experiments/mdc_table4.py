@@ -4,17 +4,14 @@
 
 FashionMNIST, up to 10 images per class, at sizes 1, 2, 5 and 10, under `fixed-steps` in bfloat16. The paper: CIFAR-10;
 it does not say which ResNet and DenseNet it took, here they are ResNet-10 and DenseNet-121, those of IDC. Sets are the
-runs of mdc_table1.py, and are condensed if they are not there. Cost at the scale `cpu` on 2 cores, if they are: 10
-minutes for each of 16 cells of ResNet-10; DenseNet-121 is measured by default at the scale `gpu` only. 1 set x 1
-network. Cells that are in the results file are skipped.
+runs of mdc_table1.py, and are condensed if they are not there. Cost on 2 cores, if they are: 10 minutes for each of 16
+cells of ResNet-10; DenseNet-121 takes longer and is measured only if `--nets` asks for it. 1 set x 1 network. Cells
+that are in the results file are skipped.
 """
-
-import argparse
-from pathlib import Path
 
 import torch
 from mdc_table1 import SIZES, sets
-from record import Table, at_gpu, compiled, evaluate, parsed, program, read
+from record import Table, compiled, evaluate, options, parsed, program, read
 
 from condensery.data import fashion_mnist
 from condensery.evaluation import protocols
@@ -30,15 +27,14 @@ PAPER = {  # at sizes 1, 2, 5 and 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
+    parser = options(__doc__)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--nets", nargs="+", choices=NETS, help="by default resnet10, at the scale gpu both")
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS[:1])
     given = parsed(parser, methods=["C", "mdc"])
     table = Table("mdc_table4", "MDC, table 4: FashionMNIST, up to 10 images per class, measured in other networks")
     data = read(fashion_mnist, given.data_dir)
     for method in given.methods:
-        cells = [(net, size) for net in given.nets or NETS[: 1 + at_gpu()] for size in SIZES]
+        cells = [(net, size) for net in given.nets for size in SIZES]
         todo = [cell for cell in cells if not table.has(method=method, net=cell[0], size=cell[1])]
         if not todo:
             continue

@@ -8,13 +8,11 @@ subset. The paper sums over the steps of a restart, and here it is a mean over t
 ratios can be compared. The run is condensed if it is not there (6 minutes on 2 cores); reading it takes no time.
 """
 
-import argparse
 import json
-from pathlib import Path
 from statistics import fmean
 
 from mdc_table1 import VARIANTS
-from record import Table, compiled, kept, parsed, program, read
+from record import Table, compiled, kept, options, parsed, program, read
 
 from condensery.data import fashion_mnist
 
@@ -26,9 +24,7 @@ PAPER = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path)
-    given = parsed(parser)
+    given = parsed(options(__doc__))
     table = Table("mdc_table7", "MDC, table 7: feature distance of the subsets of a run, mean over classes")
     data = read(fashion_mnist, given.data_dir)
     run = table.runs.with_name("mdc_table1") / data.name / "mdc"

@@ -7,13 +7,11 @@ also by networks trained in bfloat16. A cell has 1 set and 5 networks; about 25 
 from `runs/precision/`. The papers have no such figures.
 """
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from record import Table, evaluate, kept, parsed, program, read
+from record import Table, evaluate, kept, options, parsed, program, read
 
 from condensery.data import fashion_mnist
 from condensery.evaluation.protocols import dc2021, idc2022
@@ -25,9 +23,7 @@ CELLS = [("float32", "float32"), ("bfloat16", "float32"), ("float32", "bfloat16"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, help="holds FashionMNIST/")
-    given = parsed(parser)
+    given = parsed(options(__doc__))
     table = Table(
         "precision", "float32 and bfloat16, FashionMNIST, 1 image per class: ConvNet-3, width 128; test accuracy"
     )

@@ -1,9 +1,9 @@
 """How experiments record figures: one JSON file per table in `results/`, with the provenance of every figure.
 
-Every program runs at three scales: `cpu` (minutes to an hour a set on two cores), `gpu` (the papers' own schedules),
-and `smoke`, in which it runs to its end within seconds, which shows that it works before hours are spent on it. All
-slow work goes through the functions here (`stored`, `kept`, `condensed`, `evaluate`, ...), which at the scale `smoke`
-do a little of it, on the embedded digits and in a temporary folder.
+Programs run at three scales: `cpu` (minutes to an hour a set on two cores), `gpu` (the papers' own schedules, where
+the program has them), and `smoke`, at which they run to their end within seconds, to show that they work before hours
+are spent on them. All slow work goes through the functions here (`stored`, `kept`, `condensed`, `evaluate`, ...), which
+at `smoke` scale do a little of it, on the embedded digits and in a temporary folder.
 """
 
 import argparse
@@ -60,18 +60,32 @@ _smoke: Path | None = None  # the folder of a smoke run, which goes when the pro
 _scale = "cpu"
 
 
-def parsed(parser: argparse.ArgumentParser, **smoke: Any) -> argparse.Namespace:
+def options(description: str | None, data: bool = True, figures: bool = False) -> argparse.ArgumentParser:
+    """The parser of an experiment's options: `--data-dir` if it reads data, `--figures` if it draws some."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if data:
+        parser.add_argument("--data-dir", type=Path, help="holds MNIST/, FashionMNIST/, ...")
+    if figures:
+        parser.add_argument("--figures", type=Path, metavar="DIR", help="draw plots into this folder")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser, papers: bool = False, **smoke: Any) -> argparse.Namespace:
     """The options of an experiment, with `--again` and `--scale` added.
 
     Arguments:
+        papers: whether the program has the papers' own settings, so that it can run at `gpu` scale.
         smoke: values of options in a smoke run, if the defaults would leave a part of the program unrun.
+
+    Raises:
+        InputError: the scale `gpu` is asked for where there is no GPU.
     """
     global _smoke, _scale
     parser.add_argument("--again", action="store_true", help="measure again what the results file already contains")
     parser.add_argument(
-        "--scale", choices=["smoke", "cpu", "gpu"], default="cpu",
-        help="cpu: settings for two cores; gpu: the papers' own; smoke: only see that it works, on the digits, in "
-        "seconds, and keep nothing",
+        "--scale", choices=["smoke", "cpu", *(["gpu"] if papers else [])], default="cpu",
+        help=f"cpu: settings for two cores; {'gpu: those of the papers; ' if papers else ''}smoke: only see that it "
+        "works, on the digits, in seconds, and keep nothing",
     )  # fmt: skip
     given = parser.parse_args()
     Table.anew, _scale = given.again, given.scale
@@ -79,7 +93,9 @@ def parsed(parser: argparse.ArgumentParser, **smoke: Any) -> argparse.Namespace:
         _smoke = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, _smoke)
         os.chdir(_smoke)
-        vars(given).update(smoke)
+        vars(given).update(smoke | ({"figures": Path("figures")} if "figures" in given else {}))
+    if at_gpu() and not torch.cuda.is_available():
+        raise InputError("--scale gpu needs a GPU that torch can use; there is none")
     return given
 
 
@@ -126,6 +142,13 @@ def brief(protocol: ProtocolFor) -> ProtocolFor:
     return shortened if _smoke else protocol
 
 
+def write_figures(pictures: dict[str, bytes], folder: Path) -> None:
+    """Write SVGs by their names into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        storage.write(folder / f"{name}.svg", picture)
+
+
 def compiled() -> AbstractContextManager[None]:
     """Compile the steps inside the block, except in a smoke run, where compiling would take longest."""
     return during("passes" if _smoke else "compiled")
@@ -134,7 +157,7 @@ def compiled() -> AbstractContextManager[None]:
 def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
     """The data that a reader finds in a folder, on a GPU at its scale; in a smoke run some of the embedded digits."""
     if not _smoke:
-        return reader(folder).to(device="cuda") if at_gpu() and torch.cuda.is_available() else reader(folder)
+        return reader(folder).to(device="cuda") if at_gpu() else reader(folder)
     data = cd.digits()
     parts = [(part.images[part.labels < FEW], part.labels[part.labels < FEW]) for part in (data.train, data.test)]
     return cd.from_arrays(*parts[0], *parts[1], name=data.name)

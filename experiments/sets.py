@@ -2,12 +2,11 @@
 
     python experiments/sets.py MNIST-1-dc FashionMNIST-10-idc ... --data-dir DIR
 
-A name is DATA-IPC-METHOD. Runs resume from `runs/sets/`. At the scale `cpu` the recipes are the quick presets, with
-real rows and the training of networks in bfloat16 (experiments/precision.py: the same accuracy); at the scale `gpu`
-they are the papers' settings.
+A name is DATA-IPC-METHOD. Runs resume from `runs/sets/`. At `cpu` scale the recipes are the quick presets, with the
+gradients of real rows and the training of networks in bfloat16 (precision.py measures what this changes); at `gpu`
+scale they are the papers' settings.
 """
 
-import argparse
 import io
 import os
 import tarfile
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from record import Kept, at_gpu, parsed, program, read, stored
+from record import Kept, at_gpu, options, parsed, program, read, stored
 from torch.nn.functional import interpolate
 
 from condensery import InputError, Recipe
@@ -57,7 +56,7 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
     "idc": (IDC.quick(), IDC()),
     "kfs": (KFS.quick(), KFS(budget="strict")),
 }
-"""Recipes at the scales cpu and gpu."""
+"""Recipes at `cpu` and `gpu` scale."""
 METHODS = (*COARSE, *LEARNED)
 
 TEN: dict[str, dict[str, Any]] = {"dc": {"outer_steps": 40, "real_rows": 64, "lr": 2.5}}
@@ -158,7 +157,7 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
         published = {"svhn-train-subset": "svhn", "cifar10-jpeg": "cifar10"}.get(dataset, dataset.lower())
         published = published.removesuffix("-zca")
         if published in PUBLISHED and isinstance(papers, IDC):
-            papers = replace(IDC.published(published), factor=papers.factor)
+            papers = replace(IDC.published(published), factor=1) if method == "idc-i" else IDC.published(published)
         return papers.having(ipc=ipc, seed=seed)
     if dataset == "digits":
         return type(quick).digits().having(ipc=ipc, seed=seed)  # type: ignore[attr-defined]
@@ -166,20 +165,34 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
     return quick.having(ipc=ipc, seed=seed, **half, **(TEN.get(method, {}) if ipc > 1 else {}))
 
 
-def made(data: Data, dataset: str, ipc: int, method: str, seed: int = 0) -> Kept:
-    """The set of a method for a data set, condensed if it is not kept."""
-    name = f"{dataset}-{ipc}-{method}" + (f"-{seed}" if seed else "") + ("-paper" if at_gpu() else "")
-    return stored(name, recipe_of(dataset, ipc, method, seed), data)
+def made(
+    data: Data,
+    dataset: str,
+    ipc: int,
+    method: str,
+    seed: int = 0,
+    change: Callable[[Recipe], Recipe] | None = None,
+    variant: str = "",
+) -> Kept:
+    """The set of a method for a data set, condensed if it is not kept.
+
+    Arguments:
+        change: makes the recipe from the usual one, which `recipe_of` gives.
+        variant: what this changes, for the name of the set.
+    """
+    recipe, papers = recipe_of(dataset, ipc, method, seed), at_gpu() and method in LEARNED
+    parts = [dataset, ipc, method, variant.replace(" ", "-"), seed, "paper" if papers else ""]
+    name = "-".join(str(part) for part in parts if part)
+    return stored(name, change(recipe) if change else recipe, data)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("names", nargs="*", metavar="DATA-IPC-METHOD")
-    parser.add_argument("--data-dir", type=Path)
-    given = parsed(parser, names=[f"MNIST-1-{method}" for method in METHODS])
+    given = parsed(parser, papers=True, names=[f"MNIST-1-{method}" for method in METHODS])
     known: dict[str, Data] = {}
     for name in given.names:
-        dataset = next((known for known in READERS if name.startswith(f"{known}-")), "")
+        dataset = next((each for each in READERS if name.startswith(f"{each}-")), "")
         ipc, _, method = name.removeprefix(f"{dataset}-").partition("-")
         if not dataset or not ipc.isdecimal() or method not in METHODS:
             raise InputError(f"{name!r} is not DATA-IPC-METHOD, such as MNIST-1-dc")

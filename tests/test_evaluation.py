@@ -26,6 +26,7 @@ from condensery.evaluation.protocols import (
 )
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
+from condensery.networks.densenet import DenseNet
 from condensery.networks.names import NETWORKS
 from condensery.networks.net import record
 from condensery.networks.resnet import ResNet
@@ -113,6 +114,17 @@ def test_idc2022_is_the_published_procedure():
 def test_idc2022_mixes_rows_where_its_program_does(name, ipc, factor, mixed):
     condensed = replace(named(SyntheticSet(torch.zeros(3, ipc, 1, 8, 8), data().train.space, Uniform(factor))))
     assert idc2022(data(name), condensed).mix == (CutMix(0.5) if mixed else None)
+
+
+@pytest.mark.parametrize(
+    ("net", "ipc", "factor", "epochs"),
+    [(DenseNet(), 50, 1, 400), (DenseNet(), 49, 2, 1000), (ConvNet(), 50, 1, 1000), (None, 50, 1, 1000)],
+)
+def test_idc2022_trains_a_dense_net_on_many_images_for_fewer_epochs(net, ipc, factor, epochs):
+    condensed = named(SyntheticSet(torch.zeros(3, ipc, 1, 8, 8), data().train.space, Uniform(factor)))
+    rules = idc2022(data(), condensed, net)
+    assert rules.epochs == epochs
+    assert ("400" in rules.name) == (epochs == 400)
 
 
 @pytest.mark.parametrize(("factor", "epochs"), [(1, 1000), (2, 250), (4, round(1000 / 16))])

@@ -1,4 +1,4 @@
-"""Every program of experiments/ and benchmarks/ runs to its end, at the tiny scale of its `--smoke`."""
+"""Every program of experiments/ and benchmarks/ runs to its end, at a tiny scale."""
 
 import os
 import re
@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from condensery import DC, IDC
 
 ROOT = Path(__file__).parent.parent
 WITHIN = {"record.py", "grid.py", "gpu.py", "baseline.py", "beside.py", "ours.py", "planned.py", "worker.py"}
@@ -52,6 +55,25 @@ def test_a_program_runs_at_smoke_scale(command, folder):
     smoke = ["--scale", "smoke"] if program.startswith("experiments") else ["--smoke"]
     figures = said(folder, str(ROOT / program), *smoke, *part)
     assert re.search(r"\d.* \(condensed in|ratio|in_use_mb", figures)
+
+
+def test_at_gpu_scale_sets_are_condensed_by_the_papers_settings(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import record
+    import sets
+
+    monkeypatch.setattr(record, "_scale", "gpu")
+    assert sets.recipe_of("ImageNet10", 20, "idc") == IDC.published("imagenet10").having(ipc=20)
+    assert sets.recipe_of("cifar10-jpeg", 1, "idc-i") == IDC.published("cifar10").having(ipc=1, factor=1)
+    assert sets.recipe_of("MNIST", 1, "dc") == DC(ipc=1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_scale_needs_a_gpu():
+    command = [sys.executable, str(ROOT / "experiments" / "color.py"), "--scale", "gpu"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("color.py: --scale gpu needs a GPU")
 
 
 def test_what_a_gpu_should_run_is_there(folder):

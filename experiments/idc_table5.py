@@ -1,6 +1,6 @@
 """IDC's table 5 at CPU scale: where and how gradients are matched.
 
-    python experiments/idc_ablation.py [--ipc 1 10]        # digits; about 5 minutes for each size
+    python experiments/idc_table5.py [--ipc 1 10]        # digits; about 5 minutes for each size
 
 The paper: CIFAR-10, 50 images per class, ConvNet-3, 200,000 steps. Here ConvNet of width 64, some hundred steps of
 Adam at one learning rate for all cases, 1 set x 3 networks under `idc2022`. "Syn" trains the network on the synthetic
@@ -8,12 +8,11 @@ set (5 passes between two matches), "Real" on 256 real rows; without "Reg" a row
 color, crop and cutout, with it color, crop and CutMix. Cells that are in the results file are skipped.
 """
 
-import argparse
 import time
 from dataclasses import replace
 
 import torch
-from record import Table, by_hand, evaluate, few, parsed, program, read
+from record import Table, by_hand, evaluate, few, options, parsed, program, read
 
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Uniform
@@ -51,10 +50,11 @@ def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
     return TrainedOnReal(network, outer, inner, 256, how, 0, augment, mix)
 
 
-def table5(table: Table, ipc: int) -> None:
+def measure(table: Table, ipc: int) -> None:
+    """Condense and measure all cases of a size that the table does not contain."""
     data = read(lambda folder: digits(), None)
     for name, (on_real, distance, regularized, paper) in TABLE5.items():
-        if table.has(table=5, ipc=ipc, case=name):
+        if table.has(ipc=ipc, case=name):
             continue
         start = time.perf_counter()
         space = replace(data.train.space, stored="unit")
@@ -67,16 +67,16 @@ def table5(table: Table, ipc: int) -> None:
         seconds = time.perf_counter() - start
         recipe = {"name": name, "ipc": ipc, "outer_steps": OUTER, "inner_steps": INNER, "lr": 0.01, "seed": 0}
         reached = evaluate(by_hand(synthetic, data, recipe), data, NET, idc2022, REPEATS)
-        table.add(data, reached, recipe, seconds, table=5, dataset="digits", ipc=ipc, case=name, paper=paper)
+        table.add(data, reached, recipe, seconds, dataset="digits", ipc=ipc, case=name, paper=paper)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, data=False)
     parser.add_argument("--ipc", type=int, nargs="+", default=[10, 1])
     given = parsed(parser, ipc=[1])
-    table = Table("idc_ablation", "IDC, table 5, at CPU scale: ConvNet-3 of width 64; test accuracy")
+    table = Table("idc_table5", "IDC, table 5, at CPU scale: ConvNet-3 of width 64; test accuracy")
     for ipc in given.ipc:
-        table5(table, ipc)
+        measure(table, ipc)
 
 
 if __name__ == "__main__":
