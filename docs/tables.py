@@ -267,7 +267,7 @@ def methods() -> str:
     for method in (*tables[0].METHODS, *tables[1].OWN):
         file = kinds[method].__module__.replace(".", "/").removeprefix("condensery/") + ".py"
         figures = [found.get((name, method), "-") for name in DATASETS for found in (papers, rows)]
-        protocol = "dc2021" if method == "kfs" else kinds[method].protocol
+        protocol = "dc2021" if method == "kfs" else RECIPES[method].protocol
         lines.append([method, f"[{file}](src/condensery/{file})", protocol, *figures])
     columns = (f"{name}, {whose}" for name in DATASETS for whose in ("paper", "here"))
     return table(["method", "file", "protocol", *columns], lines)

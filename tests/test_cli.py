@@ -318,3 +318,22 @@ def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(comma
     assert set(re.findall(r"--net\.([a-z]+)", said)) == fields
     assert "--net NAME" in said
     assert all(name in said for name in NETWORKS)
+
+
+def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
+    import condensery as cd
+    from condensery.cli.measure import _compared
+    from condensery.cli.options import CompareOptions
+    from condensery.cli.sources import Source
+    from condensery.evaluation.evaluate import Accuracy, Comparison
+
+    def row(method, protocol, images=1):
+        return Comparison(method, images, Accuracy((0.5,), protocol, cd.ConvNet(), 0.0), 1, 1, 0.0)
+
+    options, data, whole = CompareOptions(Source("digits"), ("random", "idc")), cd.digits(), row("whole", "whole", None)
+    alike = _compared([row("random", "idc2022"), row("idc", "idc2022"), whole], options, [cd.ConvNet()], data)
+    assert "protocol idc2022" in alike.title
+    assert "protocol" not in alike.head
+    other = _compared([row("random", "idc2022"), row("idc", "no CutMix"), whole], options, [cd.ConvNet()], data)
+    assert "protocol" not in other.title
+    assert [line[other.head.index("protocol")] for line in other.lines] == ["idc2022", "no CutMix", "whole"]

@@ -8,6 +8,7 @@ import pickle
 import struct
 import time
 import zlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -39,6 +40,7 @@ from condensery.data import (
     svhn,
     usps,
 )
+from condensery.data.facts import FACTS
 from condensery.data.imagenet import _CLASSES
 from condensery.data.pickled import Array, data_in
 from condensery.data.pixels import PixelSpace
@@ -184,16 +186,14 @@ def test_a_class_s_sample_depends_on_its_own_generator_alone(classes):
     assert torch.equal(real.sample(7, classes, draw).y, together.y[classes])
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 100])
-def test_chunks_visit_every_row_once_class_by_class(size):
+def test_the_same_rows_read_in_another_way_are_not_copied():
     real = numbered()
-    chunks = list(real.chunks(size))
-    assert [i for chunk in chunks for i in numbers(chunk.x)[0].tolist()] == list(range(len(real)))
-    assert torch.equal(torch.cat([chunk.y[0] for chunk in chunks]), real.labels)
-    for chunk in chunks:
-        assert chunk.x.shape[:2] == chunk.y.shape
-        assert chunk.y.unique().numel() == len(chunk.y) == 1
-        assert chunk.y.shape[1] <= size
+    others = [real.to(torch.float64), real.called("others", real.class_names), real.with_facts(FACTS["SVHN"])]
+    for other in [*others, real.normalized_by(replace(real.space, mean=(0.25,)))]:
+        assert other.images.data_ptr() == real.images.data_ptr()
+        assert other.fingerprint == real.fingerprint
+    assert (others[0].dtype, others[1].name, others[2].facts) == (torch.float64, "others", FACTS["SVHN"])
+    assert real.dtype != torch.float64
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
+from torch import nn
 
 from condensery.augment import Color, Crop, CutMix, Cutout, Flip, Jitter, Lighting, ResizedCrop, Rotate, Scale
 from condensery.data import Data, RealSet, TestSet, from_arrays
@@ -113,7 +114,9 @@ def test_idc2022_is_the_published_procedure():
 )  # fmt: skip
 def test_idc2022_mixes_rows_where_its_program_does(name, ipc, factor, mixed):
     condensed = replace(named(SyntheticSet(torch.zeros(3, ipc, 1, 8, 8), data().train.space, Uniform(factor))))
-    assert idc2022(data(name), condensed).mix == (CutMix(0.5) if mixed else None)
+    rules = idc2022(data(name), condensed)
+    assert rules.mix == (CutMix(0.5) if mixed else None)
+    assert (Cutout() in rules.augment.always) == (name == "SVHN" and not mixed)
 
 
 @pytest.mark.parametrize(
@@ -294,3 +297,26 @@ def test_a_set_of_classes_with_other_names_is_refused():
     synthetic = Random(ipc=1).algorithm(data().train).run()
     with pytest.raises(InputError, match="class 'c' is in blobs but not in the condensed set"):
         evaluate(named(synthetic, ("a", "b", "d")), data(), TINY, short, 1)
+
+
+def test_the_dropout_of_ones_own_network_follows_the_seed():
+    d = data()
+
+    def dropping(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, classes))
+
+    torch.manual_seed(1)
+    first = evaluate(chosen(d), d, dropping, short, repeats=2)
+    torch.manual_seed(2)
+    assert evaluate(chosen(d), d, dropping, short, repeats=2).runs == first.runs
+
+
+def test_batch_norm_on_a_last_minibatch_of_one_row_is_refused():
+    d = data()
+
+    def shrinking(shape, classes):
+        return nn.Sequential(nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, classes))
+
+    with pytest.raises(InputError, match="9 rows in minibatches of 8 leave one"):
+        evaluate(chosen(d, ipc=3), d, shrinking, short, repeats=1)
+    assert evaluate(chosen(d, ipc=4), d, shrinking, short, repeats=1).runs

@@ -69,7 +69,7 @@ def test_representatives_are_of_their_class_and_found_in_the_embedding():
 
 
 def test_clusters_are_found_anew_every_few_points():
-    real, sampler = blobs(), Representative(3, 2, None, blobs())
+    real, sampler = blobs(), Representative(3, 2, None, 3)
     seen = []
     for inner in range(4):
         point = place(real, inner)

@@ -13,6 +13,8 @@ from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.scores import scores
 from condensery.evaluation.statistics import difference, half_width
+from condensery.networks.names import named
+from condensery.networks.net import record
 from condensery.randomness import rng
 
 
@@ -30,19 +32,20 @@ def test_nineteen_of_twenty_intervals_hold_the_mean():
 
 @pytest.mark.parametrize("others", [5, 8])
 def test_a_difference_that_is_not_there_is_rarely_significant(others):
-    seen = [difference(draws((i, 0), 5), draws((i, 1), others)).significant for i in range(1000)]
+    paired = others == 5
+    seen = [difference(draws((i, 0), 5), draws((i, 1), others), paired).significant for i in range(1000)]
     assert np.mean(seen) == pytest.approx(0.05, abs=0.02)
-    seen = [difference(draws((i, 0), 5, 5.0), draws((i, 1), others)).significant for i in range(100)]
+    seen = [difference(draws((i, 0), 5, 5.0), draws((i, 1), others), paired).significant for i in range(100)]
     assert np.mean(seen) > 0.95
 
 
 def test_pairs_find_a_difference_that_is_smaller_than_the_spread():
     spread = [0.1, 0.5, 0.3, 0.9, 0.7]
     better = [s + 0.02 + 0.001 * i for i, s in enumerate(spread)]
-    assert difference(better, spread).significant
-    assert not difference(better, [*spread, 0.5]).significant
-    assert str(difference(better, spread)) == "+2.2"
-    assert str(difference([0.5], [0.6])) == "~-10.0"
+    assert difference(better, spread, paired=True).significant
+    assert not difference(better, spread, paired=False).significant
+    assert str(difference(better, spread, paired=True)) == "+2.2"
+    assert str(difference([0.5], [0.6], paired=True)) == "~-10.0"
 
 
 def test_what_is_independent_is_a_network_of_one_set_and_a_set_of_several():
@@ -51,6 +54,13 @@ def test_what_is_independent_is_a_network_of_one_set_and_a_set_of_several():
     assert Accuracy(runs, "", TINY, 0.0, sets=2).independent == pytest.approx((0.55, 0.75))
     assert Accuracy(runs, "", TINY, 0.0, sets=2).std == pytest.approx(np.std(runs))
     assert Accuracy(runs, "", TINY, 0.0).minus(Accuracy(runs, "", TINY, 0.0)).mean == 0
+
+
+def test_networks_of_one_set_are_not_paired_with_the_means_of_several():
+    networks = Accuracy((0.1, 0.5, 0.9), "", TINY, 0.0)
+    sets = Accuracy((0.0, 0.1, 0.4, 0.5, 0.8, 0.9), "", TINY, 0.0, sets=3)
+    assert not networks.minus(sets).significant  # in pairs, the difference would be 0.05 each time
+    assert sets.minus(replace(sets, runs=tuple(run - 0.05 for run in sets.runs))).significant
 
 
 def test_scores_are_differences_to_random_images_of_the_same_storage():
@@ -83,6 +93,17 @@ def test_scores_are_measured_without_augmentation_too():
     assert found.ars == pytest.approx((np.exp(gain / 2) - 1 / e) / (e - 1 / e))
 
 
+def test_scores_measure_a_set_of_batch_norm_in_the_network_that_evaluate_takes():
+    d, net = data(), replace(TINY, norm="batch")
+    ours = replace(chosen(d, ipc=1), recipe={**chosen(d, ipc=1).recipe, "net": record(net)})
+
+    def rules(data, condensed=None, net=None):
+        return replace(short(data, condensed, net), batch_norm=False)
+
+    found = scores(ours, d, None, rules, repeats=1, whole=False)
+    assert {reached.net for reached in found.accuracies.values()} == {replace(TINY, norm="instance")}
+
+
 def test_scores_without_the_whole_set_and_of_too_many_images():
     d = data()
     found = scores(chosen(d, ipc=1), d, TINY, short, repeats=1, whole=False)
@@ -103,6 +124,13 @@ def test_the_whole_set_is_trained_once(monkeypatch):
     for changed in ({"seed": 1}, {"net": "mlp"}, {"data": data("SVHN").validation(0.3)}, {"repeats": 3}):
         with pytest.raises(pytest.fail.Exception):
             evaluate_whole(**{"data": d, "net": TINY, "protocol": short, "repeats": 2, **changed})
+
+    def own(shape, classes):
+        return named("mlp").network(shape, classes)
+
+    for _ in range(2):  # what the function does may have changed
+        with pytest.raises(pytest.fail.Exception):
+            evaluate_whole(d, own, short, repeats=1)
     monkeypatch.setenv("CONDENSERY_CACHE", "")
     with pytest.raises(pytest.fail.Exception):
         evaluate_whole(d, TINY, short, repeats=2)

@@ -24,11 +24,19 @@ def rng(seed: int, *key: str | int) -> torch.Generator:
 
 
 @contextmanager
-def global_rng(generator: torch.Generator) -> Iterator[None]:
-    """A context in which torch's global generator has the seed of `generator`, for module initialization.
+def global_rng(generator: torch.Generator, device: torch.device | None = None) -> Iterator[None]:
+    """A context in which torch's global generators have the seed of `generator`, for layers that draw from them.
 
-    The state of the global generator is restored at the end.
+    Their states are restored at the end.
+
+    Arguments:
+        generator: gives the seed.
+        device: a GPU whose generator is seeded, too.
     """
-    with torch.random.fork_rng(devices=[]):
+    gpus = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(generator.initial_seed())
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(generator.initial_seed())
         yield

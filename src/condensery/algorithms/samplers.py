@@ -141,15 +141,15 @@ class Representative(Some):
         rows: number of clusters per class.
         cluster_every: points of an outer loop between two clusterings.
         candidates: random rows per class that are clustered; None: all rows.
-        real: the set from which rows are picked.
+        classes: the number of classes.
 
     References:
         DREAM section 3.
     """
 
-    def __init__(self, rows: int, cluster_every: int, candidates: int | None, real: RealSet):
+    def __init__(self, rows: int, cluster_every: int, candidates: int | None, classes: int):
         self.rows, self.cluster_every, self.candidates = rows, cluster_every, candidates
-        self.state = {"chosen": torch.zeros(real.classes, rows, dtype=torch.long)}
+        self.state = {"chosen": torch.zeros(classes, rows, dtype=torch.long)}
 
     def pick(self, point: Point, real: RealSet, classes: Sequence[int], draw: PerClass) -> Batch:
         chosen, some = self.state["chosen"], list(classes)
@@ -202,7 +202,7 @@ class Whole(Sampler):
 
     The name of a file is a hash of everything that its bytes depend on: the rows and how they are read, the network and
     its weights, what is computed, and the machine. Nothing is kept for augmented rows, since no later step has the same
-    augmentation.
+    augmentation, nor for networks that are not the library's, since nothing tells whether they have changed.
 
     Arguments:
         folder: the folder of the files, one per point; None: nothing is kept.
@@ -256,6 +256,8 @@ class Whole(Sampler):
     ) -> dict[int, Sequence[Tensor]]:
         if point is not self._point:
             key = _identity(objective, point, real)
+            if point.network.plain_training:
+                self.folder = None
             if key != self._key:
                 self._key, self._known = key, self._read(key, objective, point, real)
             self._point = point

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
+import torch
+
 from condensery.augment import Augmentation, CutMix
 from condensery.data import RealSet
 from condensery.evaluation.training import TensorRows, Training, computing, fit
@@ -164,7 +166,8 @@ class TrainedOnSynthetic(Fresh):
         self.inner, self.epochs, self.how, self.augment = inner, epochs, how, augment
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
-        rows = TensorRows(synthetic())
+        with torch.no_grad():
+            rows = TensorRows(synthetic())
         steps = self.how.steps(self.epochs, len(rows))
         trained = fit(point, rows, self.how, steps, self.seed, ("schedule", point.outer, point.inner), self.augment)
         moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")

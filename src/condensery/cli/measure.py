@@ -61,11 +61,16 @@ def evaluate_command(argv: list[str]) -> int:
             f"{where} was condensed in a user-defined network, which is not stored in the file; give "
             "--networks NAME, for example --networks convnet"
         )
-    protocol = _protocol(measuring)
+    protocol = _protocol(measuring, options.plot)
     data = read(options.source)
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
     _warn_of_few(data)
+    scored = first if len(options.sizes) != 1 or options.sizes[0] == most else first.subset(options.sizes[0])
+    if options.scores:
+        from condensery.evaluation.scores import equal_storage
+
+        equal_storage(scored, data)  # before hours of training
     codes = isinstance(first.synthetic.decoder, Factorized)
     counted = f"{'codes' if codes else 'images'} per class"
     curves: dict[str, dict[int, Accuracy]] = {}
@@ -75,7 +80,7 @@ def evaluate_command(argv: list[str]) -> int:
         for net in nets or [None]:
             reached = evaluate(parts, data, net, protocol, measuring.repeats, measuring.seed, dtype=_dtype(measuring))
             name = described(reached.net)
-            log.info(f"{size} {counted}, {name}: {reached} ({reached.seconds:.0f} s)")
+            log.info(f"{counted}: {size}, {name}: {reached} ({reached.seconds:.0f} s)")
             curves.setdefault(name, {})[size] = reached
             lines.append((name, str(size), *_said(reached), reached.protocol, f"{reached.seconds:.0f}"))
             records.append({
@@ -87,8 +92,6 @@ def evaluate_command(argv: list[str]) -> int:
         ("network", counted, "accuracy %", "95 % interval", "protocol", "seconds"), lines, records,
     )  # fmt: skip
     about: dict[str, Any] = {"recipe": first.recipe}
-    if options.scores:
-        about["scores"] = _scores(first, data, nets[0] if nets else None, protocol, options)
     try:
         table.write(measuring, _head(data, about))
         if options.plot is not None:
@@ -97,14 +100,16 @@ def evaluate_command(argv: list[str]) -> int:
             storage.write(Path(options.plot), plots.size_curve(curves, counted))
     finally:  # print the table even if the disk is full
         table.show()
-        if options.scores:
-            _show_scores(about["scores"])
+    if options.scores:  # they take long, and the files already have the accuracies
+        about["scores"] = _scores(scored, data, nets[0] if nets else None, protocol, options)
+        _show_scores(about["scores"])
+        table.write(measuring, _head(data, about))
     _written(*measuring.files, options.plot)
     return 0
 
 
 def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
-    """Check that several sets are of one method, so that a mean over them says something.
+    """Check that several sets are of one method and of the same data, so that a mean over them says something.
 
     Raises:
         InputError: there is none, or two differ in more than the seed.
@@ -119,6 +124,8 @@ def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
             raise InputError(
                 f"{file} and {files[0]} differ in their recipes ({difference(wanted, found)}); evaluate them one by one"
             )
+        if any(condensed.data.get(key) != sets[0].data.get(key) for key in ("fingerprint", "zca")):
+            raise InputError(f"{file} and {files[0]} were condensed from different rows; evaluate them one by one")
 
 
 def _without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +142,7 @@ def _scores(
     from condensery.evaluation.scores import scores
 
     measuring = options.measuring
-    found = scores(condensed, data, net, protocol, measuring.repeats, measuring.seed, options.whole)
+    found = scores(condensed, data, net, protocol, measuring.repeats, measuring.seed, options.whole, _dtype(measuring))
     return {
         "accuracy": {name: _figures(reached) for name, reached in found.accuracies.items()},
         "random images per class": {"equal floats": found.images[0], "equal bytes": found.images[1]},
@@ -227,6 +234,7 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
     """The table of a comparison; columns in which all rows are the same stand in the title."""
     measuring, several = options.measuring, len(options.sizes) > 1
     head = ["method", "accuracy %", "95 % interval", f"over {found[0].method}", "stored floats", "bytes", "seconds"]
+    protocols = dict.fromkeys(row.accuracy.protocol for row in found if row.images is not None)  # not of the whole set
     lines, records = [], []
     for row in found:
         gain = "-" if row.gain is None else str(row.gain)
@@ -234,6 +242,8 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
         line = [row.method, *_said(row.accuracy), gain, f"{row.floats:,}", f"{row.bytes:,}", seconds]
         if several:
             line.insert(1, "all" if row.images is None else str(row.images))
+        if len(protocols) > 1:
+            line.insert(1, row.accuracy.protocol)
         if len(nets) > 1:
             line.insert(1, described(row.accuracy.net))
         lines.append(tuple(line))
@@ -246,11 +256,14 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
         })  # fmt: skip
     if several:
         head.insert(1, "images per class")
+    if len(protocols) > 1:
+        head.insert(1, "protocol")
     if len(nets) > 1:
         head.insert(1, "network")
     size = options.sizes[0] if options.sizes else options.ipc
     title = [data.name, *([] if several else [f"{size} image{'s' if size > 1 else ''} per class"])]
-    title += [f"protocol {found[0].accuracy.protocol}", *([] if len(nets) > 1 else [described(nets[0])])]
+    title += [] if len(protocols) > 1 else [f"protocol {next(iter(protocols))}"]
+    title += [] if len(nets) > 1 else [described(nets[0])]
     about = f"{_networks(measuring.repeats, options.sets)} on {len(data.test)} test rows"
     return Table(f"{', '.join(title)}; {about}; ~: not significant", tuple(head), lines, records)
 
@@ -312,13 +325,16 @@ def _preset(name: str, data: str, seeds: Sequence[int], **fields: Any) -> _Row:
     return _Row(name.replace(":paper", ""), recipes)
 
 
-def _protocol(measuring: Measuring) -> "ProtocolFor":
+def _protocol(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
+    """The protocol that the options name; refuses what the options say wrongly about files and repeats, too."""
     if not 1 <= measuring.repeats <= 10_000:
         raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
     look_up(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
-    for name, path in measuring.named_files.items():
-        writable(Path(path), f"--{name} {path}")
-        if measuring.files.count(path) > 1:
+    files = {name: Path(path).absolute() for name, path in measuring.named_files.items()}
+    for name, path in files.items():
+        writable(path, f"--{name} {measuring.named_files[name]}")
+    for name, path in (files := files | ({} if plot is None else {"plot": Path(plot).absolute()})).items():
+        if list(files.values()).count(path) > 1:
             raise InputError(f"--{name} {path}: another option names the same file; give each its own")
     from condensery.evaluation import protocols
 

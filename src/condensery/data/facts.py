@@ -15,8 +15,9 @@ class Facts:
         mean, std: the published per-channel constants that normalize pixels in [0, 1]. None: measured on the training
             rows.
         dc_augmentation: whether DC's evaluation crops, scales and rotates the rows (of all data sets, only MNIST's).
-        boxes: when IDC cuts boxes out of rows (cutout, CutMix): `"always"`; `"one-to-one"`, only if every stored image
-            is one row (MNIST); or `"several"`, in the evaluation only if a class has more than one row (SVHN).
+        boxes: when IDC's augmentations cut boxes out of rows (cutout) or swap them (CutMix): `"always"`;
+            `"one-to-one"`, only if every stored image is one row (MNIST); or `"several"`: its evaluation takes CutMix
+            only if a class has more than one row, and cutout otherwise (SVHN).
     """
 
     flip: bool = True

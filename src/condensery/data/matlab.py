@@ -69,7 +69,7 @@ def _images_and_labels(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.nd
     if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):
         raise ValueError(f"X is {images.dtype} of shape {images.shape}, with {len(labels)} labels")
     if labels.dtype.kind not in "ui" or not ((labels >= 0) & (labels <= 10)).all():
-        raise ValueError("labels are not whole numbers from 1 to 10")
+        raise ValueError("labels are not whole numbers from 0 to 10")
     return images.transpose(3, 0, 1, 2), np.where(labels == 10, 0, labels)
 
 
@@ -117,7 +117,7 @@ def _described(head: bytes | memoryview) -> tuple[str, tuple[int, ...], np.dtype
     """The name, shape and type of an array, and where its numbers start."""
     kind, at, _, _ = _element(head, 0)
     if kind != _MATRIX:
-        raise ValueError(f"an element is of type {kind} in place of an array")
+        raise ValueError(f"an element is of type {kind} instead of an array")
     _, start, _, at = _element(head, at)
     (flags,) = struct.unpack_from("<I", head, start)
     _, start, size, at = _element(head, at)

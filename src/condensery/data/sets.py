@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -178,13 +179,17 @@ class RealSet(_Rows):
         return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())), facts=facts)
 
     def _with(self, **changed: Any) -> "RealSet":
-        """A copy with some of the arguments changed."""
-        names = ("images", "labels", "classes", "space", "dtype", "device", "name", "class_names", "facts")
-        return RealSet(**{name: getattr(self, name) for name in names} | changed)
+        """The same rows, not copied, with some attributes changed."""
+        other = copy(self)
+        vars(other).update(changed)
+        return other
 
     def to(self, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "RealSet":
         """The same rows, read as `dtype` on `device`."""
-        return self._with(dtype=dtype or self.dtype, device=device or self.device)
+        where = torch.device(device or self.device)
+        return self._with(
+            dtype=dtype or self.dtype, device=where, images=self.images.to(where), labels=self.labels.to(where)
+        )
 
     def normalized_by(self, space: PixelSpace) -> "RealSet":
         """The same rows, read in `space`."""
@@ -204,7 +209,10 @@ class RealSet(_Rows):
 
     def subset(self, index: Tensor) -> "RealSet":
         """The set of the rows at `index` (N',), with this set's pixel space."""
-        return self._with(images=self.images[index], labels=self.labels[index])
+        return RealSet(
+            self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device, self.name,
+            self.class_names, self.facts,
+        )  # fmt: skip
 
     def split(self, fraction: float, seed: int) -> "tuple[RealSet, TestSet]":
         """Split the rows into a training part and a held-out part for measuring accuracy.
@@ -245,14 +253,6 @@ class RealSet(_Rows):
         """Yield all rows once, in random order: rows (m, ...), labels (m,) and indices (m,), with m at most `size`."""
         for index in torch.randperm(len(self), generator=generator).split(size):
             yield self.read(index), self.labels[index.to(self.device)], index
-
-    def chunks(self, size: int) -> Iterator[Batch]:
-        """Yield all rows once, class by class, in batches of shape (1, m, ...), with m at most `size`."""
-        for c in range(self.classes):
-            part = self.rows(c)
-            for start in range(part.start, part.stop, size):
-                index = slice(start, min(start + size, part.stop))
-                yield Batch(self.read(index)[None], self.labels[index][None])
 
 
 @dataclass(frozen=True)

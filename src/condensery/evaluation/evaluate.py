@@ -2,11 +2,11 @@
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -19,11 +19,12 @@ from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, accuracy, computing, fit
-from condensery.kernels.compiling import during
+from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, Factory, Net, build, record
-from condensery.networks.network import Network, initial
+from condensery.networks.network import Network, Point, initial
+from condensery.networks.packages import Packaged
 from condensery.randomness import rng
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
@@ -80,7 +81,8 @@ class Accuracy:
 
     def minus(self, other: "Accuracy") -> Difference:
         """By how much this accuracy is higher. Networks with the same seed are paired, and sets with the same place."""
-        return difference(self.independent, other.independent)
+        paired = (self.sets, len(self.runs)) == (other.sets, len(other.runs))
+        return difference(self.independent, other.independent, paired)
 
     def __str__(self) -> str:
         return f"{100 * self.mean:.1f}" + (f" ± {100 * self.std:.1f}" if len(self.runs) > 1 else "")
@@ -105,12 +107,13 @@ def evaluate(
         data: its test part is read once per network, after the last epoch; its train part is not used.
         net: the architecture: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module.
             None: that in which the first set was condensed.
-        protocol: `dc2021`, `dsa2021`, `idc2022`, `imagenet2022`, `kfs2022`, `fixed_steps` or `whole`.
+        protocol: a function of `condensery.evaluation.protocols`, such as `dc2021` or `idc2022`.
         repeats: networks per set.
         seed: seed of the weights, the order of rows and the augmentation.
         observe: called with (networks done, number of networks).
-        dtype: number format of the rows while the networks are trained; `torch.bfloat16` is faster on processors that
-            support it, and the name of the protocol then says so. Weights and measuring keep the data's format.
+        dtype: number format of the rows while the networks are trained: None (that of the data), `torch.bfloat16`,
+            which is faster on processors that support it, or `torch.float16`. The name of the protocol says so. Weights
+            and measuring keep the data's format.
         progress: whether to show how many networks are done, if there is no `observe`.
 
     Raises:
@@ -134,7 +137,8 @@ def evaluate(
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
         # test rows are normalized as the rows of the set are, not with the statistics of the data at hand
-        pairs.append((_rows(_in_order(condensed, data), data), data.test.normalized_by(synthetic.space)))
+        rows = _rows(_in_order(condensed, data), data, AT_ONCE // len(several))
+        pairs.append((rows, data.test.normalized_by(synthetic.space)))
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
 
@@ -160,13 +164,13 @@ def _rules(protocol: ProtocolFor, data: Data, condensed: Condensed | None, net: 
     return protocol(data, condensed, net)
 
 
-def _rows(synthetic: SyntheticSet, data: Data) -> Rows:
-    """The rows of a set: decoded once, or minibatch by minibatch if they would take much memory."""
+@torch.no_grad()
+def _rows(synthetic: SyntheticSet, data: Data, most: int) -> Rows:
+    """The rows of a set: decoded once, or minibatch by minibatch if they would take more than `most` bytes."""
     device, dtype = data.train.device, data.train.dtype
-    with torch.no_grad():
-        a_base = synthetic(range(1), 1).x
+    a_base = synthetic(range(1), 1).x
     size = synthetic.classes * synthetic.bases_per_class * a_base.numel() * dtype.itemsize
-    if size > AT_ONCE and synthetic.decoder.even:
+    if size > most and synthetic.decoder.even:
         return DecodedRows(synthetic, device, dtype)
     return TensorRows(synthetic(), device, dtype)
 
@@ -210,7 +214,8 @@ def evaluate_whole(
     """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`.
 
     Accuracies are kept in the cache folder (see CONDENSERY_CACHE), so that each network is trained only once for the
-    same data, architecture and protocol on the same kind of machine.
+    same data, architecture and protocol on the same kind of machine. Those of a function of your own are not kept,
+    since nothing tells whether it has changed.
     """
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
@@ -268,8 +273,8 @@ def _measure(
     seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
-    if dtype not in (None, torch.float32, torch.float64, torch.float16, torch.bfloat16):
-        raise InputError(f"`dtype` must be None or a floating-point torch.dtype such as torch.bfloat16, got {dtype!r}")
+    if dtype not in (None, data.train.dtype, torch.float16, torch.bfloat16):
+        raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
     for name, value in {"repeats": repeats, "seed": seed}.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
@@ -277,39 +282,63 @@ def _measure(
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
     start = time.perf_counter()
     rules = _rules(protocol, data, first, net)
-    if dtype is not None:
-        named = str(dtype).removeprefix("torch.")
-        rules = replace(rules, name=f"{rules.name}, trained in {named}", how=replace(rules.how, dtype=dtype))
+    if dtype not in (None, data.train.dtype):
+        words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
+        rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
-    if rules.seconds is not None:
-        rules = replace(rules, steps=_steps_in(rules.seconds, network, sets[0][0], rules, seed))
-    kept = _Kept(data, net, rules, seed) if first is None else None
+    lasting = first is None and rules.seconds is None and isinstance(net, Net | Packaged)
+    kept = _Kept(data, net, rules, seed) if lasting else None
     runs = kept.read()[:repeats] if kept else []
-    trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets)
-    with during(computing(network, data.shape, trained * (repeats - len(runs) // len(sets)))), seen as observe:
-        for s, r in product(range(len(sets)), range(repeats)):
-            if s * repeats + r < len(runs):
-                continue
-            rows, test = sets[s]
-            key = ("evaluation", s, r)
-            point = initial(network, rng(seed, "weights", *key))
-            point = fit(point, rows, rules.how, rules.steps_for(len(rows)), seed, key, rules.augment, rules.mix)
-            runs.append(accuracy(point, test))
-            if kept:
-                kept.write(runs)
-            observe(len(runs), repeats * len(sets))
+    with during(_mode(network, data, sets, rules, repeats - len(runs))), seen as observe:
+        for s, (rows, test) in enumerate(sets):
+            steps = _steps(network, rows, rules, seed)
+            for r in range(len(runs) - s * repeats, repeats):
+                key = ("evaluation", s, r)
+                point = initial(network, rng(seed, "weights", *key))
+                runs.append(accuracy(_fitted(point, rows, rules, steps, seed, key), test))
+                if kept:
+                    kept.write(runs)
+                observe(len(runs), repeats * len(sets))
     return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start, len(sets))
 
 
-def _steps_in(seconds: float, network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
-    """How many steps of a protocol take that many seconds, by timing some."""
+def _mode(network: Network, data: Data, sets: Sequence[tuple[Rows, TestSet]], rules: Protocol, repeats: int) -> Mode:
+    """The fastest mode for training networks on sets by a protocol."""
+    if rules.seconds is not None:  # in a minute, compiling pays
+        return computing(network, data.shape, sys.maxsize if rules.seconds * repeats >= 60 else 0)
+    trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets)
+    return computing(network, data.shape, trained * repeats)
+
+
+def _steps(network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
+    """How many steps a protocol takes on some rows; if it says for how many seconds, by timing some."""
+    if rules.seconds is None:
+        return rules.steps_for(len(rows))
     point, count, took = initial(network, rng(seed, "weights", "timing")), 2, 0.0
-    while took < min(seconds / 10, 2.0):
+    _fitted(point, rows, rules, count, seed, ("timing",))  # the first steps may compile
+    while took < min(rules.seconds / 10, 2.0):
         count *= 2
         start = time.perf_counter()
-        fit(point, rows, rules.how, count, seed, ("timing",), rules.augment, rules.mix)
+        _fitted(point, rows, rules, count, seed, ("timing",))
         took = time.perf_counter() - start
-    return max(1, int(seconds * count / took))
+    return max(1, int(rules.seconds * count / took))
+
+
+def _fitted(point: Point, rows: Rows, rules: Protocol, steps: int, seed: int, key: tuple[str | int, ...]) -> Point:
+    """The point after some steps by a protocol.
+
+    Raises:
+        InputError: batch norm in a network of the user's cannot be trained on a minibatch of one row.
+    """
+    try:
+        return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"batch norm cannot be trained on a minibatch of one row, and {len(rows)} rows in minibatches of "
+            f"{rules.how.batch_size} leave one; give a network with another norm, or another protocol"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,9 @@ def size_curve(curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "ima
     figure, axes = _figure(1)
     from matplotlib.ticker import MaxNLocator
 
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for name, by_size in curves.items():
         x = sorted(by_size)
-        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].errorbar(
             x, [100 * by_size[n].mean for n in x], [100 * by_size[n].std for n in x], label=name, marker="o", capsize=3
         )

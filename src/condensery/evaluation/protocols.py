@@ -14,6 +14,7 @@ from condensery.augment import (
     Color,
     Crop,
     CutMix,
+    Cutout,
     Flip,
     Jitter,
     Lighting,
@@ -59,7 +60,7 @@ class Protocol:
         epochs: passes over the rows if neither `steps` nor `seconds` is given.
         steps: number of updates, independent of the number of rows.
         seconds: wall time of the training of a network; the number of updates follows from the time of the first ones.
-        augment: augmentation, drawn for each row.
+        augment: augmentation, drawn as its `choice` says.
         mix: applied to each augmented minibatch.
         batch_norm: whether networks with batch norm are trained as they are. If not, a set that was condensed in such
             a network is measured in the same network with instance norm, unless another network is asked for.
@@ -143,7 +144,7 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, learning rate x 0.2 after 2/3 and 5/6 of the epochs. A
     minibatch draws one of crop, scaling and rotation; half of the minibatches are mixed. No flips if the data do not
-    allow them; no CutMix on MNIST with multi-formation, nor on SVHN with one row per class.
+    allow them; no CutMix on MNIST with multi-formation; on SVHN with one row per class, cutout instead of CutMix.
 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
@@ -153,7 +154,10 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     short = isinstance(net, DenseNet) and condensed is not None and condensed.bases_per_class >= 50
     epochs, differs = (400, ["400 epochs"]) if short else (1000, [])
     mixed = condensed is None or _mixed(data, condensed)
-    differs += [] if mixed else ["no CutMix"]
+    if not mixed:
+        single = data.facts.boxes == "several"  # cut in place of CutMix
+        augment = replace(augment, always=(*augment.always, Cutout())) if single else augment
+        differs += ["cutout, no CutMix" if single else "no CutMix"]
     name = f"idc2022 ({', '.join(differs)})" if differs else "idc2022"
     return Protocol(name, _dropped(epochs), epochs, augment=augment, mix=CutMix(0.5) if mixed else None)
 
@@ -206,9 +210,7 @@ def kfs2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     size = 256
     if min(data.shape[1:]) >= 128:
         size = 128 if net is None or (isinstance(net, ResNet) and net.downsampling == "average") else 64
-    drops = (133 / 200, 166 / 200)
-    how = Training(0.01, 0.9, 5e-4, size, lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
-    return Protocol("kfs2022", how, 200)
+    return Protocol("kfs2022", replace(_dropped(200), batch_size=size), 200)
 
 
 def fixed_steps(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
@@ -231,7 +233,7 @@ def fixed_seconds(data: Data, condensed: "Condensed | None" = None, net: Archite
 
 
 def whole(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
-    """About 10 epochs in one cycle, for the reference on the whole real set and for coresets' feature networks.
+    """10 epochs in one cycle, for the reference on the whole real set and for coresets' feature networks.
 
     SGD, momentum 0.9, weight decay 5e-4, batches of 64; the learning rate rises to 0.05 over the first quarter and
     falls to 0 along half a cosine (`WHOLE`).

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from math import e, exp, prod
 
+import torch
+
 from condensery.algorithms import coresets
 from condensery.data import Data
 from condensery.errors import InputError
@@ -12,12 +14,12 @@ from condensery.evaluation.statistics import Difference
 from condensery.networks.net import Architecture
 from condensery.runs.condensed import Condensed
 
-__all__ = ["Scores", "scores"]
+__all__ = ["Scores", "equal_storage", "scores"]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracies of a set, of random real images in its place, and of the whole set, under one protocol.
+    """Accuracies of a set and of random real images in its place, under one protocol, and of the whole set.
 
     Accuracies are given with the augmentation of the protocol and without any; all scores are fractions.
 
@@ -31,7 +33,8 @@ class Scores:
     References:
         DD-Ranking (Li et al. 2025) for HLR, IOR, LRS and ARS.
     Departs: random images are compared at equal storage, under the same protocol; accuracies are those after the last
-        epoch, and no learning rate is searched on the test part.
+        epoch, and no learning rate is searched on the test part. The whole set is trained under the protocol `whole`,
+        so HLR and LRS compare two protocols.
     """
 
     ours: Accuracy
@@ -87,6 +90,22 @@ def _rescaled(alpha: float) -> float:
     return (exp(alpha) - exp(-1)) / (e - exp(-1))
 
 
+def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
+    """How many real images per class have as many values as a set, and how many as many bytes; at least one each.
+
+    Raises:
+        InputError: a class has fewer images.
+    """
+    values = data.train.classes * prod(data.shape)
+    images = max(1, condensed.floats // values), max(1, condensed.bytes // values)
+    if max(images) > (least := min(data.train.sizes)):
+        raise InputError(
+            f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
+            f"only {least}; give a smaller subset of the set (--sizes)"
+        )
+    return images
+
+
 def scores(
     condensed: Condensed,
     data: Data,
@@ -95,13 +114,14 @@ def scores(
     repeats: int = 5,
     seed: int = 0,
     whole: bool = True,
+    dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> Scores:
     """Measure a set and its two rivals of random images, with and without augmentation.
 
     Arguments:
         whole: whether to train on the whole set too, which takes long for a large one.
-        condensed, data, net, protocol, repeats, seed, progress: see `evaluate`.
+        condensed, data, net, protocol, repeats, seed, dtype, progress: see `evaluate`.
 
     Raises:
         InputError: what `evaluate` refuses, or a class has too few images to store as many bytes.
@@ -111,25 +131,20 @@ def scores(
         rules = protocol(data, condensed, net)
         return replace(rules, name=f"{rules.name}, no augmentation", augment=None, mix=None)
 
-    values = data.train.classes * prod(data.shape)
-    images = max(1, condensed.floats // values), max(1, condensed.bytes // values)
-    if max(images) > (least := min(data.train.sizes)):
-        raise InputError(
-            f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
-            f"only {least}; give a smaller subset of the set"
-        )
+    images = equal_storage(condensed, data)
     rivals = [
         Condensed(coresets.random(data.train, ipc, seed), data.class_names, {"name": "random"}, 0, {}) for ipc in images
     ]
-    net = net or condensed.net
 
-    def both(measured: Condensed) -> tuple[Accuracy, Accuracy]:
-        reached = evaluate(measured, data, net, protocol, repeats, seed, progress=progress)
+    def both(measured: Condensed, net: Architecture | None) -> tuple[Accuracy, Accuracy]:
+        reached = evaluate(measured, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
         rules = protocol(data, measured, reached.net)
         if rules.augment is None and rules.mix is None:  # the same networks
             return reached, reached
-        return reached, evaluate(measured, data, net, plain, repeats, seed, progress=progress)
+        return reached, evaluate(measured, data, net, plain, repeats, seed, dtype=dtype, progress=progress)
 
-    ours, by_floats, by_bytes = both(condensed), both(rivals[0]), both(rivals[1])
-    reference = evaluate_whole(data, ours[0].net, repeats=repeats, seed=seed, progress=progress) if whole else None
+    ours = both(condensed, net)
+    net = ours[0].net
+    by_floats, by_bytes = (both(rival, net) for rival in rivals)
+    reference = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress) if whole else None
     return Scores(*ours, *by_floats, *by_bytes, images, reference)

@@ -42,18 +42,20 @@ class Difference:
         return None if self.half_width is None else abs(self.mean) > self.half_width
 
     def __str__(self) -> str:
-        """The difference in points; "~" in front says that it is not significant, or that nobody can say."""
+        """The difference in points; "~" in front says that it is not significant, or that there is no interval."""
         return f"{'' if self.significant else '~'}{100 * self.mean:+.1f}"
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+def difference(ours: Sequence[float], theirs: Sequence[float], paired: bool) -> Difference:
     """The difference between the means of two lists of values.
 
-    Lists of the same length are paired: values at the same place come from networks with the same initial weights.
-    Otherwise, the values are taken to be independent (Welch's test).
+    Arguments:
+        ours, theirs: the values.
+        paired: whether values at the same place belong together, because they come from networks with the same initial
+            weights. Otherwise, all values are taken to be independent (Welch's test).
     """
     mean = float(np.mean(ours) - np.mean(theirs))
-    if len(ours) == len(theirs):
+    if paired:
         return Difference(mean, half_width([a - b for a, b in zip(ours, theirs, strict=True)]))
     if min(len(ours), len(theirs)) < 2:
         return Difference(mean, None)

@@ -1,6 +1,7 @@
 """Training a network on rows, and measuring its accuracy."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from condensery.data import Batch, TestSet
 from condensery.kernels.compiling import Mode, mode, worthwhile
 from condensery.kernels.passes import chunked, evenly, passes
 from condensery.networks.network import Network, Point, operations, outputs, rows_at_once
-from condensery.randomness import rng
+from condensery.randomness import global_rng, rng
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
@@ -157,7 +158,10 @@ def fit(
                 x = augment(x, augment.draw(len(x), shape, rng(seed, "augment", *key, step)))
             cut = None if mix is None else mix.draw(len(x), x.shape[2], x.shape[3], rng(seed, "mix", *key, step))
             optimizer.zero_grad()
-            loss, logits = gradient(network, cut(x) if cut else x, y, cut, how.dtype or x.dtype, most)
+            # layers of a user's network, such as dropout, draw from torch's global generator
+            layers = global_rng(rng(seed, "layers", *key, step), x.device) if network.plain_training else nullcontext()
+            with layers:
+                loss, logits = gradient(network, cut(x) if cut else x, y, cut, how.dtype or x.dtype, most)
             if observe is not None:
                 observe(index, logits, y)
             optimizer.step()
@@ -224,12 +228,8 @@ def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
 
 
 @torch.no_grad()
-def accuracy(point: Point, test: TestSet, chunk: int | None = None) -> float:
-    """The fraction, in [0, 1], of test rows whose largest logit is that of their label.
-
-    Arguments:
-        chunk: rows that go through the network at once; None: by device.
-    """
+def accuracy(point: Point, test: TestSet) -> float:
+    """The fraction, in [0, 1], of test rows whose largest logit is that of their label."""
     network = point.placed().eval()
-    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(chunk or rows_at_once(test.device)))
+    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(rows_at_once(test.device)))
     return hits / len(test)

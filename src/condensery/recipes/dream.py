@@ -69,9 +69,7 @@ class DREAM(Wrapper[R]):
         initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
         return replace(
             made,
-            sampler=Representative(
-                rows=rows, cluster_every=self.cluster_every, candidates=self.candidates, real=made.real
-            ),
+            sampler=Representative(rows, self.cluster_every, self.candidates, made.real.classes),
             beginnings=(*made.beginnings, *initial),
         )
 

@@ -59,7 +59,6 @@ class IDC(Recipe):
     """
 
     name: ClassVar[str] = "idc"
-    protocol: ClassVar[str] = "idc2022"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits", "photos")
 
     ipc: Count = 10
@@ -114,6 +113,11 @@ class IDC(Recipe):
     uses for CIFAR-100 too)."""
     net: Architecture = ConvNet()
     """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
+
+    @property
+    def protocol(self) -> str:  # type: ignore[override]
+        """`imagenet2022` with the settings for photographs, otherwise `idc2022`."""
+        return "imagenet2022" if self.base_size == _LARGE["base_size"] else "idc2022"
 
     @classmethod
     def published(cls, data: str) -> "IDC":
