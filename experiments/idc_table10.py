@@ -8,8 +8,8 @@ published figures. Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense a
 as long to measure 5 networks, and more under `idc2022`; 50 images are for a GPU. Cells that are in the results file are
 skipped.
 
-The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (10 images under `idc2022`: 3
-networks, trained in bfloat16), and 5 sets of random images. The test part is read once per network, after the last
+The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (3 under `idc2022` at 10 images,
+where all are trained in bfloat16), and 5 sets of random images. The test part is read once per network, after the last
 epoch; presets were chosen on a tenth of FashionMNIST's training part.
 """
 
@@ -40,8 +40,7 @@ BESIDE = {
 
 
 def cell(dataset: str, ipc: int, method: str, protocol: str) -> Cell:
-    long = (ipc, protocol) == (10, "idc2022")  # 7000 steps a network
-    sets, repeats = (5, 1) if method == "random" else (1, 3 if long else 5)
+    sets, repeats = (5, 1) if method == "random" else (1, 3 if ipc > 1 and protocol == "idc2022" else 5)
     own = protocol == OWN.get(method)
     paper = PAPER[dataset, method][SIZES.index(ipc)] if own and (dataset, method) in PAPER else None
     return Cell(
@@ -53,7 +52,7 @@ def cell(dataset: str, ipc: int, method: str, protocol: str) -> Cell:
         sets=sets,
         repeats=repeats,
         gpu=ipc == 50,
-        half=long,
+        half=ipc == 10,
     )
 
 
