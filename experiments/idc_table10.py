@@ -8,9 +8,9 @@ published figures. Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense a
 as long to measure 5 networks, and more under `idc2022`; 50 images are for a GPU. Cells that are in the results file are
 skipped.
 
-The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (3 under `idc2022` at 10 images,
-where all are trained in bfloat16), and 5 sets of random images. The test part is read once per network, after the last
-epoch; presets were chosen on a tenth of FashionMNIST's training part.
+The papers: DSA and DM 5 sets x 20 networks, IDC 3 repetitions. Here: 1 set x 5 networks (3 under `idc2022` at 10
+images, where all are trained in bfloat16), and 5 sets of random images. The test part is read once per network, after
+the last epoch; presets were chosen on a tenth of FashionMNIST's training part.
 """
 
 from grid import Cell, fill
