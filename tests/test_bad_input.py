@@ -284,7 +284,7 @@ BAD_LAYOUTS = {
     "svhn, floats": (svhn_with(X=np.zeros((32, 32, 3, 10))), ["X is float64"]),
     "svhn, complex": (svhn_with(X=np.zeros((32, 32, 3, 10)) + 1j), ["X is not an array of real numbers"]),
     "svhn, a structure": (svhn_with(X={"a": 1}), ["X is not an array of real numbers"]),
-    "svhn, a label 11": (svhn_with(y=np.full((10, 1), 11)), ["labels", "1 to 10"]),
+    "svhn, a label 11": (svhn_with(y=np.full((10, 1), 11)), ["labels", "0 to 10"]),
     "svhn, too few labels": (svhn_with(y=np.ones((9, 1), int)), ["9 labels"]),
     "cifar10, no file": (cifar_with("binary", "test_batch.bin", None), ["test_batch.bin: no such file"]),
     "cifar10, no bytes": (cifar_with("binary", "test_batch.bin", b""), ["test_batch.bin", "0 bytes"]),

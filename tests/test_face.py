@@ -117,7 +117,7 @@ def test_a_function_bound_to_other_arguments_is_another_recipe():
         (lambda data: cd.evaluate_whole(data.train), "a data set, not"),
         (lambda data: cd.evaluate(cd.condense(cd.Random(ipc=1), data.train), data.test), "evaluated on a data set"),
         (lambda data: cd.evaluate_whole(data, repeats="3"), "`repeats` must be a whole number"),
-        (lambda data: cd.evaluate_whole(data, dtype="bfloat16"), "`dtype` must be None or"),
+        (lambda data: cd.evaluate_whole(data, dtype="bfloat16"), "`dtype` must be None,"),
         (lambda data: cd.save("x", cd.condense(cd.Random(ipc=1), data.train)), "a condensed set and then a path"),
         (lambda data: cd.DC(net=Residual((1, 8, 8), 10)), "`net` is a network; give a function"),
         (lambda data: cd.DC(net=None), "or a function"),
