@@ -335,9 +335,9 @@ def _point(network: Network, place: _Place, parts: Mapping[str, Mapping[str, Ten
 
 
 def difference(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> str:
-    """Describe the first entry in which two nested dictionaries differ."""
+    """Describe the first entry in which two nested dictionaries differ; names, such as that of a method, come first."""
     nothing = object()
-    for key in sorted(before.keys() | now.keys()):
+    for key in sorted(before.keys() | now.keys(), key=lambda key: (key != "name", key)):
         a, b = before.get(key, nothing), now.get(key, nothing)
         if isinstance(a, dict) and isinstance(b, dict) and a != b:
             return difference(a, b, f"{prefix}{key}.")
