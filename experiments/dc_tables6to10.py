@@ -52,7 +52,7 @@ ABOUT = "DC, tables T6 to T10: MNIST, 1 image per class, condensed in one ConvNe
 
 
 def cell(condensed_in: ConvNet, measured_in: ConvNet, paper: str) -> Cell:
-    """A figure of the tables. The default ConvNet stands in all of them, and is condensed and measured once."""
+    """A figure of the tables. The default ConvNet is in all of them, and is condensed and measured once."""
     usual, where = condensed_in == ConvNet(), described(condensed_in)
     return Cell(
         "MNIST", 1, "dc", "dc2021", net=measured_in, recipe=None if usual else having(net=condensed_in),

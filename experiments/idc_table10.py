@@ -43,17 +43,7 @@ def cell(dataset: str, ipc: int, method: str, protocol: str) -> Cell:
     sets, repeats = (5, 1) if method == "random" else (1, 3 if ipc > 1 and protocol == "idc2022" else 5)
     own = protocol == OWN.get(method)
     paper = PAPER[dataset, method][SIZES.index(ipc)] if own and (dataset, method) in PAPER else None
-    return Cell(
-        dataset,
-        ipc,
-        method,
-        protocol,
-        paper=paper,
-        sets=sets,
-        repeats=repeats,
-        gpu=ipc == 50,
-        half=ipc == 10,
-    )
+    return Cell(dataset, ipc, method, protocol, paper=paper, sets=sets, repeats=repeats, half=ipc == 10, gpu=ipc == 50)
 
 
 CELLS = [

@@ -62,9 +62,9 @@ METHODS = (*COARSE, *LEARNED)
 TEN: dict[str, dict[str, Any]] = {"dc": {"outer_steps": 20, "real_rows": 256, "lr": 1.0}}
 """What differs at 10 images per class at the scale cpu, so that a set takes no more than an hour.
 
-Tried on a tenth of FashionMNIST's training part: with 64 real rows, accuracy varies by a point from restart to restart;
-with 256 it does less, and does not rise after 20 restarts; neither a lower rate at the end nor 50 epochs of the network
-between two matches help.
+Tried on a tenth of FashionMNIST's training part: with 64 real rows, accuracy goes up and down with the number of
+restarts; with 256 it does so less, and does not rise after 20 restarts; neither a lower rate at the end nor 50 epochs
+of the network between two matches help.
 """
 
 

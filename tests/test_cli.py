@@ -325,7 +325,8 @@ def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
     from condensery.cli.measure import _compared
     from condensery.cli.options import CompareOptions
     from condensery.cli.sources import Source
-    from condensery.evaluation.evaluate import Accuracy, Comparison
+    from condensery.evaluation.compare import Comparison
+    from condensery.evaluation.evaluate import Accuracy
 
     def row(method, protocol, images=1):
         return Comparison(method, images, Accuracy((0.5,), protocol, cd.ConvNet(), 0.0), 1, 1, 0.0)

@@ -13,7 +13,8 @@ from condensery.data.facts import FACTS, Facts
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Uniform
 from condensery.errors import InputError
-from condensery.evaluation.evaluate import compare, evaluate, evaluate_whole
+from condensery.evaluation.compare import compare
+from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import (
     Protocol,
     dc2021,

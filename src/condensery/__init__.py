@@ -50,7 +50,8 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         svhn,
         usps,
     )
-    from condensery.evaluation.evaluate import Accuracy, Comparison, compare, evaluate, evaluate_whole
+    from condensery.evaluation.compare import Comparison, compare
+    from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
     from condensery.evaluation.protocols import (
         dc2021,
         dsa2021,
@@ -75,7 +76,8 @@ _HOMES = {
         "Batch", "Data", "RealSet", "TestSet", "cifar10", "cifar100", "digits", "fashion_mnist", "from_arrays",
         "from_dataset", "image_folder", "imagenet10", "imagenet100", "mnist", "npz", "svhn", "usps",
     ],
-    "evaluation.evaluate": ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"],
+    "evaluation.compare": ["Comparison", "compare"],
+    "evaluation.evaluate": ["Accuracy", "evaluate", "evaluate_whole"],
     "evaluation.protocols": [
         "dc2021", "dsa2021", "fixed_seconds", "fixed_steps", "idc2022", "idc2022_equal_steps", "imagenet2022",
         "kfs2022", "whole",

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import torch
 
     from condensery.data import Data
-    from condensery.evaluation.evaluate import Accuracy, Comparison
+    from condensery.evaluation.compare import Comparison
+    from condensery.evaluation.evaluate import Accuracy
     from condensery.evaluation.protocols import ProtocolFor
     from condensery.runs.condensed import Condensed
 
@@ -154,7 +155,7 @@ def _scores(
 
 def _show_scores(found: dict[str, Any]) -> None:
     print_table(
-        "against random real images of the same storage, and the whole set",
+        "against random real images of the same storage",
         ("trained on", "accuracy %"),
         [(name, f"{100 * each['accuracy']:.1f} ± {100 * each['std']:.1f}")
          for name, each in found["accuracy"].items()],
@@ -196,7 +197,7 @@ def compare_command(argv: list[str]) -> int:
     rows.sort(key=lambda row: row.name != "random")  # the first is the one that others are compared with
     nets = [named(name) for name in options.networks] or [options.net]
     protocol = _protocol(measuring)
-    from condensery.evaluation.evaluate import compare
+    from condensery.evaluation.compare import compare
 
     data = read(options.source)
 

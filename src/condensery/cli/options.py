@@ -111,7 +111,7 @@ class EvaluateOptions:
     """File for a plot of accuracy over sizes (SVG)."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
-    whole set, and to print the scores IOR, HLR, LRS and ARS of the first set."""
+    whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one)."""
     whole: bool = True
     """Whether the scores include the whole set, on which training takes long if it is large."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()

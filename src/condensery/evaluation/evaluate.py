@@ -4,10 +4,9 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from condensery.runs.checkpoint import environment
 from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Accuracy", "Comparison", "compare", "evaluate", "evaluate_whole"]
+__all__ = ["Accuracy", "evaluate", "evaluate_whole"]
 
 Observe = Callable[[int, int], None]
 
@@ -339,76 +338,3 @@ def _fitted(point: Point, rows: Rows, rules: Protocol, steps: int, seed: int, ke
             f"batch norm cannot be trained on a minibatch of one row, and {len(rows)} rows in minibatches of "
             f"{rules.how.batch_size} leave one; give a network with another norm, or another protocol"
         ) from error
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One row of a comparison: a method at a size, measured with one network."""
-
-    method: str
-    images: int | None
-    """Stored images (or codes) per class. None: the whole real set."""
-    accuracy: Accuracy
-    floats: int
-    bytes: int
-    """What is stored, in its own number format; a real image of the whole set counts one byte per value."""
-    seconds: float
-    """Seconds of condensing; those of the evaluation are in `accuracy`."""
-    gain: Difference | None = None
-    """By how much it is better than the first method of the table, at the same size and with the same network."""
-
-
-def compare(
-    sets: Iterable[tuple[str, Condensed | Sequence[Condensed], float]],
-    data: Data,
-    nets: Architecture | Sequence[Architecture] = ConvNet(),
-    protocol: ProtocolFor = dc2021,
-    repeats: int = 5,
-    seed: int = 0,
-    sizes: Sequence[int] = (),
-    reference: bool = True,
-    observe: Callable[[Comparison], None] = lambda row: None,
-    dtype: torch.dtype | None = None,
-    progress: bool = True,
-) -> list[Comparison]:
-    """Evaluate every condensed set under one protocol, then the whole real set (under the protocol `whole`).
-
-    Arguments:
-        sets: (name, condensed set or several sets of the method with different seeds, seconds of condensing) in the
-            order of the table. The first is the one that others are compared with. An iterator may condense the sets
-            one by one.
-        nets: one architecture or several.
-        sizes: numbers of stored images per class; each is measured on the first so many of a set. None given: all of
-            them.
-        reference: whether to add a row for the whole set, which takes long for a large set.
-        observe: called with every finished row.
-        dtype: see `evaluate`; it applies to the reference too.
-        progress: whether to show how many networks are done.
-
-    Raises:
-        InputError: fewer than 1 repeat, a size that a set does not have, or what `evaluate` refuses.
-    """
-    several = list(nets) if isinstance(nets, Sequence) and not isinstance(nets, str) else [nets]
-    rows: list[Comparison] = []
-
-    def add(row: Comparison) -> None:
-        rows.append(row)
-        observe(row)
-
-    first: dict[tuple[int, int], Accuracy] = {}
-    for name, given, seconds in sets:
-        made = [given] if isinstance(given, Condensed) else given
-        for size in sizes or [made[0].bases_per_class]:
-            parts = [condensed if size == condensed.bases_per_class else condensed.subset(size) for condensed in made]
-            for i, net in enumerate(several):
-                reached = evaluate(parts, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
-                place = (i, size if sizes else 0)
-                gain = reached.minus(first[place]) if place in first else None
-                first.setdefault(place, reached)
-                add(Comparison(name, size, reached, parts[0].floats, parts[0].bytes, seconds, gain))
-    if reference:
-        values = len(data.train) * prod(data.shape)
-        for net in several:
-            reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
-            add(Comparison(reached.protocol, None, reached, values, values, 0.0))
-    return rows

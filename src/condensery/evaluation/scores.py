@@ -48,16 +48,13 @@ class Scores:
 
     @property
     def accuracies(self) -> dict[str, Accuracy]:
-        """All accuracies by what was measured."""
+        """All accuracies by what was measured; those without augmentation only if the protocol has any."""
         by_floats, by_bytes = (f"random, {n} per class" for n in self.images)
-        found = {
-            "the set": self.ours,
-            f"{by_floats} (equal floats)": self.floats,
-            f"{by_bytes} (equal bytes)": self.bytes,
-            "the set, no augmentation": self.ours_plain,
-            f"{by_floats} (equal floats), no augmentation": self.floats_plain,
-            f"{by_bytes} (equal bytes), no augmentation": self.bytes_plain,
-        }
+        names = ("the set", f"{by_floats} (equal floats)", f"{by_bytes} (equal bytes)")
+        found = dict(zip(names, (self.ours, self.floats, self.bytes), strict=True))
+        if self.ours_plain is not self.ours:  # the protocol has an augmentation
+            plain = (self.ours_plain, self.floats_plain, self.bytes_plain)
+            found |= {f"{name}, no augmentation": each for name, each in zip(names, plain, strict=True)}
         return found if self.whole is None else found | {self.whole.protocol: self.whole}
 
     @property
@@ -101,7 +98,7 @@ def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
     if max(images) > (least := min(data.train.sizes)):
         raise InputError(
             f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
-            f"only {least}; give a smaller subset of the set (--sizes)"
+            f"only {least}; give a smaller subset of the set"
         )
     return images
 
