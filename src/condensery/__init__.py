@@ -29,7 +29,19 @@ from condensery.recipes import *  # noqa: F403
 from condensery.recipes import __all__ as _recipes
 
 if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a test compares the two
-    from condensery import algorithms, augment, data, decoders, evaluation, kernels, networks, objectives, recipes, runs
+    from condensery import (
+        algorithms,
+        augment,
+        data,
+        decoders,
+        evaluation,
+        exchange,
+        kernels,
+        networks,
+        objectives,
+        recipes,
+        runs,
+    )
     from condensery.algorithms.algorithm import Step
     from condensery.data import (
         Batch,
@@ -63,6 +75,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         kfs2022,
         whole,
     )
+    from condensery.exchange.exports import Exported, export
     from condensery.kernels.memory import tune_allocator
     from condensery.runs.artifact import load, save
     from condensery.runs.condensed import Condensed
@@ -82,6 +95,7 @@ _HOMES = {
         "dc2021", "dsa2021", "fixed_seconds", "fixed_steps", "idc2022", "idc2022_equal_steps", "imagenet2022",
         "kfs2022", "whole",
     ],
+    "exchange.exports": ["Exported", "export"],
     "kernels.memory": ["tune_allocator"],
     "runs.artifact": ["load", "save"],
     "runs.condensed": ["Condensed"],
@@ -91,7 +105,8 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = [
-    "algorithms", "augment", "data", "decoders", "evaluation", "kernels", "networks", "objectives", "recipes", "runs"
+    "algorithms", "augment", "data", "decoders", "evaluation", "exchange", "kernels", "networks", "objectives",
+    "recipes", "runs",
 ]  # fmt: skip
 
 __all__ = [
@@ -107,6 +122,7 @@ __all__ = [
     "Data",
     "DenseNet",
     "EfficientNet",
+    "Exported",
     "InputError",
     "LeNet",
     "Net",
@@ -132,6 +148,8 @@ __all__ = [
     "evaluate",
     "evaluate_whole",
     "evaluation",
+    "exchange",
+    "export",
     "fashion_mnist",
     "fixed_seconds",
     "fixed_steps",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from condensery import __version__
 from condensery.cli.condense import plan_command, run_command
+from condensery.cli.files import export_command, subset_command
 from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
 from condensery.cli.show import show_command
@@ -32,6 +33,8 @@ commands:
   evaluate FILE|DIR --data D                 train networks on a condensed set and test them
   compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
   show FILE|DIR                              describe a condensed set, or draw it
+  subset FILE|DIR --ipc N -o FILE            cut a smaller condensed set out of one, by number or by --bytes
+  export FILE|DIR --to FORMAT -o PATH        write its rows for other programs (images, npz, hf, torch, ddranking)
 
 recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
-        "show": show_command,
+        "show": show_command, "subset": subset_command, "export": export_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

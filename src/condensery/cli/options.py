@@ -21,10 +21,12 @@ from condensery.recipes import Recipe, Wrapper
 __all__ = [
     "CompareOptions",
     "EvaluateOptions",
+    "ExportOptions",
     "Measuring",
     "PlanOptions",
     "RunOptions",
     "ShowOptions",
+    "SubsetOptions",
     "fielded",
     "parse",
     "writable",
@@ -154,6 +156,40 @@ class ShowOptions:
     """File for a picture of the set (PNG): one row of images per class; for codes and decoders, one block per class."""
     trace: str | None = None
     """File for a plot of the subsets that an mdc run learned at each step (SVG)."""
+
+
+Out = Annotated[str, tyro.conf.arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write the rows of a condensed set for other programs; codes and multi-formation are decoded."""
+
+    file: tyro.conf.Positional[str]
+    """A condensed set (.safetensors), or the folder of the run that wrote it."""
+    to: Annotated[Literal["images", "npz", "hf", "torch", "ddranking"], tyro.conf.arg(aliases=["--for"])]
+    """Format: images (PNG files in a folder per class), npz (numpy arrays), hf (a folder with a parquet file and a
+    README for the library datasets), torch (a safetensors file with tensors) or ddranking (the benchmark)."""
+    out: Out
+    """The file (.npz; for torch .safetensors), or the folder, which must be new or empty."""
+    figures: str | None = None
+    """A file that evaluate --json wrote for this set; its accuracies are noted in the export."""
+    license: str | None = None
+    """License of the real data, for example cc-by-4.0, to be noted in the export."""
+
+
+@dataclass(frozen=True)
+class SubsetOptions:
+    """Cut a smaller condensed set out of one: the first stored images (or codes) of each class."""
+
+    file: tyro.conf.Positional[str]
+    """A condensed set (.safetensors), or the folder of the run that wrote it."""
+    out: Out
+    """File for the subset (.safetensors)."""
+    ipc: int | None = None
+    """Stored images per class of the subset. Give either this or --bytes."""
+    bytes: str | None = None
+    """The most bytes that the subset may store, a shared decoder included, for example 40KB or 1.5MB."""
 
 
 def fielded(recipe: Recipe) -> Any:

@@ -125,7 +125,7 @@ class Condensed:
                 class; both or neither are given.
         """
         if (first is None) == (bytes is None):
-            raise InputError("a subset needs a number of bases per class (`first`) or of `bytes`; give one of them")
+            raise InputError("a subset needs a number of stored images per class or of `bytes`; give one of the two")
         if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.bases_per_class

@@ -1,0 +1,40 @@
+"""The commands `export` and `subset`, which make other files of a condensed set."""
+
+from pathlib import Path
+
+from condensery.cli.condense import hint
+from condensery.cli.options import ExportOptions, SubsetOptions, parse, writable
+from condensery.console import say
+
+__all__ = ["export_command", "subset_command"]
+
+
+def export_command(argv: list[str]) -> int:
+    options = parse(ExportOptions, argv, "export")
+    from condensery.exchange.exports import export, measured
+    from condensery.runs.artifact import load
+
+    condensed = load(options.file)
+    if options.to in ("npz", "torch"):
+        writable(Path(options.out), f"--out {options.out}", {"npz": ".npz", "torch": ".safetensors"}[options.to])
+    accuracy = None if options.figures is None else measured(condensed, options.figures)
+    done = export(condensed, options.out, options.to, accuracy, options.license)
+    for note in done.notes:
+        say(f"note:    {note}")
+    where = str(done.files[0]) if len(done.files) == 1 else f"{len(done.files)} files in {options.out}"
+    say(f"written: {where}: {done.rows:,} rows, {done.bytes:,} bytes (the condensed set stores {done.stored:,})")
+    if done.loader:
+        say(f"\nTo load it without condensery, copy:\n\n{done.loader}")
+    return 0
+
+
+def subset_command(argv: list[str]) -> int:
+    options = parse(SubsetOptions, argv, "subset")
+    from condensery.runs.artifact import load, save
+
+    writable(Path(options.out), f"--out {options.out}", ".safetensors")
+    kept = load(options.file).subset(options.ipc, bytes=options.bytes)
+    save(kept, options.out)
+    say(f"written: {options.out}: {kept.bases_per_class} per class, {kept.floats:,} floats, {kept.bytes:,} bytes")
+    hint("show", options.out)
+    return 0

@@ -1,0 +1,1 @@
+"""Condensed sets for other programs, and those of other programs for this one."""
