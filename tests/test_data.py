@@ -722,6 +722,32 @@ def test_npz_takes_gray_and_rgb_with_channels_first_or_last(tmp_path, dtype, cha
     assert torch.equal(data.test.images, expected[:4])
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda x: x.astype(np.int64),
+        lambda x: x.astype(np.float32),
+        lambda x: x.astype(np.uint16) * 257,
+        lambda x: x.astype(np.uint16),
+        lambda x: x / 255,
+    ],
+    ids=["integers", "floats to 255", "16 bits", "8 of 16 bits", "floats to 1"],
+)
+def test_arrays_in_other_ranges_are_the_same_rows_and_what_was_understood_is_said(written, tmp_path, heard):
+    images, labels = made()
+    names = np.array(["dog", "cat", "emu"])
+    np.savez(tmp_path / "made.npz", images=written(images), labels=names[labels], test_images=written(images[:1]),
+             test_labels=names[labels[:1]])  # fmt: skip
+    data = npz(tmp_path / "made.npz")
+    assert data.class_names == ("cat", "dog", "emu")
+    order = np.argsort(names[labels], kind="stable")
+    unit = data.train.space.unit(data.train.read(slice(None)))
+    assert torch.allclose(255 * unit[:, 0], torch.from_numpy(images[order]).float(), atol=1e-3)
+    assert data.class_names[data.test.labels[0]] == names[labels[0]]
+    assert f"{len(images)} images of 1x" in heard()[0]
+    assert "3 classes: cat, dog, emu" in heard()[0]
+
+
 def test_bytes_and_floats_of_one_picture_are_the_same_rows():
     (images, labels), (unit, _) = made(), made(dtype=np.float64)
     a, b = (from_arrays(x, labels, x, labels).to(torch.float64) for x in (images, unit))

@@ -103,5 +103,6 @@ def test_no_pickle_and_no_network():
     for path in MODULES:
         banned = {"pickle", "urllib", "requests", "socket", "torchvision", "yaml"}
         assert not banned & {name.split(".")[0] for name in imports(path, top_only=False)}, path
-        assert "torch.load" not in path.read_text()
+        # where files of other programs are read, torch unpickles tensors and numbers only
+        assert path.read_text().replace('torch.load(path, "cpu", weights_only=True)', "").count("torch.load") == 0
         assert "allow_pickle=True" not in path.read_text()

@@ -76,6 +76,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         whole,
     )
     from condensery.exchange.exports import Exported, export
+    from condensery.exchange.imports import import_set
     from condensery.kernels.memory import tune_allocator
     from condensery.runs.artifact import load, save
     from condensery.runs.condensed import Condensed
@@ -96,6 +97,7 @@ _HOMES = {
         "kfs2022", "whole",
     ],
     "exchange.exports": ["Exported", "export"],
+    "exchange.imports": ["import_set"],
     "kernels.memory": ["tune_allocator"],
     "runs.artifact": ["load", "save"],
     "runs.condensed": ["Condensed"],
@@ -161,6 +163,7 @@ __all__ = [
     "imagenet10",
     "imagenet100",
     "imagenet2022",
+    "import_set",
     "kernels",
     "kfs2022",
     "load",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from condensery import __version__
 from condensery.cli.condense import plan_command, run_command
-from condensery.cli.files import export_command, subset_command
+from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
 from condensery.cli.show import show_command
@@ -35,6 +35,7 @@ commands:
   show FILE|DIR                              describe a condensed set, or draw it
   subset FILE|DIR --ipc N -o FILE            cut a smaller condensed set out of one, by number or by --bytes
   export FILE|DIR --to FORMAT -o PATH        write its rows for other programs (images, npz, hf, torch, ddranking)
+  import FILE --from LAYOUT --data D -o FILE read a set of a paper's released program (vico, idc, mtt, kip)
 
 recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
@@ -70,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
         "show": show_command, "subset": subset_command, "export": export_command,
+        "import": import_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

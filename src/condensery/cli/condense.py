@@ -4,7 +4,6 @@ import logging
 import shlex
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import tyro
 
 from condensery.cli.names import ADDED, RECIPES, chosen, recipe
 from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
-from condensery.cli.sources import Source, read
+from condensery.cli.sources import Source, read, words_of
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.networks.net import described
@@ -39,10 +38,9 @@ def run_command(argv: list[str]) -> int:
     kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    given = {k: v for k, v in asdict(options.source).items() if v not in (None, "auto") and k != "zca"}
-    source = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
     protocol = options.recipe.protocol
-    hint("evaluate", str(out), *source, *(("--protocol", protocol) if protocol != Measuring.protocol else ()))
+    other = ("--protocol", protocol) if protocol != Measuring.protocol else ()
+    hint("evaluate", str(out), *words_of(options.source), *other)
     return 0
 
 

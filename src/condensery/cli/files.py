@@ -1,12 +1,13 @@
-"""The commands `export` and `subset`, which make other files of a condensed set."""
+"""The commands `export`, `import` and `subset`, which make one file of another."""
 
 from pathlib import Path
 
 from condensery.cli.condense import hint
-from condensery.cli.options import ExportOptions, SubsetOptions, parse, writable
+from condensery.cli.options import ExportOptions, ImportOptions, SubsetOptions, parse, writable
+from condensery.cli.sources import read, words_of
 from condensery.console import say
 
-__all__ = ["export_command", "subset_command"]
+__all__ = ["export_command", "import_command", "subset_command"]
 
 
 def export_command(argv: list[str]) -> int:
@@ -25,6 +26,23 @@ def export_command(argv: list[str]) -> int:
     say(f"written: {where}: {done.rows:,} rows, {done.bytes:,} bytes (the condensed set stores {done.stored:,})")
     if done.loader:
         say(f"\nTo load it without condensery, copy:\n\n{done.loader}")
+    return 0
+
+
+def import_command(argv: list[str]) -> int:
+    options = parse(ImportOptions, argv, "import")
+    from condensery.exchange.imports import import_set
+    from condensery.runs.artifact import save
+
+    writable(Path(options.out), f"--out {options.out}", ".safetensors")
+    found = import_set(
+        options.file, options.layout, read(options.source), space=options.space, labels=options.labels,
+        factor=options.factor, experiment=options.experiment, method=options.method,
+    )  # fmt: skip
+    save(found, options.out)
+    say(f"written: {options.out}: {len(found.class_names)} classes, {found.bases_per_class} images per class, "
+        f"{found.rows_per_class} rows per class, {found.space.stored} pixels")  # fmt: skip
+    hint("evaluate", options.out, *words_of(options.source))
     return 0
 
 

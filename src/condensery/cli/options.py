@@ -22,6 +22,7 @@ __all__ = [
     "CompareOptions",
     "EvaluateOptions",
     "ExportOptions",
+    "ImportOptions",
     "Measuring",
     "PlanOptions",
     "RunOptions",
@@ -176,6 +177,30 @@ class ExportOptions:
     """A file that evaluate --json wrote for this set; its accuracies are noted in the export."""
     license: str | None = None
     """License of the real data, for example cc-by-4.0, to be noted in the export."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Make a condensed set of a file that the released program of a paper wrote. Nothing in the file is executed."""
+
+    file: tyro.conf.Positional[str]
+    """The file."""
+    layout: Annotated[Literal["vico", "idc", "mtt", "kip"], tyro.conf.arg(name="from")]
+    """The program that wrote it: vico (DC, DSA, DM: res_*.pt), idc (data_best.pt), mtt (images_*.pt with labels_*.pt
+    beside it) or kip (*.npz)."""
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    out: Out
+    """File for the condensed set (.safetensors)."""
+    space: Literal["normalized", "unit", "zca"] | None = None
+    """Pixel space of the images, which mtt and kip do not say: normalized, unit (0 to 1), or zca (whitened)."""
+    labels: str | None = None
+    """mtt: the file of the labels; by default labels_* beside images_*."""
+    factor: int | None = None
+    """idc: cells along each side of a stored image; by default 2."""
+    experiment: int = 0
+    """vico: which of the experiments in the file, counted from 0."""
+    method: str | None = None
+    """Name of the method in tables; by default dc, idc, mtt or kip."""
 
 
 @dataclass(frozen=True)

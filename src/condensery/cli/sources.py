@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from condensery.data import Data
 
-__all__ = ["EMBEDDED", "FILES", "Source", "read"]
+__all__ = ["EMBEDDED", "FILES", "Source", "read", "words_of"]
 
 EMBEDDED = ("digits",)
 FILES = ("mnist", "fashionmnist", "usps", "svhn", "cifar10", "cifar100", "imagenet10", "imagenet100")
@@ -42,6 +42,12 @@ class Source:
     """Whether to whiten the images (ZCA, computed on the training part); the condensed set stores the transform."""
     device: str = "auto"
     """Device: cpu, cuda, ...; auto uses a GPU if there is one."""
+
+
+def words_of(source: Source) -> list[str]:
+    """The words of a command line that name the same data. Whitening is left out: a condensed set knows its own."""
+    given = {k: v for k, v in asdict(source).items() if v not in (None, "auto") and k != "zca"}
+    return [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
 
 
 def read(source: Source) -> "Data":

@@ -16,7 +16,7 @@ from condensery.data.facts import FACTS, Facts
 from condensery.data.sets import Data, RealSet, TestSet, stratified
 from condensery.errors import InputError, bounded, plain, unprintable
 
-__all__ = ["digits", "from_arrays", "from_dataset", "npz"]
+__all__ = ["archive", "digits", "from_arrays", "from_dataset", "npz"]
 
 log = logging.getLogger("condensery")
 
@@ -53,11 +53,12 @@ def from_arrays(
     """Build a data set from arrays of images and labels.
 
     Arguments:
-        x_train, x_test: images, uint8 or floats in [0, 1]; shape (N, height, width), (N, height, width, channels)
-            or (N, channels, height, width) with 1 or 3 channels.
-        y_train, y_test: integer labels, shape (N,). Any integers are allowed; sorted in increasing order, they become
-            the class ids 0, 1, ...
-        class_names: one name per class, all different. None: the labels themselves.
+        x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
+            with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
+            to 255 (if the largest training value is above 128).
+        y_train, y_test: labels, integers or text, shape (N,). Any integers or texts are allowed; in increasing order,
+            they become the class ids 0, 1, ...
+        class_names: one name per class, all different, in the order of the labels. None: the labels themselves.
         source: the file or folder that the arrays were read from, named in messages.
         name: the name of the data set in tables.
         facts: what recipes and protocols must know about the data, such as whether images may be flipped.
@@ -66,12 +67,16 @@ def from_arrays(
     seed, and a log message reports it.
 
     Raises:
-        InputError: the images contain NaN or values outside [0, 1], the numbers of images and labels differ, a test
+        InputError: the images contain NaN or values of another range, the numbers of images and labels differ, a test
             label does not occur in the training labels, there is only one class, all images are the same flat color,
             or a class name is not printable text.
     """
     where = str(source or name)
-    images, labels = _images(x_train, f"{where}: x_train"), _labels(y_train, len(x_train), f"{where}: y_train")
+    scale = _scale(x_train)
+    images = _images(x_train, scale, f"{where}: x_train")
+    y_train, y_test, texts = _numbered(y_train, y_test, where)
+    class_names = texts if class_names is None else class_names
+    labels = _labels(y_train, len(x_train), f"{where}: y_train")
     values = labels.unique()
     names = tuple(str(v) for v in values.tolist()) if class_names is None else _names(class_names, where)
     if len(names) != len(values):
@@ -89,7 +94,8 @@ def from_arrays(
             "(one fifth of each class, at least one image)"
         )
         return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, facts, source)
-    test, test_labels = _images(x_test, f"{where}: x_test"), _labels(y_test, len(x_test), f"{where}: y_test")
+    test = _images(x_test, scale, f"{where}: x_test")
+    test_labels = _labels(y_test, len(x_test), f"{where}: y_test")
     unknown = test_labels[~torch.isin(test_labels, values)]
     if len(unknown):
         raise InputError(
@@ -104,28 +110,62 @@ def from_arrays(
     return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), names, facts, source)
 
 
-def npz(path: str | Path) -> Data:
-    """Read a NumPy archive with the arrays `x_train`, `y_train` and, if there is a test part, `x_test` and `y_test`.
+_NAMES = (("x_train", "y_train", "x_test", "y_test"), ("images", "labels", "test_images", "test_labels"))
+"""The names that arrays may have in an archive: those of the training part, then those of the test part."""
 
-    Shapes and ranges are those of `from_arrays`. Nothing in the file is executed (`allow_pickle=False`).
+
+def npz(path: str | Path) -> Data:
+    """Read a NumPy archive of images and labels, and say in one line what it holds.
+
+    Its arrays are `x_train`, `y_train` and, if there is a test part, `x_test` and `y_test`; or `images`, `labels`,
+    `test_images` and `test_labels`. An array of texts `class_names` names the classes. Shapes and ranges are those of
+    `from_arrays`. Nothing in the file is executed (`allow_pickle=False`).
 
     Raises:
         InputError: the file does not exist, is not an archive or lacks an array, or `from_arrays` refuses its arrays.
     """
     path = Path(path)
+    arrays = archive(path, *_NAMES, also=("class_names",))
+    names = next(names for names in _NAMES if names[0] in arrays)
+    x, y, *test = (arrays.get(name) for name in names)
+    texts = arrays.get("class_names")
+    class_names = None if texts is None else [str(name) for name in texts.reshape(-1)]
+    data = from_arrays(x, y, *test, class_names=class_names, source=path, name=path.stem)
+    assert x is not None
+    log.info(
+        f"{path}: {len(x):,} images of {_size(data.train.images)} (channels, height, width), {x.dtype} from 0 to "
+        f"{_scale(x):g}; {len(data.class_names)} classes: {', '.join(data.class_names[:5])}"
+        + (", ..." if len(data.class_names) > 5 else "")
+    )
+    return data
+
+
+def archive(path: Path, *layouts: Sequence[str], also: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """The arrays of a NumPy archive, read without pickle and within the memory limit.
+
+    Arguments:
+        layouts: names of arrays; the first two of each are needed. The arrays of the first layout that the file has
+            are read, and of the others none.
+        also: names of arrays that are read too if they are there.
+
+    Raises:
+        InputError: the file does not exist, is not an archive of numbers and texts, or has the arrays of no layout.
+    """
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
-    wanted = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
-            if missing := [key for key in wanted[:2] if key not in sizes]:
+        with zipfile.ZipFile(path) as opened:
+            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in opened.infolist()}
+            found = [names for names in layouts if all(name in sizes for name in names[:2])]
+            if not found:
+                missing = next(name for name in layouts[0] if name not in sizes)
                 raise InputError(
-                    f"{path}: no array named {missing[0]} (the file holds {', '.join(sizes) or 'nothing'}); "
-                    "save it with np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
+                    f"{path}: no array named {missing} (the file holds {', '.join(sizes) or 'nothing'}); "
+                    f"save it with np.savez(path, {', '.join(f'{name}=...' for name in layouts[0])})"
                 )
-            bounded(sum(sizes.get(key, 0) for key in wanted), f"{path}: its arrays")
-            arrays = [_array(archive, key) if key in sizes else None for key in wanted]
+            wanted = [name for name in (*found[0], *also) if name in sizes]
+            bounded(sum(sizes[name] for name in wanted), f"{path}: its arrays")
+            return {name: _array(opened, name) for name in wanted}
     except InputError:
         raise
     except Exception as error:  # the file is untrusted: zipfile, its decompressors and NumPy raise many kinds of errors
@@ -133,7 +173,6 @@ def npz(path: str | Path) -> Data:
             f"{path}: not a readable .npz archive of numeric arrays ({type(error).__name__}); "
             "save it again with np.savez"
         ) from error
-    return from_arrays(*arrays, source=path, name=path.stem)
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -222,8 +261,17 @@ def _size(images: Tensor) -> str:
     return f"{channels}x{height}x{width}"
 
 
-def _images(x: Any, where: str) -> Tensor:
-    """Images of shape (N, channels, height, width), as uint8 or as float32 in [0, 1]."""
+def _scale(x: Any) -> float:
+    """The number that stands for white in an array of images: 1, 255 or 65535, from its type and its largest value."""
+    array = np.asarray(x)
+    largest = float(array.max()) if array.dtype.kind in "uif" and array.size else 0.0
+    if array.dtype == np.uint8 or (largest > 128 if array.dtype.kind == "f" else largest > 1):
+        return 65535.0 if array.dtype == np.uint16 and largest > 255 else 255.0
+    return 1.0
+
+
+def _images(x: Any, scale: float, where: str) -> Tensor:
+    """Images of shape (N, channels, height, width), as uint8 or as float32 in [0, 1]; `scale` is white."""
     array = np.asarray(x)
     if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not array.size:
         raise InputError(
@@ -245,12 +293,34 @@ def _images(x: Any, where: str) -> Tensor:
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])
         raise InputError(f"{where}: image {row} holds NaN or infinity; remove or repair it")
-    if values.min() < 0 or values.max() > 1:
+    if values.min() < 0 or values.max() > scale:
         raise InputError(
             f"{where}: values range from {values.min():g} to {values.max():g}; "
-            "give uint8 values (0 to 255) or floats between 0 and 1"
+            "give integers from 0 to 255, or floats between 0 and 1 or between 0 and 255"
         )
-    return torch.from_numpy(np.array(values))
+    if array.dtype.kind in "ui" and scale == 255:
+        return torch.from_numpy(array.astype(np.uint8))
+    return torch.from_numpy(values / np.float32(scale))
+
+
+def _numbered(y_train: Any, y_test: Any, where: str) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Labels that are texts as the numbers of these texts in alphabetical order, and the texts; others as they are.
+
+    Raises:
+        InputError: a text of the test part does not occur in the training part.
+    """
+    train, test = np.asarray(y_train), None if y_test is None else np.asarray(y_test)
+    if train.dtype.kind != "U":
+        return y_train, y_test, None
+    texts, numbers = np.unique(train, return_inverse=True)
+    if test is not None:
+        if len(unknown := np.setdiff1d(test, texts)):
+            raise InputError(
+                f"{where}: test label {str(unknown[0])!r} does not occur in the training labels; add training images "
+                "of this class or remove those test images"
+            )
+        test = np.searchsorted(texts, test)
+    return numbers.reshape(train.shape), test, tuple(str(text) for text in texts)
 
 
 def _labels(y: Any, rows: int, where: str) -> Tensor:
@@ -258,7 +328,7 @@ def _labels(y: Any, rows: int, where: str) -> Tensor:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "ui":
-        raise InputError(f"{where}: labels must be integers of shape (N,), got {array.dtype} {array.shape}")
+        raise InputError(f"{where}: labels must be integers or texts of shape (N,), got {array.dtype} {array.shape}")
     if len(array) != rows:
         raise InputError(f"{where}: {len(array)} labels for {rows} images; give one label per image")
     return torch.from_numpy(array.astype(np.int64))

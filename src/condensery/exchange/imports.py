@@ -1,0 +1,170 @@
+"""Condensed sets in the files of the papers' released programs.
+
+The files do not say in which pixel space their images are, so each layout states what its program writes, and where
+the program writes several, you must say which.
+"""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from condensery.data import Data
+from condensery.data.arrays import archive
+from condensery.decoders import Decoder, Uniform
+from condensery.errors import InputError, bounded
+from condensery.runs.condensed import Condensed
+from condensery.synthetic import SyntheticSet
+
+__all__ = ["Layout", "Space", "import_set"]
+
+Layout = Literal["vico", "idc", "mtt", "kip"]
+Space = Literal["normalized", "unit", "zca"]
+
+_SPACES: dict[str, Space | None] = {"vico": "normalized", "idc": "unit", "mtt": None, "kip": None}
+"""The pixel space that a program writes. None: it depends on the options of the run."""
+_METHODS = {"vico": "dc", "idc": "idc", "mtt": "mtt", "kip": "kip"}
+
+
+def import_set(
+    path: str | Path,
+    layout: Layout,
+    data: Data,
+    *,
+    space: Space | None = None,
+    labels: str | Path | None = None,
+    factor: int | None = None,
+    experiment: int = 0,
+    method: str | None = None,
+) -> Condensed:
+    """Read a condensed set that a released program of a paper has written. Nothing in the file is executed.
+
+    Arguments:
+        path: the file.
+        layout: `"vico"`: the programs of DC, DSA and DM, `res_*.pt`: several experiments, normalized pixels;
+            `"idc"`: `data.pt` or `data_best.pt`: pixels from 0 to 1, several rows per image;
+            `"mtt"`: `images_*.pt` with `labels_*.pt` beside it: normalized or whitened pixels;
+            `"kip"`: `*.npz` with `images` and `labels`: normalized or whitened pixels.
+        data: the data set that it was condensed from. It gives names to the classes and normalizes the rows.
+        space: the pixel space of the images; needed for mtt and kip. `"zca"`: normalized and then whitened.
+        labels: mtt: the file of the labels. None: that of the images with `labels` in its name for `images`.
+        factor: idc: cells along each side of a stored image. None: 2.
+        experiment: vico: which of the experiments in the file.
+        method: the name of the method in tables. None: dc, idc, mtt or kip.
+
+    Raises:
+        InputError: the file does not exist, is damaged or has another layout, its images or classes are not those of
+            the data, classes have different numbers of images, or `space` is missing.
+
+    Departs: whitening is computed from the training part as `Data.whitened` does, which regularizes it in another way
+        than the programs of MTT and KIP; KIP's labels, which are targets of a regression, become hard labels.
+    """
+    if layout not in get_args(Layout):
+        raise InputError(f"unknown layout {layout!r}; give one of {', '.join(get_args(Layout))}")
+    if factor is not None and layout != "idc":
+        raise InputError(f"`factor` belongs to the layout idc, not to {layout}; leave it out")
+    if (written := space or _SPACES[layout]) is None:
+        raise InputError(f"{path}: the file does not say how its pixels are scaled; give `space`: normalized or zca")
+    path = Path(path)
+    if layout == "kip":
+        images, targets = _of_kip(path)
+    else:
+        images, targets = _of_torch(path, layout, labels, experiment)
+    if written == "zca":
+        data = data.whitened()
+    rows = _sorted(path, images, targets, data)
+    decoder: Decoder | None = Uniform(factor or 2) if layout == "idc" and factor != 1 else None
+    stored: Literal["normalized", "unit"] = "unit" if written == "unit" else "normalized"
+    real = data.train
+    origin = {
+        "name": data.name, "fingerprint": real.fingerprint, "rows": len(real),
+        "zca": real.space.whitening is not None, "flip": real.facts.flip,
+    }  # fmt: skip
+    about = {"name": method or _METHODS[layout], "ipc": rows.shape[1], "layout": layout, "file": path.name}
+    synthetic = SyntheticSet(rows, replace(real.space, stored=stored), decoder)
+    return Condensed(synthetic, data.class_names, about, 0, origin)
+
+
+def _sorted(path: Path, images: Tensor, labels: Tensor, data: Data) -> Tensor:
+    """The images class after class, shape (C, ipc, channels, height, width).
+
+    Raises:
+        InputError: they do not fit the data.
+    """
+    classes = data.train.classes
+    if images.ndim != 4 or tuple(images.shape[1:]) != data.shape:
+        raise InputError(
+            f"{path}: images of shape {tuple(images.shape)}, but those of {data.name} are {data.shape}; give the data "
+            "that it was condensed from"
+        )
+    if labels.shape != images.shape[:1]:
+        raise InputError(f"{path}: {len(images)} images and labels {tuple(labels.shape)}; check `layout`")
+    if not torch.isfinite(images).all():
+        raise InputError(f"{path}: its images contain NaN or infinity")
+    counts = torch.bincount(labels.clamp(0), minlength=classes)
+    if int(labels.min()) < 0 or len(counts) != classes or len(set(counts.tolist())) != 1:
+        raise InputError(
+            f"{path}: its {len(images)} images are not equally many of each of the {classes} classes of {data.name}"
+        )
+    order = torch.argsort(labels, stable=True)
+    return images[order].float().unflatten(0, (classes, -1)).contiguous()
+
+
+def _of_torch(path: Path, layout: str, labels: str | Path | None, experiment: int) -> tuple[Tensor, Tensor]:
+    """Images and labels in a `.pt` file of the program of VICO, IDC or MTT."""
+    content = _loaded(path)
+    if layout == "mtt":
+        if labels is None:
+            labels = path.with_name(path.name.replace("images", "labels"))
+            if labels == path:
+                raise InputError(f"{path}: which file has its labels? give `labels`")
+        content = [content, _loaded(Path(labels))]
+    elif layout == "vico":
+        runs = content.get("data") if isinstance(content, dict) else None
+        if not isinstance(runs, list):
+            raise InputError(f"{path}: no list `data` in it, so DC's program did not write it; check `layout`")
+        if not 0 <= experiment < len(runs):
+            raise InputError(f"{path}: has experiments 0 to {len(runs) - 1}, not {experiment} (`experiment`)")
+        content = runs[experiment]
+    match content:
+        case [Tensor() as images, Tensor() as targets, *_] if images.is_floating_point():
+            return images.detach(), targets.detach().long()
+        case _:
+            raise InputError(f"{path}: not images and labels, so another program wrote it; check `layout`")
+
+
+def _of_kip(path: Path) -> tuple[Tensor, Tensor]:
+    """Images and labels in an `.npz` file of KIP."""
+    arrays = archive(path, ("images", "labels"))
+    images, targets = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+    if targets.ndim == 2:
+        targets = targets.argmax(1)
+    return images.movedim(-1, 1) if images.ndim == 4 else images, targets.long()
+
+
+def _loaded(path: Path) -> Any:
+    """The tensors, lists, dictionaries and numbers in a file that `torch.save` wrote.
+
+    Raises:
+        InputError: there is no such file, or it holds anything else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    bounded(size, f"{path}: its content")
+    scalar = np.float64().__reduce__()[0]  # what makes the NumPy numbers that DC's program keeps beside the tensors
+    numbers: list[Any] = [scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    older = (scalar, "numpy.core.multiarray.scalar")  # its name in NumPy 1
+    try:
+        with torch.serialization.safe_globals([*numbers, older]):
+            return torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # the file is untrusted, and torch raises many kinds of errors
+        words = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{path}: not a file of tensors, or it asks for code, and none is run ({words})") from error
