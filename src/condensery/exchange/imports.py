@@ -159,7 +159,9 @@ def _loaded(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     bounded(size, f"{path}: its content")
-    scalar = np.float64().__reduce__()[0]  # what makes the NumPy numbers that DC's program keeps beside the tensors
+    scalar: Any = np.float64().__reduce__()[
+        0
+    ]  # what makes the NumPy numbers that DC's program keeps beside the tensors
     numbers: list[Any] = [scalar, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
     older = (scalar, "numpy.core.multiarray.scalar")  # its name in NumPy 1
     try:
