@@ -54,7 +54,7 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
     "dm": (DM.quick(), DM()),
     "idc-i": (IDC.quick(factor=1), IDC(factor=1)),
     "idc": (IDC.quick(), IDC()),
-    "kfs": (KFS.quick(), KFS(budget="strict")),
+    "kfs": (KFS.quick(), KFS(strict=True)),
 }
 """Recipes at `cpu` and `gpu` scale."""
 METHODS = (*COARSE, *LEARNED)

@@ -178,10 +178,10 @@ LEARNED = {
         )
         for name, fields in {
             "whole": {},
-            "strict": {"budget": "strict", "ipc": 3, "real_rows": 6, "augment": "dsa", "part": 4},
+            "strict": {"strict": True, "ipc": 3, "real_rows": 6, "augment": "dsa", "part": 4},
             "seeds": {"diversity": "seeds", "networks": 2, "drops": (2, 4), "init": "noise"},
             "styles": {"diversity": "styles", "activation": "relu", "kernel": 4, "augment": "dsa"},
-            "by rule": {"channels": None, "budget": "strict", "ipc": 3, "decoders": None, "init": "noise"},
+            "by rule": {"channels": None, "strict": True, "ipc": 3, "decoders": None, "init": "noise"},
         }.items()
     },
     "dc own": cd.DC(ipc=2, init="real", outer_steps=3, network_epochs=2, real_rows=6, net=Residual),

@@ -13,7 +13,7 @@ from condensery.cli import RECIPES, main
 from condensery.evaluation import protocols
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
-from condensery.runs.artifact import load
+from condensery.runs.artifact import NAME, load
 
 
 @pytest.fixture
@@ -338,3 +338,79 @@ def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
     other = _compared([row("random", "idc2022"), row("idc", "no CutMix"), whole], options, [cd.ConvNet()], data)
     assert "protocol" not in other.title
     assert [line[other.head.index("protocol")] for line in other.lines] == ["idc2022", "no CutMix", "whole"]
+
+
+def test_resume_goes_on_from_the_folder_alone(tmp_path, capsys, monkeypatch):
+    from condensery.runs import run as running
+
+    words = ["run", "dsa", "--data", "digits", "--flip", "yes", "--ipc", "1", *TINY]
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    told = running._Session.step
+
+    def killed(self, step):
+        told(self, step)
+        if step.done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(running._Session, "step", killed)
+    assert main([*words, "--out", str(tmp_path / "part"), "--checkpoint-seconds", "0"]) == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", "part"]) == 0
+    assert (tmp_path / "part" / NAME).read_bytes() == (tmp_path / "whole" / NAME).read_bytes()
+    assert "evaluate part --data digits --flip yes" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert main(["resume", "empty"]) == 2
+    assert "no run" in capsys.readouterr().err
+
+
+def test_a_recipe_may_be_a_file_or_stand_in_a_module_of_the_user(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom typing import ClassVar\nfrom condensery.recipes import DM, Recipe\n"
+        "@dataclass(frozen=True)\nclass Mine(DM):\n"
+        '    """My method."""\n    name: ClassVar[str] = "mine"\n    twist: float = 1.0\n    """My own field."""\n'
+        "    @classmethod\n    def brief(cls):\n        return cls(steps=2)\n"
+    )
+    words = ["--data", "digits", "--ipc", "1", "--net.width", "8", "--real-rows", "4"]
+    assert main(["run", "mine:Mine.brief", *words, "--twist", "2", "--out", "a"]) == 0
+    assert load("a").recipe["twist"] == 2.0
+    assert main(["run", "--recipe", "a/recipe.toml", "--data", "digits", "--out", "b"]) == 0
+    assert main(["run", "a/recipe.toml", "--data", "digits", "--seed", "1", "--out", "c"]) == 0
+    assert (tmp_path / "b" / NAME).read_bytes() == (tmp_path / "a" / NAME).read_bytes()
+    assert load("c").recipe == load("a").recipe | {"seed": 1}
+    capsys.readouterr()
+    (tmp_path / "bad.toml").write_text('name = "dm"\nsteeps = 3\n')
+    for name, complaint in (
+        ("mine:Other", "no Other in it"),
+        ("nowhere:Mine", "No module named"),
+        ("pathlib:Path", "recipes.Recipe"),
+        ("nowhere.toml", "nowhere.toml"),
+        ("bad.toml", "steeps"),
+    ):
+        assert main(["run", name, *words, "--out", "d"]) == 2
+        said = capsys.readouterr().err
+        assert complaint in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "ipc"), [("dm", 3), ("ld", 2), ("kfs:digits", 3), ("dm+mdc", 3)])
+def test_a_budget_is_filled_but_not_exceeded(name, ipc, tmp_path, capsys):
+    image = 10 * 64 * 4
+    fields = {"dm": ["--steps", "1"], "ld": TINY[:2], "kfs:digits": ["--pretraining", "1", "--steps", "1"]}
+    words = ["--data", "digits", "--net.width", "8", *fields.get(name, ["--steps", "2", "--no-compare"])]
+    assert main(["run", name, *words, "--budget", str(3 * image + 99), "--out", str(tmp_path / "a")]) == 0
+    made = load(tmp_path / "a")
+    assert made.recipe.get("base", made.recipe)["ipc"] == ipc
+    assert made.bytes <= 3 * image + 99
+    capsys.readouterr()
+    for more, complaint in ((["--ipc", "1"], "give one of them"), ([], "give more")):
+        assert main(["run", name, *words, *more, "--budget", "1KB", "--out", str(tmp_path / "b")]) == 2
+        assert complaint in capsys.readouterr().err
+
+
+def test_compare_keeps_within_a_budget(tmp_path, brief):
+    table = tmp_path / "t.json"
+    words = ["compare", "--data", "digits", "--budget", "6KB", "--methods", "herding", "--repeats", "1"]
+    assert main([*words, "--no-whole", "--protocol", "fixed-steps", "--net.width", "4", "--json", str(table)]) == 0
+    assert [row["bytes"] for row in json.loads(table.read_text())["results"]] == [5120, 5120]

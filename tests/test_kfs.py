@@ -57,8 +57,8 @@ def test_the_papers_example_has_738_floats_and_16_codes_a_class():
     assert (one.floats, one.code_shape) == (441 + 222 + 75, (12, 4, 4))
     decoder = Factorized((3, 32, 32), (12, 9, 6), 8)
     assert KFS().codes(decoder, 10) == 16
-    assert KFS(budget="strict").codes(decoder, 10) == 12
-    assert KFS(budget="strict").codes(decoder, 100) == 15
+    assert KFS(strict=True).codes(decoder, 10) == 12
+    assert KFS(strict=True).codes(decoder, 100) == 15
     assert KFS(ipc=10).codes(decoder, 10) == 160
 
 
@@ -81,10 +81,10 @@ def test_storage_is_what_the_formula_says(shape, channels, kernel, styles):
 def test_a_strict_budget_holds_everything():
     real = blobs()
     for ipc in (2, 3, 5):
-        synthetic = replace(SMALL, budget="strict", ipc=ipc, init="noise").algorithm(real).run()
+        synthetic = replace(SMALL, strict=True, ipc=ipc, init="noise").algorithm(real).run()
         assert synthetic.floats <= ipc * 3 * 64 < synthetic.floats + 3 * synthetic.bases[0, 0].numel()
     with pytest.raises(InputError, match="give a larger `ipc`"):
-        replace(SMALL, budget="strict", decoders=50).algorithm(real).run()
+        replace(SMALL, strict=True, decoders=50).algorithm(real).run()
 
 
 def test_a_row_is_one_code_through_one_decoder():
@@ -331,7 +331,7 @@ def test_more_codes_than_rows_need_noise():
 
 
 BAD = [
-    {"channels": ()}, {"channels": (3, 0)}, {"decoders": 0}, {"kernel": 3}, {"steps": 0}, {"budget": "none"},
+    {"channels": ()}, {"channels": (3, 0)}, {"decoders": 0}, {"kernel": 3}, {"steps": 0}, {"strict": 3},
     {"diversity": "chance"}, {"noise": -1.0},
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
@@ -13,7 +14,7 @@ from msgspec import Meta
 
 from condensery.errors import InputError
 
-__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "check", "with_fields_in_help"]
+__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "byte_count", "check", "with_fields_in_help"]
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
 """A number of things, at least 1. It is below 2**31, so that it can be the size of a tensor."""
@@ -44,6 +45,22 @@ def check(of: Any) -> None:
         if not _fits(value, hint):
             where = f"{of.in_messages}{field.name}" if hasattr(of, "in_messages") else field.name
             raise InputError(f"`{where}` must be {_words(hint)}, got {value!r}")
+
+
+def byte_count(bytes: int | str) -> int:
+    """The number of bytes that a number or a text such as 40KB stands for (KB: thousands, KiB: 1024).
+
+    Raises:
+        InputError: `bytes` is neither.
+    """
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
+    if words:
+        return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
+    if isinstance(bytes, str | bool) or not bytes >= 0:
+        raise InputError(
+            f"{bytes!r} is no number of bytes; give a number of at least 0, or text such as '40 KB' or '1.5 MB'"
+        )
+    return int(bytes)
 
 
 def with_fields_in_help(kind: type) -> None:

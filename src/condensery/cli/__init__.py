@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable
 
 from condensery import __version__
-from condensery.cli.condense import plan_command, run_command
+from condensery.cli.condense import plan_command, resume_command, run_command
 from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
@@ -29,6 +29,7 @@ Dataset condensation: learn a tiny synthetic training set, measure how good it i
 
 commands:
   run RECIPE --data D --ipc N --out DIR      condense a data set; repeat the command to resume
+  resume DIR                                 go on with a run that was interrupted
   plan RECIPE --data D --ipc N               estimate what a run takes: bytes, time, memory
   evaluate FILE|DIR --data D                 train networks on a condensed set and test them
   compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
@@ -69,8 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     log.handlers, log.propagate = [Spoken(worded=flags)], False
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
-        "run": run_command, "plan": plan_command, "evaluate": evaluate_command, "compare": compare_command,
-        "show": show_command, "subset": subset_command, "export": export_command,
+        "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
+        "compare": compare_command, "show": show_command, "subset": subset_command, "export": export_command,
         "import": import_command,
     }  # fmt: skip
     try:

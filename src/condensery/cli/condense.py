@@ -4,24 +4,26 @@ import logging
 import shlex
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import tyro
 
 from condensery.cli.names import ADDED, RECIPES, chosen, recipe
-from condensery.cli.options import Measuring, PlanOptions, RunOptions, fielded, parse
-from condensery.cli.sources import Source, read, words_of
+from condensery.cli.options import Measuring, PlanOptions, ResumeOptions, RunOptions, fielded, parse
+from condensery.cli.sources import Source, absolute, read, words_of
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.networks.net import described
 from condensery.recipes import Recipe
 
 if TYPE_CHECKING:
-    from condensery.data import Data
+    from condensery.data import Data, RealSet
     from condensery.runs.condensed import Condensed
 
-__all__ = ["hint", "kept", "plan_command", "run_command"]
+__all__ = ["hint", "kept", "plan_command", "resume_command", "run_command", "within"]
 
 log = logging.getLogger("condensery")
 
@@ -33,12 +35,14 @@ def run_command(argv: list[str]) -> int:
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, described(preset.net), preset)
     options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
     data = read(options.source)
+    chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
-    kept(name, options.recipe, options.out, data, options.checkpoint_seconds)
+    started = {"source": asdict(absolute(options.source)), "checkpoint_seconds": options.checkpoint_seconds}
+    kept(name, chosen, options.out, data, options.checkpoint_seconds, started)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    protocol = options.recipe.protocol
+    protocol = chosen.protocol
     other = ("--protocol", protocol) if protocol != Measuring.protocol else ()
     hint("evaluate", str(out), *words_of(options.source), *other)
     return 0
@@ -53,9 +57,13 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     if argv and argv[0] in ("-h", "--help"):
         say(f"usage: {usage}[--FIELD V ...]\n\n"
               f"recipes: {', '.join(RECIPES)}\n"
+              "         or a file such as runs/first/recipe.toml, or MODULE:CLASS for a recipe of your own\n"
               f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}\n"
               f"condensery {command} RECIPE --help lists the options of a recipe")  # fmt: skip
         return None
+    if "--recipe" in argv[:-1]:
+        place = argv.index("--recipe")
+        argv = [argv[place + 1], *argv[:place], *argv[place + 2 :]]
     if not argv or argv[0].startswith("-"):
         raise InputError(f"{command} needs a recipe ({usage.strip()}); give one of {', '.join(RECIPES)}")
     name, *rest = argv
@@ -72,7 +80,7 @@ def plan_command(argv: list[str]) -> int:
     from condensery.runs.planning import plan
 
     data = read(options.source)
-    planned = plan(options.recipe, data.train)
+    planned = plan(within(options.recipe, options.budget, data.train, rest), data.train)
     facts = {
         "recipe": ", ".join(
             [
@@ -90,6 +98,45 @@ def plan_command(argv: list[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Started:
+    """How a run was started, as its `run.json` says."""
+
+    source: Source
+    checkpoint_seconds: float
+
+
+def resume_command(argv: list[str]) -> int:
+    out = Path(parse(ResumeOptions, argv, "resume").folder)
+    from condensery.runs.run import started_by
+
+    record, started = started_by(out)
+    try:
+        options = msgspec.convert(started, _Started)  # the folder may be a stranger's
+    except msgspec.ValidationError as error:
+        raise InputError(f"{out}: its run.json does not say how the run was started ({error})") from error
+    source, found = options.source, Recipe.of_record(record)
+    kept(found.name, found, out, read(source), options.checkpoint_seconds, started)
+    say(f"written: {out / 'condensed.safetensors'}")
+    hint("evaluate", str(out), *words_of(source))
+    return 0
+
+
+def within(recipe: Recipe, budget: str | None, real: "RealSet", argv: list[str]) -> Recipe:
+    """The recipe, with the largest ipc that the option --budget allows, if it is given.
+
+    Raises:
+        InputError: --ipc is given too, or the budget does not hold one image per class.
+    """
+    if budget is None:
+        return recipe
+    if any(word == "--ipc" or word.startswith("--ipc=") for word in argv):
+        raise InputError("--budget and --ipc both say how much is stored; give one of them")
+    chosen = recipe.within(budget, real)
+    log.info(f"--budget {budget}: --ipc {chosen.ipc}")
+    return chosen
+
+
 def hint(*words: str) -> None:
     """Print a command to try next, which calls the program as this command was called."""
     program = sys.argv[:1]
@@ -100,13 +147,24 @@ def hint(*words: str) -> None:
     say(f"next:    {shlex.join([*program, *words])}")
 
 
-def kept(name: str, preset: Recipe, out: str | Path, data: "Data", checkpoint_seconds: float = 30.0) -> "Condensed":
-    """Condense into the folder `out`, with progress on the screen; Ctrl-C and SIGTERM write a checkpoint."""
+def kept(
+    name: str,
+    preset: Recipe,
+    out: str | Path,
+    data: "Data",
+    checkpoint_seconds: float = 30.0,
+    started: dict[str, Any] | None = None,
+) -> "Condensed":
+    """Condense into the folder `out`, with progress on the screen; Ctrl-C and SIGTERM write a checkpoint.
+
+    Arguments:
+        started: the options from which `condensery resume` can go on.
+    """
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.run import run
 
     with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, checkpoint_seconds, stop, observe, progress=False)
+            return run(preset, data, out, checkpoint_seconds, stop, observe, progress=False, started=started)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; repeat the command to resume") from None

@@ -3,14 +3,14 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from condensery import __version__
-from condensery.cli.condense import hint, kept
+from condensery.cli.condense import hint, kept, within
 from condensery.cli.names import PROTOCOLS, RECIPES, chosen, recipe
 from condensery.cli.options import CompareOptions, EvaluateOptions, Measuring, parse, writable
 from condensery.cli.sources import Source, read
@@ -185,8 +185,6 @@ def compare_command(argv: list[str]) -> int:
         raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
     if not 1 <= options.sets <= 1000:
         raise InputError(f"--sets must be at least 1 and at most 1000, got {options.sets}")
-    if beyond := [size for size in options.sizes if not 1 <= size <= options.ipc]:
-        raise InputError(f"--sizes {beyond[0]}: the sets have 1 to {options.ipc} images per class (--ipc)")
     names = options.methods if "random" in options.methods else ("random", *options.methods)
     fields = {"ipc": options.ipc, "net": options.net}
     seeds = range(measuring.seed, measuring.seed + options.sets)
@@ -200,7 +198,11 @@ def compare_command(argv: list[str]) -> int:
     from condensery.evaluation.compare import compare
 
     data = read(options.source)
-
+    if options.budget is not None:
+        rows = [row.within(options.budget, data, argv) for row in rows]
+        options = replace(options, ipc=rows[0].recipes[0].ipc)
+    if beyond := [size for size in options.sizes if not 1 <= size <= options.ipc]:
+        raise InputError(f"--sizes {beyond[0]}: the sets have 1 to {options.ipc} images per class (--ipc)")
     _warn_of_few(data)
     out = None if options.out is None else Path(options.out)
     for row in rows:
@@ -281,6 +283,10 @@ class _Row:
         first = self.recipes[0].seed
         names = [f"-{r.seed}" if r.seed != first else "" for r in self.recipes]
         return [out / (self.name.replace(":", "-") + name) for name in names]
+
+    def within(self, budget: str, data: "Data", argv: list[str]) -> "_Row":
+        """The same row with sets that the budget allows; see `condense.within`."""
+        return replace(self, recipes=tuple(within(recipe, budget, data.train, argv) for recipe in self.recipes))
 
     def check(self, data: "Data", out: Path | None) -> None:
         """Refuse wrong input of this recipe before the first one runs.

@@ -1,8 +1,14 @@
 """The names that the command line knows: recipes and protocols. Those of networks are in `networks.names`."""
 
+import importlib
+import os
 import re
+import sys
+import tomllib
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from condensery import recipes
 from condensery.errors import InputError, look_up
@@ -36,18 +42,69 @@ def chosen(argv: Sequence[str]) -> Net | Factory | None:
 def recipe(name: str) -> Recipe:
     """The recipe with a name such as dc, dc:paper (the same recipe), dc:quick or dc:quick+mdc.
 
+    Instead of dc, the name may be a file such as runs/first/recipe.toml, or MODULE:CLASS, or MODULE:CLASS.PRESET: a
+    recipe of a module that Python can import, also from the current folder.
+
     Raises:
         InputError: no such recipe or wrapper, or the wrapper does not fit the recipe.
     """
     base, *added = name.split("+")
     if "" in (base, *added):
         raise InputError(f"{name!r}: a name is missing before or after +; give, for example, dc:quick+mdc")
-    found = look_up(RECIPES, base.removesuffix(":paper"), "recipe")
+    module, _, path = base.partition(":")
+    if base.endswith(".toml"):
+        found = _of_file(Path(base))
+    elif path and module not in RECIPES and all(word.isidentifier() for word in module.split(".")):
+        found = _of_module(module, path)
+    else:
+        also = ("a recipe.toml", "MODULE:CLASS")
+        found = look_up(RECIPES, base.removesuffix(":paper"), "recipe", also)
     quick = base.endswith((":quick", ":digits"))
     for part in added:
         kind = look_up(ADDED, part, "addition")
         found = kind.fitting(found)
         found = kind.quick(found) if quick else kind(found)
+    return found
+
+
+def _of_file(path: Path) -> Recipe:
+    """The recipe in a TOML file, as the folder of a run holds one.
+
+    Raises:
+        InputError: there is no such file, or it describes no recipe.
+    """
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a TOML file ({error}); give the recipe.toml of a run") from error
+    try:
+        return Recipe.of_record(record)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _of_module(module: str, path: str) -> Recipe:
+    """The recipe, or the preset of one, that stands in a module of the user.
+
+    Raises:
+        InputError: the module cannot be imported or has no such recipe.
+    """
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        known = ", ".join(RECIPES)
+        raise InputError(f"{module}:{path} is no recipe ({error}); give a module, or one of {known}") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise InputError(f"{module}:{path}: there is no {name} in it; check the name")
+        found = getattr(found, name)
+    found = found() if callable(found) else found
+    if not isinstance(found, Recipe):
+        raise InputError(f"{module}:{path} is a {type(found).__name__}; give a class below condensery.recipes.Recipe")
     return found
 
 

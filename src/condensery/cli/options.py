@@ -25,6 +25,7 @@ __all__ = [
     "ImportOptions",
     "Measuring",
     "PlanOptions",
+    "ResumeOptions",
     "RunOptions",
     "ShowOptions",
     "SubsetOptions",
@@ -40,6 +41,11 @@ _TRAINED = f"Networks to train, by default the one with which the set was conden
 _COMPARED = f"Networks to train, by default the one in which the methods condense: {_NAMES}."
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
+_BUDGET = (
+    "Most bytes that the condensed set may store, such as 50KB or 1.5MB; --ipc follows from it (kfs: --strict too)."
+)
+Budget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_BUDGET)]
+
 # tyro would start a new paragraph at the indented second line of a docstring
 _joined = tyro._strings.remove_single_line_breaks
 tyro._strings.remove_single_line_breaks = lambda helptext: _joined(inspect.cleandoc(helptext))
@@ -54,6 +60,7 @@ class RunOptions(Generic[R]):
     """Folder for the condensed set and the records of the run."""
     net: NetName
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
+    budget: Budget = None
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints. A run that is killed loses at most this much work."""
 
@@ -65,6 +72,15 @@ class PlanOptions(Generic[R]):
     source: Annotated[Source, tyro.conf.arg(name="")]
     net: NetName
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
+    budget: Budget = None
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run that was interrupted, from its last checkpoint."""
+
+    folder: tyro.conf.Positional[str]
+    """The folder of the run (--out)."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +149,7 @@ class CompareOptions:
     """Recipes to compare, in the order of the table; random images come first, and others are compared with them."""
     ipc: int = 1
     """Stored images per class."""
+    budget: Budget = None
     sizes: tuple[int, ...] = ()
     """Subsets to compare, each the first N stored images per class; by default the whole sets."""
     sets: int = 1

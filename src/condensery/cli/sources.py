@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from condensery.data import Data
 
-__all__ = ["EMBEDDED", "FILES", "Source", "read", "words_of"]
+__all__ = ["EMBEDDED", "FILES", "Source", "absolute", "read", "words_of"]
 
 EMBEDDED = ("digits",)
 FILES = ("mnist", "fashionmnist", "usps", "svhn", "cifar10", "cifar100", "imagenet10", "imagenet100")
@@ -42,6 +42,12 @@ class Source:
     """Whether to whiten the images (ZCA, computed on the training part); the condensed set stores the transform."""
     device: str = "auto"
     """Device: cpu, cuda, ...; auto uses a GPU if there is one."""
+
+
+def absolute(source: Source) -> Source:
+    """The same source, whose paths mean the same in every folder."""
+    found = {name: getattr(source, name) for name in ("data", "data_dir")}
+    return replace(source, **{k: os.path.abspath(path) for k, path in found.items() if path and os.path.exists(path)})
 
 
 def words_of(source: Source) -> list[str]:

@@ -117,6 +117,10 @@ class DC(Recipe):
     def _network_epochs(self) -> int:
         return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
 
+    def per_image(self, real: "RealSet") -> int:
+        """The floats of an image and, if labels are learned, of its label."""
+        return super().per_image(real) + (0 if self.learn == "images" else real.classes)
+
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers in the comments are its line numbers."""
         from condensery import objectives

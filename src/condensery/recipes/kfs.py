@@ -43,8 +43,8 @@ class KFS(Recipe):
 
     ipc: Count = 1
     """The budget per class: the number of floats in this many images. The number of codes follows from it."""
-    budget: Literal["codes-only", "strict"] = "codes-only"
-    """What counts against the budget: codes only, as in the paper (codes-only), or codes and decoders (strict)."""
+    strict: bool = False
+    """Whether the decoders count against the budget as the codes do. In the paper only codes count."""
     seed: Seed = 0
     """Seed of all random draws."""
     channels: Annotated[tuple[Count, ...], Meta(min_length=1, max_length=6)] | None = None
@@ -116,7 +116,7 @@ class KFS(Recipe):
 
         The decoders count against the budget. Tried on a tenth of FashionMNIST's training part; see docs/kfs.md.
         """
-        return cls(budget="strict", pretraining=1000, steps=300, real_rows=256)
+        return cls(strict=True, pretraining=1000, steps=300, real_rows=256)
 
     @classmethod
     def digits(cls) -> "KFS":
@@ -149,7 +149,7 @@ class KFS(Recipe):
                 return Factorized(shape, self.channels or chosen, decoders, self.kernel, self.activation, styles)
 
         quarter = classes * self.ipc * prod(shape) // (4 * made(1).floats)
-        return made(self.decoders or (8 if self.budget == "codes-only" else max(1, min(8, quarter))))
+        return made(self.decoders or (max(1, min(8, quarter)) if self.strict else 8))
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
         """The number of codes per class that the budget holds.
@@ -158,15 +158,19 @@ class KFS(Recipe):
             InputError: the budget does not hold one code per class.
         """
         whole = classes * self.ipc * prod(decoder.shape)
-        left = whole - (decoder.floats if self.budget == "strict" else 0)
+        left = whole - (decoder.floats if self.strict else 0)
         count = left // (classes * prod(decoder.code_shape))
         if count < 1:
             raise InputError(
-                f"a {self.budget} budget of {whole} floats (`ipc={self.ipc}`) does not hold one code of "
+                f"a budget of {whole} floats (`ipc={self.ipc}`) does not hold one code of "
                 f"{'x'.join(map(str, decoder.code_shape))} per class (the decoders take {decoder.floats} floats); "
                 "give a larger `ipc`, fewer `decoders` or fewer `channels`"
             )
         return count
+
+    def within(self, bytes: int | str, real: "RealSet") -> "KFS":
+        """The recipe with the largest `ipc` that fits, with decoders that count against it."""
+        return replace(super().within(bytes, real), strict=True)
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""

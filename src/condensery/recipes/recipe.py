@@ -2,14 +2,15 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
-from condensery.errors import InputError
-from condensery.fields import check, with_fields_in_help
-from condensery.networks.names import named
+from condensery.errors import InputError, look_up
+from condensery.fields import byte_count, check, with_fields_in_help
+from condensery.networks.names import named, recorded
 from condensery.networks.net import Architecture, Factory, Net, record
 
 if TYPE_CHECKING:
@@ -79,6 +80,44 @@ class Recipe(ABC):
         """The name and all fields, as types that JSON preserves."""
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
+    def within(self, bytes: int | str, real: "RealSet") -> Self:
+        """The recipe with the largest `ipc` whose set stores at most `bytes`, in the number format of the rows.
+
+        Arguments:
+            bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
+            real: the training set, whose classes and shape determine what an image per class takes.
+
+        Raises:
+            InputError: `bytes` does not hold one image per class, or is not a number of bytes.
+        """
+        room = byte_count(bytes)
+        image = real.classes * self.per_image(real) * real.dtype.itemsize
+        if room < image:
+            raise InputError(
+                f"{room:,} bytes hold no image per class; of {real.name} it takes {image:,} bytes, give more"
+            )
+        return self.having(ipc=room // image)
+
+    def per_image(self, real: "RealSet") -> int:
+        """The number of floats that `ipc` counts as one image."""
+        channels, height, width = real.shape
+        return channels * height * width
+
+    @staticmethod
+    def of_record(record: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `record` described, perhaps in a file from a stranger.
+
+        Raises:
+            InputError: the recipe or one of its fields is unknown, a field cannot have its value, or the network is a
+                function of a program, of which a record has the name only.
+        """
+        kinds: dict[str, Any] = {kind.name: kind for kind in _kinds(Recipe)}  # type: ignore[type-abstract]
+        kind = look_up(kinds, str(record.get("name")), "recipe")
+        known = {field.name: field.name for field in dataclasses.fields(kind)}
+        given = {name: _from_plain(value) for name, value in record.items() if name != "name"}
+        made: Recipe = kind(**{look_up(known, name, f"field of {kind.name}"): value for name, value in given.items()})
+        return made
+
     def network(self, real: "RealSet") -> "Network":
         """The network to match in, built for the shape and the classes of `real`."""
         from condensery.networks.net import build
@@ -93,6 +132,28 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Net | Factory):
         value = record(value)
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _from_plain(value: Any) -> Any:
+    """The inverse of `_plain`; the recipe that is made checks the value."""
+    match value:
+        case {"factory": name}:
+            raise InputError(f"only the name of the network {name} is recorded; write the recipe in Python")
+        case {"family": _}:
+            return recorded(value)
+        case {"name": _}:
+            return Recipe.of_record(value)
+        case [*items]:
+            return tuple(_from_plain(item) for item in items)
+    return value
+
+
+def _kinds(of: type[Recipe]) -> Iterator[type[Recipe]]:
+    """The recipes that are classes below `of`, those of a program that has been imported too."""
+    for kind in of.__subclasses__():
+        if hasattr(kind, "name"):
+            yield kind
+        yield from _kinds(kind)
 
 
 R = TypeVar("R", bound=Recipe)
@@ -121,6 +182,10 @@ class Wrapper(Recipe, Generic[R]):
     def having(self, **fields: Any) -> Self:
         """A copy whose base has other values of some fields."""
         return dataclasses.replace(self, base=self.base.having(**fields))
+
+    def within(self, bytes: int | str, real: "RealSet") -> Self:
+        """A copy whose base has the largest `ipc` that fits."""
+        return dataclasses.replace(self, base=self.base.within(bytes, real))
 
     @property
     def ipc(self) -> int:

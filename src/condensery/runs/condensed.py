@@ -1,6 +1,5 @@
 """What `condense`, `run` and `load` return: a condensed set, and how to use it."""
 
-import re
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from condensery import __version__
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder
 from condensery.errors import InputError, bounded
+from condensery.fields import byte_count
 from condensery.networks.names import recorded
 from condensery.networks.net import Net
 from condensery.runs.picture import grid
@@ -129,7 +129,7 @@ class Condensed:
         if bytes is not None:
             shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
             each = (self.synthetic.bytes - shared) // self.bases_per_class
-            room = _size(bytes)
+            room = byte_count(bytes)
             first = min((room - shared) // each, self.bases_per_class)
             if first < 1:
                 raise InputError(
@@ -177,17 +177,3 @@ class Condensed:
     def show(self) -> Image.Image:
         """A picture of the decoded images, one row per class (see `runs.picture.grid`); notebooks display it."""
         return grid(self.synthetic)
-
-
-def _size(bytes: int | str) -> int:
-    """The number of bytes that a number or a text such as 40KB stands for.
-
-    Raises:
-        InputError: `bytes` is neither.
-    """
-    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
-    if words:
-        return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
-    if isinstance(bytes, str | bool) or not bytes >= 0:
-        raise InputError(f"`bytes` is {bytes!r}; give a number of at least 0, or text such as '40 KB' or '1.5 MB'")
-    return int(bytes)

@@ -24,7 +24,7 @@ from condensery.runs.checkpoint import Interrupted, Keeper, difference, environm
 from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 
-__all__ = ["check_folder", "condense", "provenance", "run", "seconds_of"]
+__all__ = ["check_folder", "condense", "provenance", "run", "seconds_of", "started_by"]
 
 log = logging.getLogger("condensery")
 
@@ -80,6 +80,7 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
+    started: dict[str, Any] | None = None,
 ) -> Condensed:
     """Condense `data.train` with `recipe` into the folder `out`.
 
@@ -97,6 +98,7 @@ def run(
         stop: called before every step; if it returns True, a checkpoint is written and `Interrupted` raised.
         observe: called after every step.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
+        started: from what options the run was started, to be recorded in `run.json` as JSON.
 
     Raises:
         InputError: the folder cannot be written, contains another run or other files, or is in use by another process;
@@ -124,7 +126,7 @@ def run(
         if done := _finished(out, identity):  # another process may have finished it meanwhile
             return done
         with console.watched(recipe.name, observe, progress) as told:
-            return _run(algorithm, data.train, out, identity, keeper, told)
+            return _run(algorithm, data.train, out, identity, keeper, told, started)
 
 
 def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
@@ -145,10 +147,11 @@ def _run(
     identity: dict[str, Any],
     keeper: Keeper,
     observe: Callable[[Step], Any],
+    started: dict[str, Any] | None,
 ) -> Condensed:
     keeper.check()
     _tidy(out)
-    session = _Session(out, algorithm.steps, identity, real.device, observe)
+    session = _Session(out, algorithm.steps, identity, real.device, observe, started)
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
         condensed = Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
@@ -215,6 +218,7 @@ class _Record(msgspec.Struct):
     data: dict[str, Any]
     sessions: list[dict[str, Any]]
     seconds: float = 0.0
+    started: dict[str, Any] | None = None
 
 
 class _Line(msgspec.Struct):
@@ -243,17 +247,39 @@ def seconds_of(out: Path) -> float:
     return earlier.seconds if earlier else 0.0
 
 
+def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The recipe of the run in a folder, and the options from which it was started.
+
+    Raises:
+        InputError: the folder holds no run, or one that a Python program started without recording its options.
+    """
+    earlier = _earlier(out)
+    if earlier is None:
+        raise InputError(f"{out}: no run in it that can go on; give the folder of a run (`out`)")
+    if earlier.started is None:
+        raise InputError(f"{out}: this run was started by a Python program; run that again to resume it")
+    return earlier.recipe, earlier.started
+
+
 class _Session:
     """Writes the records of one session of a run, from its start or resumption to its end."""
 
     def __init__(
-        self, out: Path, steps: int, identity: dict[str, Any], device: torch.device, observe: Callable[[Step], Any]
+        self,
+        out: Path,
+        steps: int,
+        identity: dict[str, Any],
+        device: torch.device,
+        observe: Callable[[Step], Any],
+        started: dict[str, Any] | None,
     ):
         self.out, self.observe, self.steps = out, observe, steps
         self.metrics = out / "metrics.jsonl"
         self.start, self.first, self.before = time.perf_counter(), True, 0.0
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
         earlier = _earlier(out)
+        if started := started or (earlier.started if earlier else None):
+            self.head["started"] = started
         self.head["sessions"] = earlier.sessions if earlier else []
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
         self._write()  # first of all, because it marks the folder as that of a run
