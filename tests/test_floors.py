@@ -22,7 +22,7 @@ FLOORS = [
     ["algorithms", "evaluation"],
     ["recipes"],
     ["runs"],
-    ["exchange"],
+    ["exchange", "report"],
     ["cli", "__main__"],
 ]
 """Rooms, and files that stand on another floor than their room."""

@@ -40,6 +40,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         networks,
         objectives,
         recipes,
+        report,
         runs,
     )
     from condensery.algorithms.algorithm import Step
@@ -108,7 +109,7 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = [
     "algorithms", "augment", "data", "decoders", "evaluation", "exchange", "kernels", "networks", "objectives",
-    "recipes", "runs",
+    "recipes", "report", "runs",
 ]  # fmt: skip
 
 __all__ = [
@@ -173,6 +174,7 @@ __all__ = [
     "objectives",
     "plan",
     "recipes",
+    "report",
     "run",
     "runs",
     "save",

@@ -24,7 +24,7 @@ class Step:
     synthetic: SyntheticSet | None
     """The set after the step; None while a network is trained that only serves to choose rows."""
     said: Mapping[str, Any] = field(default_factory=dict)
-    """What the objective reports about the step, as JSON values; usually nothing."""
+    """What there is to report about the step, as JSON values, such as the norm of the gradient of the loss."""
 
 
 Observe = Callable[[Step], Any]

@@ -79,8 +79,9 @@ class Matching:
         shown = progress("condensing") if observe is None else nullcontext(observe)
         with during(state.computing if state else self._mode()), shown as told:
             for done, point in self._points(keeper, state):
-                loss = self._step(point, done)
-                told(Step(done + 1, self.steps, loss, self.synthetic, self.objective.after()))
+                loss, gradient = self._step(point, done)
+                said = {"gradient": gradient, **self.objective.after()}
+                told(Step(done + 1, self.steps, loss, self.synthetic, said))
         if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would show it
             raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
         return self.finish(self.synthetic)
@@ -106,8 +107,12 @@ class Matching:
         if keeper:
             keeper.write(done, self.synthetic, self.optimizer, more=self._more)
 
-    def _step(self, point: Point, done: int) -> float:
-        """One step at a point: sum the distances of all classes, and update S along the gradient of the sum."""
+    def _step(self, point: Point, done: int) -> tuple[float, float]:
+        """One step at a point: sum the distances of all classes, and update S along the gradient of the sum.
+
+        Returns:
+            The sum, and the norm of its gradient.
+        """
         draw, omegas = (partial(rng, self.seed, what, point.outer, point.inner) for what in ("real", "augment"))
         learned = [p for p in self.synthetic.parameters() if p.requires_grad]
         loss = torch.zeros((), dtype=self.real.dtype, device=self.real.device)
@@ -127,8 +132,9 @@ class Matching:
             loss += distance.detach()
         if not torch.isfinite(loss):
             raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower `lr` may help")
+        norms = [p.grad.norm() for p in learned if p.grad is not None]
         self._update(done)
-        return loss.item()
+        return loss.item(), torch.stack(norms).norm().item()
 
     def _update(self, done: int) -> None:
         with self.synthetic.held():

@@ -13,6 +13,7 @@ from condensery.cli.condense import plan_command, resume_command, run_command
 from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
+from condensery.cli.report import report_command
 from condensery.cli.show import show_command
 from condensery.cli.sources import EMBEDDED, FILES
 from condensery.console import Spoken, say, spell
@@ -34,6 +35,7 @@ commands:
   evaluate FILE|DIR --data D                 train networks on a condensed set and test them
   compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
   show FILE|DIR                              describe a condensed set, or draw it
+  report RUN ... -o report.html              write a page about condensed sets, to read in a browser
   subset FILE|DIR --ipc N -o FILE            cut a smaller condensed set out of one, by number or by --bytes
   export FILE|DIR --to FORMAT -o PATH        write its rows for other programs (images, npz, hf, torch, ddranking)
   import FILE --from LAYOUT --data D -o FILE read a set of a paper's released program (vico, idc, mtt, kip)
@@ -72,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
         "compare": compare_command, "show": show_command, "subset": subset_command, "export": export_command,
-        "import": import_command,
+        "import": import_command, "report": report_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from condensery.data import Data, RealSet
     from condensery.runs.condensed import Condensed
 
-__all__ = ["hint", "kept", "plan_command", "resume_command", "run_command", "within"]
+__all__ = ["hint", "kept", "plan_command", "resume_command", "run_command", "started_from", "within"]
 
 log = logging.getLogger("condensery")
 
@@ -106,16 +106,36 @@ class _Started:
     checkpoint_seconds: float
 
 
+def _options(out: Path, started: dict[str, Any]) -> _Started:
+    """How the run in a folder was started, checked because the folder may be a stranger's.
+
+    Raises:
+        InputError: its record has something else.
+    """
+    try:
+        return msgspec.convert(started, _Started)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{out}: its run.json does not say how the run was started ({error})") from error
+
+
+def started_from(run: Path) -> Source | None:
+    """The data that a run was started from, if its folder says so; `run` may be the file in it."""
+    from condensery.runs.run import started_by
+
+    folder = run if run.is_dir() else run.parent
+    try:
+        return _options(folder, started_by(folder)[1]).source
+    except InputError:
+        return None
+
+
 def resume_command(argv: list[str]) -> int:
     out = Path(parse(ResumeOptions, argv, "resume").folder)
     from condensery.runs.run import started_by
 
     record, started = started_by(out)
-    try:
-        options = msgspec.convert(started, _Started)  # the folder may be a stranger's
-    except msgspec.ValidationError as error:
-        raise InputError(f"{out}: its run.json does not say how the run was started ({error})") from error
-    source, found = options.source, Recipe.of_record(record)
+    options, found = _options(out, started), Recipe.of_record(record)
+    source = options.source
     kept(found.name, found, out, read(source), options.checkpoint_seconds, started)
     say(f"written: {out / 'condensed.safetensors'}")
     hint("evaluate", str(out), *words_of(source))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from condensery.evaluation.protocols import ProtocolFor
     from condensery.runs.condensed import Condensed
 
-__all__ = ["compare_command", "evaluate_command"]
+__all__ = ["compare_command", "evaluate_command", "protocol_of"]
 
 log = logging.getLogger("condensery")
 
@@ -62,7 +62,7 @@ def evaluate_command(argv: list[str]) -> int:
             f"{where} was condensed in a user-defined network, which is not stored in the file; give "
             "--networks NAME, for example --networks convnet"
         )
-    protocol = _protocol(measuring, options.plot)
+    protocol = protocol_of(measuring, options.plot)
     data = read(options.source)
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
@@ -194,7 +194,7 @@ def compare_command(argv: list[str]) -> int:
         raise InputError(f"--methods: {twice[0]} is named twice; leave one out")
     rows.sort(key=lambda row: row.name != "random")  # the first is the one that others are compared with
     nets = [named(name) for name in options.networks] or [options.net]
-    protocol = _protocol(measuring)
+    protocol = protocol_of(measuring)
     from condensery.evaluation.compare import compare
 
     data = read(options.source)
@@ -332,7 +332,7 @@ def _preset(name: str, data: str, seeds: Sequence[int], **fields: Any) -> _Row:
     return _Row(name.replace(":paper", ""), recipes)
 
 
-def _protocol(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
+def protocol_of(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
     """The protocol that the options name; refuses what the options say wrongly about files and repeats, too."""
     if not 1 <= measuring.repeats <= 10_000:
         raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
@@ -384,7 +384,7 @@ def _figures(reached: "Accuracy") -> dict[str, Any]:
     return {
         "accuracy": reached.mean, "std": reached.std, "half width": reached.half_width, "n": len(reached.runs),
         "sets": reached.sets, "runs": reached.runs, "protocol": reached.protocol,
-        "evaluation_seconds": reached.seconds,
+        "evaluation_seconds": reached.seconds, "confusion": reached.confusion,
     }  # fmt: skip
 
 

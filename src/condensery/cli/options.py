@@ -25,6 +25,7 @@ __all__ = [
     "ImportOptions",
     "Measuring",
     "PlanOptions",
+    "ReportOptions",
     "ResumeOptions",
     "RunOptions",
     "ShowOptions",
@@ -232,6 +233,26 @@ class SubsetOptions:
     """Stored images per class of the subset. Give either this or --bytes."""
     bytes: str | None = None
     """The most bytes that the subset may store, a shared decoder included, for example 40KB or 1.5MB."""
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Write one HTML page about condensed sets: pictures, accuracy, provenance. It needs no network to be read."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+    """Folders of finished runs, or files of condensed sets."""
+    out: Out = "report.html"
+    """File for the page (.html)."""
+    figures: tuple[str, ...] = ()
+    """Files that evaluate --json or compare --json wrote; their accuracies are shown."""
+    measure: bool = False
+    """Whether to train networks on the sets, on random and herding images of the same size and on the whole real set,
+    and to show their accuracies."""
+    protocol: str = "fixed-steps"
+    """With --measure, how networks are trained: dc2021, dsa2021, idc2022, fixed-steps, ..."""
+    repeats: int = 3
+    """With --measure, the number of networks per set."""
+    source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
 
 
 def fielded(recipe: Recipe) -> Any:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from condensery.data import Data, TestSet
 from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.statistics import Difference, difference, half_width
-from condensery.evaluation.training import DecodedRows, Rows, TensorRows, accuracy, computing, fit
+from condensery.evaluation.training import DecodedRows, Rows, TensorRows, computing, fit, guesses
 from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
@@ -48,6 +48,8 @@ class Accuracy:
         net: the architecture of the networks.
         seconds: wall time of training and testing.
         sets: number of sets, each with the same number of networks.
+        confusion: how many test rows of each class (first axis) networks took for each class (second axis), summed
+            over all networks. None: some of the accuracies come from the cache.
     """
 
     runs: tuple[float, ...]
@@ -55,6 +57,7 @@ class Accuracy:
     net: Net | Factory
     seconds: float
     sets: int = 1
+    confusion: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
 
     @property
     def mean(self) -> float:
@@ -288,17 +291,22 @@ def _measure(
     lasting = first is None and rules.seconds is None and isinstance(net, Net | Packaged)
     kept = _Kept(data, net, rules, seed) if lasting else None
     runs = kept.read()[:repeats] if kept else []
+    cached, classes = len(runs), data.train.classes
+    counts = torch.zeros(classes * classes, dtype=torch.long)
     with during(_mode(network, data, sets, rules, repeats - len(runs))), seen as observe:
         for s, (rows, test) in enumerate(sets):
             steps = _steps(network, rows, rules, seed)
             for r in range(len(runs) - s * repeats, repeats):
                 key = ("evaluation", s, r)
                 point = initial(network, rng(seed, "weights", *key))
-                runs.append(accuracy(_fitted(point, rows, rules, steps, seed, key), test))
+                found = guesses(_fitted(point, rows, rules, steps, seed, key), test)
+                runs.append(int((found == test.labels).sum()) / len(test))
+                counts += (test.labels * classes + found).bincount(minlength=len(counts)).cpu()
                 if kept:
                     kept.write(runs)
                 observe(len(runs), repeats * len(sets))
-    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start, len(sets))
+    confusion = None if cached else tuple(map(tuple, counts.reshape(classes, classes).tolist()))
+    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start, len(sets), confusion)
 
 
 def _mode(network: Network, data: Data, sets: Sequence[tuple[Rows, TestSet]], rules: Protocol, repeats: int) -> Mode:

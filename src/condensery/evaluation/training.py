@@ -20,7 +20,7 @@ from condensery.randomness import global_rng, rng
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "computing", "fit"]
+__all__ = ["DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "computing", "fit", "guesses"]
 
 
 class Rows(Interface):
@@ -227,9 +227,13 @@ def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
     return worthwhile(3 * rows * operations(network, shape), device) if network.compiled else mode()
 
 
-@torch.no_grad()
 def accuracy(point: Point, test: TestSet) -> float:
     """The fraction, in [0, 1], of test rows whose largest logit is that of their label."""
+    return int((guesses(point, test) == test.labels).sum()) / len(test)
+
+
+@torch.no_grad()
+def guesses(point: Point, test: TestSet) -> Tensor:
+    """The class with the largest logit for each test row, shape (N,)."""
     network = point.placed().eval()
-    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in test.slices(rows_at_once(test.device)))
-    return hits / len(test)
+    return torch.cat([network(x).argmax(1) for x, _ in test.slices(rows_at_once(test.device))])

@@ -1,0 +1,93 @@
+"""The command `report`."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from condensery.cli.measure import protocol_of
+from condensery.cli.options import Measuring, ReportOptions, parse, writable
+from condensery.cli.sources import Source, read, words_of
+from condensery.console import say
+from condensery.errors import InputError
+
+if TYPE_CHECKING:
+    from condensery.data import Data
+    from condensery.report.report import Figure
+    from condensery.runs.condensed import Condensed
+
+__all__ = ["report_command"]
+
+log = logging.getLogger("condensery")
+
+
+def report_command(argv: list[str]) -> int:
+    options = parse(ReportOptions, argv, "report")
+    from condensery.report.report import figures_in, report
+    from condensery.runs import storage
+    from condensery.runs.artifact import load
+
+    writable(Path(options.out), f"--out {options.out}", ".html")
+    figures = {Path(path).name: figures_in(path) for path in options.figures}
+    sets = [load(run) for run in options.runs]
+    source = _source(options, sets)
+    data = read(source) if source else None
+    if data and data.train.fingerprint != sets[0].data["fingerprint"]:
+        log.warning(f"{options.runs[0]} was condensed from other training rows ({sets[0].data['name']})")
+    if options.measure:
+        if data is None:
+            raise InputError("--measure needs the data on which networks are tested; give --data")
+        figures["measured for this report"] = _measured(options, sets, data)
+    page = report(options.runs, data, figures, words_of(source) if source else ())
+    storage.write(Path(options.out), page.encode())
+    say(f"written: {options.out} ({len(page.encode()) / 1e6:.1f} MB); open it in a browser")
+    return 0
+
+
+def _source(options: ReportOptions, sets: "list[Condensed]") -> Source | None:
+    """The data: that of the options, or else what the first run was condensed from, if it can still be read."""
+    if options.source.data != "auto":
+        return options.source
+    from condensery.cli.condense import started_from
+
+    for run, condensed in zip(options.runs, sets, strict=True):
+        if (source := started_from(Path(run))) is not None:
+            try:
+                found = read(source)
+            except InputError as error:
+                log.info(f"no real images are shown beside the synthetic ones: {error}")
+                return None
+            if found.train.fingerprint == condensed.data["fingerprint"]:
+                return source
+    log.info("no real images are shown beside the synthetic ones, because --data is not given")
+    return None
+
+
+def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> "list[Figure]":
+    """Accuracies of random and herding at the size of the first set, of every set, and of the whole real set."""
+    import msgspec
+
+    from condensery.evaluation.compare import compare
+    from condensery.networks.net import record
+    from condensery.recipes import Herding, Random
+    from condensery.report.report import Figure
+    from condensery.runs.run import condense
+
+    net = sets[0].net
+    if net is None:
+        raise InputError(f"{options.runs[0]} was condensed in a user-defined network; measure it in Python")
+    ipc = Random(net=net).within(sets[0].bytes, data.train).ipc
+    rows = [(kind.name, condense(kind(ipc=ipc, net=net), data.train)) for kind in (Random, Herding)]
+    rows += [(condensed.method, condensed) for condensed in sets]
+    protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats))
+    found = compare(
+        ((name, condensed, 0.0) for name, condensed in rows), data, net, protocol, options.repeats,
+        observe=lambda row: log.info(f"{row.method}: {row.accuracy} ({row.accuracy.seconds:.0f} s)"),
+    )  # fmt: skip
+    return [
+        Figure(
+            row.accuracy.mean, row.accuracy.std, len(row.accuracy.runs), row.accuracy.protocol, row.floats, row.bytes,
+            msgspec.to_builtins(record(row.accuracy.net)), row.method, row.accuracy.half_width, row.images,
+            confusion=[list(counts) for counts in row.accuracy.confusion or ()] or None,
+        )
+        for row in found
+    ]  # fmt: skip

@@ -1,0 +1,371 @@
+"""One self-contained HTML page about one condensed set or several. It loads nothing from anywhere."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from condensery import __version__
+from condensery.data import Data
+from condensery.decoders import Factorized
+from condensery.errors import InputError
+from condensery.report.charts import Bar, bars, lines
+from condensery.report.pictures import nearest, preview, uri
+from condensery.runs.artifact import load
+from condensery.runs.condensed import Condensed
+
+__all__ = ["Figure", "figures_in", "report"]
+
+_ROWS = 20  # the most rows per class that are shown; the page says how many there are
+_CODES = 6  # the most codes per class that are shown, each with all decoders
+_MATRIX = 30  # the most classes of a confusion matrix that is shown as a table
+
+
+class Figure(msgspec.Struct):
+    """An accuracy of the JSON files that `evaluate` and `compare` write."""
+
+    accuracy: float
+    std: float
+    n: int
+    protocol: str
+    floats: int
+    bytes: int
+    network: dict[str, Any]
+    method: str | None = None
+    half_width: float | None = msgspec.field(default=None, name="half width")
+    images: int | None = None
+    ipc: int | None = None
+    codes: int | None = None
+    confusion: list[list[int]] | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Stored images or codes per class; None: the whole real set."""
+        return next((n for n in (self.images, self.ipc, self.codes) if n is not None), None)
+
+
+class _Table(msgspec.Struct):
+    """Schema of such a file."""
+
+    results: list[Figure]
+    data: dict[str, Any]
+    recipe: dict[str, Any] | None = None
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A run or a file that the page is about.
+
+    Arguments:
+        path: as it was given.
+        condensed: the set.
+        folder: the folder of the run. None: only the set is known.
+        record: the content of `run.json`.
+        metrics: the lines of `metrics.jsonl`.
+    """
+
+    path: Path
+    condensed: Condensed
+    folder: Path | None
+    record: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, Any]]
+
+
+def figures_in(path: str | Path) -> list[Figure]:
+    """The accuracies in a JSON file of `evaluate` or `compare`.
+
+    Raises:
+        InputError: the file does not exist or is not such a file.
+    """
+    try:
+        table = msgspec.json.decode(Path(path).read_bytes(), type=_Table)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a file of evaluate --json or compare --json ({error})") from error
+    if table.recipe is not None:
+        for figure in table.results:
+            figure.method = str(table.recipe.get("name"))
+    return table.results
+
+
+def report(
+    runs: Sequence[str | Path],
+    data: Data | None = None,
+    figures: Mapping[str, Sequence[Figure]] | None = None,
+    command: Sequence[str] = (),
+) -> str:
+    """The page, as the text of an HTML file.
+
+    Arguments:
+        runs: folders of finished runs, or files of condensed sets.
+        data: the real data, to show the nearest real image beside each synthetic one. None: they are not shown.
+        figures: accuracies to show, by a name for where they come from.
+        command: words of a command line that name the data, for the commands that the page shows.
+
+    Raises:
+        InputError: a run has not finished, a file is unreadable, the data have another shape, or jinja2 is missing.
+    """
+    try:
+        from jinja2 import Environment
+    except ImportError:
+        raise InputError("reports need jinja2; install condensery[report]") from None
+    if not runs:
+        raise InputError("a report needs the folder of a run, or several; give at least one")
+    sources = [_source(Path(run)) for run in runs]
+    groups = {name: list(of) for name, of in (figures or {}).items()}
+    own = Path(str(files("condensery.report")))
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        (own / "page.html").read_text(encoding="utf-8")
+    )
+    shown = [{"id": f"run-{i}", **_about(source, data, groups, command)} for i, source in enumerate(sources, 1)]
+    return page.render(
+        title=", ".join(dict.fromkeys(about["title"] for about in shown)),
+        runs=shown,
+        figures=_accuracies(groups),
+        version=__version__,
+        style=(own / "page.css").read_text(encoding="utf-8"),
+        script=(own / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _source(path: Path) -> _Source:
+    condensed = load(path)
+    folder = path if path.is_dir() else path.parent
+    record: dict[str, Any] = {}
+    metrics: list[dict[str, Any]] = []
+    try:
+        found = json.loads((folder / "run.json").read_text())
+        record = found if isinstance(found, dict) and found.get("recipe") == condensed.recipe else {}
+    except (OSError, ValueError, RecursionError):
+        pass
+    if record and (folder / "metrics.jsonl").is_file():
+        for line in (folder / "metrics.jsonl").read_text().splitlines():
+            try:
+                metrics.append(json.loads(line))
+            except ValueError:  # a line cut by a kill
+                break
+    return _Source(path, condensed, folder if record else None, record, metrics)
+
+
+def _about(
+    source: _Source, data: Data | None, figures: Mapping[str, Sequence[Figure]], command: Sequence[str]
+) -> dict[str, Any]:
+    """What the page shows about one run."""
+    condensed = source.condensed
+    space, synthetic = condensed.space, condensed.synthetic
+    channels, height, width = synthetic(range(1), 1).x.shape[2:]
+    decoded = synthetic.classes * condensed.rows_per_class * channels * height * width
+    codes = isinstance(synthetic.decoder, Factorized)
+    started = source.record.get("started")
+    return {
+        "title": f"{condensed.data['name']} by {condensed.method}",
+        "path": str(source.path),
+        "method": condensed.method,
+        "data": condensed.data,
+        "classes": _classes(condensed, data),
+        "codes": condensed.bases_per_class if codes else None,
+        "codes_shown": _columns(condensed),
+        "rows": condensed.rows_per_class,
+        "width": width,
+        "height": height,
+        "zoom": max(1, min(8, round(64 / width))),
+        "facts": {
+            "stored per class": f"{condensed.bases_per_class} {'codes' if codes else 'images'}",
+            "decoded per class": f"{condensed.rows_per_class} rows of {height} x {width} pixels, "
+            + ("gray" if channels == 1 else "in color"),
+            "stored floats": f"{condensed.floats:,}",
+            "stored bytes": f"{condensed.bytes:,}",
+            "bits per class": f"{8 * condensed.bytes // len(condensed.class_names):,}",
+            "decoded, 8 bits a value": f"{decoded:,} bytes",
+            "real training rows": f"{condensed.data['rows']:,}",
+            "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
+            + ("; whitened (ZCA)" if space.whitening else ""),
+        },
+        "recipe": [
+            {"name": fields["name"], "fields": {k: v for k, v in fields.items() if k not in ("name", "net")}}
+            for fields in condensed.layers
+        ],
+        "network": condensed.layers[0].get("net"),
+        "provenance": {
+            "data": f"{condensed.data['name']}, fingerprint {condensed.data['fingerprint']}",
+            "updates": f"{condensed.steps:,}",
+            "seconds": f"{source.record['seconds']:,.0f}" if "seconds" in source.record else "not recorded",
+            "started": _first(source.record, "started"),
+            "machine": str(source.record.get("platform", "not recorded")),
+            "torch": _first(source.record, "torch"),
+            "written by": f"condensery {condensed.version}",
+        },
+        "previews": _previews(source),
+        "loss": _curve(source, "loss"),
+        "gradient": _curve(source, "gradient"),
+        "sizes": _sizes(condensed, figures),
+        "confusion": _confusion(condensed, figures),
+        "commands": _commands(source, started, command),
+        "nearest": data is not None,
+    }
+
+
+def _classes(condensed: Condensed, data: Data | None) -> list[dict[str, Any]]:
+    """The names and images of the classes."""
+    pixels, labels = condensed.tensors(space="uint8")
+    per_class, classes = condensed.rows_per_class, len(condensed.class_names)
+    places = _places(condensed)
+    picked = [c * per_class + place for c in range(classes) for place in places]
+    many = len(picked) * pixels[0].numel() * (2 if data else 1)
+    if data is not None and data.shape != tuple(pixels.shape[1:]):
+        raise InputError(
+            f"{data.name} has images {data.shape}, the set {tuple(pixels.shape[1:])}; give the data that it was "
+            "condensed from"
+        )
+    beside = nearest(condensed, data.train, picked) if data else [None] * len(picked)
+    soft = labels if labels.is_floating_point() else None
+    images = []
+    for place, real in zip(picked, beside, strict=True):
+        images.append({
+            "uri": uri(pixels[place].cpu(), many),
+            "number": place % per_class + 1,
+            "label": None if soft is None else _label(soft[place].tolist(), condensed.class_names),
+            "real": real and uri(real.pixels, many),
+            "real_name": real and data and data.class_names[real.label],
+            "distance": real and f"{100 * real.distance:.0f}",
+        })  # fmt: skip
+    shown = len(places)
+    return [
+        {"name": name, "images": images[c * shown : (c + 1) * shown], "left": per_class - shown}
+        for c, name in enumerate(condensed.class_names)
+    ]
+
+
+def _places(condensed: Condensed) -> list[int]:
+    """The rows of a class that are shown, in order: decoder after decoder if codes are crossed with decoders."""
+    per_class = condensed.rows_per_class
+    if not isinstance(condensed.synthetic.decoder, Factorized):
+        return list(range(min(per_class, _ROWS)))
+    decoders = per_class // condensed.bases_per_class
+    return [code * decoders + decoder for decoder in range(decoders) for code in range(_columns(condensed))]
+
+
+def _columns(condensed: Condensed) -> int:
+    """The codes of a class that are shown."""
+    return min(condensed.bases_per_class, _CODES)
+
+
+def _label(soft: Sequence[float], names: Sequence[str]) -> str:
+    """The three largest probabilities of a soft label."""
+    largest = sorted(range(len(soft)), key=lambda c: -soft[c])[:3]
+    return ", ".join(f"{names[c]} {100 * soft[c]:.0f} %" for c in largest)
+
+
+def _previews(source: _Source) -> list[dict[str, Any]]:
+    if source.folder is None:
+        return []
+    found = sorted((source.folder / "previews").glob("step-*.png"))
+    try:
+        return [{"step": int(path.stem.removeprefix("step-")), "uri": preview(path)} for path in found]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source.folder / 'previews'}: a preview is unreadable ({error}); remove it") from error
+
+
+def _curve(source: _Source, key: str) -> str | None:
+    """A chart of a number over the steps of the run; None: there is no such number."""
+    points = [
+        (float(line["step"]), float(line[key]))
+        for line in source.metrics
+        if isinstance(line.get(key), int | float) and isinstance(line.get("step"), int)
+    ]
+    if len(points) < 2 or not any(value > 0 for _, value in points):
+        return None
+    every = -(-len(points) // 400)
+    names = {"loss": "loss, summed over classes", "gradient": "norm of the loss's gradient"}
+    return lines(f"{names[key]}, over the updates", {key: points[::every]}, "update", names[key])
+
+
+def _of(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> list[Figure]:
+    """The figures of a set and of its subsets, of the network that comes first."""
+    names = {condensed.method, condensed.recipe["name"]}
+    mine = [f for of in figures.values() for f in of if f.method and f.method.split(":")[0] in names and f.size]
+    return [f for f in mine if (f.network, f.protocol) == (mine[0].network, mine[0].protocol)]
+
+
+def _sizes(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
+    by_size = {f.size: 100 * f.accuracy for f in _of(condensed, figures) if f.size}
+    if len(by_size) < 2:
+        return None
+    points = [(float(size), by_size[size]) for size in sorted(by_size)]
+    about = "accuracy in percent over the stored images per class"
+    return lines(about, {condensed.method: points}, "stored per class", "accuracy %")
+
+
+def _confusion(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> dict[str, Any] | None:
+    """The confusion matrix of the whole set, as fractions of each class."""
+    own = [f for f in _of(condensed, figures) if f.floats == condensed.floats and f.confusion]
+    names = condensed.class_names
+    if not own or len(own[0].confusion or ()) != len(names):
+        return None
+    shares = [[n / max(sum(counts), 1) for n in counts] for counts in own[0].confusion or ()]
+    pairs = [(share, a, b) for a, row in enumerate(shares) for b, share in enumerate(row) if a != b and share >= 0.05]
+    often = [{"of": names[a], "taken": names[b], "percent": round(100 * share)} for share, a, b in sorted(pairs)[::-1]]
+    rows = [
+        {"name": name, "cells": [{"percent": round(100 * n), "share": round(n, 3)} for n in row]}
+        for name, row in zip(names, shares, strict=True)
+    ]
+    return {"names": names, "rows": rows if len(names) <= _MATRIX else [], "often": often[:12]}
+
+
+def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]:
+    """A chart and a table for every file of figures."""
+    made = []
+    for name, of in figures.items():
+        single = len({json.dumps(f.network, sort_keys=True) for f in of}) == 1
+        shown: list[dict[str, Any]] = [
+            {
+                "name": f"{f.method or 'set'}" + (f", {f.size} per class" if f.size else ""),
+                "network": str(f.network.get("family", f.network.get("factory", "network"))),
+                "accuracy": f"{100 * f.accuracy:.1f} ± {100 * f.std:.1f}",
+                "n": f.n, "floats": f"{f.floats:,}", "bytes": f"{f.bytes:,}", "protocol": f.protocol,
+            }
+            for f in of
+        ]  # fmt: skip
+        half = [None if f.half_width is None else 100 * f.half_width for f in of]
+        chart = bars(
+            "accuracies in percent",
+            [
+                Bar(each["name"] if single else f"{each['name']}, {each['network']}", 100 * f.accuracy, width)
+                for each, f, width in zip(shown, of, half, strict=True)
+            ],
+            "accuracy %, with the 95 % interval" if any(half) else "accuracy %",
+        )
+        made.append({"name": name, "chart": chart, "rows": shown})
+    return made
+
+
+def _commands(source: _Source, started: object, command: Sequence[str]) -> list[str]:
+    """The commands that make the set again and measure it."""
+    given = list(command)
+    if not given and isinstance(started, dict) and isinstance(started.get("source"), dict):
+        options = {k: v for k, v in started["source"].items() if v not in (None, "auto", False)}
+        given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v)) if v is not True]
+    given = given or ["--data", source.condensed.data["name"]]
+    made = [["condensery", "evaluate", str(source.path), *given]]
+    if source.folder is not None:
+        recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]
+        made.insert(0, [*recipe, *given, "--out", "runs/again"])
+    return [shlex.join(words) for words in made]
+
+
+def _first(record: Mapping[str, Any], key: str) -> str:
+    """An entry of the first session of a run."""
+    sessions = record.get("sessions")
+    first = sessions[0] if isinstance(sessions, list) and sessions and isinstance(sessions[0], dict) else {}
+    return str(first.get(key, "not recorded"))
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,242 @@
+"""The report, as a reader sees it: in a browser, with a keyboard, on a phone, in the dark."""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import blobs
+from lists import RECIPES
+
+import condensery as cd
+from condensery.cli import main
+from condensery.data.pixels import PixelSpace
+from condensery.errors import InputError
+from condensery.evaluation import protocols
+from condensery.report.charts import Bar, bars, lines
+from condensery.report.pictures import nearest
+from condensery.report.report import figures_in, report
+from condensery.runs.artifact import save
+from condensery.runs.condensed import Condensed
+from condensery.synthetic import SyntheticSet
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NAMES = ("a<b>", "b & c", "c")
+
+
+def made(name):
+    return cd.condense(RECIPES[name], blobs().called("blobs", NAMES), progress=False)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None or importlib.util.find_spec("playwright") is None:
+        if os.environ.get("CONDENSERY_NEEDS_CHROMIUM"):
+            pytest.fail("Chromium and playwright are needed here")
+        pytest.skip("needs Chromium and playwright")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a page; in the end nothing may have been said on its console or asked of a network."""
+    said, contexts = [], []
+
+    def visit(path, **kind):
+        contexts.append(browser.new_context(**kind))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on(
+            "request", lambda asked: said.append(asked.url) if not asked.url.startswith(("file:", "data:")) else None
+        )
+        page.goto(path.as_uri())
+        page.wait_for_load_state()
+        return page
+
+    yield visit
+    assert said == []
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    """The page of a run on digits and of a file, with figures of two commands."""
+    folder = tmp_path_factory.mktemp("report")
+    brief = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-seconds"]
+    run = ["run", "idc:digits", "--data", "digits", "--ipc", "2", "--outer-steps", "2", "--inner-steps", "6"]
+    assert main([*run, "--net.width", "8", "--real-rows", "8", "--out", str(folder / "run")]) == 0
+    assert main(["subset", str(folder / "run"), "--ipc", "1", "-o", str(folder / "one.safetensors")]) == 0
+    patch = pytest.MonkeyPatch()
+    seconds = protocols.fixed_seconds
+    patch.setattr(
+        protocols, "fixed_seconds", lambda *given: cd.evaluation.protocols.replace(seconds(*given), seconds=0.05)
+    )
+    figures = str(folder / "sizes.json")
+    assert main(["evaluate", str(folder / "run"), *brief, "--sizes", "1", "2", "--json", figures]) == 0
+    words = ["--measure", "--protocol", "fixed-seconds", "--repeats", "1", "--figures", figures]
+    runs = [str(folder / "run"), str(folder / "one.safetensors")]
+    assert main(["report", *runs, *words, "-o", str(folder / "page.html")]) == 0
+    patch.undo()
+    return folder / "page.html"
+
+
+def test_pictures_load_and_controls_work(opened, page_file):
+    page = opened(page_file)
+    assert page.title() == "digits by idc: condensed"
+    images = page.locator("img")
+    assert images.count() > 2 * 10 * 4
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    first = page.locator("article").first
+    first.locator(".filter").fill("7")
+    assert first.locator(".class:visible").count() == 1
+    assert first.locator(".count").text_content() == "1 of 10 classes"
+    first.locator(".filter").fill("")
+    assert first.locator(".class:visible").count() == 10
+    picture = first.locator(".images img").first
+    before = picture.bounding_box()["width"]
+    first.locator(".zoom").fill("4")
+    assert picture.bounding_box()["width"] == before / 8 * 4
+    first.locator(".real").uncheck()
+    assert first.locator(".beside:visible").count() == 0
+    slider = first.locator(".slider")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert first.locator(".previews img:visible").get_attribute("data-step") != "12"
+    assert first.locator(".previews output").text_content().startswith("update ")
+
+
+def test_the_page_says_what_how_good_and_how_again(opened, page_file):
+    text = opened(page_file).locator("body").inner_text()
+    for words in (
+        "random", "herding", "whole", "sizes.json", "measured for this report", "2,560", "Accuracy by size", "Loss",
+        "What networks take for what", "condensery run --recipe", "--data digits", "fingerprint",
+    ):  # fmt: skip
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"viewport": {"width": 360, "height": 700}}, {"color_scheme": "dark"}],
+    ids=["wide", "phone", "dark"],
+)
+def test_the_page_is_accessible(kind, opened, page_file):
+    axe = importlib.util.find_spec("axe_playwright_python")
+    page = opened(page_file, **kind)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.add_script_tag(path=Path(axe.origin).parent / "axe.min.js")
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+def test_the_keyboard_reaches_every_control_in_order(opened, page_file):
+    page, seen = opened(page_file), []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    for _ in range(40):
+        seen.append(page.evaluate("document.activeElement.className || document.activeElement.tagName"))
+        page.keyboard.press("Tab")
+    order = [name for name in seen if name in ("filter", "zoom", "real", "slider")]
+    assert order[:4] == ["filter", "zoom", "real", "slider"]
+    assert "SUMMARY" in seen
+
+
+def test_a_hundred_classes_fit_into_five_megabytes_and_two_seconds(opened, tmp_path):
+    generator = np.random.default_rng(0)
+    coarse = generator.random((100, 22, 3, 8, 8), dtype=np.float32)
+    rows = torch.nn.functional.interpolate(torch.tensor(coarse).flatten(0, 1), (32, 32), mode="bicubic").clamp(0, 1)
+    rows = (rows + 0.05 * torch.randn(rows.shape)).clamp(0, 1).unflatten(0, (100, 22))
+    labels = np.repeat(np.arange(100), 12)
+    data = cd.from_arrays(rows[:, 10:].flatten(0, 1).numpy(), labels, rows[:, 10:].flatten(0, 1).numpy(), labels)
+    synthetic = SyntheticSet(rows[:, :10].contiguous(), PixelSpace((0.5,) * 3, (0.25,) * 3, "unit"))
+    about = {"name": "arrays", "fingerprint": data.train.fingerprint, "rows": len(data.train)}
+    path = save(Condensed(synthetic, data.class_names, {"name": "random", "ipc": 10}, 0, about), tmp_path / "set")
+    page_file = tmp_path / "page.html"
+    page_file.write_text(report([path], data))
+    assert page_file.stat().st_size < 5_000_000
+    taken = []
+    for _ in range(3):
+        page = opened(page_file)
+        timing = "performance.getEntriesByType('navigation')[0]"
+        taken.append(page.evaluate(f"{timing}.loadEventEnd - {timing}.startTime"))
+        assert page.locator(".class").count() == 100
+    assert 0 < min(taken) < 2000
+
+
+def test_text_of_others_is_never_markup(tmp_path):
+    condensed = made("dc soft labels")
+    recipe = {**condensed.recipe, "init": "<script>alert(1)</script>"}
+    path = save(Condensed(condensed.synthetic, NAMES, recipe, 1, condensed.data), tmp_path / "set")
+    page = report([path])
+    assert "<script>alert" not in page
+    assert "a&lt;b&gt;" in page
+    assert "a<b>" not in page
+    assert "<svg" not in bars("x", [Bar("<b>", 1.0)], "%").replace("<svg", "", 1)
+    assert "&lt;b&gt;" in bars("x", [Bar("<b>", 1.0)], "%")
+
+
+def test_codes_and_decoders_stand_in_columns_and_rows(tmp_path):
+    condensed = made("kfs whole")
+    page = report([save(condensed, tmp_path / "set")])
+    columns = condensed.bases_per_class
+    assert f"--columns: {min(columns, 6)}" in page
+    assert page.count(" synthetic image") == 3 * min(columns, 6) * (condensed.rows_per_class // columns)
+
+
+def test_the_nearest_real_image_is_nearest():
+    real = blobs()
+    chosen = cd.condense(RECIPES["random"], real, progress=False)
+    found = nearest(chosen, real, range(6))
+    assert [each.distance for each in found] == pytest.approx([0.0] * 6, abs=1e-3)
+    assert [each.label for each in found] == chosen.tensors()[1].tolist()
+    learned = cd.condense(RECIPES["idc 2"], real, progress=False)
+    unit = learned.tensors(space="unit")[0].flatten(1)
+    rows = real.space.unit(real.read(slice(None))).flatten(1)
+    wanted = torch.cdist(unit, rows).min(1).values / 8
+    distances = [each.distance for each in nearest(learned, real, range(len(unit)))]
+    assert distances == pytest.approx(wanted.tolist(), abs=1e-5)
+
+
+def test_charts_place_their_points():
+    chart = lines("a", {"x": [(0, 0.0), (10, 5.0)]}, "x", "y")
+    points = re.search(r'points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"', chart)
+    left, low, right, high = map(float, points.groups())
+    assert right > left
+    assert high < low
+    for values in ([(1, 2.0), (2, 2.0)], [(0, -1e-9), (1, 1e9)], [(0, 0.0), (1, 0.0)]):
+        assert "nan" not in lines("a", {"x": values}, "x", "y")
+
+
+def test_figures_of_other_files_are_refused(tmp_path):
+    (tmp_path / "f.json").write_text(json.dumps({"results": "none"}))
+    with pytest.raises(InputError, match="not a file of evaluate"):
+        figures_in(tmp_path / "f.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        figures_in(tmp_path / "none.json")
+
+
+def test_bad_requests_are_one_line(tmp_path, capsys):
+    color = cd.condense(RECIPES["random"], blobs((3, 8, 8)), progress=False)
+    path = str(save(color, tmp_path / "set"))
+    for words, complaint in (
+        ([str(tmp_path / "none"), "-o", str(tmp_path / "x.html")], "no such file"),
+        ([path, "-o", str(tmp_path / "x.pdf")], ".html"),
+        ([path, "-o", str(tmp_path / "x.html"), "--data", "digits"], "digits has images"),
+        ([path, "-o", str(tmp_path / "x.html"), "--measure"], "--data"),
+        (["-o", str(tmp_path / "x.html")], "give at least one"),
+    ):
+        assert main(["report", *words]) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert complaint in said[-1]
