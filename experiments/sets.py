@@ -60,15 +60,17 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
 METHODS = (*COARSE, *LEARNED)
 
 TEN: dict[tuple[str, str], dict[str, Any]] = {
-    **{(data, "dc"): {"outer_steps": 20, "real_rows": 256, "lr": 1.0} for data in ("MNIST", "FashionMNIST")},
+    ("FashionMNIST", "dc"): {"outer_steps": 20, "real_rows": 256, "lr": 1.0},
+    ("MNIST", "dc"): {"outer_steps": 60, "real_rows": 256, "lr": 1.0},
     ("FashionMNIST", "idc"): {"distance": "l1"},
 }
 """What differs at 10 images per class at the scale cpu, by data and method, so that a set takes no more than an hour.
 
-Tried on a tenth of FashionMNIST's training part. DC: with 64 real rows, accuracy varies by a point from restart to
-restart; with 256 it does less, and does not rise after 20 restarts; neither a lower rate at the end nor 50 epochs of
-the network between two matches help. IDC: after 250 steps, l1 (the paper's distance for these data) reaches 82.5 and
-the squared Euclidean distance 82.1, which it does not leave in the next 250 steps.
+Tried on a tenth of the training part under `fixed-steps`. DC on FashionMNIST: with 64 real rows, accuracy varies by a
+point from restart to restart; with 256 it does less, and does not rise after 20 restarts; neither a lower rate at the
+end nor 50 epochs of the network between two matches help. On MNIST it still rises (93.6, 94.1, 94.3 after 10, 20, 30
+restarts). IDC on FashionMNIST: after 250 steps, l1 (the paper's distance for these data) reaches 82.5 and the squared
+Euclidean distance 82.1, which it does not leave in the next 250 steps.
 """
 
 
