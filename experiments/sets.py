@@ -10,21 +10,19 @@ scale they are the papers' settings.
 import io
 import os
 import tarfile
-import wave
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from record import Kept, at_gpu, options, parsed, program, read, stored
-from torch.nn.functional import interpolate
 
 from condensery import InputError, Recipe
 from condensery.data import (
     Data,
+    audio_folder,
     cifar10,
     cifar100,
     digits,
@@ -36,7 +34,7 @@ from condensery.data import (
     mnist,
     svhn,
 )
-from condensery.data.facts import FACTS, Facts
+from condensery.data.facts import FACTS
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
 from condensery.recipes.idc import PUBLISHED
 
@@ -105,32 +103,6 @@ def svhn_subset(folder: Path | None) -> Data:
     return from_arrays(*parts, source=root, name="svhn-train-subset", facts=FACTS["SVHN"])
 
 
-def spectrograms(folder: Path | None) -> Data:
-    """Spectrograms of 64 x 64 pixels of `speech-commands-8-subset/{train,test}/word/*.wav`.
-
-    Logarithms of magnitudes at 128 frequencies, much as in IDC's program, moved to the range from 0 to 1.
-    """
-    root = _root(folder) / "speech-commands-8-subset"
-    files = {part: sorted((root / part).glob("*/*.wav")) for part in ("train", "test")}
-    if not all(files.values()):
-        raise InputError(f"{root}: no train/WORD/*.wav or test/WORD/*.wav in it")
-    words = sorted({file.parent.name for file in files["train"]})
-    train, test = (torch.stack([_spectrogram(file) for file in of_part]) for of_part in files.values())
-    low, high = train.min(), train.max()
-    x_train, x_test = (((x - low) / (high - low)).clamp(0, 1).numpy() for x in (train, test))
-    y_train, y_test = (np.array([words.index(file.parent.name) for file in of_part]) for of_part in files.values())
-    return from_arrays(
-        x_train, y_train, x_test, y_test, class_names=words, source=root, name=root.name, facts=Facts(flip=False)
-    )
-
-
-def _spectrogram(file: Path) -> torch.Tensor:
-    with wave.open(str(file)) as clip:
-        samples = torch.tensor(np.frombuffer(clip.readframes(clip.getnframes()), "<i2").astype(np.float32) / 2**15)
-    magnitudes = torch.stft(samples, 255, 128, window=torch.hann_window(255), return_complex=True).abs()
-    return interpolate((magnitudes + 1e-3).log()[None, None], (64, 64), mode="bilinear")[0]
-
-
 def no_reader(folder: Path | None) -> Data:
     raise InputError("there is no reader of these data, and no copy of them here")
 
@@ -145,7 +117,7 @@ READERS: dict[str, Callable[[Path | None], Data]] = {
     "ImageNet100": imagenet100,
     "TinyImageNet": no_reader,
     "MiniSpeechCommands": no_reader,
-    "speech-commands-8-subset": spectrograms,
+    "speech-commands-8-subset": lambda folder: audio_folder(_root(folder) / "speech-commands-8-subset"),
     "FashionMNIST-zca": lambda folder: fashion_mnist(folder).whitened(),
     "CIFAR10-zca": lambda folder: cifar10(folder).whitened(),
     "digits": lambda folder: digits(),
@@ -161,7 +133,9 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
         return COARSE[method](ipc, seed)
     quick, papers = LEARNED[method]
     if at_gpu():
-        published = {"svhn-train-subset": "svhn", "cifar10-jpeg": "cifar10"}.get(dataset, dataset.lower())
+        others = {"svhn-train-subset": "svhn", "cifar10-jpeg": "cifar10"}
+        others |= dict.fromkeys(("MiniSpeechCommands", "speech-commands-8-subset"), "speech")
+        published = others.get(dataset, dataset.lower())
         published = published.removesuffix("-zca")
         if published in PUBLISHED and isinstance(papers, IDC):
             papers = replace(IDC.published(published), factor=1) if method == "idc-i" else IDC.published(published)

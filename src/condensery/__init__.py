@@ -49,6 +49,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
         Data,
         RealSet,
         TestSet,
+        audio_folder,
         cifar10,
         cifar100,
         digits,
@@ -88,8 +89,8 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
 _HOMES = {
     "algorithms.algorithm": ["Step"],
     "data": [
-        "Batch", "Data", "RealSet", "TestSet", "cifar10", "cifar100", "digits", "fashion_mnist", "from_arrays",
-        "from_dataset", "image_folder", "imagenet10", "imagenet100", "mnist", "npz", "svhn", "usps",
+        "Batch", "Data", "RealSet", "TestSet", "audio_folder", "cifar10", "cifar100", "digits", "fashion_mnist",
+        "from_arrays", "from_dataset", "image_folder", "imagenet10", "imagenet100", "mnist", "npz", "svhn", "usps",
     ],
     "evaluation.compare": ["Comparison", "compare"],
     "evaluation.evaluate": ["Accuracy", "evaluate", "evaluate_whole"],
@@ -138,6 +139,7 @@ __all__ = [
     "TestSet",
     "__version__",
     "algorithms",
+    "audio_folder",
     "augment",
     "cifar10",
     "cifar100",

@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,7 @@ class Source:
 
     data: str
     """Data set: digits, mnist, fashionmnist, usps, svhn, cifar10, cifar100, imagenet10, imagenet100, a folder of
-    pictures, or an .npz file."""
+    pictures or of sound clips (wav, flac), or an .npz file."""
     data_dir: str | None = None
     """Folder that contains MNIST/, FashionMNIST/, USPS/, SVHN/, cifar-10-batches-bin/, cifar-100-binary/ (or the Python
     versions, cifar-10-batches-py/ and cifar-100-python/) or ImageNet/; by default the environment variable
@@ -82,7 +83,7 @@ def read(source: Source) -> "Data":
     if source.data.lower() in named:
         data = named[source.data.lower()]()
     elif os.path.isdir(path):
-        data = readers.image_folder(path, source.size)
+        data = readers.audio_folder(path) if _holds_sounds(path) else readers.image_folder(path, source.size)
     elif path.suffix == ".npz":
         data = readers.npz(path)
     else:
@@ -90,12 +91,21 @@ def read(source: Source) -> "Data":
         hint = f"did you mean {near[0]}? " if near else ""
         what = "a file, but not an .npz" if os.path.isfile(path) else "neither a name nor a path that exists"
         raise InputError(
-            f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures, or an .npz file"
+            f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures or of clips, "
+            "or an .npz file"
         )
     data = data.to(device=device(source.device))
     if source.flip != "auto":
         data = data.having(flip=source.flip == "yes")
     return data.whitened() if source.zca else data
+
+
+def _holds_sounds(folder: Path) -> bool:
+    """Whether there are sound clips in the subfolders of a folder; a few files tell."""
+    from condensery.data.audio import SOUNDS
+
+    files = chain.from_iterable(islice(folder.glob(depth), 200) for depth in ("*/*", "*/*/*"))
+    return any(file.suffix.lower() in SOUNDS for file in files)
 
 
 def device(name: str) -> "torch.device":

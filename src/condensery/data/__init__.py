@@ -1,6 +1,7 @@
 """Real data: the data types (`Batch`, `RealSet`, `TestSet`, `Data`) and one reader for each kind of source."""
 
 from condensery.data.arrays import digits, from_arrays, from_dataset, npz
+from condensery.data.audio import audio_folder
 from condensery.data.cifar import cifar10, cifar100
 from condensery.data.files import fashion_mnist, mnist, usps
 from condensery.data.folder import image_folder
@@ -13,6 +14,7 @@ __all__ = [
     "Data",
     "RealSet",
     "TestSet",
+    "audio_folder",
     "cifar10",
     "cifar100",
     "digits",

@@ -18,6 +18,8 @@ class Facts:
         boxes: when IDC's augmentations cut boxes out of rows (cutout) or swap them (CutMix): `"always"`;
             `"one-to-one"`, only if every stored image is one row (MNIST); or `"several"`: its evaluation takes CutMix
             only if a class has more than one row, and cutout otherwise (SVHN).
+        pictures: whether rows are pictures of things, which show the same if they are shifted, turned or recolored.
+            Spectrograms are not: IDC and the protocols of DSA and IDC take them as they are.
     """
 
     flip: bool = True
@@ -25,6 +27,7 @@ class Facts:
     std: tuple[float, ...] | None = None
     dc_augmentation: bool = False
     boxes: Literal["always", "one-to-one", "several"] = "always"
+    pictures: bool = True
 
 
 _IMAGENET = Facts(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from condensery.data.facts import Facts
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
-__all__ = ["image_folder"]
+__all__ = ["files_of", "folders_of", "image_folder", "parts_of"]
 
 log = logging.getLogger("condensery")
 
@@ -49,11 +50,11 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     path = Path(path)
     if not os.path.isdir(path):
         raise InputError(f"{path}: no such folder; check the path")
-    train_part, test_part = _parts(path)
-    names = tuple(folder.name for folder in _folders(train_part))
+    train_part, test_part = parts_of(path)
+    names = tuple(folder.name for folder in folders_of(train_part))
     if not names:
         raise InputError(f"{train_part}: no class folders in it; put the pictures of each class in a subfolder")
-    for folder in _folders(test_part) if test_part is not None else ():
+    for folder in folders_of(test_part) if test_part is not None else ():
         if folder.name not in names:
             raise InputError(
                 f"{folder}: this class has no folder in the training part; add training pictures or remove this folder"
@@ -86,8 +87,8 @@ def read_parts(
     """
     if size is not None and size < 1:
         raise InputError(f"`size` must be at least 1 pixel, got {size}")
-    files, labels = _list(train_part, names)
-    test_files, test_labels = _list(test_part, names) if test_part is not None else ([], [])
+    files, labels = files_of(train_part, names)
+    test_files, test_labels = files_of(test_part, names) if test_part is not None else ([], [])
     if test_part is not None and not test_files:
         raise InputError(f"{test_part}: no class folders in it; add test pictures or remove this folder")
     if size is not None:
@@ -98,13 +99,14 @@ def read_parts(
     return from_arrays(pictures[:n], np.array(labels), *test, class_names=names, source=path, name=name, facts=facts)
 
 
-def _folders(part: Path) -> list[Path]:
+def folders_of(part: Path) -> list[Path]:
+    """The class folders of a part of a data set, in the order of their names."""
     return sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _parts(path: Path) -> tuple[Path, Path | None]:
+def parts_of(path: Path) -> tuple[Path, Path | None]:
     """The folders of the training part and the test part; without a `train` subfolder, the folder itself and None."""
-    folders = _folders(path)
+    folders = folders_of(path)
     train = [p for p in folders if p.name.lower() in _TRAIN]
     tests = sorted((p for p in folders if p.name.lower() in _TEST), key=lambda p: _TEST.index(p.name.lower()))
     if len(train) > 1:
@@ -124,19 +126,31 @@ def _parts(path: Path) -> tuple[Path, Path | None]:
     return train[0], tests[0] if tests else None
 
 
-def _list(part: Path, names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
+def files_of(
+    part: Path, names: tuple[str, ...], suffixes: Set[str] = _SUFFIXES, kind: str = "pictures"
+) -> tuple[list[Path], list[int]]:
+    """The files of a part of a data set, class after class in the order of their names, and the class of each.
+
+    Arguments:
+        part: the folder that holds the class folders.
+        names: the names of the class folders, of which some may be missing.
+        suffixes: endings of the files, in lower case.
+        kind: what the files are, for messages.
+
+    Raises:
+        InputError: a class folder has no such files.
+    """
     files: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(part / name for name in names):
         if not folder.is_dir():
             continue
-        named = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
-        pictures = sorted(named)
-        found = [p for p in pictures if p.is_file()]  # reading a named pipe, for example, would never end
-        if left := len(pictures) - len(found):
-            log.warning(f"{folder}: {left} of its pictures are not regular files and are ignored")
+        listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+        found = [p for p in listed if p.is_file()]  # reading a named pipe, for example, would never end
+        if left := len(listed) - len(found):
+            log.warning(f"{folder}: {left} of its {kind} are not regular files and are ignored")
         if not found:
-            raise InputError(f"{folder}: no pictures of this class; add some or remove the folder")
+            raise InputError(f"{folder}: no {kind} of this class; add some or remove the folder")
         files += found
         labels += [label] * len(found)
     return files, labels

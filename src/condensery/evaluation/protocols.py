@@ -128,11 +128,14 @@ def dc2021(data: Data, condensed: "Condensed | None" = None, net: Architecture |
 def dsa2021(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
     """DSA's evaluation: 1000 epochs, one operation of DSA's strategy for each minibatch; otherwise as `dc2021`.
 
-    Color, crop, cutout, flip, scale, rotate, with parameters for each row; flips only if the data allow them.
+    Color, crop, cutout, flip, scale, rotate, with parameters for each row; flips only if the data allow them, and
+    nothing on spectrograms.
 
     References:
         DSA section 4 and the released program (1001 epochs, learning rate x 0.1 after 502).
     """
+    if not data.facts.pictures:
+        return Protocol("dsa2021 (no augmentation)", _halved(1001), 1001, batch_norm=False)
     augment = dsa_strategy(data.facts.flip)
     return Protocol("dsa2021", _halved(1001), 1001, augment=augment, batch_norm=False)
 
@@ -144,7 +147,8 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
 
     SGD 0.01, momentum 0.9, weight decay 5e-4, batches of 64, learning rate x 0.2 after 2/3 and 5/6 of the epochs. A
     minibatch draws one of crop, scaling and rotation; half of the minibatches are mixed. No flips if the data do not
-    allow them; no CutMix on MNIST with multi-formation; on SVHN with one row per class, cutout instead of CutMix.
+    allow them; no CutMix on MNIST with multi-formation; on SVHN with one row per class, cutout instead of CutMix;
+    spectrograms are neither augmented nor mixed.
 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
@@ -153,6 +157,8 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     augment = Augmentation((*flip, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")
     short = isinstance(net, DenseNet) and condensed is not None and condensed.bases_per_class >= 50
     epochs, differs = (400, ["400 epochs"]) if short else (1000, [])
+    if not data.facts.pictures:
+        return Protocol(f"idc2022 ({', '.join([*differs, 'no augmentation'])})", _dropped(epochs), epochs)
     mixed = condensed is None or _mixed(data, condensed)
     if not mixed:
         single = data.facts.boxes == "several"  # cut in place of CutMix

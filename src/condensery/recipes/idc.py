@@ -33,6 +33,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "svhn": {"network_rows": 500},
     "mnist": _SMALL | {"base_size": 28},
     "fashionmnist": _SMALL,
+    "speech": {"formation": "along-width", "lr": 3e-3, "outer_steps": 1000, "base_size": 64, "distance": "l1",
+               "network_lr": 3e-4, "net": NETWORKS["convnet4"]},
     "imagenet10": _LARGE | {"lr": 3e-3, "early_epochs": 10},
     "imagenet100": _LARGE | {"lr": 1e-3, "early_epochs": 5, "pool": 10, "real_rows": 128, "network_lr": 0.1,
                              "network_weight_decay": 1e-4},
@@ -89,10 +91,11 @@ class IDC(Recipe):
     """Real images per class in a matching step; also the size of a minibatch in the network's training."""
     augment: Augment | None = None
     """Augmentations that real and synthetic rows share in a matching step; the network is trained with the same ones
-    except cutout. None: color, crop and cutout, but no cutout on MNIST with several rows per image."""
+    except cutout. None: color, crop and cutout, but no cutout on MNIST with several rows per image, and nothing on
+    spectrograms."""
     cutmix: Annotated[float, Meta(ge=0, le=1)] | None = None
     """Probability that CutMix is applied to a minibatch of the network's training. None: 0.5, but 0 on MNIST with
-    several rows per image."""
+    several rows per image, and on spectrograms."""
     network_rows: Amount = 2000
     """Real images on which the network is trained between two matching steps."""
     network_lr: Rate = 0.01
@@ -200,7 +203,7 @@ class IDC(Recipe):
 
     def _cuts(self, real: "RealSet") -> bool:
         """Whether boxes may be cut out of the rows of these data (cutout, CutMix)."""
-        return self.factor == 1 or real.facts.boxes != "one-to-one"
+        return real.facts.pictures and (self.factor == 1 or real.facts.boxes != "one-to-one")
 
     def _optimizer(self, synthetic: "SyntheticSet", real: "RealSet") -> "optim.Optimizer":
         """The optimizer of the images.
@@ -232,7 +235,8 @@ class IDC(Recipe):
         """The augmentation that `augment` names, with or without cutout."""
         from condensery.augment import Augmentation, Color, Crop, Cutout, Operation
 
-        augment = self.augment or ("color_crop_cutout" if self._cuts(real) else "color_crop")
+        usual = ("color_crop_cutout" if self._cuts(real) else "color_crop") if real.facts.pictures else "none"
+        augment = self.augment or usual
         operations: dict[str, Operation] = {"color": Color(), "crop": Crop(), "cutout": Cutout()}
         chosen = [name for name in augment.split("_") if name in operations and (cutout or name != "cutout")]
         return Augmentation(tuple(operations[name] for name in chosen))

@@ -1,0 +1,126 @@
+"""A reader for a folder of sound clips with one subfolder per class, as spectrograms (needs soundfile)."""
+
+import logging
+from math import gcd
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from condensery.data.arrays import from_arrays
+from condensery.data.facts import Facts
+from condensery.data.folder import files_of, folders_of, parts_of
+from condensery.data.sets import Data
+from condensery.errors import InputError, bounded
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["SOUNDS", "audio_folder", "spectrogram"]
+
+log = logging.getLogger("condensery")
+
+SOUNDS = {".wav", ".flac"}
+RATE, SIDE = 16_000, 64
+_WINDOW, _HOP, _PADDED = 255, 128, 128
+_EIGHTH = 8  # without a test part, every so many-th clip of a class is a test clip
+_MOST = RATE * 3600  # samples of one clip; one second is used
+
+
+def audio_folder(path: str | Path) -> Data:
+    """Read clips from `<path>/<class>/*.wav`, or from `<path>/train/<class>/*` with `test`, `val`, ... beside `train`.
+
+    A clip becomes a gray image of 64 x 64 pixels, with low frequencies at the top and time from left to right: the
+    `spectrogram` of its middle second (a shorter clip is followed by silence), whose values are moved to the range from
+    0 to 1 that those of the training part have. Wav and flac files of any rate are read; several channels are averaged.
+    Without a test part, every eighth clip of a class, in the order of the names, is a test clip.
+
+    Raises:
+        InputError: soundfile is not installed, a class has no clips, or a file is not a readable clip.
+
+    References:
+        IDC section 5.3 and its program for speech. Departs: values are moved to the range from 0 to 1, outside which
+        test clips are clamped; once normalized, rows are the same otherwise.
+    """
+    path = Path(path)
+    reader = _soundfile()
+    train_part, test_part = parts_of(path)
+    names = tuple(folder.name for folder in folders_of(train_part))
+    if not names:
+        raise InputError(f"{train_part}: no class folders in it; put the clips of each class in a subfolder")
+    files, labels = files_of(train_part, names, SOUNDS, "clips")
+    y = np.array(labels)
+    if test_part is None:
+        place = np.concatenate([np.arange(count) for count in np.bincount(y)])
+        held = place % _EIGHTH == _EIGHTH - 1
+        log.info(f"{path}: no test part; every eighth clip of a class is a test clip ({held.sum()} of {len(y)})")
+    else:
+        more, test_labels = files_of(test_part, names, SOUNDS, "clips")
+        held = np.arange(len(files) + len(more)) >= len(files)
+        files, y = files + more, np.concatenate([y, np.array(test_labels, dtype=y.dtype)])
+    bounded(4 * len(files) * SIDE**2 * 2, f"{path}: {len(files)} spectrograms")
+    x = torch.stack([spectrogram(_samples(reader, file)) for file in files])
+    low, high = x[~held].min(), x[~held].max()
+    images = ((x - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)[:, None].numpy()
+    log.info(f"{path}: {len(files)} clips as spectrograms of {SIDE} x {SIDE} pixels, time from left to right")
+    return from_arrays(
+        images[~held], y[~held], images[held], y[held], class_names=names, source=path, name=path.resolve().name,
+        facts=Facts(flip=False, pictures=False),
+    )  # fmt: skip
+
+
+def spectrogram(samples: Tensor) -> Tensor:
+    """The logarithm of the magnitudes of a second of sound, as an image of shape (64, 64): frequency, time.
+
+    128 frequencies at 125 times, padded to 128 x 128 with silence and reduced bilinearly.
+
+    Arguments:
+        samples: from -1 to 1, at 16 kHz, shape (n,). The middle second is used; fewer samples are followed by zeros.
+    """
+    start = max(0, (len(samples) - RATE) // 2)
+    second = samples[start : start + RATE].float()
+    second = F.pad(second, (0, RATE - len(second)))
+    waves = torch.stft(second, _WINDOW, _HOP, window=torch.hann_window(_WINDOW), return_complex=True)
+    magnitudes = waves.abs()[:, : RATE // _HOP]
+    rest = _PADDED - magnitudes.shape[1]
+    padded = F.pad(magnitudes, (rest // 2, rest - rest // 2))
+    return F.interpolate((padded + 1e-3).log()[None, None], (SIDE, SIDE), mode="bilinear")[0, 0]
+
+
+def _soundfile() -> "ModuleType":
+    try:
+        import soundfile
+    except (ImportError, OSError):  # OSError: its library is missing
+        raise InputError("sound clips need soundfile: pip install 'condensery[audio]'") from None
+    return soundfile
+
+
+def _samples(reader: "ModuleType", file: Path) -> Tensor:
+    """The samples of a clip at 16 kHz, the mean of its channels.
+
+    Raises:
+        InputError: the file is not a clip, or too long.
+    """
+    try:
+        about = reader.info(str(file))
+        if about.format not in ("WAV", "WAVEX", "FLAC"):
+            raise InputError(f"{file}: a {about.format} file; give wav or flac")
+        if not 0 < about.frames * about.channels <= _MOST:
+            raise InputError(f"{file}: {about.frames} samples; give clips of about a second")
+        samples, rate = reader.read(str(file), dtype="float32", always_2d=True)
+    except InputError:
+        raise
+    except Exception as error:  # the file is untrusted, and the library raises several kinds of errors
+        raise InputError(f"{file}: not a readable clip ({error}); replace or remove it") from error
+    mono = samples.mean(1)
+    if not np.isfinite(mono).all():
+        raise InputError(f"{file}: its samples hold NaN or infinity; replace or remove it")
+    if rate != RATE:
+        from scipy.signal import resample_poly
+
+        common = gcd(rate, RATE)
+        mono = resample_poly(mono, RATE // common, rate // common)
+    return torch.from_numpy(np.ascontiguousarray(mono, dtype=np.float32))
