@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable
 
 from condensery import __version__
+from condensery.cli.about import completion_command, data_command, demo_command
 from condensery.cli.condense import plan_command, resume_command, run_command
 from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.measure import compare_command, evaluate_command
@@ -39,6 +40,9 @@ commands:
   subset FILE|DIR --ipc N -o FILE            cut a smaller condensed set out of one, by number or by --bytes
   export FILE|DIR --to FORMAT -o PATH        write its rows for other programs (images, npz, hf, torch, ddranking)
   import FILE --from LAYOUT --data D -o FILE read a set of a paper's released program (vico, idc, mtt, kip)
+  data                                       list the data sets that have a name
+  demo                                       compare four methods on embedded digits, in minutes
+  completion bash|zsh                        print a script that completes commands and names in a shell
 
 recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
@@ -74,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
         "compare": compare_command, "show": show_command, "subset": subset_command, "export": export_command,
-        "import": import_command, "report": report_command,
+        "import": import_command, "report": report_command, "data": data_command, "demo": demo_command,
+        "completion": completion_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import tyro
 
-from condensery.cli.names import ADDED, RECIPES, chosen, recipe
+from condensery.cli.names import ADDED, RECIPES, chosen, meaning, recipe
 from condensery.cli.options import Measuring, PlanOptions, ResumeOptions, RunOptions, fielded, parse
 from condensery.cli.sources import Source, absolute, read, words_of
 from condensery.console import duration, progress, say, stoppable
@@ -55,8 +55,10 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     """
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
+        width = max(map(len, RECIPES))
+        told = "\n".join(f"  {name:<{width}}  {meaning(name)}" for name in RECIPES)
         say(f"usage: {usage}[--FIELD V ...]\n\n"
-              f"recipes: {', '.join(RECIPES)}\n"
+              f"recipes:\n{told}\n"
               "         or a file such as runs/first/recipe.toml, or MODULE:CLASS for a recipe of your own\n"
               f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}\n"
               f"condensery {command} RECIPE --help lists the options of a recipe")  # fmt: skip

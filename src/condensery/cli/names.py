@@ -1,6 +1,7 @@
 """The names that the command line knows: recipes and protocols. Those of networks are in `networks.names`."""
 
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from condensery.networks.names import named
 from condensery.networks.net import Factory, Net
 from condensery.recipes import Recipe, Wrapper
 
-__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "recipe"]
+__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "recipe"]
 
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
@@ -65,6 +66,26 @@ def recipe(name: str) -> Recipe:
         found = kind.fitting(found)
         found = kind.quick(found) if quick else kind(found)
     return found
+
+
+_VARIANTS = {
+    "ld": "Label distillation: learn soft labels of fixed real images, by the algorithm of DC",
+    "idc-i": "IDC-I: IDC without multi-formation, so that a stored image is one row",
+}
+
+
+def meaning(name: str) -> str:
+    """The first sentence of what a recipe or a preset is."""
+    base, _, preset = name.partition(":")
+    if not preset and base in _VARIANTS:
+        return _VARIANTS[base]
+    made: Any = getattr(type(RECIPES[name]), preset or "__class__", None)
+    if preset == "digits" and made is None:
+        return f"Settings for the embedded digits, about a minute: {base} around another recipe's settings for them"
+    if preset and made is None:
+        return f"The settings of the released program for {preset}"
+    about = inspect.cleandoc((made if preset else type(RECIPES[name])).__doc__ or "").split("\n\n")[0]
+    return re.split(r"(?<!\.)\.(?: |$)", " ".join(about.split()))[0]
 
 
 def _of_file(path: Path) -> Recipe:

@@ -173,6 +173,8 @@ class ShowOptions:
     """A condensed set (.safetensors), or the folder of the run that wrote it."""
     png: str | None = None
     """File for a picture of the set (PNG): one row of images per class; for codes and decoders, one block per class."""
+    columns: int = 16
+    """With --png, the most images per class (or codes, and decoders) that are drawn."""
     trace: str | None = None
     """File for a plot of the subsets that an mdc run learned at each step (SVG)."""
 

@@ -50,12 +50,25 @@ def show_command(argv: list[str]) -> int:
     for name, value in facts.items():
         say(f"{name:<12} {value}")
     if options.png is not None:
-        storage.write(Path(options.png), png(condensed.show()))
+        for count, what in _beyond(synthetic):
+            if count > options.columns:
+                say(f"note: the picture has {options.columns} of {count} {what}; --columns {count} draws all of them")
+        storage.write(Path(options.png), png(condensed.show(options.columns)))
         say(f"written: {options.png}")
     if trace is not None:
         storage.write(Path(options.trace), trace)
         say(f"written: {options.trace}")
     return 0
+
+
+def _beyond(synthetic: "SyntheticSet") -> list[tuple[int, str]]:
+    """What a picture has columns or rows for, and how many of it there are per class."""
+    from condensery.decoders import Factorized
+
+    rows, bases = synthetic(range(1)).y.shape[1], synthetic.bases_per_class
+    if isinstance(synthetic.decoder, Factorized):
+        return [(bases, "codes per class"), (rows // bases, "decoders")]
+    return [(rows, "images per class")]
 
 
 def _decoding(synthetic: "SyntheticSet") -> str:

@@ -15,10 +15,22 @@ if TYPE_CHECKING:
 
     from condensery.data import Data
 
-__all__ = ["EMBEDDED", "FILES", "Source", "absolute", "read", "words_of"]
+__all__ = ["EMBEDDED", "FILES", "NAMED", "Source", "absolute", "read", "words_of"]
 
-EMBEDDED = ("digits",)
-FILES = ("mnist", "fashionmnist", "usps", "svhn", "cifar10", "cifar100", "imagenet10", "imagenet100")
+NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "digits": ("1,797 handwritten digits, 8 x 8, gray", ()),
+    "mnist": ("70,000 handwritten digits, 28 x 28, gray", ("MNIST/raw", "MNIST")),
+    "fashionmnist": ("70,000 pieces of clothing, 28 x 28, gray", ("FashionMNIST/raw", "FashionMNIST")),
+    "usps": ("9,298 handwritten digits, 16 x 16, gray", ("USPS", "usps")),
+    "svhn": ("99,289 house numbers, 32 x 32, color", ("SVHN", "svhn")),
+    "cifar10": ("60,000 photos of 10 classes, 32 x 32, color", ("cifar-10-batches-bin", "cifar-10-batches-py")),
+    "cifar100": ("60,000 photos of 100 classes, 32 x 32, color", ("cifar-100-binary", "cifar-100-python")),
+    "imagenet10": ("photos of 10 classes of ImageNet, 224 x 224, color", ("ImageNet", "imagenet")),
+    "imagenet100": ("photos of 100 classes of ImageNet, 224 x 224, color", ("ImageNet", "imagenet")),
+}
+"""What each data set with a name is, and the folders in which its files may be; without folders it is embedded."""
+EMBEDDED = tuple(name for name, (_, folders) in NAMED.items() if not folders)
+FILES = tuple(name for name, (_, folders) in NAMED.items() if folders)
 _PICTURES = ("imagenet10", "imagenet100")
 
 

@@ -1,7 +1,9 @@
 """What `condense`, `run` and `load` return: a condensed set, and how to use it."""
 
+from base64 import b64encode
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, Literal
 
 import torch
@@ -17,7 +19,7 @@ from condensery.errors import InputError, bounded
 from condensery.fields import byte_count
 from condensery.networks.names import recorded
 from condensery.networks.net import Net
-from condensery.runs.picture import grid
+from condensery.runs.picture import grid, png
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Condensed"]
@@ -174,6 +176,22 @@ class Condensed:
         """A torch `Dataset` of pairs (normalized row, label), for a `DataLoader`; `first` as in `tensors`."""
         return TensorDataset(*self.tensors(first))
 
-    def show(self) -> Image.Image:
-        """A picture of the decoded images, one row per class (see `runs.picture.grid`); notebooks display it."""
-        return grid(self.synthetic)
+    def show(self, columns: int = 16) -> Image.Image:
+        """A picture of the decoded images, one row per class with its name (see `runs.picture.grid`).
+
+        Arguments:
+            columns: the most images per class, or codes and decoders, that are shown.
+        """
+        return grid(self.synthetic, self.class_names, most=columns)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture, and a table of what is stored."""
+        picture = b64encode(png(self.show())).decode()
+        facts = {
+            "method": self.method, "real data": f"{self.data['name']}, {self.data['rows']:,} rows",
+            "stored": f"{self.bases_per_class} per class, {self.floats:,} floats, {self.bytes:,} bytes",
+            "decoded": f"{self.rows_per_class} rows per class",
+        }  # fmt: skip
+        rows = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
+        alt = f"The images of the classes {', '.join(self.class_names[:20])}"
+        return f'<table>{rows}</table><img alt="{escape(alt)}" src="data:image/png;base64,{picture}">'

@@ -151,11 +151,11 @@ def _run(
 ) -> Condensed:
     keeper.check()
     _tidy(out)
-    session = _Session(out, algorithm.steps, identity, real.device, observe, started)
+    session = _Session(out, algorithm.steps, identity, real.device, observe, started, real.class_names)
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
         condensed = Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
-        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", png(grid(synthetic)))
+        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", png(grid(synthetic, real.class_names)))
         session.close("done", condensed.floats, synthetic.bytes)
         try:
             artifact.save(condensed, out / artifact.NAME)
@@ -272,8 +272,9 @@ class _Session:
         device: torch.device,
         observe: Callable[[Step], Any],
         started: dict[str, Any] | None,
+        names: tuple[str, ...],
     ):
-        self.out, self.observe, self.steps = out, observe, steps
+        self.out, self.observe, self.steps, self.names = out, observe, steps, names
         self.metrics = out / "metrics.jsonl"
         self.start, self.first, self.before = time.perf_counter(), True, 0.0
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
@@ -298,7 +299,7 @@ class _Session:
         line = {"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}
         storage.append(self.metrics, json.dumps(line))
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
-            storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic)))
+            storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic, self.names)))
         self.now |= {"to_step": step.done}
         self.observe(step)
 

@@ -1,0 +1,103 @@
+"""The commands `data`, `demo` and `completion`."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from condensery.cli.measure import compare_command
+from condensery.cli.names import PROTOCOLS, RECIPES
+from condensery.cli.options import parse
+from condensery.cli.sources import NAMED
+from condensery.console import print_table, say
+from condensery.errors import InputError
+from condensery.networks.names import NETWORKS
+
+__all__ = ["completion_command", "data_command", "demo_command"]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """List the data sets that have a name: what they are, which are ready, and what the others need."""
+
+    data_dir: str | None = None
+    """Folder of the files; by default the environment variable CONDENSERY_DATA."""
+    json: bool = False
+    """Whether to print the list as JSON."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Condense the embedded digits with three methods and compare them with random images; a few minutes."""
+
+    out: str = "condensery-demo"
+    """Folder for the runs."""
+
+
+@dataclass(frozen=True)
+class CompletionOptions:
+    """Print a script that completes commands, names and files: eval "$(condensery completion bash)"."""
+
+    shell: tyro.conf.Positional[Literal["bash", "zsh"]]
+    """The shell."""
+
+
+def data_command(argv: list[str]) -> int:
+    options = parse(DataOptions, argv, "data")
+    root = options.data_dir or os.environ.get("CONDENSERY_DATA")
+    if root and not os.path.isdir(root):
+        raise InputError(f"{root}: no such folder; correct --data-dir or CONDENSERY_DATA")
+    listed = []
+    for name, (about, folders) in NAMED.items():
+        found = [folder for folder in folders if root and (Path(root) / folder).is_dir()]
+        where = str(Path(root or "DIR") / (found or list(folders) or [""])[0])
+        state = "ready" if not folders or found else "absent"
+        needs = "nothing" if not folders else where if found else f"its files in {where}"
+        listed.append({"name": name, "about": about, "state": state, "needs": needs})
+    if options.json:
+        say(json.dumps(listed, indent=2))
+        return 0
+    print_table("data sets with a name", ("name", "what", "state", "needs"), [tuple(row.values()) for row in listed])
+    say("DIR is --data-dir, or the environment variable CONDENSERY_DATA. --data also takes:\n"
+        "  a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid),\n"
+        "  a folder of sound clips (wav, flac; needs condensery[audio]),\n"
+        "  an .npz file (x_train, y_train, x_test, y_test, or images, labels)")  # fmt: skip
+    return 0
+
+
+def demo_command(argv: list[str]) -> int:
+    out = parse(DemoOptions, argv, "demo").out
+    words = ["--data", "digits", "--ipc", "1", "--methods", "random", "herding", "dc", "idc", "--out", out]
+    say(f"condensery compare {' '.join(words)}")
+    return compare_command(words)
+
+
+def completion_command(argv: list[str]) -> int:
+    shell = parse(CompletionOptions, argv, "completion").shell
+    script = _BASH.format(
+        commands="run resume plan evaluate compare show report subset export import data demo completion",
+        recipes=" ".join(RECIPES), data=" ".join(NAMED),
+        protocols=" ".join(PROTOCOLS), networks=" ".join(NETWORKS),
+    )  # fmt: skip
+    say(f"autoload -U bashcompinit && bashcompinit\n{script}" if shell == "zsh" else script)
+    return 0
+
+
+_BASH = """_condensery() {{
+  local now=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words=""
+  if [ "$COMP_CWORD" = 1 ]; then words="{commands}"
+  else case "$before" in
+    run|plan|--methods|--recipe) words="{recipes}" ;;
+    --data) words="{data}" ;;
+    --protocol) words="{protocols}" ;;
+    --net|--networks) words="{networks}" ;;
+    --to) words="images npz hf torch ddranking" ;;
+    --from) words="vico idc mtt kip" ;;
+  esac; fi
+  COMPREPLY=($(compgen -W "$words" -- "$now") $(compgen -f -- "$now"))
+}}
+COMP_WORDBREAKS=${{COMP_WORDBREAKS//:}}
+complete -o filenames -F _condensery condensery"""
