@@ -49,7 +49,8 @@ recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).str
 data:      {", ".join(EMBEDDED)} (embedded);
            {", ".join(FILES)}
            (files under --data-dir or CONDENSERY_DATA);
-           a folder of pictures or of sound clips (CLASS/*, or train/CLASS/* beside test, val or valid); an .npz file
+           a folder of pictures or of sound clips (CLASS/*, or train/CLASS/* beside test, val or valid);
+           an .npz file; hub:NAME or hub:OWNER/NAME (Hugging Face); hub:DIR (a folder of parquet files)
 protocols: {", ".join(PROTOCOLS)}
 networks:  {textwrap.indent(textwrap.fill(", ".join(NETWORKS), 93), " " * 11).strip()};
            torchvision:NAME and timm:NAME where these packages are installed

@@ -40,7 +40,8 @@ class Source:
 
     data: str
     """Data set: digits, mnist, fashionmnist, usps, svhn, cifar10, cifar100, imagenet10, imagenet100, a folder of
-    pictures or of sound clips (wav, flac), or an .npz file."""
+    pictures or of sound clips (wav, flac), an .npz file, or hub:NAME (Hugging Face: mnist, cifar10, owner/name, or a
+    folder of parquet files)."""
     data_dir: str | None = None
     """Folder that contains MNIST/, FashionMNIST/, USPS/, SVHN/, cifar-10-batches-bin/, cifar-100-binary/ (or the Python
     versions, cifar-10-batches-py/ and cifar-100-python/) or ImageNet/; by default the environment variable
@@ -48,6 +49,12 @@ class Source:
     size: int | None = None
     """Side in pixels to which the central square of every picture in a folder is resized; by default 224 for ImageNet,
     and pictures of other folders stay as they are and must have one size."""
+    config: str | None = None
+    """With hub:NAME, the configuration, if there are several."""
+    image: str | None = None
+    """With hub:NAME, the column of pictures; by default the first one."""
+    label: str | None = None
+    """With hub:NAME, the column of classes; by default the first one."""
     flip: Literal["auto", "yes", "no"] = "auto"
     """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: no for digits
     (mnist, svhn, usps, digits), else yes."""
@@ -90,6 +97,12 @@ def read(source: Source) -> "Data":
         "imagenet100": lambda: readers.imagenet100(source.data_dir, side),
     }
     path = Path(source.data)
+    kind, _, rest = source.data.partition(":")
+    if kind == "hub":
+        found = readers.hub(rest, config=source.config, image=source.image, label=source.label, size=source.size)
+        return _prepared(found, source)
+    if other := [name for name in ("config", "image", "label") if getattr(source, name) is not None]:
+        raise InputError(f"--{other[0]} is for data of the hub, and {source.data} is not (hub:NAME); leave it out")
     if source.size is not None and source.data.lower() not in _PICTURES and not os.path.isdir(path):
         raise InputError(f"--size applies to a folder of pictures, and {source.data} is not a folder; leave it out")
     if source.data.lower() in named:
@@ -106,6 +119,11 @@ def read(source: Source) -> "Data":
             f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures or of clips, "
             "or an .npz file"
         )
+    return _prepared(data, source)
+
+
+def _prepared(data: "Data", source: Source) -> "Data":
+    """The data on the device and with the facts that the options name."""
     data = data.to(device=device(source.device))
     if source.flip != "auto":
         data = data.having(flip=source.flip == "yes")

@@ -5,6 +5,7 @@ from condensery.data.audio import audio_folder
 from condensery.data.cifar import cifar10, cifar100
 from condensery.data.files import fashion_mnist, mnist, usps
 from condensery.data.folder import image_folder
+from condensery.data.hub import hub
 from condensery.data.imagenet import imagenet10, imagenet100
 from condensery.data.matlab import svhn
 from condensery.data.sets import Batch, Data, RealSet, TestSet
@@ -21,6 +22,7 @@ __all__ = [
     "fashion_mnist",
     "from_arrays",
     "from_dataset",
+    "hub",
     "image_folder",
     "imagenet10",
     "imagenet100",

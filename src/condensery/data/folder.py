@@ -1,10 +1,11 @@
 """A reader for a folder of pictures with one subfolder per class."""
 
+import io
 import logging
 import os
 import time
 import warnings
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from condensery.data.facts import Facts
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
-__all__ = ["files_of", "folders_of", "image_folder", "parts_of"]
+__all__ = ["files_of", "folders_of", "image_folder", "parts_of", "picture_of", "stacked"]
 
 log = logging.getLogger("condensery")
 
@@ -172,12 +173,27 @@ def _pictures(files: list[Path], size: int | None, path: Path) -> np.ndarray:
             said = now
             left = (now - start) / len(pictures) * (len(files) - len(pictures))
             log.info(f"{path}: {len(pictures)} of {len(files)} pictures read, about {left:.0f} s left")
+    return stacked(pictures, str(path))
+
+
+def stacked(pictures: Sequence[np.ndarray], where: str) -> np.ndarray:
+    """Pictures as one array: (N, height, width) if all are gray, (N, height, width, 3) otherwise.
+
+    Raises:
+        InputError: they differ in size.
+    """
+    if len(sizes := {picture.shape[:2] for picture in pictures}) > 1:
+        (height, width), (other_height, other_width) = sorted(sizes)[:2]
+        raise InputError(
+            f"{where}: pictures differ in size (one is {width}x{height}, another {other_width}x{other_height}); "
+            "give one size for all pictures, for example `size=32`"
+        )
     if any(picture.ndim == 3 for picture in pictures):
         pictures = [p if p.ndim == 3 else np.repeat(p[:, :, None], 3, axis=2) for p in pictures]
     return np.stack(pictures)
 
 
-Sized = tuple[Path, tuple[int, ...]]
+Sized = tuple[Path | str, tuple[int, ...]]
 """A picture and its (height, width)."""
 
 
@@ -189,16 +205,29 @@ def _differing(a: Sized, b: Sized) -> InputError:
     )
 
 
-def _open(file: Path, size: int | None, like: Sized | None) -> np.ndarray:
+def picture_of(content: bytes, where: str, size: int | None) -> np.ndarray:
+    """The uint8 pixels of a picture in memory; see `image_folder`.
+
+    Arguments:
+        where: what holds it, for messages.
+
+    Raises:
+        InputError: it is not a readable picture.
+    """
+    return _open(where, size, None, io.BytesIO(content))
+
+
+def _open(file: Path | str, size: int | None, like: Sized | None, content: io.BytesIO | None = None) -> np.ndarray:
     """The uint8 pixels of a picture: (height, width) if it is gray, (height, width, 3) otherwise.
 
     Arguments:
+        file: the file, or with `content`, which holds the picture, what messages call it.
         like: an earlier picture whose size this one must have, checked before any pixel is decoded. None: no check.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about files that it repairs or finds large
-            with Image.open(file, formats=_FORMATS) as opened:
+            with Image.open(content or file, formats=_FORMATS) as opened:
                 if opened.width * opened.height > _PIXELS:
                     raise InputError(
                         f"{file}: {opened.width} x {opened.height} pixels; the limit is {_PIXELS / 1e6:.0f} million; "

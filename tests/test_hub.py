@@ -1,0 +1,112 @@
+"""Data sets of the hub, from small folders of parquet files with the columns that they have there."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import condensery as cd
+from condensery.cli import main
+from condensery.data.hub import HUB
+from condensery.errors import InputError
+
+datasets = pytest.importorskip("datasets")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+
+
+def pictures(count, shape=(8, 8), seed=0):
+    generator = np.random.default_rng(seed)
+    return [Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)) for _ in range(count)]
+
+
+def folder(tmp_path, image="image", label="label", parts=("train", "test"), names=("cat", "dog", "emu"), shape=(8, 8)):
+    classes = datasets.ClassLabel(names=list(names)) if names else datasets.Value("int64")
+    kinds = {image: datasets.Image(), label: classes}
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    for seed, part in enumerate(parts):
+        columns = {image: pictures(9, shape, seed), label: [0, 1, 2] * 3}
+        made = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+        made.to_parquet(tmp_path / "set" / "data" / f"{part}-00000-of-00001.parquet")
+    return str(tmp_path / "set")
+
+
+@pytest.mark.parametrize(("image", "label"), [("image", "label"), ("img", "fine_label")])
+def test_a_folder_of_parquet_files_is_read_as_its_arrays(image, label, tmp_path):
+    data = cd.hub(folder(tmp_path, image, label))
+    x = np.stack([np.asarray(p) for p in pictures(9)])
+    x_test = np.stack([np.asarray(p) for p in pictures(9, seed=1)])
+    y = np.array([0, 1, 2] * 3)
+    same = cd.from_arrays(x, y, x_test, y)
+    assert data.train.fingerprint == same.train.fingerprint
+    assert data.test.fingerprint == same.test.fingerprint
+    assert data.class_names == ("cat", "dog", "emu")
+
+
+def test_without_a_test_part_some_are_held_out_and_colors_are_kept(tmp_path):
+    data = cd.hub(folder(tmp_path, parts=("train",), shape=(8, 8, 3)))
+    assert (len(data.train), len(data.test)) == (6, 3)
+    assert data.shape == (3, 8, 8)
+
+
+def test_validation_may_be_the_test_part(tmp_path):
+    path = folder(tmp_path, parts=("train", "validation"))
+    assert len(cd.hub(path).test) == 9
+    with pytest.raises(InputError, match="no split 'exam'"):
+        cd.hub(path, test="exam")
+
+
+def test_plain_integers_are_classes_if_their_column_is_named(tmp_path):
+    path = folder(tmp_path, label="kind", names=())
+    with pytest.raises(InputError, match="which of its columns"):
+        cd.hub(path)
+    assert cd.hub(path, label="kind").class_names == ("0", "1", "2")
+    with pytest.raises(InputError, match="`image`"):
+        cd.hub(path, image="picture", label="kind")
+
+
+def test_what_is_not_there_is_one_clear_line(tmp_path):
+    with pytest.raises(InputError, match="no folder and no owner/name"):
+        cd.hub("nowhere")
+    with pytest.raises(InputError, match="put a copy of its parquet files into a folder"):
+        cd.hub("mnist")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        cd.hub(str(tmp_path / "empty"))
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    broken = {"image": [{"bytes": b"no picture", "path": None}] * 4, "label": [0, 1, 0, 1]}
+    (tmp_path / "set").mkdir()
+    datasets.Dataset.from_dict(broken, features=kinds).to_parquet(tmp_path / "set" / "train.parquet")
+    with pytest.raises(InputError, match="row 0: not a readable picture"):
+        cd.hub(str(tmp_path / "set"))
+
+
+def test_our_own_exports_come_back(tmp_path):
+    small = cd.condense(cd.Random(ipc=3), cd.digits().train)
+    cd.export(small, tmp_path / "hf", "hf")
+    data = cd.hub(str(tmp_path / "hf"))
+    assert data.class_names == small.class_names
+    assert len(data.train) + len(data.test) == 30
+
+
+def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys):
+    path = folder(tmp_path, "img", "fine_label")
+    words = ["run", "random", "--data", f"hub:{path}", "--ipc", "1", "--out", str(tmp_path / "r")]
+    assert main([*words, "--label", "fine_label"]) == 0
+    assert f"--data hub:{path} --label fine_label" in capsys.readouterr().out
+    assert main(["resume", str(tmp_path / "r")]) == 0
+    assert main(["run", "random", "--data", "digits", "--label", "x", "--ipc", "1", "--out", str(tmp_path / "s")]) == 2
+    assert "--label is for data of the hub" in capsys.readouterr().err
+
+
+def test_every_named_set_has_its_facts():
+    from condensery.data.facts import FACTS
+
+    assert all(entry.facts is None or entry.facts in FACTS for entry in HUB.values())
+    assert all(entry.owner.count("/") == 1 for entry in HUB.values())
