@@ -428,7 +428,7 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
     ("line", "words"),
     [
         ("rnu dc:quick", ["unknown command 'rnu'", "did you mean run?"]),
-        ("condense", ["unknown command 'condense'", "run, plan, evaluate, compare, show"]),
+        ("condense", ["unknown command 'condense'", "run, resume, plan, evaluate"]),
         ("--verison", ["--verison"]),
         ("run", ["RECIPE", "dc:quick"]),
         ("run --data digits", ["RECIPE", "dc:quick"]),

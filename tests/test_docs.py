@@ -110,3 +110,19 @@ def test_the_two_commands_are_the_makefiles():
     for target in ("demo", "test", "lint", "bench", "docs"):
         assert re.search(rf"^{target}:", makefile, re.M)
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_file_format_is_what_its_page_says(tmp_path, monkeypatch):
+    import torch
+
+    import condensery as cd
+
+    monkeypatch.chdir(tmp_path)
+    for recipe in (cd.Random(ipc=2), cd.DM(ipc=2, steps=2, real_rows=8, net=cd.ConvNet(width=4))):
+        made = cd.condense(recipe, cd.digits().train, progress=False)
+        cd.save(made, "condensed.safetensors")
+        known = {}
+        exec(blocks("docs/file-format.md", "python")[0], known)
+        x, y = made.tensors()
+        assert torch.equal(known["rows"], x)
+        assert torch.equal(known["labels"], y)

@@ -90,7 +90,7 @@ def test_labels_are_counted_carried_and_cut(tmp_path):
     assert kept.subset(bytes=3 * 3 * 67 * 8 - 1).bases_per_class == 2
     with pytest.raises(InputError, match="hold no stored image"):
         kept.subset(bytes=100)
-    with pytest.raises(InputError, match="give one of them"):
+    with pytest.raises(InputError, match="give one of the two"):
         kept.subset()
 
 
