@@ -429,8 +429,8 @@ def test_every_recipe_has_a_line_of_meaning(capsys):
 def test_the_list_of_data_says_what_is_ready(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("CONDENSERY_DATA", raising=False)
     (tmp_path / "USPS").mkdir()
-    assert main(["data", "--data-dir", str(tmp_path), "--json"]) == 0
-    states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    assert main(["data", "--data-dir", str(tmp_path), "--json", str(tmp_path / "data.json")]) == 0
+    states = {row["name"]: row["state"] for row in json.loads((tmp_path / "data.json").read_text())}
     assert {name for name, state in states.items() if state == "ready"} == {"digits", "usps"}
     assert main(["data"]) == 0
     assert "its files in DIR/MNIST/raw" in capsys.readouterr().out
@@ -454,6 +454,17 @@ def test_more_images_than_a_picture_shows_are_said(tmp_path, capsys):
     assert "note:" not in capsys.readouterr().out
     with Image.open(tmp_path / "a.png") as cut, Image.open(tmp_path / "b.png") as whole:
         assert cut.width < whole.width
+
+
+def test_plans_and_descriptions_are_written_as_json(tmp_path):
+    words = ["dc", "--data", "digits", "--ipc", "1", *TINY]
+    assert main(["plan", *words, "--json", str(tmp_path / "plan.json")]) == 0
+    planned = json.loads((tmp_path / "plan.json").read_text())
+    assert (planned["floats"], planned["steps"], planned["recipe"]["name"]) == (640, 2, "dc")
+    assert main(["run", *words, "--out", str(tmp_path / "r")]) == 0
+    assert main(["show", str(tmp_path / "r"), "--json", str(tmp_path / "show.json")]) == 0
+    shown = json.loads((tmp_path / "show.json").read_text())
+    assert (shown["floats"], shown["rows per class"], shown["recipe"]) == (640, 1, load(tmp_path / "r").recipe)
 
 
 def test_a_notebook_shows_picture_and_size(tmp_path):

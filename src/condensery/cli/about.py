@@ -1,6 +1,5 @@
 """The commands `data`, `demo` and `completion`."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from condensery.cli.measure import compare_command
 from condensery.cli.names import PROTOCOLS, RECIPES
 from condensery.cli.options import parse
 from condensery.cli.sources import NAMED
+from condensery.cli.table import write_json
 from condensery.console import print_table, say
 from condensery.errors import InputError
 from condensery.networks.names import NETWORKS
@@ -25,8 +25,8 @@ class DataOptions:
 
     data_dir: str | None = None
     """Folder of the files; by default the environment variable CONDENSERY_DATA."""
-    json: bool = False
-    """Whether to print the list as JSON."""
+    json: str | None = None
+    """File to which the list is also written, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,6 @@ def data_command(argv: list[str]) -> int:
         state = "ready" if not folders or found else "absent"
         needs = "nothing" if not folders else where if found else f"its files in {where}"
         listed.append({"name": name, "about": about, "state": state, "needs": needs})
-    if options.json:
-        say(json.dumps(listed, indent=2))
-        return 0
     print_table("data sets with a name", ("name", "what", "state", "needs"), [tuple(row.values()) for row in listed])
     say("DIR is --data-dir, or the environment variable CONDENSERY_DATA. --data also takes:\n"
         "  a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid),\n"
@@ -67,6 +64,7 @@ def data_command(argv: list[str]) -> int:
         "  an .npz file (x_train, y_train, x_test, y_test, or images, labels),\n"
         "  hub:NAME (mnist, fashionmnist, usps, svhn, cifar10, cifar100, tinyimagenet) or hub:OWNER/NAME (a network),\n"
         "  or hub:DIR, a folder of parquet files (all three need condensery[hub])")  # fmt: skip
+    write_json(options.json, listed)
     return 0
 
 

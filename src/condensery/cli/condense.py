@@ -14,6 +14,7 @@ import tyro
 from condensery.cli.names import ADDED, RECIPES, chosen, meaning, recipe
 from condensery.cli.options import Measuring, PlanOptions, ResumeOptions, RunOptions, fielded, parse
 from condensery.cli.sources import Source, absolute, read, words_of
+from condensery.cli.table import write_json
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.networks.net import described
@@ -97,6 +98,7 @@ def plan_command(argv: list[str]) -> int:
     }
     for fact, value in facts.items():
         say(f"{fact:<12} {value}")
+    write_json(options.json, {"recipe": options.recipe.record(), **asdict(planned)})
     return 0
 
 

@@ -74,6 +74,8 @@ class PlanOptions(Generic[R]):
     net: NetName
     recipe: tyro.conf.AvoidSubcommands[Annotated[R, tyro.conf.arg(name="")]]
     budget: Budget = None
+    json: str | None = None
+    """File to which the estimate is also written, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class ShowOptions:
     """With --png, the most images per class (or codes, and decoders) that are drawn."""
     trace: str | None = None
     """File for a plot of the subsets that an mdc run learned at each step (SVG)."""
+    json: str | None = None
+    """File to which the description is also written, as JSON: recipe, data, classes, sizes."""
 
 
 Out = Annotated[str, tyro.conf.arg(aliases=["-o"])]

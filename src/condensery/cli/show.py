@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condensery.cli.options import ShowOptions, parse, writable
+from condensery.cli.table import write_json
 from condensery.console import say
 from condensery.networks.net import described
 
@@ -49,6 +50,12 @@ def show_command(argv: list[str]) -> int:
         trace = subset_trace(options.file)
     for name, value in facts.items():
         say(f"{name:<12} {value}")
+    write_json(options.json, {
+        "recipe": condensed.recipe, "data": condensed.data, "class_names": condensed.class_names,
+        "steps": condensed.steps, "floats": condensed.floats, "bytes": condensed.bytes,
+        "stored per class": condensed.bases_per_class, "rows per class": condensed.rows_per_class,
+        "space": {"stored": space.stored, "mean": space.mean, "std": space.std}, "version": condensed.version,
+    })  # fmt: skip
     if options.png is not None:
         for count, what in _beyond(synthetic):
             if count > options.columns:

@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from condensery.cli.options import Measuring
-from condensery.console import print_table
+from condensery.cli.options import Measuring, writable
+from condensery.console import print_table, say
 
-__all__ = ["Table"]
+__all__ = ["Table", "write_json"]
+
+
+def write_json(path: str | None, content: Any) -> None:
+    """Write the file that an option --json names, if it is given, and say so.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if path is not None:
+        from condensery.runs import storage
+
+        writable(Path(path), f"--json {path}")
+        storage.write(Path(path), (json.dumps(content, indent=2) + "\n").encode())
+        say(f"written: {path}")
 
 
 @dataclass(frozen=True)
