@@ -105,6 +105,17 @@ def reasons(line: Mapping[str, tuple[Any, Row | None, str]]) -> list[str]:
     return list(missing.values()) if alike else [f"{column} {reason}" for column, reason in missing.items()]
 
 
+def stuck(line: Mapping[str, tuple[Any, Row | None, str]]) -> list[str]:
+    """The columns of a line in which some networks did not learn at all, and what the others reach."""
+    said = []
+    for column, (_, row, _) in line.items():
+        learned = [run for run in row["runs"] if run > max(row["runs"]) / 3] if row else []
+        if row and len(learned) < len(row["runs"]):
+            count = len(row["runs"]) - len(learned)
+            said.append(f"{column}: {count} of {row['n']} networks stayed at chance, the others reach {mean(learned)}")
+    return said
+
+
 def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
     """A line for all cells that share the keys `down`, a column for each value of `across`.
 
@@ -127,7 +138,7 @@ def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
             "n": [str(row["n"]) for row in rows],
             "protocol": [row["protocol"] for row in rows] or [cell.protocol for cell, *_ in line.values()],
             "commit": [row["commit"][:7] for row in rows],
-            "": reasons(line),
+            "": [*reasons(line), *stuck(line)],
         }
         if across == "protocol_name":
             del facts["protocol"]
