@@ -4,6 +4,7 @@ import logging
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def run_command(argv: list[str]) -> int:
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
     started = {"source": asdict(absolute(options.source)), "checkpoint_seconds": options.checkpoint_seconds}
-    kept(name, chosen, options.out, data, options.checkpoint_seconds, started)
+    kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     protocol = chosen.protocol
@@ -178,17 +179,21 @@ def kept(
     data: "Data",
     checkpoint_seconds: float = 30.0,
     started: dict[str, Any] | None = None,
+    log_to: Sequence[str] = (),
 ) -> "Condensed":
     """Condense into the folder `out`, with progress on the screen; Ctrl-C and SIGTERM write a checkpoint.
 
     Arguments:
         started: the options from which `condensery resume` can go on.
+        log_to: names of sinks (see `runs.sinks`).
     """
+    from condensery.runs import sinks
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.run import run
 
+    sent = [sinks.named(each) for each in log_to]
     with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, checkpoint_seconds, stop, observe, progress=False, started=started)
+            return run(preset, data, out, checkpoint_seconds, stop, observe, False, started, sent)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; repeat the command to resume") from None

@@ -64,6 +64,8 @@ class RunOptions(Generic[R]):
     budget: Budget = None
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints. A run that is killed loses at most this much work."""
+    log: tuple[Literal["tensorboard", "trackio"], ...] = ()
+    """Where the loss and other numbers are sent besides metrics.jsonl: tensorboard, trackio (needs these packages)."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from condensery.runs import artifact, storage
 from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
 from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
+from condensery.runs.sinks import Sink
 
 __all__ = ["check_folder", "condense", "provenance", "run", "seconds_of", "started_by"]
 
@@ -81,6 +82,7 @@ def run(
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
     started: dict[str, Any] | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> Condensed:
     """Condense `data.train` with `recipe` into the folder `out`.
 
@@ -99,6 +101,7 @@ def run(
         observe: called after every step.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
+        sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`).
 
     Raises:
         InputError: the folder cannot be written, contains another run or other files, or is in use by another process;
@@ -125,8 +128,33 @@ def run(
     with storage.locked(out):
         if done := _finished(out, identity):  # another process may have finished it meanwhile
             return done
-        with console.watched(recipe.name, observe, progress) as told:
-            return _run(algorithm, data.train, out, identity, keeper, told, started)
+        with console.watched(recipe.name, observe, progress) as told, _sending(sinks, out, identity, told) as sent:
+            return _run(algorithm, data.train, out, identity, keeper, sent, started)
+
+
+@contextmanager
+def _sending(
+    sinks: Sequence[Sink], out: Path, identity: dict[str, Any], told: Callable[[Step], Any]
+) -> Iterator[Callable[[Step], Any]]:
+    """An observer that calls `told` and sends the numbers of each step to the sinks, which are closed in the end."""
+    begun: list[Sink] = []
+    first = time.perf_counter()
+
+    def sent(step: Step) -> None:
+        told(step)
+        values = {"loss": step.loss, "seconds": time.perf_counter() - first}
+        values |= {name: value for name, value in step.said.items() if isinstance(value, int | float)}
+        for sink in sinks:
+            sink.log(step.done, values)
+
+    try:
+        for sink in sinks:
+            sink.start(out, identity)
+            begun.append(sink)
+        yield sent if sinks else told
+    finally:
+        for sink in begun:
+            sink.close()
 
 
 def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
