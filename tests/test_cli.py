@@ -63,7 +63,8 @@ def test_run_evaluate_show(tmp_path, capsys):
     words = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-steps", "--sizes", "1", "2"]
     assert main(["evaluate", str(out), *words]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "fixed-steps" in line]
-    assert [words[3] for words in rows] == ["1", "2"]
+    # beside each, random real images of as many bytes: a real image takes a byte per value, a stored float four
+    assert [(words[0], words[4]) for words in rows] == [("dc", "1"), ("random", "4"), ("dc", "2"), ("random", "8")]
     assert main(["evaluate", str(out), *words, "3"]) == 2
     assert "1 to 2" in capsys.readouterr().err
     assert main(["show", str(out / "condensed.safetensors"), "--png", str(tmp_path / "p.png")]) == 0

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ def evaluate_command(argv: list[str]) -> int:
     measuring = options.measuring
     from condensery.decoders import Factorized
     from condensery.evaluation.evaluate import evaluate
+    from condensery.evaluation.scores import random_rival
     from condensery.runs.artifact import load
 
     sets = [load(file) for file in options.files]
@@ -72,6 +74,7 @@ def evaluate_command(argv: list[str]) -> int:
         from condensery.evaluation.scores import equal_storage
 
         equal_storage(scored, data)  # before hours of training
+    rivals = _rivals(options, first, data)
     codes = isinstance(first.synthetic.decoder, Factorized)
     counted = f"{'codes' if codes else 'images'} per class"
     curves: dict[str, dict[int, Accuracy]] = {}
@@ -83,14 +86,30 @@ def evaluate_command(argv: list[str]) -> int:
             name = described(reached.net)
             log.info(f"{counted}: {size}, {name}: {reached} ({reached.seconds:.0f} s)")
             curves.setdefault(name, {})[size] = reached
-            lines.append((name, str(size), *_said(reached), reached.protocol, f"{reached.seconds:.0f}"))
+            about_it = (reached.protocol, f"{reached.seconds:.0f}")
+            lines.append((first.method, name, str(size), *_said(reached), f"{parts[0].bytes:,}", *about_it))
             records.append({
-                "network": record(reached.net), "codes" if codes else "ipc": size, **_figures(reached),
-                "floats": parts[0].floats, "bytes": parts[0].bytes,
+                "method": first.method, "network": record(reached.net), "codes" if codes else "ipc": size,
+                **_figures(reached), "floats": parts[0].floats, "bytes": parts[0].bytes,
             })  # fmt: skip
+            if rivals and not options.scores:  # the scores have it too
+                images = rivals[size]
+                values = images * data.train.classes * prod(data.shape)
+                other = evaluate(
+                    random_rival(parts[0], data, images, measuring.seed), data, reached.net, protocol,
+                    measuring.repeats, measuring.seed, dtype=_dtype(measuring),
+                )  # fmt: skip
+                log.info(f"random images of as many bytes: {images}, {name}: {other} ({other.seconds:.0f} s)")
+                lines.append(("random", name, str(images), *_said(other), f"{values:,}", other.protocol,
+                              f"{other.seconds:.0f}"))  # fmt: skip
+                records.append({
+                    "method": "random", "network": record(other.net), "codes" if codes else "ipc": images,
+                    **_figures(other), "floats": values, "bytes": values,
+                })  # fmt: skip
     table = Table(
         f"{first.method} on the {len(data.test)} test rows of {data.name}; {_networks(measuring.repeats, len(sets))}",
-        ("network", counted, "accuracy %", "95 % interval", "protocol", "seconds"), lines, records,
+        ("trained on", "network", counted, "accuracy %", "95 % interval", "bytes", "protocol", "seconds"),
+        lines, records,
     )  # fmt: skip
     about: dict[str, Any] = {"recipe": first.recipe}
     try:
@@ -107,6 +126,20 @@ def evaluate_command(argv: list[str]) -> int:
         table.write(measuring, _head(data, about))
     _written(*measuring.files, options.plot)
     return 0
+
+
+def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> dict[int, int]:
+    """How many random real images per class take as many bytes as a set of each size; none if they are not wanted."""
+    from condensery.evaluation.scores import equal_storage
+
+    most = condensed.bases_per_class
+    try:
+        sizes = options.sizes or (most,)
+        parts = {size: condensed if size == most else condensed.subset(size) for size in sizes}
+        return {size: equal_storage(part, data)[1] for size, part in parts.items()} if options.random else {}
+    except InputError as error:
+        log.info(f"no random images of as many bytes are measured: {error}")
+        return {}
 
 
 def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:

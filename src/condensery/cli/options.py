@@ -133,6 +133,9 @@ class EvaluateOptions:
     """Subsets to evaluate, each the first N stored images (or codes) per class; by default the whole set."""
     plot: str | None = None
     """File for a plot of accuracy over sizes (SVG)."""
+    random: bool = True
+    """Whether to measure random real images of as many bytes beside every set (a real image takes a byte per value),
+    which doubles the time."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
     whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one)."""

@@ -14,7 +14,7 @@ from condensery.evaluation.statistics import Difference
 from condensery.networks.net import Architecture
 from condensery.runs.condensed import Condensed
 
-__all__ = ["Scores", "equal_storage", "scores"]
+__all__ = ["Scores", "equal_storage", "random_rival", "scores"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,16 @@ def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
     return images
 
 
+def random_rival(condensed: Condensed, data: Data, images: int, seed: int = 0) -> Condensed:
+    """Random real images that take the place of a set.
+
+    Arguments:
+        images: the number of images per class, such as one of `equal_storage`.
+    """
+    chosen = coresets.random(data.train, images, seed)
+    return Condensed(chosen, data.class_names, {"name": "random", "ipc": images}, 0, condensed.data)
+
+
 def scores(
     condensed: Condensed,
     data: Data,
@@ -129,9 +139,7 @@ def scores(
         return replace(rules, name=f"{rules.name}, no augmentation", augment=None, mix=None)
 
     images = equal_storage(condensed, data)
-    rivals = [
-        Condensed(coresets.random(data.train, ipc, seed), data.class_names, {"name": "random"}, 0, {}) for ipc in images
-    ]
+    rivals = [random_rival(condensed, data, ipc, seed) for ipc in images]
 
     def both(measured: Condensed, net: Architecture | None) -> tuple[Accuracy, Accuracy]:
         reached = evaluate(measured, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)

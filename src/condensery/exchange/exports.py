@@ -159,6 +159,7 @@ class _Measured(msgspec.Struct):
     protocol: str
     network: dict[str, Any]
     floats: int
+    method: str | None = None
 
 
 class _Figures(msgspec.Struct):
@@ -185,7 +186,8 @@ def measured(condensed: Condensed, path: str | Path) -> list[dict[str, Any]]:
         raise InputError(f"{path}: not a file of evaluate --json ({error}); write it again") from error
     if figures.recipe != condensed.recipe:
         raise InputError(f"{path}: has the figures of another recipe; measure this set with evaluate --json")
-    own = [msgspec.to_builtins(each) for each in figures.results if each.floats == condensed.floats]
+    mine = (each for each in figures.results if each.method in (None, condensed.method))
+    own = [msgspec.to_builtins(each) for each in mine if each.floats == condensed.floats]
     if not own:
         raise InputError(f"{path}: has no figure of a set of {condensed.floats:,} floats; measure this one")
     return [{**each, "date": figures.date} for each in own]

@@ -91,7 +91,7 @@ def figures_in(path: str | Path) -> list[Figure]:
         raise InputError(f"{path}: not a file of evaluate --json or compare --json ({error})") from error
     if table.recipe is not None:
         for figure in table.results:
-            figure.method = str(table.recipe.get("name"))
+            figure.method = figure.method or str(table.recipe.get("name"))
     return table.results
 
 
