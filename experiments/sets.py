@@ -67,7 +67,7 @@ TEN: dict[tuple[str, str], dict[str, Any]] = {
 Tried on a tenth of the training part under `fixed-steps`. DC on FashionMNIST: with 64 real rows, accuracy varies by a
 point from restart to restart; with 256 it does less, and does not rise after 20 restarts; neither a lower rate at the
 end nor 50 epochs of the network between two matches help. On MNIST it still rises (93.6, 94.1, 94.3 after 10, 20, 30
-restarts), but the accuracy on the test part does not (96.1 after 20, 96.0 after 60). IDC on FashionMNIST: after 250 steps, l1 (the paper's distance for these data) reaches 82.5 and the squared
+restarts). IDC on FashionMNIST: after 250 steps, l1 (the paper's distance for these data) reaches 82.5 and the squared
 Euclidean distance 82.1, which it does not leave in the next 250 steps.
 """
 
