@@ -159,6 +159,7 @@ def test_compare_prints_one_table_and_keeps_the_runs(tmp_path, capsys, brief):
     assert [r["method"] for r in record["results"]] == ["random", "k-center", "whole (10 epochs)"]
     assert main([*words, "--no-whole"]) == 0  # the runs are there; only the measuring is done again
     assert "whole" not in capsys.readouterr().out
+    assert main(["resume", str(tmp_path / "k-center")]) == 0
 
 
 def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief):
@@ -324,7 +325,7 @@ def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(comma
 
 def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
     import condensery as cd
-    from condensery.cli.measure import _compared
+    from condensery.cli.compare import _compared
     from condensery.cli.options import CompareOptions
     from condensery.cli.sources import Source
     from condensery.evaluation.compare import Comparison
@@ -443,6 +444,9 @@ def test_names_are_completed_in_a_shell(capsys):
     ask = 'COMP_WORDS=(condensery run dc:); COMP_CWORD=2; _condensery; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], capture_output=True, text=True)
     assert done.stdout.split() == ["dc:quick", "dc:digits"]
+    assert main(["nosuch"]) == 2
+    known = capsys.readouterr().err.partition("known: ")[2].strip().split(", ")
+    assert set(known) <= set(script.partition('words="run')[2].partition('"')[0].split()) | {"run"}
     assert done.stderr == ""
 
 
@@ -453,6 +457,8 @@ def test_more_images_than_a_picture_shows_are_said(tmp_path, capsys):
     assert "16 of 17 images per class; --columns 17" in capsys.readouterr().out
     assert main(["show", str(tmp_path / "r"), "--png", str(tmp_path / "b.png"), "--columns", "17"]) == 0
     assert "note:" not in capsys.readouterr().out
+    assert main(["show", str(tmp_path / "r"), "--png", str(tmp_path / "c.png"), "--columns", "0"]) == 2
+    assert "--columns must be at least 1" in capsys.readouterr().err
     with Image.open(tmp_path / "a.png") as cut, Image.open(tmp_path / "b.png") as whole:
         assert cut.width < whole.width
 

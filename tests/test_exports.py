@@ -231,6 +231,7 @@ def test_the_command_refuses_what_it_cannot_write(tmp_path, capsys):
 def test_figures_must_be_of_this_set(tmp_path):
     condensed, file = made("dc 2"), tmp_path / "f.json"
     result = {"accuracy": 0.5, "std": 0.1, "n": 2, "protocol": "dc2021", "network": {}, "floats": condensed.floats}
+    result |= {"bytes": condensed.bytes, "method": "dc"}
     file.write_text(json.dumps({"recipe": condensed.recipe, "results": [result], "date": "2026-01-01"}))
     assert measured(condensed, file)[0]["accuracy"] == 0.5
     with pytest.raises(InputError, match="another recipe"):

@@ -83,8 +83,8 @@ class Bomb:
 @pytest.mark.parametrize(
     ("content", "layout", "more", "words"),
     [
-        (lambda: {"data": [[rows(), Bomb()]]}, "vico", {}, "none is run"),
-        (lambda: nn.Linear(2, 2), "vico", {}, "none is run"),
+        (lambda: {"data": [[rows(), Bomb()]]}, "vico", {}, "nothing in it was run"),
+        (lambda: nn.Linear(2, 2), "vico", {}, "nothing in it was run"),
         (lambda: [rows(), LABELS], "vico", {}, "no list `data`"),
         (lambda: {"data": [[rows(), LABELS]]}, "vico", {"experiment": 1}, "experiments 0 to 0"),
         (lambda: {"data": [[rows(), LABELS]]}, "idc", {}, "another program"),

@@ -18,9 +18,10 @@ from condensery.cli import main
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.evaluation import protocols
+from condensery.evaluation.figures import figures_in
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest
-from condensery.report.report import figures_in, report
+from condensery.report.report import report
 from condensery.runs.artifact import save
 from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet

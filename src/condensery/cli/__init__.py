@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from condensery import __version__
 from condensery.cli.about import completion_command, data_command, demo_command
+from condensery.cli.compare import compare_command
 from condensery.cli.condense import plan_command, resume_command, run_command
+from condensery.cli.evaluate import evaluate_command
 from condensery.cli.files import export_command, import_command, subset_command
-from condensery.cli.measure import compare_command, evaluate_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
 from condensery.cli.report import report_command
 from condensery.cli.show import show_command

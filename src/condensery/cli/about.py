@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from condensery.cli.measure import compare_command
+from condensery.cli.compare import compare_command
 from condensery.cli.names import PROTOCOLS, RECIPES
 from condensery.cli.options import parse
 from condensery.cli.sources import NAMED

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from condensery.data import Data, RealSet
     from condensery.runs.condensed import Condensed
 
-__all__ = ["hint", "kept", "plan_command", "resume_command", "run_command", "started_from", "within"]
+__all__ = [
+    "hint",
+    "kept",
+    "plan_command",
+    "resume_command",
+    "run_command",
+    "started_by_options",
+    "started_from",
+    "within",
+]
 
 log = logging.getLogger("condensery")
 
@@ -40,7 +49,7 @@ def run_command(argv: list[str]) -> int:
     chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
-    started = {"source": asdict(absolute(options.source)), "checkpoint_seconds": options.checkpoint_seconds}
+    started = started_by_options(options.source, options.checkpoint_seconds)
     kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
@@ -101,6 +110,11 @@ def plan_command(argv: list[str]) -> int:
         say(f"{fact:<12} {value}")
     write_json(options.json, {"recipe": options.recipe.record(), **asdict(planned)})
     return 0
+
+
+def started_by_options(source: Source, checkpoint_seconds: float = 30.0) -> dict[str, Any]:
+    """How a run is started, for its `run.json`: what `condensery resume` needs besides the recipe."""
+    return {"source": asdict(absolute(source)), "checkpoint_seconds": checkpoint_seconds}
 
 
 @dataclass(frozen=True)

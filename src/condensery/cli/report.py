@@ -12,7 +12,7 @@ from condensery.errors import InputError
 
 if TYPE_CHECKING:
     from condensery.data import Data
-    from condensery.report.report import Figure
+    from condensery.evaluation.figures import Figure
     from condensery.runs.condensed import Condensed
 
 __all__ = ["report_command"]
@@ -22,7 +22,8 @@ log = logging.getLogger("condensery")
 
 def report_command(argv: list[str]) -> int:
     options = parse(ReportOptions, argv, "report")
-    from condensery.report.report import figures_in, report
+    from condensery.evaluation.figures import figures_in
+    from condensery.report.report import report
     from condensery.runs import storage
     from condensery.runs.artifact import load
 
@@ -67,9 +68,9 @@ def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> 
     import msgspec
 
     from condensery.evaluation.compare import compare
+    from condensery.evaluation.figures import Figure
     from condensery.networks.net import record
     from condensery.recipes import Herding, Random
-    from condensery.report.report import Figure
     from condensery.runs.run import condense
 
     net = sets[0].net

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import msgspec
 import numpy as np
 import torch
 from PIL import Image
@@ -21,6 +20,7 @@ from torch import Tensor
 from condensery.data.facts import FACTS
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError, look_up
+from condensery.evaluation.figures import figures_in
 from condensery.exchange.card import card
 from condensery.runs import storage
 from condensery.runs.condensed import Condensed
@@ -150,47 +150,20 @@ def export(
     return Exported(tuple(sorted(files)), len(x), condensed.bytes, tuple(notes), loader)
 
 
-class _Measured(msgspec.Struct):
-    """Schema of an entry in the JSON file of `evaluate`."""
-
-    accuracy: float
-    std: float
-    n: int
-    protocol: str
-    network: dict[str, Any]
-    floats: int
-    method: str | None = None
-
-
-class _Figures(msgspec.Struct):
-    """Schema of the JSON file of `evaluate`."""
-
-    recipe: dict[str, Any]
-    results: list[_Measured]
-    date: str = ""
-
-
 def measured(condensed: Condensed, path: str | Path) -> list[dict[str, Any]]:
     """The accuracies of a condensed set in the JSON file that `condensery evaluate --json` wrote.
 
     Raises:
         InputError: the file does not exist, is not such a file, or has no figure of this set.
     """
-    try:
-        figures = msgspec.json.decode(Path(path).read_bytes(), type=_Figures)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); give a file of evaluate --json"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a file of evaluate --json ({error}); write it again") from error
-    if figures.recipe != condensed.recipe:
+    found = [each for each in figures_in(path) if each.recipe == condensed.recipe]
+    if not found:
         raise InputError(f"{path}: has the figures of another recipe; measure this set with evaluate --json")
-    mine = (each for each in figures.results if each.method in (None, condensed.method))
-    own = [msgspec.to_builtins(each) for each in mine if each.floats == condensed.floats]
+    own = [each for each in found if (each.method, each.floats) == (condensed.method, condensed.floats)]
     if not own:
         raise InputError(f"{path}: has no figure of a set of {condensed.floats:,} floats; measure this one")
-    return [{**each, "date": figures.date} for each in own]
+    kept = ("accuracy", "std", "n", "protocol", "network", "date")
+    return [{name: getattr(each, name) for name in kept} for each in own]
 
 
 def _about(
@@ -276,7 +249,7 @@ def _hf(path: Path, rows: _Rows) -> dict[Path, bytes]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise InputError("the format hf needs pyarrow; install condensery[hub]") from None
+        raise InputError("the format hf needs pyarrow: pip install 'condensery[hub]'") from None
     names, soft = rows.about["class_names"], rows.soft
     features: dict[str, Any] = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
     columns = {

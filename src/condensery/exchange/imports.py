@@ -18,6 +18,7 @@ from condensery.data.arrays import archive
 from condensery.decoders import Decoder, Uniform
 from condensery.errors import InputError, bounded
 from condensery.runs.condensed import Condensed
+from condensery.runs.run import origin
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Layout", "Space", "import_set"]
@@ -80,13 +81,9 @@ def import_set(
     decoder: Decoder | None = Uniform(factor or 2) if layout == "idc" and factor != 1 else None
     stored: Literal["normalized", "unit"] = "unit" if written == "unit" else "normalized"
     real = data.train
-    origin = {
-        "name": data.name, "fingerprint": real.fingerprint, "rows": len(real),
-        "zca": real.space.whitening is not None, "flip": real.facts.flip,
-    }  # fmt: skip
     about = {"name": method or _METHODS[layout], "ipc": rows.shape[1], "layout": layout, "file": path.name}
     synthetic = SyntheticSet(rows, replace(real.space, stored=stored), decoder)
-    return Condensed(synthetic, data.class_names, about, 0, origin)
+    return Condensed(synthetic, data.class_names, about, 0, origin(real))
 
 
 def _sorted(path: Path, images: Tensor, labels: Tensor, data: Data) -> Tensor:
@@ -168,5 +165,7 @@ def _loaded(path: Path) -> Any:
         with torch.serialization.safe_globals([*numbers, older]):
             return torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # the file is untrusted, and torch raises many kinds of errors
-        words = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{path}: not a file of tensors, or it asks for code, and none is run ({words})") from error
+        raise InputError(
+            f"{path}: holds something other than tensors and numbers, or is damaged; nothing in it was run, so give a "
+            "file that the program of the paper wrote"
+        ) from error

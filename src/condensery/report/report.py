@@ -8,54 +8,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from condensery import __version__
 from condensery.data import Data
 from condensery.decoders import Factorized
 from condensery.errors import InputError
+from condensery.evaluation.figures import Figure
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
 from condensery.runs.artifact import load
 from condensery.runs.condensed import Condensed
 
-__all__ = ["Figure", "figures_in", "report"]
+__all__ = ["report"]
 
 _ROWS = 20  # the most rows per class that are shown; the page says how many there are
 _CODES = 6  # the most codes per class that are shown, each with all decoders
 _MATRIX = 30  # the most classes of a confusion matrix that is shown as a table
-
-
-class Figure(msgspec.Struct):
-    """An accuracy of the JSON files that `evaluate` and `compare` write."""
-
-    accuracy: float
-    std: float
-    n: int
-    protocol: str
-    floats: int
-    bytes: int
-    network: dict[str, Any]
-    method: str | None = None
-    half_width: float | None = msgspec.field(default=None, name="half width")
-    images: int | None = None
-    ipc: int | None = None
-    codes: int | None = None
-    confusion: list[list[int]] | None = None
-
-    @property
-    def size(self) -> int | None:
-        """Stored images or codes per class; None: the whole real set."""
-        return next((n for n in (self.images, self.ipc, self.codes) if n is not None), None)
-
-
-class _Table(msgspec.Struct):
-    """Schema of such a file."""
-
-    results: list[Figure]
-    data: dict[str, Any]
-    recipe: dict[str, Any] | None = None
-    date: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,24 +42,6 @@ class _Source:
     folder: Path | None
     record: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]]
-
-
-def figures_in(path: str | Path) -> list[Figure]:
-    """The accuracies in a JSON file of `evaluate` or `compare`.
-
-    Raises:
-        InputError: the file does not exist or is not such a file.
-    """
-    try:
-        table = msgspec.json.decode(Path(path).read_bytes(), type=_Table)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a file of evaluate --json or compare --json ({error})") from error
-    if table.recipe is not None:
-        for figure in table.results:
-            figure.method = figure.method or str(table.recipe.get("name"))
-    return table.results
 
 
 def report(
@@ -115,7 +64,7 @@ def report(
     try:
         from jinja2 import Environment
     except ImportError:
-        raise InputError("reports need jinja2; install condensery[report]") from None
+        raise InputError("reports need jinja2: pip install 'condensery[report]'") from None
     if not runs:
         raise InputError("a report needs the folder of a run, or several; give at least one")
     sources = [_source(Path(run)) for run in runs]
@@ -290,7 +239,7 @@ def _curve(source: _Source, key: str) -> str | None:
 def _of(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> list[Figure]:
     """The figures of a set and of its subsets, of the network that comes first."""
     names = {condensed.method, condensed.recipe["name"]}
-    mine = [f for of in figures.values() for f in of if f.method and f.method.split(":")[0] in names and f.size]
+    mine = [f for of in figures.values() for f in of if f.method.split(":")[0] in names and f.size]
     return [f for f in mine if (f.network, f.protocol) == (mine[0].network, mine[0].protocol)]
 
 
@@ -326,7 +275,7 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
         single = len({json.dumps(f.network, sort_keys=True) for f in of}) == 1
         shown: list[dict[str, Any]] = [
             {
-                "name": f"{f.method or 'set'}" + (f", {f.size} per class" if f.size else ""),
+                "name": f.method + (f", {f.size} per class" if f.size else ""),
                 "network": str(f.network.get("family", f.network.get("factory", "network"))),
                 "accuracy": f"{100 * f.accuracy:.1f} ± {100 * f.std:.1f}",
                 "n": f.n, "floats": f"{f.floats:,}", "bytes": f"{f.bytes:,}", "protocol": f.protocol,

@@ -181,7 +181,12 @@ class Condensed:
 
         Arguments:
             columns: the most images per class, or codes and decoders, that are shown.
+
+        Raises:
+            InputError: `columns` is below 1.
         """
+        if columns < 1:
+            raise InputError(f"`columns` must be at least 1, got {columns}")
         return grid(self.synthetic, self.class_names, most=columns)
 
     def _repr_html_(self) -> str:

@@ -25,7 +25,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 from condensery.runs.sinks import Sink
 
-__all__ = ["check_folder", "condense", "provenance", "run", "seconds_of", "started_by"]
+__all__ = ["check_folder", "condense", "origin", "provenance", "run", "seconds_of", "started_by"]
 
 log = logging.getLogger("condensery")
 
@@ -45,11 +45,15 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
         raise InputError(
             f"a recipe condenses the training part of a data set (data.train), not a {type(real).__name__}"
         )
-    about = {
+    return {"recipe": recipe.record(), "data": origin(real)}
+
+
+def origin(real: RealSet) -> dict[str, Any]:
+    """What a condensed set says about the real set that it was condensed from, as JSON."""
+    return {
         "name": real.name, "fingerprint": real.fingerprint, "rows": len(real),
         "zca": real.space.whitening is not None, "flip": real.facts.flip,
     }  # fmt: skip
-    return {"recipe": recipe.record(), "data": about}
 
 
 def condense(

@@ -1,0 +1,208 @@
+"""The command `evaluate`."""
+
+import logging
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condensery.cli.measure import (
+    about_run,
+    accuracy_words,
+    dtype_of,
+    figures_of,
+    mean_of,
+    protocol_of,
+    say_written,
+    warn_of_few,
+)
+from condensery.cli.options import EvaluateOptions, parse, writable
+from condensery.cli.sources import read
+from condensery.cli.table import Table
+from condensery.console import print_table
+from condensery.errors import InputError
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, described, record
+
+if TYPE_CHECKING:
+    from condensery.data import Data
+    from condensery.evaluation.evaluate import Accuracy
+    from condensery.evaluation.protocols import ProtocolFor
+    from condensery.runs.condensed import Condensed
+
+__all__ = ["evaluate_command"]
+
+log = logging.getLogger("condensery")
+
+
+def evaluate_command(argv: list[str]) -> int:
+    options = parse(EvaluateOptions, argv, "evaluate")
+    measuring = options.measuring
+    from condensery.decoders import Factorized
+    from condensery.evaluation.evaluate import evaluate
+    from condensery.evaluation.scores import random_rival
+    from condensery.runs.artifact import load
+
+    sets = [load(file) for file in options.files]
+    _alike(options.files, sets)
+    first, where = sets[0], options.files[0]
+    if options.plot is not None:
+        from condensery.evaluation import plots
+
+        writable(Path(options.plot), f"--plot {options.plot}", ".svg")
+        plots.needed()
+    most = first.bases_per_class
+    if beyond := [size for size in options.sizes if not 1 <= size <= most]:
+        raise InputError(f"--sizes {beyond[0]}: {where} has subsets of 1 to {most} stored images per class")
+    if options.source.zca and not first.space.whitening:
+        raise InputError(f"{where} was condensed without --zca, so its rows cannot be whitened; leave --zca out")
+    nets: list[Architecture | None] = [named(name) for name in options.networks]
+    if not nets and first.net is None:
+        raise InputError(
+            f"{where} was condensed in a user-defined network, which is not stored in the file; give "
+            "--networks NAME, for example --networks convnet"
+        )
+    protocol = protocol_of(measuring, options.plot)
+    data = read(options.source)
+    if first.data["fingerprint"] != data.train.fingerprint:
+        log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
+    warn_of_few(data)
+    scored = first if len(options.sizes) != 1 or options.sizes[0] == most else first.subset(options.sizes[0])
+    if options.scores:
+        from condensery.evaluation.scores import equal_storage
+
+        equal_storage(scored, data)  # before hours of training
+    rivals = _rivals(options, first, data)
+    codes = isinstance(first.synthetic.decoder, Factorized)
+    counted = f"{'codes' if codes else 'images'} per class"
+    curves: dict[str, dict[int, Accuracy]] = {}
+    lines, records = [], []
+    for size in options.sizes or (most,):
+        parts = [condensed if size == most else condensed.subset(size) for condensed in sets]
+        for net in nets or [None]:
+            reached = evaluate(parts, data, net, protocol, measuring.repeats, measuring.seed, dtype=dtype_of(measuring))
+            name = described(reached.net)
+            log.info(f"{counted}: {size}, {name}: {reached} ({reached.seconds:.0f} s)")
+            curves.setdefault(name, {})[size] = reached
+            about_it = (reached.protocol, f"{reached.seconds:.0f}")
+            lines.append((first.method, name, str(size), *accuracy_words(reached), f"{parts[0].bytes:,}", *about_it))
+            records.append({
+                "method": first.method, "network": record(reached.net), "codes" if codes else "ipc": size,
+                **figures_of(reached), "floats": parts[0].floats, "bytes": parts[0].bytes,
+            })  # fmt: skip
+            if rivals and not options.scores:  # the scores have it too
+                images = rivals[size]
+                values = images * data.train.classes * prod(data.shape)
+                other = evaluate(
+                    random_rival(parts[0], data, images, measuring.seed), data, reached.net, protocol,
+                    measuring.repeats, measuring.seed, dtype=dtype_of(measuring),
+                )  # fmt: skip
+                log.info(f"random images of as many bytes: {images}, {name}: {other} ({other.seconds:.0f} s)")
+                lines.append(("random", name, str(images), *accuracy_words(other), f"{values:,}", other.protocol,
+                              f"{other.seconds:.0f}"))  # fmt: skip
+                records.append({
+                    "method": "random", "network": record(other.net), "codes" if codes else "ipc": images,
+                    **figures_of(other), "floats": values, "bytes": values,
+                })  # fmt: skip
+    table = Table(
+        f"{first.method} on the {len(data.test)} test rows of {data.name}; {mean_of(measuring.repeats, len(sets))}",
+        ("trained on", "network", counted, "accuracy %", "95 % interval", "bytes", "protocol", "seconds"),
+        lines, records,
+    )  # fmt: skip
+    about: dict[str, Any] = {"recipe": first.recipe}
+    try:
+        table.write(measuring, about_run(data, about))
+        if options.plot is not None:
+            from condensery.runs import storage
+
+            storage.write(Path(options.plot), plots.size_curve(curves, counted))
+    finally:  # print the table even if the disk is full
+        table.show()
+    if options.scores:  # they take long, and the files already have the accuracies
+        about["scores"] = _scores(scored, data, nets[0] if nets else None, protocol, options)
+        _show_scores(about["scores"])
+        table.write(measuring, about_run(data, about))
+    say_written(*measuring.files, options.plot)
+    return 0
+
+
+def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> dict[int, int]:
+    """How many random real images per class take as many bytes as a set of each size; none if they are not wanted."""
+    from condensery.evaluation.scores import equal_storage
+
+    most = condensed.bases_per_class
+    try:
+        sizes = options.sizes or (most,)
+        parts = {size: condensed if size == most else condensed.subset(size) for size in sizes}
+        return {size: equal_storage(part, data)[1] for size, part in parts.items()} if options.random else {}
+    except InputError as error:
+        log.info(f"no random images of as many bytes are measured: {error}")
+        return {}
+
+
+def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
+    """Check that several sets are of one method and of the same data, so that a mean over them says something.
+
+    Raises:
+        InputError: there is none, or two differ in more than the seed.
+    """
+    if not sets:
+        raise InputError("evaluate needs a condensed set, or several of one method; give a FILE or the folder of a run")
+    wanted = _without_seed(sets[0].recipe)
+    for file, condensed in zip(files, sets, strict=True):
+        if (found := _without_seed(condensed.recipe)) != wanted:
+            from condensery.runs.checkpoint import difference
+
+            raise InputError(
+                f"{file} and {files[0]} differ in their recipes ({difference(wanted, found)}); evaluate them one by one"
+            )
+        if any(condensed.data.get(key) != sets[0].data.get(key) for key in ("fingerprint", "zca")):
+            raise InputError(f"{file} and {files[0]} were condensed from different rows; evaluate them one by one")
+
+
+def _without_seed(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_seed(v) if isinstance(v, dict) else v for k, v in recipe.items() if k != "seed"}
+
+
+def _scores(
+    condensed: "Condensed",
+    data: "Data",
+    net: Architecture | None,
+    protocol: "ProtocolFor",
+    options: EvaluateOptions,
+) -> dict[str, Any]:
+    from condensery.evaluation.scores import scores
+
+    measuring = options.measuring
+    found = scores(
+        condensed, data, net, protocol, measuring.repeats, measuring.seed, options.whole, dtype_of(measuring)
+    )
+    return {
+        "accuracy": {name: figures_of(reached) for name, reached in found.accuracies.items()},
+        "random images per class": {"equal floats": found.images[0], "equal bytes": found.images[1]},
+        "ior": found.ior.mean, "ior significant": found.ior.significant,
+        "ior at equal bytes": found.ior_bytes.mean, "ior at equal bytes significant": found.ior_bytes.significant,
+        "hlr": found.hlr, "lrs": found.lrs, "ars": found.ars,
+    }  # fmt: skip
+
+
+def _show_scores(found: dict[str, Any]) -> None:
+    print_table(
+        "against random real images of the same storage",
+        ("trained on", "accuracy %"),
+        [(name, f"{100 * each['accuracy']:.1f} ± {100 * each['std']:.1f}")
+         for name, each in found["accuracy"].items()],
+    )  # fmt: skip
+    names = {
+        "ior": "IOR, gain over random images", "ior at equal bytes": "the same at equal bytes",
+        "hlr": "HLR, gap to the whole set", "lrs": "LRS", "ars": "ARS",
+    }  # fmt: skip
+    print_table(
+        "scores, as fractions",
+        ("score", "value", "95 % interval of the gain"),
+        [(words, f"{found[key]:+.3f}", _excludes(found.get(f"{key} significant")))
+         for key, words in names.items() if found[key] is not None],
+    )  # fmt: skip
+
+
+def _excludes(significant: bool | None) -> str:
+    return {True: "excludes 0", False: "includes 0", None: "-"}[significant]
