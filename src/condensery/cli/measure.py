@@ -44,6 +44,7 @@ def protocol_of(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
 
 
 def warn_of_few(data: "Data") -> None:
+    """Warn if a class has so few test rows that accuracies are coarse."""
     counts = data.test.labels.bincount(minlength=data.train.classes)
     if (least := int(counts.min())) < 20:
         largest, total = int(counts.max()), len(data.test)
@@ -54,12 +55,14 @@ def warn_of_few(data: "Data") -> None:
 
 
 def dtype_of(measuring: Measuring) -> "torch.dtype | None":
+    """The number format that the options name; None: that of the data."""
     from condensery.kernels.compiling import torch_dtype
 
     return torch_dtype(None if measuring.dtype == "float32" else measuring.dtype)
 
 
 def mean_of(repeats: int, sets: int = 1) -> str:
+    """What the figures of a table are, for its title."""
     each = f"{repeats} networks" if repeats > 1 else "one network"
     if sets > 1:
         return f"mean ± std of {sets} sets x {each}"
@@ -75,6 +78,7 @@ def accuracy_words(reached: "Accuracy") -> tuple[str, str]:
 
 
 def figures_of(reached: "Accuracy") -> dict[str, Any]:
+    """An accuracy as a record of a JSON file; `evaluation.figures` reads it."""
     return {
         "accuracy": reached.mean, "std": reached.std, "half width": reached.half_width, "n": len(reached.runs),
         "sets": reached.sets, "runs": reached.runs, "protocol": reached.protocol,
@@ -96,6 +100,7 @@ def about_run(data: "Data", content: dict[str, Any]) -> dict[str, Any]:
 
 
 def say_written(*paths: str | None) -> None:
+    """Name the files that were written."""
     for path in paths:
         if path is not None:
             say(f"written: {path}")

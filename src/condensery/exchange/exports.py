@@ -114,7 +114,7 @@ def export(
             that the library `datasets` loads (needs pyarrow); `"torch"`: a safetensors file with `images` and
             `labels`, and JSON under `about`; `"ddranking"`: tensors and a configuration for the benchmark of this name.
         accuracy: what `measured` read from the JSON file of `evaluate`, for `about` and the README.
-        license: the licence of the real data, for `about` and the README.
+        license: the license of the real data, for `about` and the README.
 
     Raises:
         InputError: the format is unknown, the folder is not empty, a package is missing, or the benchmark has no such
