@@ -9,7 +9,7 @@ are skipped.
 """
 
 from grid import Cell, fill, having
-from record import Table, program
+from record import Figures, Table, program
 
 from condensery.evaluation import plots
 
@@ -22,14 +22,14 @@ CELLS = [
 ]  # fmt: skip
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """The curves over K at T = 10, and over T at K = 20."""
     rows = {(row["K"], row["T"]): row for row in table.rows()}
     curves = {
         "K, at T = 10": {k: rows[k, 10]["runs"] for k in RESTARTS if (k, 10) in rows},
         "T, at K = 20": {t: rows[20, t]["runs"] for t in STEPS if (20, t) in rows},
     }
-    return {"dc-figure-6": plots.curves(curves, "K or T", "accuracy %", log=True, scale=100)}
+    return {"dc-figure-6": plots.plot_curves(curves, "K or T", "accuracy %", log=True, scale=100)}
 
 
 if __name__ == "__main__":

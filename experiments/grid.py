@@ -8,7 +8,20 @@ from typing import Any
 
 import sets
 import torch
-from record import Kept, Table, at_gpu, evaluate, evaluate_whole, few, options, parsed, read, smoke_run, write_figures
+from record import (
+    Figures,
+    Kept,
+    Table,
+    at_gpu,
+    evaluate,
+    evaluate_whole,
+    few,
+    options,
+    parsed,
+    read,
+    smoke_run,
+    write_figures,
+)
 
 from condensery import Condensed, ConvNet, InputError, Net, Recipe
 from condensery.data import Data
@@ -108,7 +121,7 @@ def protocol_of(name: str) -> ProtocolFor:
     return protocol
 
 
-Draw = Callable[[Table], dict[str, bytes]]
+Draw = Callable[[Table], Figures]
 """Makes pictures of a table: SVGs by their names."""
 
 

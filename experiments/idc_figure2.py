@@ -14,7 +14,7 @@ from statistics import fmean
 
 import sets
 from grid import having
-from record import TINY, Table, few, options, parsed, program, read, smoke_run, write_figures
+from record import TINY, Figures, Table, few, options, parsed, program, read, smoke_run, write_figures
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,14 +46,14 @@ def loss(data: Data, rows: Batch, network: int) -> float:
     return float(matching.loss(point, rows, matching.target(point, real)).mean())
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """The curve over the number of rows, and the heat map."""
     found = {(row["side"], row["rows"]): row["loss"] for row in table.rows()}
     whole = max(side for side, _ in found)
     line = {rows: [value] for (side, rows), value in found.items() if side == whole}
     return {
-        "idc-figure-2-rows": plots.curves({"DSA": line}, "images per class", "matching loss", log=True),
-        "idc-figure-2": plots.heat_map(found, "pixels on a side", "images per class", "matching loss"),
+        "idc-figure-2-rows": plots.plot_curves({"DSA": line}, "images per class", "matching loss", log=True),
+        "idc-figure-2": plots.plot_heat_map(found, "pixels on a side", "images per class", "matching loss"),
     }
 
 

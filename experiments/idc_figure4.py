@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import sets
 import torch
-from record import TINY, Table, few, options, parsed, program, read, smoke_run, write_figures
+from record import TINY, Figures, Table, few, options, parsed, program, read, smoke_run, write_figures
 
 from condensery import ConvNet
 from condensery.augment import dsa_strategy
@@ -35,14 +35,14 @@ def norm(point: Point, rows: Batch) -> float:
     return float(torch.cat([part.flatten(1) for part in gradients], 1).abs().sum(1).mean())
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """A curve for each pair of training rows and rows of the gradient."""
     lines: dict[str, dict[int, list[float]]] = {}
     for row in table.rows():
         for kind in ("real", "synthetic"):
             name = f"trained on {row['trained_on']}, gradient of {kind} rows"
             lines.setdefault(name, {}).setdefault(row["step"] + 1, []).append(row[kind])
-    return {"idc-figure-4": plots.curves(lines, "training steps + 1", "L1 norm of the gradient", log=True)}
+    return {"idc-figure-4": plots.plot_curves(lines, "training steps + 1", "L1 norm of the gradient", log=True)}
 
 
 def main() -> None:

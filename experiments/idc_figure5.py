@@ -13,7 +13,7 @@ from functools import partial
 from itertools import combinations
 
 import torch
-from record import Table, condensed, evaluate, few, options, parsed, program, read, small, write_figures
+from record import Figures, Table, condensed, evaluate, few, options, parsed, program, read, small, write_figures
 from torch.nn import functional as F
 
 from condensery.algorithms.matching import Matching
@@ -50,7 +50,7 @@ def _gradients(point: Point, rows: Batch) -> torch.Tensor:
     return torch.cat([part.flatten(1) for part in GradientMatching(match=convolutions).statistic(point, rows)], 1)
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """The accuracy, the norm and the cosine over the epochs, each in a plot."""
     rows = {row["epochs"] + 1: row for row in table.rows()}
     kinds = {
@@ -59,7 +59,7 @@ def drawn(table: Table) -> dict[str, bytes]:
         "-cosine": (1.0, "cosine of two rows' gradients", {place: [row["cosine"]] for place, row in rows.items()}),
     }
     return {
-        f"idc-figure-5{kind}": plots.curves({"one network": line}, "epochs + 1", label, log=True, scale=scale)
+        f"idc-figure-5{kind}": plots.plot_curves({"one network": line}, "epochs + 1", label, log=True, scale=scale)
         for kind, (scale, label, line) in kinds.items()
     }
 

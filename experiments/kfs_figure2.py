@@ -9,7 +9,7 @@ hours, most of it the longest budgets. 1 set x 3 networks. Cells that are in the
 """
 
 from grid import Cell, fill
-from record import Table, program
+from record import Figures, Table, program
 
 from condensery.evaluation import plots
 
@@ -24,7 +24,7 @@ CELLS = [
 ]  # fmt: skip
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """A plot for each unit of the budget, with a curve for each method."""
     pictures = {}
     for unit in BUDGETS:
@@ -32,7 +32,7 @@ def drawn(table: Table) -> dict[str, bytes]:
         for row in table.rows():
             if row["unit"] == unit:
                 lines.setdefault(row["method"], {})[row["budget"]] = row["runs"]
-        pictures[f"kfs-figure-2-{unit}"] = plots.curves(lines, unit, "accuracy %", log=True, scale=100)
+        pictures[f"kfs-figure-2-{unit}"] = plots.plot_curves(lines, unit, "accuracy %", log=True, scale=100)
     return pictures
 
 

@@ -14,6 +14,7 @@ from statistics import fmean
 import torch
 from mdc_table1 import NET, SIZES, VARIANTS
 from record import (
+    Figures,
     Table,
     by_hand,
     compiled,
@@ -34,13 +35,13 @@ from condensery.evaluation import plots, protocols
 MOMENTS = (25, 50, 100, 200, 300)
 
 
-def drawn(table: Table) -> dict[str, bytes]:
+def drawn(table: Table) -> Figures:
     """The average over the sizes, over the steps of condensing."""
     found: dict[str, dict[int, list[float]]] = {}
     for row in table.rows():
         found.setdefault(row["method"], {}).setdefault(row["step"], []).append(row["accuracy"])
     lines = {name: {step: [fmean(of_sizes)] for step, of_sizes in steps.items()} for name, steps in found.items()}
-    return {"mdc-figure-4": plots.curves(lines, "steps", "accuracy %, mean over sizes", scale=100)}
+    return {"mdc-figure-4": plots.plot_curves(lines, "steps", "accuracy %, mean over sizes", scale=100)}
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from record import Table, compiled, evaluate, few, kept, options, parsed, program, read, write_figures
+from record import Figures, Table, compiled, evaluate, few, kept, options, parsed, program, read, write_figures
 
 from condensery.data import Data, RealSet, fashion_mnist
 from condensery.evaluation import plots, protocols
@@ -135,14 +135,14 @@ def as_data(condensed: Condensed, data: Data) -> Data:
     )
 
 
-def drawn(table: Table, part: str) -> dict[str, bytes]:
+def drawn(table: Table, part: str) -> Figures:
     """The curves of the methods on a part, and the choices of its `mdc` run (figure 5, table 7)."""
     curves: dict[str, dict[int, Accuracy]] = {}
     for row in table.rows():
         if row["dataset"] == part:
             found = Accuracy(tuple(row["runs"]), row["protocol"], NET, row["evaluation_seconds"])
             curves.setdefault(row["method"], {})[row["size"]] = found
-    return {"mdc-sizes": plots.size_curve(curves), "mdc-trace": plots.subset_trace(table.runs / part / "mdc")}
+    return {"mdc-sizes": plots.plot_sizes(curves), "mdc-trace": plots.plot_choices(table.runs / part / "mdc")[0]}
 
 
 def main() -> None:

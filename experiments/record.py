@@ -44,6 +44,8 @@ from condensery.runs import storage
 from condensery.runs.checkpoint import environment
 from condensery.runs.run import seconds_of
 
+Figures = dict[str, Any]
+"""Axes of plots, by the names of their files."""
 R = TypeVar("R", bound=Recipe)
 
 ROOT = Path(__file__).parent.parent
@@ -142,11 +144,13 @@ def brief(protocol: ProtocolFor) -> ProtocolFor:
     return shortened if _smoke else protocol
 
 
-def write_figures(pictures: dict[str, bytes], folder: Path) -> None:
+def write_figures(figures: Figures, folder: Path) -> None:
     """Write SVGs by their names into a folder."""
+    from condensery.evaluation.plots import svg
+
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        storage.write(folder / f"{name}.svg", picture)
+    for name, axes in figures.items():
+        storage.write(folder / f"{name}.svg", svg(axes))
 
 
 def compiled() -> AbstractContextManager[None]:

@@ -323,6 +323,31 @@ def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(comma
     assert all(name in said for name in NETWORKS)
 
 
+@pytest.mark.parametrize("width", [40, 80, 300])
+@pytest.mark.parametrize("command", ["run idc", "plan dc:quick+mdc"])
+def test_help_of_a_recipe_lists_the_options_first_that_are_set_most_often(command, width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--help"])
+    often, more, net = re.split("─ more options ─|─ net options ─", capsys.readouterr().out)
+    assert {"--data ", "--ipc ", "--budget ", "--outer-steps "} <= set(re.findall("--[a-z-]+ ", often))
+    assert {"--flip ", "--device ", "--real-rows "} <= set(re.findall("--[a-z-]+ ", more))
+    assert "--net.width" in net
+
+
+def test_a_table_that_is_wider_than_the_terminal_is_printed_as_lists(capsys, monkeypatch):
+    from condensery.console import print_table
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    shown = []
+    for width in (20, 80):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table("a table", ("method", "accuracy", "bytes"), [("random", "50.0", "100"), ("dc", "60.0", "200")])
+        shown.append([line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()])
+    assert shown[0] == ["a table", "random", "accuracy: 50.0", "bytes: 100", "dc", "accuracy: 60.0", "bytes: 200"]
+    assert [line.split() for line in shown[1][3:]] == [["random", "50.0", "100"], ["dc", "60.0", "200"]]
+
+
 def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
     import condensery as cd
     from condensery.cli.compare import _compared

@@ -7,7 +7,7 @@ import pytest
 
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
-from condensery.evaluation.plots import curves, heat_map, needed, size_curve, subset_trace
+from condensery.evaluation.plots import needed, plot_choices, plot_curves, plot_heat_map, plot_sizes, svg
 from condensery.networks.convnet import ConvNet
 
 
@@ -17,22 +17,33 @@ def reached(*runs):
 
 def test_a_curve_is_an_svg_of_the_same_bytes_every_time():
     curves = {"convnet": {1: reached(0.5, 0.6), 10: reached(0.8, 0.9)}, "mlp": {1: reached(0.4), 10: reached(0.5)}}
-    picture = size_curve(curves)
+    picture = svg(plot_sizes(curves))
     assert picture.startswith(b"<?xml")
     assert b"</svg>" in picture
-    assert size_curve(curves) == picture
-    assert size_curve({"convnet": curves["convnet"]}) != picture
+    assert svg(plot_sizes(curves)) == picture
+    assert svg(plot_sizes({"convnet": curves["convnet"]})) != picture
 
 
 def test_numbers_are_drawn_as_curves_and_as_a_grid():
     lines = {"real": {1: [2.0, 3.0], 10: [1.0]}, "synthetic": {1: [2.0], 10: [0.5]}}
-    picture = curves(lines, "steps", "norm", log=True)
+    picture = svg(plot_curves(lines, "steps", "norm", log=True))
     assert b"</svg>" in picture
-    assert curves(lines, "steps", "norm") != picture
-    assert curves(lines, "steps", "norm", log=True, scale=2) != picture
-    grid = heat_map({(8, 1): 3.0, (4, 1): 4.0, (4, 4): 2.0}, "pixels", "rows", "loss")
+    assert svg(plot_curves(lines, "steps", "norm")) != picture
+    assert svg(plot_curves(lines, "steps", "norm", log=True, scale=2)) != picture
+    grid = svg(plot_heat_map({(8, 1): 3.0, (4, 1): 4.0, (4, 4): 2.0}, "pixels", "rows", "loss"))
     assert b"</svg>" in grid
-    assert heat_map({(8, 1): 3.0, (4, 1): 4.0}, "pixels", "rows", "loss") != grid
+    assert svg(plot_heat_map({(8, 1): 3.0, (4, 1): 4.0}, "pixels", "rows", "loss")) != grid
+
+
+def test_plots_go_into_the_axes_that_are_given():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots(1, 3)
+    assert plot_sizes({"convnet": {1: reached(0.5, 0.7), 10: reached(0.8)}}, axes=axes[0]) is axes[0]
+    assert list(axes[0].lines[0].get_ydata()) == [60, 80]
+    assert plot_curves({"real": {1: [2.0, 3.0]}}, "steps", "norm", axes=axes[1]) is axes[1]
+    assert plot_heat_map({(8, 1): 3.0}, "pixels", "rows", "loss", axes=axes[2]) is axes[2]
+    assert axes[2].get_xlabel() == "pixels"
 
 
 def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
@@ -42,7 +53,10 @@ def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
         {"step": 4, "loss": 1.0, "subset": [2, 1], "frozen": [1, 0], "scores": [[3, 1], [2, 2]]},
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert b"</svg>" in subset_trace(tmp_path)
+    above, below = plot_choices(tmp_path)
+    assert b"</svg>" in svg(above)
+    assert {line.get_label() for line in above.lines} >= {"subset, mean of classes", "frozen, mean of classes"}
+    assert [line.get_label() for line in below.lines] == ["first 1", "first 2"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +72,7 @@ def test_what_is_no_multisize_run_is_refused(text, words, tmp_path):
     if text is not None:
         (tmp_path / "metrics.jsonl").write_text(text)
     with pytest.raises(InputError, match=words):
-        subset_trace(tmp_path)
+        plot_choices(tmp_path)
 
 
 def test_without_matplotlib_it_is_said_before_anything_is_done(monkeypatch):

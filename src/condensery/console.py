@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import logging
+import shutil
 import signal
 import sys
 import time
@@ -61,7 +62,7 @@ def spell() -> None:
 def _spelled(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    spelling = {"±": "+-", "×": "x", "…": "...", "─": "-"}
+    spelling = {"±": "+-", "×": "x", "…": "...", "─": "-", "│": "|", **dict.fromkeys("╭╮╰╯", "+")}
     characters = error.object[error.start : error.end]
     return "".join(spelling.get(c) or c.encode("unicode_escape").decode() for c in characters), error.end
 
@@ -206,9 +207,19 @@ def duration(seconds: float) -> str:
 
 
 def print_table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print a title and a table; the first column is aligned to the left, the others to the right."""
+    """Print a title and a table; the first column is aligned to the left, the others to the right.
+
+    In a terminal that is too narrow for the table, each row is printed as a list: a line for each of its cells.
+    """
     say(f"\n{title}\n")
     widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
+    if sys.stdout.isatty() and sum(widths) + 2 * len(head) - 2 > shutil.get_terminal_size().columns:
+        for first, *cells in rows:
+            say(first)
+            for name, cell in zip(head[1:], cells, strict=True):
+                say(f"  {name}: {cell}")
+        say()
+        return
     for line in [head, tuple("-" * width for width in widths), *rows]:
         say(
             "  ".join(f"{c:<{w}}" if i == 0 else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths, strict=True)))

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-__all__ = ["InputError", "RunError", "bounded", "look_up", "plain", "unprintable"]
+__all__ = ["InputError", "RunError", "bounded", "look_up", "memory_limit", "plain", "unprintable"]
 
 T = TypeVar("T")
 
@@ -51,6 +51,19 @@ class RunError(_OneLine):
     """A correct command failed while it ran (exit status 1)."""
 
 
+def memory_limit() -> float:
+    """The memory in bytes that `bounded` allows.
+
+    Raises:
+        InputError: CONDENSERY_LIMIT_GB is not a number.
+    """
+    told = os.environ.get(LIMIT)
+    try:
+        return (float(told) if told else LIMIT_GB) * 2**30
+    except ValueError:
+        raise InputError(f"{LIMIT} is {told!r}; set it to a number of GB") from None
+
+
 def bounded(size: int, what: str) -> None:
     """Check that something fits the memory limit, before its memory is allocated.
 
@@ -63,14 +76,9 @@ def bounded(size: int, what: str) -> None:
     Raises:
         InputError: `size` is above the limit, or CONDENSERY_LIMIT_GB is not a number.
     """
-    told = os.environ.get(LIMIT)
-    try:
-        limit = float(told) if told else LIMIT_GB
-    except ValueError:
-        raise InputError(f"{LIMIT} is {told!r}; set it to a number of GB") from None
-    if size > limit * 2**30:
+    if size > (limit := memory_limit()):
         raise InputError(
-            f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit:g} GB; "
+            f"{what} would take {size / 2**30:,.1f} GB of memory, more than the limit of {limit / 2**30:g} GB; "
             f"to allow it, set {LIMIT}={max(1, -(-size // 2**30))}"
         )
 

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 log = logging.getLogger("condensery")
+_OFTEN = ("data", "data_dir", "size", "net")
 
 
 def run_command(argv: list[str]) -> int:
@@ -44,7 +45,7 @@ def run_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = found
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, described(preset.net), preset)
-    options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset)  # type: ignore[misc]
+    options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset, ("out", "budget", *_OFTEN, *preset.often))  # type: ignore[misc]
     data = read(options.source)
     chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
@@ -89,7 +90,7 @@ def plan_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = found
     unset = PlanOptions(Source(tyro.MISSING), described(preset.net), preset)
-    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", unset)  # type: ignore[misc]
+    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", unset, ("budget", *_OFTEN, *preset.often))  # type: ignore[misc]
     from condensery.runs.planning import plan
 
     data = read(options.source)

@@ -114,7 +114,7 @@ def evaluate_command(argv: list[str]) -> int:
         if options.plot is not None:
             from condensery.runs import storage
 
-            storage.write(Path(options.plot), plots.size_curve(curves, counted))
+            storage.write(Path(options.plot), plots.svg(plots.plot_sizes(curves, counted)))
     finally:  # print the table even if the disk is full
         table.show()
     if options.scores:  # they take long, and the files already have the accuracies

@@ -5,6 +5,8 @@ import inspect
 import io
 import os
 import re
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -46,6 +48,8 @@ _BUDGET = (
     "Most bytes that the condensed set may store, such as 50KB or 1.5MB; --ipc follows from it (kfs: --strict too)."
 )
 Budget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_BUDGET)]
+
+tyro._experimental_options["ansi_codes"] = False  # tyro ignores NO_COLOR, and prints most of a help in dim letters
 
 # tyro would start a new paragraph at the indented second line of a docstring
 _joined = tyro._strings.remove_single_line_breaks
@@ -273,25 +277,60 @@ def fielded(recipe: Recipe) -> Any:
     return type(recipe)[Annotated[fielded(recipe.base), tyro.conf.arg(name="")]]  # type: ignore[index]
 
 
-def parse(options: Any, argv: list[str], prog: str, default: Any = None) -> Any:
+def parse(options: Any, argv: list[str], prog: str, default: Any = None, often: Sequence[str] = ()) -> Any:
     """Parse `argv` with tyro.
+
+    Arguments:
+        often: names of the options that the help lists first, in a box of their own; none: one box has all options.
 
     Raises:
         InputError: tyro refuses `argv`; its boxed message as one line.
     """
-    said = io.StringIO()
-    tyro._experimental_options["ansi_codes"] = not os.environ.get("NO_COLOR")  # tyro itself ignores NO_COLOR
+    said, told = io.StringIO(), _Told()
+    width = min(100, shutil.get_terminal_size().columns)  # tyro puts boxes side by side if there is more room
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(told), _environment(COLUMNS=str(width)):
             given = {} if default is None else {"default": default}
             return tyro.cli(options, args=argv, prog=f"condensery {prog}", **given)
     except SystemExit as stop:
         if not stop.code:
+            print(_divided(told.getvalue(), often) if often else told.getvalue(), end="")
             raise
         parts = re.split(r"[─-]{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
         words = [" ".join(part.split()) for part in parts]
         complaint = "; ".join(w for w in words[1:] if w and not w.startswith(("For full", "Argument helptext")))
         raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
+
+
+class _Told(io.StringIO):
+    """Collects what tyro prints, which draws boxes if the encoding has the characters (`console.spell` spells them)."""
+
+    encoding = "utf-8"
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """A context in which environment variables have other values."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _divided(told: str, often: Sequence[str]) -> str:
+    """The text of a help, whose box of options is divided into the options `often` and the others."""
+    head, top, box = re.split(r"(?m)^(╭─ options ─+╮\n)", told, maxsplit=1)
+    box, bottom, rest = re.split(r"(?m)^(╰─+╯\n)", box, maxsplit=1)
+    first = {"help", *(name.replace("_", "-") for name in often)}
+    parts: tuple[list[str], list[str]] = ([], [])
+    for option in re.split(r"(?m)^(?=│ -)", box)[1:]:
+        name = re.search(r"--([\w.-]+)", option)
+        parts[name is None or name[1] not in first].append(option)
+    other = top.replace("options ─────", "more options ")
+    return "".join([head, top, *parts[0], bottom, other, *parts[1], bottom, rest])
 
 
 def writable(path: Path, option: str, suffix: str = "") -> None:

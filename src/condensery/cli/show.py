@@ -45,9 +45,9 @@ def show_command(argv: list[str]) -> int:
     }
     trace = None
     if options.trace is not None:
-        from condensery.evaluation.plots import subset_trace
+        from condensery.evaluation.plots import plot_choices, svg
 
-        trace = subset_trace(options.file)
+        trace = svg(plot_choices(options.file)[0])
     for name, value in facts.items():
         say(f"{name:<12} {value}")
     write_json(options.json, {

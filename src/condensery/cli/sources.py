@@ -56,8 +56,8 @@ class Source:
     label: str | None = None
     """With hub:NAME, the column of classes; by default the first one."""
     flip: Literal["auto", "yes", "no"] = "auto"
-    """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: no for digits
-    (mnist, svhn, usps, digits), else yes."""
+    """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: yes, but no for
+    mnist, svhn, usps and digits."""
     zca: bool = False
     """Whether to whiten the images (ZCA, computed on the training part); the condensed set stores the transform."""
     device: str = "auto"

@@ -16,7 +16,7 @@ from condensery.data.facts import FACTS, Facts
 from condensery.data.sets import Data, RealSet, TestSet, stratified
 from condensery.errors import InputError, bounded, plain, unprintable
 
-__all__ = ["archive", "digits", "from_arrays", "from_dataset", "npz"]
+__all__ = ["archive", "digits", "from_arrays", "from_dataset", "held_out", "npz"]
 
 log = logging.getLogger("condensery")
 
@@ -55,7 +55,8 @@ def from_arrays(
     Arguments:
         x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
             with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
-            to 255 (if the largest training value is above 128).
+            to 255 (if the largest training value is above 128). Arrays of uint8 that are mapped from a file with
+            `np.load(..., mmap_mode="c")` stay in the file.
         y_train, y_test: labels, integers or text, shape (N,). Any integers or texts are allowed; in increasing order,
             they become the class ids 0, 1, ...
         class_names: one name per class, all different, in the order of the labels. None: the labels themselves.
@@ -88,11 +89,7 @@ def from_arrays(
     if (x_test is None) != (y_test is None):
         raise InputError(f"{where}: only one of x_test and y_test is given; give both or neither")
     if x_test is None:
-        held = stratified(ids, 0.2, seed=0)
-        log.info(
-            f"{where}: no test part; {int(held.sum())} of {len(ids)} images are held out as test images "
-            "(one fifth of each class, at least one image)"
-        )
+        held = torch.tensor(held_out(ids.tolist(), where))
         return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, facts, source)
     test = _images(x_test, scale, f"{where}: x_test")
     test_labels = _labels(y_test, len(x_test), f"{where}: y_test")
@@ -108,6 +105,16 @@ def from_arrays(
             f"{where}: test images are {_size(test)}, but training images are {_size(images)}; make them the same size"
         )
     return _assemble(name, images, ids, test, torch.searchsorted(values, test_labels), names, facts, source)
+
+
+def held_out(labels: Sequence[int], where: str) -> list[bool]:
+    """For each label, whether its image is held out as a test image, which a log message reports."""
+    held: list[bool] = stratified(torch.tensor(labels), 0.2, seed=0).tolist()
+    log.info(
+        f"{where}: no test part; {sum(held)} of {len(labels)} images are held out as test images "
+        "(one fifth of each class, at least one image)"
+    )
+    return held
 
 
 _NAMES = (("x_train", "y_train", "x_test", "y_test"), ("images", "labels", "test_images", "test_labels"))
@@ -238,8 +245,7 @@ def _assemble(
         )
     if len(class_names) < 2:
         raise InputError(f"{source or name}: only one class ({class_names[0]}); a classifier needs at least two")
-    flat = images.transpose(0, 1).flatten(1)
-    if bool((flat.amax(1).float() - flat.amin(1).float() < 1e-6).all()):
+    if bool((images.amax((0, 2, 3)).float() - images.amin((0, 2, 3)).float() < 1e-6).all()):
         raise InputError(f"{source or name}: all training images are the same flat color; give images that differ")
     train = RealSet.measured(images, ids, len(class_names), facts)
     test_set = TestSet(test, test_ids, train.space, train.dtype, train.device)
@@ -264,8 +270,10 @@ def _size(images: Tensor) -> str:
 def _scale(x: Any) -> float:
     """The number that stands for white in an array of images: 1, 255 or 65535, from its type and its largest value."""
     array = np.asarray(x)
+    if array.dtype == np.uint8:
+        return 255.0
     largest = float(array.max()) if array.dtype.kind in "uif" and array.size else 0.0
-    if array.dtype == np.uint8 or (largest > 128 if array.dtype.kind == "f" else largest > 1):
+    if largest > 128 if array.dtype.kind == "f" else largest > 1:
         return 65535.0 if array.dtype == np.uint16 and largest > 255 else 255.0
     return 1.0
 
@@ -287,7 +295,7 @@ def _images(x: Any, scale: float, where: str) -> Tensor:
             "give gray or RGB images"
         )
     if array.dtype == np.uint8:
-        return torch.from_numpy(np.array(array))
+        return torch.from_numpy(array if _in_file(array) else np.array(array, order="C"))
     with np.errstate(all="ignore"):  # values that overflow become infinite and are refused below
         values = array.astype(np.float32)
     if not np.isfinite(values).all():
@@ -301,6 +309,15 @@ def _images(x: Any, scale: float, where: str) -> Tensor:
     if array.dtype.kind in "ui" and scale == 255:
         return torch.from_numpy(array.astype(np.uint8))
     return torch.from_numpy(values / np.float32(scale))
+
+
+def _in_file(array: Any) -> bool:
+    """Whether an array is a part of a file that is mapped into memory, and can be written to without changing it."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and array.mode == "c":
+            return True
+        array = array.base
+    return False
 
 
 def _numbered(y_train: Any, y_test: Any, where: str) -> tuple[Any, Any, tuple[str, ...] | None]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from condensery.data.arrays import from_arrays
+from condensery.data.arrays import from_arrays, held_out
+from condensery.data.decoding import Encoded, decoded
 from condensery.data.facts import FACTS, Facts
-from condensery.data.folder import picture_of, stacked
 from condensery.data.sets import Data
 from condensery.errors import InputError
 
@@ -106,17 +106,22 @@ def hub(
     target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
     feature = train.features[target]
     names = tuple(feature.names) if isinstance(feature, library.ClassLabel) else None
-    pictures, y = _read(place, train, picture, target, library, size)
-    more, y_test = ([], None) if held is None else _read(place, held, picture, target, library, size)
-    x = stacked([*pictures, *more], place)
-    x_test = None if held is None else x[len(y) :]
+    if held is None:
+        out = np.array(held_out(np.unique(train[target], return_inverse=True)[1].tolist(), place))
+        train, held = train.select(np.flatnonzero(~out)), train.select(np.flatnonzero(out))
+    train = train.select(np.argsort(train[target], kind="stable"))  # so that a class stands together in a mapped file
+    parts = [rows.cast_column(picture, library.Image(decode=False)).select_columns([picture]) for rows in (train, held)]
+    pictures = [_encoded(rows, n, picture, place) for rows in parts for n in range(len(rows))]
+    x = decoded(pictures, size, place, lambda: " ".join(rows._fingerprint for rows in parts))
+    y, y_test = np.array(train[target]), np.array(held[target])
+    tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
     if names is not None and len(present := sorted(set(y.tolist()))) < len(names):
         names = tuple(names[c] for c in present)
         log.info(f"{place}: {len(present)} of {len(feature.names)} classes have training images")
     title = known.facts or Path(name).name
     log.info(f"{place}: pictures from the column {picture}, classes from {target}")
     facts = FACTS[known.facts] if known.facts else Facts()
-    return from_arrays(x[: len(y)], y, x_test, y_test, class_names=names, name=title, facts=facts)
+    return from_arrays(x[: len(y)], y, *tests, class_names=names, name=title, facts=facts)
 
 
 def _datasets() -> "ModuleType":
@@ -142,15 +147,14 @@ def _column(place: str, rows: Any, given: str | None, usual: tuple[str, ...], ki
     return str(found)
 
 
-def _read(
-    place: str, rows: Any, picture: str, target: str, library: "ModuleType", size: int | None
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """The pictures and labels of a split."""
-    images = []
-    plain = rows.cast_column(picture, library.Image(decode=False))
-    for number, row in enumerate(plain.select_columns([picture])):
-        content = row[picture]["bytes"]
-        if content is None:
-            raise InputError(f"{place}: row {number} has no picture; leave it out")
-        images.append(picture_of(content, f"{place}, row {number}", size))
-    return images, np.array(rows[target])
+def _encoded(rows: Any, number: int, picture: str, place: str) -> Encoded:
+    """The picture of a row."""
+    where = f"{place}, row {number}"
+
+    def content() -> bytes:
+        found: bytes | None = rows[number][picture]["bytes"]
+        if found is None:
+            raise InputError(f"{where} has no picture; leave it out")
+        return found
+
+    return Encoded(where, content)

@@ -40,8 +40,8 @@ def imagenet10(data_dir: str | Path | None = None, size: int = 224) -> Data:
         size: side of the images in pixels.
 
     Raises:
-        InputError: no folder is given, a class is missing, a file is not a readable picture, or the pictures would take
-            more memory than `errors.bounded` allows.
+        InputError: no folder is given, a class is missing, a file is not a readable picture, or the pictures fit neither
+            into memory nor into the cache folder (see `decoding.decoded`).
     """
     return _imagenet("ImageNet10", _CLASSES[:10], data_dir, size)
 
@@ -49,8 +49,8 @@ def imagenet10(data_dir: str | Path | None = None, size: int = 224) -> Data:
 def imagenet100(data_dir: str | Path | None = None, size: int = 224) -> Data:
     """ImageNet-100 (about 127,000 + 5,000 RGB images): all classes of IDC's list; see `imagenet10`.
 
-    At 224 pixels, the images take 18.5 GB, which `errors.bounded` allows only with CONDENSERY_LIMIT_GB. Reading them
-    takes several times as much.
+    At 224 pixels, the images take 18.5 GB. They are decoded once, into a file of the cache folder; see
+    `decoding.decoded`.
     """
     return _imagenet("ImageNet100", _CLASSES, data_dir, size)
 

@@ -85,7 +85,7 @@ class _Rows:
     def fingerprint(self) -> str:
         """A hash of the images, labels and shape; two sets with the same hash hold the same data."""
         digest = hashlib.blake2b(repr(tuple(self.images.shape)).encode(), digest_size=16)
-        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        digest.update(self.images.cpu().contiguous().numpy().data)
         digest.update(self.labels.cpu().numpy().tobytes())
         return digest.hexdigest()
 
@@ -146,8 +146,10 @@ class RealSet(_Rows):
         class_names: tuple[str, ...] | None = None,
         facts: Facts = Facts(),
     ):
-        order = torch.argsort(labels, stable=True)
-        super().__init__(images[order], labels[order].long(), space, dtype, torch.device(device))
+        if bool((labels.diff() < 0).any()):
+            order = torch.argsort(labels, stable=True)
+            images, labels = images[order], labels[order]
+        super().__init__(images, labels.long(), space, dtype, torch.device(device))
         self.classes = classes
         self.sizes: list[int] = torch.bincount(labels.long(), minlength=classes).tolist()
         if min(self.sizes) == 0:

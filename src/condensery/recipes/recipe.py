@@ -32,6 +32,8 @@ class Recipe(ABC):
     """The evaluation protocol of its paper."""
     presets: ClassVar[tuple[str, ...]] = ()
     """Names of the class methods that return other settings, such as `quick` for minutes on a CPU."""
+    often: ClassVar[tuple[str, ...]] = ("ipc", "seed")
+    """The fields that users set most often, which the help of the command line lists first."""
 
     if TYPE_CHECKING:  # a recipe has these as fields, a wrapper takes them from its base
 
@@ -201,6 +203,11 @@ class Wrapper(Recipe, Generic[R]):
     def net(self) -> Architecture:
         """The base's `net`."""
         return self.base.net
+
+    @property
+    def often(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The base's `often`."""
+        return self.base.often
 
     @property
     def protocol(self) -> str:  # type: ignore[override]

@@ -1,0 +1,215 @@
+"""Pictures in files or in memory as one array of pixels, which is kept in a file if it is larger than memory allows."""
+
+import hashlib
+import io
+import logging
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from condensery.errors import InputError, bounded, memory_limit
+from condensery.runs import storage
+
+__all__ = ["Encoded", "decoded"]
+
+log = logging.getLogger("condensery")
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # keeps Pillow quiet: a bad picture gets one of our messages
+
+# Pillow would start external programs for some other formats
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_PIXELS = 2**26  # the most pixels of one picture; reading takes up to 13 bytes per pixel
+_DEEP = ("I;16", "I;16B", "I;16L", "I")  # modes of gray with 16 bits per pixel, which Pillow would clip
+_GRAY = ("1", "L", "LA", *_DEEP)
+_ROOM = 100  # of a set that is larger than memory, this many pictures must fit, for minibatches
+_SECONDS = 5.0  # between two progress messages
+_SAVED = 30.0  # seconds between two times that the decoded part of a large set is written to disk
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture that has not been decoded: a file, or its content in memory.
+
+    Arguments:
+        where: the file; or what messages call the content.
+        content: gives the bytes of the picture. None: `where` is a file.
+    """
+
+    where: Path | str
+    content: Callable[[], bytes] | None = None
+
+    def opened(self) -> Image.Image:
+        """The picture, of which only the head has been read.
+
+        Raises:
+            InputError: it has too many pixels, or they are floating-point numbers.
+            Exception: the content is damaged; decoders raise many kinds of errors.
+        """
+        picture = Image.open(io.BytesIO(self.content()) if self.content else self.where, formats=_FORMATS)
+        wrong = None
+        if picture.width * picture.height > _PIXELS:
+            size = f"{picture.width} x {picture.height} pixels"
+            wrong = f"{size}; the limit is {_PIXELS / 1e6:.0f} million; make it smaller or remove it"
+        if picture.mode == "F":
+            wrong = "its pixels are floating-point numbers; convert it to 8 or 16 bits"
+        if wrong:
+            picture.close()
+            raise InputError(f"{self.where}: {wrong}")
+        return picture
+
+
+def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerprint: Callable[[], str]) -> np.ndarray:
+    """The uint8 pixels of pictures: (N, height, width) if all are gray, (N, height, width, 3) otherwise.
+
+    Transparency is dropped, and a photo is turned as its orientation tag says. Gray of 16 bits is reduced to 8 bits,
+    which a log message reports.
+
+    An array that would take more memory than `errors.bounded` allows is mapped from a file of the cache folder (see
+    CONDENSERY_CACHE), into which the pictures are decoded once; its shape is then (N, channels, height, width).
+    Decoding that is interrupted goes on where it stopped. A hundred pictures must fit the memory.
+
+    Arguments:
+        size: side in pixels, to which the middle square of every picture is resized; None: no resizing.
+        where: the folder or data set, for messages.
+        fingerprint: gives a text that differs for other pictures.
+
+    Raises:
+        InputError: a picture cannot be read, pictures differ in size and `size` is None, or the array is too large, and
+            caching is off or the disk is full.
+    """
+    reader = _Reader(where, size, len(pictures))
+    sides = reader.read(pictures[0]).shape[:2] if size is None else (size, size)
+    needed = 3 * len(pictures) * prod(sides)
+    cache = storage.cache("pictures")
+    if memory_limit() < needed and 3 * prod(sides) < memory_limit() / _ROOM and cache is not None:
+        key = hashlib.blake2b(f"{fingerprint()}, {len(pictures)} at {size}".encode(), digest_size=16).hexdigest()
+        return _mapped(pictures, cache / key, sides, reader)
+    bounded(needed, f"{where}: {len(pictures)} pictures" + ("" if size is None else f" of `size={size}`"))
+    reader.begin()
+    arrays = [reader.read(picture) for picture in pictures]
+    if any(array.ndim == 3 for array in arrays):
+        arrays = [array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2) for array in arrays]
+    return np.stack(arrays)
+
+
+def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], reader: "_Reader") -> np.ndarray:
+    """The pictures as an array that is mapped from a file in `folder`, which is written first if it is not there."""
+    done, part, count = folder / "pictures.npy", folder / "part.npy", folder / "decoded"
+    if not done.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with storage.locked(folder):
+            gray = all(_gray(picture) for picture in pictures)
+            shape = (len(pictures), 1 if gray else 3, *sides)
+            start = int(count.read_text()) if part.is_file() and count.is_file() else 0
+            missing = prod(shape) - (part.stat().st_blocks * 512 if start else 0)
+            if missing > shutil.disk_usage(folder).free:
+                raise InputError(
+                    f"{reader.where}: {prod(shape) / 2**30:,.1f} GB of decoded pictures do not fit on the disk of "
+                    f"{folder.parent}; set CONDENSERY_CACHE to a folder on a larger disk"
+                )
+            log.info(f"{reader.where}: decoded once, into {done} ({prod(shape) / 2**30:,.1f} GB)")
+            array = np.lib.format.open_memmap(part, "r+" if start else "w+", np.uint8, shape)
+            saved = time.monotonic()
+            reader.begin(start)
+            for n in range(start, len(pictures)):
+                pixels = reader.read(pictures[n])
+                array[n] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+                if time.monotonic() - saved > _SAVED:
+                    array.flush()
+                    storage.write(count, str(n + 1).encode())
+                    saved = time.monotonic()
+            array.flush()
+            os.replace(part, done)
+            count.unlink(missing_ok=True)
+    mapped: np.ndarray = np.load(done, mmap_mode="c")
+    return mapped
+
+
+def _gray(picture: Encoded) -> bool:
+    with picture.opened() as opened:
+        return opened.mode in _GRAY
+
+
+class _Reader:
+    """Decodes pictures one after another, checks that their sizes agree, and shows progress."""
+
+    def __init__(self, where: str, size: int | None, total: int):
+        self.where, self.size, self.total = where, size, total
+        self.first: tuple[Path | str, tuple[int, ...]] | None = None
+        self.deep = False
+        self.begin()
+
+    def begin(self, count: int = 0) -> None:
+        """Show progress from `count` pictures on that have been read before."""
+        self.before = self.count = count
+        self.start = self.said = time.monotonic()
+
+    def read(self, picture: Encoded) -> np.ndarray:
+        """The uint8 pixels: (height, width) if it is gray, (height, width, 3) otherwise."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow warns about files that it repairs or finds large
+                with picture.opened() as opened:
+                    if self.first and sorted(opened.size) != sorted(self.first[1]):  # before any pixel is decoded
+                        raise self._differing(picture, (opened.height, opened.width))
+                    pixels = self._pixels(opened, picture)
+        except InputError:
+            raise
+        except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
+            words = f"not a readable picture ({type(error).__name__})"
+            raise InputError(f"{picture.where}: {words}; replace or remove it") from error
+        if self.size is None:
+            self.first = self.first or (picture.where, pixels.shape[:2])
+            if pixels.shape[:2] != self.first[1]:  # sides swapped by the orientation tag
+                raise self._differing(picture, pixels.shape[:2])
+        self.count += 1
+        if (now := time.monotonic()) - self.said > _SECONDS:
+            self.said = now
+            left = (now - self.start) / (self.count - self.before) * (self.total - self.count)
+            log.info(f"{self.where}: {self.count} of {self.total} pictures read, about {left:.0f} s left")
+        return pixels
+
+    def _pixels(self, opened: Image.Image, picture: Encoded) -> np.ndarray:
+        if opened.mode in _DEEP:
+            opened = self._eight_bits(opened, picture)
+        if opened.mode == "P" and "transparency" in opened.info:
+            opened = opened.convert("RGBA")
+        mode = "L" if opened.mode in _GRAY else "RGB"
+        image = opened if opened.mode == mode else opened.convert(mode)
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(image if self.size is None else _middle(image, self.size))
+
+    def _eight_bits(self, opened: Image.Image, picture: Encoded) -> Image.Image:
+        """A gray picture of 16 bits with 8 bits, so that 65535 becomes 255."""
+        values = np.asarray(opened)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(f"{picture.where}: more than 16 bits per pixel; convert it to 8 or 16 bits")
+        if not self.deep:
+            self.deep = True
+            log.info(f"{self.where}: gray pictures of 16 bits are reduced to 8 bits (65535 becomes 255)")
+        reduced = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        reduced.info = opened.info
+        return reduced
+
+    def _differing(self, other: Encoded, sides: tuple[int, ...]) -> InputError:
+        assert self.first
+        (first, (height, width)), (other_height, other_width) = self.first, sides
+        return InputError(
+            f"pictures differ in size ({first} is {width}x{height}, {other.where} {other_width}x{other_height}); "
+            "give one size for all pictures, for example `size=32`"
+        )
+
+
+def _middle(picture: Image.Image, size: int) -> Image.Image:
+    """The middle square, resized. Only this square is resized, so that a long strip takes little memory."""
+    side = min(picture.size)
+    left, top = ((length - side) / 2 for length in picture.size)
+    return picture.resize((size, size), Image.Resampling.BILINEAR, (left, top, left + side, top + side))
