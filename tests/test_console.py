@@ -1,6 +1,7 @@
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -117,12 +118,19 @@ def test_an_output_that_lacks_signs_loses_no_figures(tmp_path):
     assert figures.exists()
 
 
+BAR = """
+from types import SimpleNamespace
+from condensery.console import progress
+with progress("dc") as show:
+    show(SimpleNamespace(done=1, total=2, loss=0.5, said={}))
+"""
+
+
 @pytest.mark.parametrize(("value", "colored"), [("", True), ("1", False)])
 def test_no_color_is_obeyed(value, colored):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": value}
-    command = [sys.executable, "-m", "condensery", "show", "--help"]
-    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
+    process = subprocess.Popen([sys.executable, "-c", BAR], stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     said = b""
     try:
@@ -132,4 +140,5 @@ def test_no_color_is_obeyed(value, colored):
         pass
     os.close(ours)
     assert process.wait() == 0
-    assert (b"\x1b[" in said) == colored
+    assert b"loss 0.5" in said
+    assert (re.search(rb"\x1b\[(\d+;)*[349]\d", said) is not None) == colored

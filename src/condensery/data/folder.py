@@ -26,8 +26,8 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
     """Read pictures from `<path>/<class>/*`, or from `<path>/train/<class>/*` with `test`, `val`, ... beside `train`.
 
     Images are gray if every picture is gray, and RGB otherwise; transparency is dropped. A photo is turned as its
-    orientation tag says, and 16-bit gray becomes 8-bit gray. Without a test part, one fifth of each class (at least one image) is held out by a stratified
-    split with a fixed seed, and a log message reports it.
+    orientation tag says, and 16-bit gray becomes 8-bit gray. Without a test part, one fifth of each class (at least one
+    image) is held out by a stratified split with a fixed seed, and a log message reports it.
 
     Arguments:
         path: the folder.

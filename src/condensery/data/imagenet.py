@@ -40,8 +40,8 @@ def imagenet10(data_dir: str | Path | None = None, size: int = 224) -> Data:
         size: side of the images in pixels.
 
     Raises:
-        InputError: no folder is given, a class is missing, a file is not a readable picture, or the pictures fit neither
-            into memory nor into the cache folder (see `decoding.decoded`).
+        InputError: no folder is given, a class is missing, a file is not a readable picture, or the pictures fit
+            neither into memory nor into the cache folder (see `decoding.decoded`).
     """
     return _imagenet("ImageNet10", _CLASSES[:10], data_dir, size)
 
