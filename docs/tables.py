@@ -152,6 +152,8 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
     return table(list(columns), lines) if lines else "No figures yet."
 
 
+PHOTOS = {"idc": "`idc:photos`", "kfs": "`kfs:quick`", "dm": "`dm:quick`"}
+"""The presets of photos.py by the names of their methods."""
 NETWORK, CASE = ("dataset", "ipc", "measured_in"), ("dataset", "ipc", "label")
 PROVENANCE: dict[str, Callable[[Row], object]] = {"commit": lambda row: row["commit"][:7]}
 MEASURED: dict[str, Callable[[Row], object]] = {
@@ -208,6 +210,12 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
     "imagenette": partial(grid, "imagenette", "label", "ipc"),
+    "photos": partial(
+        listed, "photos",
+        {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
+         "per class": lambda row: row["ipc"], "floats": lambda row: f"{row['floats']:,}",
+         "condensing": lambda row: f"{row['condense_seconds'] / 60:.0f} min" if row["width"] else "-", **MEASURED},
+    ),
     "precision": partial(
         listed, "precision",
         {"method": lambda row: row["method"], "condensed in": lambda row: row["condensed"],

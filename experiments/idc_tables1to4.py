@@ -10,8 +10,8 @@ every method with and without CutMix and reports the better one; that is `dsa202
 others.
 
 Cost at `cpu` scale on 2 cores: 10 minutes to condense a set, 5 to measure 3 ConvNets, 40 for 3 ResNet-10, an hour
-for a DenseNet-121 (one only); two hours for the spectrograms, with 5 networks: 10 hours in all. The paper: 3 networks. Cells
-that are in the results file are skipped.
+for a DenseNet-121 (one only); two hours for the spectrograms, with 5 networks: 10 hours in all. The paper: 3 networks.
+Cells that are in the results file are skipped.
 """
 
 from grid import Cell, fill, having, idc_net

@@ -123,6 +123,7 @@ READERS: dict[str, Callable[[Path | None], Data]] = {
     "digits": lambda folder: digits(),
     "cifar10-jpeg": cifar10_jpeg,
     "svhn-train-subset": svhn_subset,
+    "imagenette-128-subset-32": lambda folder: image_folder(_root(folder) / "imagenette-128-subset", 32),
     "imagenette-128-subset": lambda folder: image_folder(_root(folder) / "imagenette-128-subset"),
 }
 
