@@ -20,12 +20,14 @@ from safetensors.numpy import load_file, save_file
 
 from condensery.cli import main
 from condensery.data import digits
-from condensery.data.imagenet import _CLASSES
+from condensery.data.imagenet import CLASSES
 from condensery.networks.convnet import ConvNet
 from condensery.recipes import DC
 from condensery.runs.checkpoint import Interrupted
 from condensery.runs.run import run
 from condensery.runs.storage import read_tensors, write_tensors
+
+WNIDS = tuple(CLASSES)
 
 SMALL = "--real-rows 4 --net.width 8"
 QUICK = f"--ipc 1 --outer-steps 2 {SMALL}"
@@ -273,7 +275,7 @@ def cifar_with(version, file, content, name="cifar10"):
 
 def photos(*parts, then=lambda folder: None):
     def make(tmp):
-        for part, wnid in product(parts, _CLASSES[:10]):
+        for part, wnid in product(parts, WNIDS[:10]):
             picture(tmp / "ImageNet" / part / wnid / "0.jpeg")
         then(tmp / "ImageNet")
 

@@ -41,11 +41,13 @@ from condensery.data import (
     usps,
 )
 from condensery.data.facts import FACTS
-from condensery.data.imagenet import _CLASSES
+from condensery.data.imagenet import CLASSES
 from condensery.data.pickled import Array, data_in
 from condensery.data.pixels import PixelSpace
 from condensery.kernels import memory
 from condensery.randomness import rng
+
+WNIDS = tuple(CLASSES)
 
 SIZES = (5, 1, 9)
 LABELS = torch.tensor([2, 0, 2, 1, 2, 0, 2, 0, 2, 2, 0, 2, 2, 0, 2])
@@ -550,12 +552,12 @@ def test_a_pickle_takes_no_more_memory_and_time_than_its_size_tells(tmp_path, ma
 
 @pytest.mark.parametrize(("reader", "count", "place"), [(imagenet10, 10, "ImageNet"), (imagenet100, 100, "imagenet")])
 def test_imagenet_is_read_from_the_class_folders_of_the_papers(tmp_path, reader, count, place):
-    root, classes = tmp_path / place, _CLASSES[:count]
+    root, classes = tmp_path / place, WNIDS[:count]
     for part, images in (("train", 2), ("val", 1)):
         draw_folder(root / part, classes, images, mode="RGB")
     alone = image_folder(root, size=6)
     for part in ("train", "val", "test"):
-        draw_folder(root / part, ("n00000001", *_CLASSES[count:], "n99999999"), 1, mode="RGB")
+        draw_folder(root / part, ("n00000001", *WNIDS[count:], "n99999999"), 1, mode="RGB")
     data = reader(tmp_path, size=6)
     assert (data.name, data.shape, data.class_names) == (f"ImageNet{count}", (3, 6, 6), classes)
     for c, name in enumerate(classes):
@@ -565,9 +567,11 @@ def test_imagenet_is_read_from_the_class_folders_of_the_papers(tmp_path, reader,
 
 
 def test_imagenet_has_224_pixels_and_100_classes(tmp_path):
-    assert len(set(_CLASSES)) == 100
-    draw_folder(tmp_path / "ImageNet" / "train", _CLASSES[:10], 1, mode="RGB", size=(300, 200))
-    draw_folder(tmp_path / "ImageNet" / "val", _CLASSES[:10], 1, mode="RGB", size=(200, 300))
+    assert len(CLASSES) == 100
+    assert sorted(CLASSES.values()) == [CLASSES[wnid] for wnid in sorted(CLASSES)]
+    assert 0 <= min(CLASSES.values()) < max(CLASSES.values()) < 1000
+    draw_folder(tmp_path / "ImageNet" / "train", WNIDS[:10], 1, mode="RGB", size=(300, 200))
+    draw_folder(tmp_path / "ImageNet" / "val", WNIDS[:10], 1, mode="RGB", size=(200, 300))
     assert imagenet10(tmp_path).shape == (3, 224, 224)
 
 
@@ -576,7 +580,7 @@ def test_the_command_line_reads_the_papers_data_by_name(tmp_path):
     for name in CIFARS:
         write_cifar(tmp_path, "binary", name)
     for part in ("train", "val"):
-        draw_folder(tmp_path / "ImageNet" / part, _CLASSES, 1, mode="RGB")
+        draw_folder(tmp_path / "ImageNet" / part, WNIDS, 1, mode="RGB")
     for reader in (svhn, cifar10, cifar100):
         assert same(read(Source(reader.__name__, str(tmp_path))), reader(tmp_path))
     for reader in (imagenet10, imagenet100):

@@ -1,7 +1,11 @@
 """Data sets of the hub, from small folders of parquet files with the columns that they have there."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import condensery as cd
@@ -103,6 +107,60 @@ def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys):
     assert main(["resume", str(tmp_path / "r")]) == 0
     assert main(["run", "random", "--data", "digits", "--label", "x", "--ipc", "1", "--out", str(tmp_path / "s")]) == 2
     assert "--label is for data of the hub" in capsys.readouterr().err
+
+
+def test_a_part_of_the_classes_is_read_in_its_own_order(tmp_path, monkeypatch):
+    from condensery.data.imagenet import CLASSES
+
+    places = list(CLASSES.values())[:10]
+    classes = datasets.ClassLabel(names=[f"class {n}" for n in range(1000)])
+    labels = [*places, 1, 2, *places, 3]
+    for seed, part in enumerate(("train", "validation")):
+        columns = {"image": pictures(len(labels), (8, 8, 3), seed), "label": labels}
+        made = datasets.Dataset.from_dict(columns, datasets.Features(image=datasets.Image(), label=classes))
+        (tmp_path / "set" / "data").mkdir(parents=True, exist_ok=True)
+        made.to_parquet(tmp_path / "set" / "data" / f"{part}-00000-of-00001.parquet")
+    monkeypatch.setitem(HUB, "imagenet10", replace(HUB["imagenet10"], owner=str(tmp_path / "set"), size=8))
+    data = cd.hub("imagenet10")
+    assert data.class_names == tuple(CLASSES)[:10]
+    assert data.train.sizes == [2] * 10
+    assert data.test.labels.tolist() == [*range(10), *range(10)]
+    third = np.asarray(pictures(len(labels), (8, 8, 3))[2]).transpose(2, 0, 1)
+    assert np.array_equal(data.train.images[data.train.rows(2)][0].numpy(), third)
+    assert data.mean == (0.485, 0.456, 0.406)
+
+
+def test_clips_become_spectrograms(tmp_path, monkeypatch):
+    soundfile = pytest.importorskip("soundfile")
+    words, generator = HUB["speechcommands"].classes, np.random.default_rng(0)
+    names, files = ["bed", *words[::-1], "zero"], {"train": [], "test": []}
+    for part, rows in files.items():
+        for n in range(30):
+            word = names[n % len(names)]
+            path = tmp_path / "folder" / part / word / f"{n:02}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, generator.uniform(-1, 1, 16000), 16000)
+            rows.append((path.read_bytes(), names.index(word)))
+        kinds = datasets.Features(
+            audio={"bytes": datasets.Value("binary"), "path": datasets.Value("string")},
+            label=datasets.ClassLabel(names=names),
+        )
+        columns = {"audio": [{"bytes": clip, "path": None} for clip, _ in rows], "label": [label for _, label in rows]}
+        made = datasets.Dataset.from_dict(columns, kinds).cast_column("audio", datasets.Audio(decode=False))
+        (tmp_path / "set").mkdir(exist_ok=True)
+        made.to_parquet(tmp_path / "set" / f"{part}-00000-of-00001.parquet")
+        for word in ("bed", "zero"):
+            shutil.rmtree(tmp_path / "folder" / part / word)
+    entry = replace(HUB["speechcommands"], owner=str(tmp_path / "set"), config=None, revision=None)
+    monkeypatch.setitem(HUB, "speechcommands", entry)
+    here, data = cd.audio_folder(tmp_path / "folder"), cd.hub("speechcommands")
+    assert data.class_names == here.class_names == words
+    assert data.train.fingerprint == here.train.fingerprint
+    in_order = data.test.labels.argsort(stable=True)
+    assert torch.equal(data.test.read(in_order), here.test.read(slice(None)))
+    assert data.facts == here.facts
+    assert data.name == "speechcommands"
+    assert cd.hub(str(tmp_path / "set")).shape == (1, 64, 64)
 
 
 def test_every_named_set_has_its_facts():

@@ -62,8 +62,9 @@ def data_command(argv: list[str]) -> int:
         "  a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid),\n"
         "  a folder of sound clips (wav, flac; needs condensery[audio]),\n"
         "  an .npz file (x_train, y_train, x_test, y_test, or images, labels),\n"
-        "  hub:NAME (mnist, fashionmnist, usps, svhn, cifar10, cifar100, tinyimagenet) or hub:OWNER/NAME (a network),\n"
-        "  or hub:DIR, a folder of parquet files (all three need condensery[hub])")  # fmt: skip
+        "  hub:NAME (mnist, fashionmnist, usps, svhn, cifar10, cifar100, tinyimagenet, imagenet10, imagenet100,\n"
+        "  speechcommands) or hub:OWNER/NAME (a network), or hub:DIR, a folder of parquet files (all three need\n"
+        "  condensery[hub])")  # fmt: skip
     write_json(options.json, listed)
     return 0
 

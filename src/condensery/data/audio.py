@@ -1,6 +1,8 @@
 """A reader for a folder of sound clips with one subfolder per class, as spectrograms (needs soundfile)."""
 
+import io
 import logging
+from collections.abc import Sequence
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from condensery.data.arrays import from_arrays
-from condensery.data.facts import Facts
+from condensery.data.decoding import Encoded
+from condensery.data.facts import FACTS
 from condensery.data.folder import files_of, folders_of, parts_of
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
@@ -19,7 +22,7 @@ from condensery.errors import InputError, bounded
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["SOUNDS", "audio_folder", "spectrogram"]
+__all__ = ["SOUNDS", "audio_folder", "spectrogram", "spectrograms"]
 
 log = logging.getLogger("condensery")
 
@@ -46,7 +49,7 @@ def audio_folder(path: str | Path) -> Data:
         test clips are clamped; once normalized, rows are the same otherwise.
     """
     path = Path(path)
-    reader = _soundfile()
+    _soundfile()
     train_part, test_part = parts_of(path)
     names = tuple(folder.name for folder in folders_of(train_part))
     if not names:
@@ -61,15 +64,34 @@ def audio_folder(path: str | Path) -> Data:
         more, test_labels = files_of(test_part, names, SOUNDS, "clips")
         held = np.arange(len(files) + len(more)) >= len(files)
         files, y = files + more, np.concatenate([y, np.array(test_labels, dtype=y.dtype)])
-    bounded(4 * len(files) * SIDE**2 * 2, f"{path}: {len(files)} spectrograms")
-    x = torch.stack([spectrogram(_samples(reader, file)) for file in files])
-    low, high = x[~held].min(), x[~held].max()
-    images = ((x - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)[:, None].numpy()
-    log.info(f"{path}: {len(files)} clips as spectrograms of {SIDE} x {SIDE} pixels, time from left to right")
+    images = spectrograms([Encoded(file) for file in files], held, str(path))
     return from_arrays(
         images[~held], y[~held], images[held], y[held], class_names=names, source=path, name=path.resolve().name,
-        facts=Facts(flip=False, pictures=False),
+        facts=FACTS["speech"],
     )  # fmt: skip
+
+
+def spectrograms(clips: Sequence[Encoded], held: np.ndarray, where: str) -> np.ndarray:
+    """The spectrograms of clips, moved to the range from 0 to 1 that those outside the test part have.
+
+    Arguments:
+        clips: wav or flac, in files or in memory; N of them.
+        held: whether a clip belongs to the test part, shape (N,).
+        where: the folder or data set, for messages.
+
+    Returns:
+        Images of shape (N, 1, 64, 64), float32.
+
+    Raises:
+        InputError: see `audio_folder`.
+    """
+    reader = _soundfile()
+    bounded(4 * len(clips) * SIDE**2 * 2, f"{where}: {len(clips)} spectrograms")
+    x = torch.stack([spectrogram(_samples(reader, clip)) for clip in clips])
+    low, high = x[~held].min(), x[~held].max()
+    log.info(f"{where}: {len(clips)} clips as spectrograms of {SIDE} x {SIDE} pixels, time from left to right")
+    images: np.ndarray = ((x - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)[:, None].numpy()
+    return images
 
 
 def spectrogram(samples: Tensor) -> Tensor:
@@ -98,19 +120,20 @@ def _soundfile() -> "ModuleType":
     return soundfile
 
 
-def _samples(reader: "ModuleType", file: Path) -> Tensor:
+def _samples(reader: "ModuleType", clip: Encoded) -> Tensor:
     """The samples of a clip at 16 kHz, the mean of its channels.
 
     Raises:
-        InputError: the file is not a clip, or too long.
+        InputError: it is not a clip, or too long.
     """
+    file = clip.where
     try:
-        about = reader.info(str(file))
-        if about.format not in ("WAV", "WAVEX", "FLAC"):
-            raise InputError(f"{file}: a {about.format} file; give wav or flac")
-        if not 0 < about.frames * about.channels <= _MOST:
-            raise InputError(f"{file}: {about.frames} samples; give clips of about a second")
-        samples, rate = reader.read(str(file), dtype="float32", always_2d=True)
+        with reader.SoundFile(io.BytesIO(clip.content()) if clip.content else str(file)) as sound:
+            if sound.format not in ("WAV", "WAVEX", "FLAC"):
+                raise InputError(f"{file}: a {sound.format} file; give wav or flac")
+            if not 0 < sound.frames * sound.channels <= _MOST:
+                raise InputError(f"{file}: {sound.frames} samples; give clips of about a second")
+            samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
     except InputError:
         raise
     except Exception as error:  # the file is untrusted, and the library raises several kinds of errors

@@ -40,6 +40,7 @@ FACTS: dict[str, Facts] = {
     "CIFAR100": Facts(mean=(0.5071, 0.4866, 0.4409), std=(0.2673, 0.2564, 0.2762)),
     "USPS": Facts(flip=False),
     "digits": Facts(flip=False),
+    "speech": Facts(flip=False, pictures=False),
     "ImageNet10": _IMAGENET,
     "ImageNet100": _IMAGENET,
 }

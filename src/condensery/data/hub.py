@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from condensery.data.arrays import from_arrays, held_out
+from condensery.data.audio import spectrograms
 from condensery.data.decoding import Encoded, decoded
 from condensery.data.facts import FACTS, Facts
+from condensery.data.imagenet import CLASSES
 from condensery.data.sets import Data
 from condensery.errors import InputError
 
@@ -30,16 +33,27 @@ class Hub:
         owner: `owner/name`.
         facts: the key of `facts.FACTS`, if there is one.
         config: the name of the configuration; None: the only one.
+        revision: the branch; None: the main one.
         image, label: the columns; None: the first of pictures, and the first of classes.
         test: the split that is the test part.
+        classes: the names of the classes that are read, in this order, perhaps with their places on the hub, where they
+            have other names; none: all.
+        size: side of the pictures in pixels, if they differ in size.
     """
 
     owner: str
     facts: str | None = None
     config: str | None = None
+    revision: str | None = None
     image: str | None = None
     label: str | None = None
     test: str = "test"
+    classes: Mapping[str, int] | Sequence[str] = ()
+    size: int | None = None
+
+
+_IMAGENET, _TEN = "ILSVRC/imagenet-1k", dict(list(CLASSES.items())[:10])
+_WORDS = ("down", "go", "left", "no", "right", "stop", "up", "yes")
 
 
 HUB: dict[str, Hub] = {
@@ -50,9 +64,17 @@ HUB: dict[str, Hub] = {
     "cifar10": Hub("uoft-cs/cifar10", "CIFAR10", image="img"),
     "cifar100": Hub("uoft-cs/cifar100", "CIFAR100", image="img", label="fine_label"),
     "tinyimagenet": Hub("zh-plus/tiny-imagenet", test="valid"),
+    "imagenet10": Hub(_IMAGENET, "ImageNet10", test="validation", classes=_TEN, size=224),
+    "imagenet100": Hub(_IMAGENET, "ImageNet100", test="validation", classes=CLASSES, size=224),
+    "speechcommands": Hub(
+        "google/speech_commands", "speech", "v0.01", "refs/convert/parquet", "audio", "label", classes=_WORDS
+    ),
 }
-"""The benchmarks of the papers. Subsets of ImageNet are read from a folder (`imagenet10`), because the hub keeps it
-behind a login and without the names of the class folders."""
+"""The benchmarks of the papers.
+
+The hub shows ImageNet only to users who are logged in and have accepted its terms. Of the speech commands, the eight
+words of IDC are read, with the hub's own test part; IDC's thousand clips a word are a part of these.
+"""
 
 
 def hub(
@@ -64,30 +86,66 @@ def hub(
     test: str | None = None,
     size: int | None = None,
 ) -> Data:
-    """Read a data set of pictures from the hub, from its cache on this machine, or from a folder of parquet files.
+    """Read a data set of pictures or of sound clips from the hub, its cache here, or a folder of parquet files.
 
-    Nothing of the data set is executed. Pictures are gray if all are gray, and RGB otherwise.
+    Nothing of the data set is executed. Pictures are gray if all are gray, and RGB otherwise. Clips become spectrograms
+    (see `audio_folder`).
 
     Arguments:
         name: a key of `HUB`; `owner/name`; or a folder whose parquet files the library `datasets` can load.
         config: the name of the configuration, if there are several.
-        image: the column of pictures. None: the first one.
+        image: the column of pictures or clips. None: the first one of pictures, or else of clips.
         label: the column of classes. None: the first column of classes, or one called label, labels, target or class.
         test: the split that is the test part. None: `test`, or else `validation` or `valid`; if there is none, a fifth
             of every class is held out.
-        size: see `image_folder`.
+        size: see `image_folder`; None: 224 for ImageNet.
 
     Raises:
-        InputError: the library `datasets` is not installed; there is no such data set, or no network; a column is
-            missing; or pictures are unreadable or differ in size.
+        InputError: the library `datasets` (or for clips soundfile) is not installed; there is no such data set, or no
+            network; a column is missing; or pictures or clips are unreadable, or pictures differ in size.
     """
     library = _datasets()
     known = HUB.get(name.lower(), Hub(name, test=""))
     place = known.owner
     if name.lower() not in HUB and not os.path.isdir(name) and name.count("/") != 1:
         raise InputError(f"{name!r} is no folder and no owner/name; known by name: {', '.join(HUB)}")
+    train, held = _parts(library, known, config, test)
+    kinds, columns = (library.Image, library.Audio), ("image", "img", "picture", "audio")
+    content = _column(place, train, image or known.image, columns, kinds)
+    target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
+    feature = train.features[target]
+    names = tuple(feature.names) if isinstance(feature, library.ClassLabel) else None
+    ids = _Ids(target, names, known.classes)
+    train, held = ids.chosen(train), held and ids.chosen(held)
+    if held is None:
+        out = np.array(held_out(np.unique(ids(train), return_inverse=True)[1].tolist(), place))
+        train, held = train.select(np.flatnonzero(~out)), train.select(np.flatnonzero(out))
+    train = train.select(np.argsort(ids(train), kind="stable"))  # so that a class stands together in a mapped file
+    sound = isinstance(train.features[content], library.Audio)
+    raw = (library.Audio if sound else library.Image)(decode=False)
+    parts = [rows.cast_column(content, raw).select_columns([content]) for rows in (train, held)]
+    encoded = [_encoded(rows, n, content, place) for rows in parts for n in range(len(rows))]
+    if sound:
+        x = spectrograms(encoded, np.arange(len(encoded)) >= len(train), place)
+    else:
+        x = decoded(encoded, size or known.size, place, lambda: " ".join(rows._fingerprint for rows in parts))
+    y, y_test = ids(train), ids(held)
+    tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
+    names = tuple(known.classes) or names
+    if names is not None and len(present := sorted(set(y.tolist()))) < len(names):
+        log.info(f"{place}: {len(present)} of {len(names)} classes have training images")
+        names = tuple(names[c] for c in present)
+    log.info(f"{place}: {'clips' if sound else 'pictures'} from the column {content}, classes from {target}")
+    facts = FACTS[known.facts] if known.facts else FACTS["speech"] if sound else Facts()
+    title = name.lower() if known.facts == "speech" else known.facts or Path(name).name
+    return from_arrays(x[: len(y)], y, *tests, class_names=names, name=title, facts=facts)
+
+
+def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | None) -> tuple[Any, Any]:
+    """The training part and the test part, which is None if there is none."""
+    place = known.owner
     try:
-        parts = library.load_dataset(place, config or known.config)
+        parts = library.load_dataset(place, config or known.config, revision=known.revision)
     except Exception as error:  # the library raises many kinds of errors for no network, no such set, a wrong config
         words = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
@@ -102,26 +160,32 @@ def hub(
     held = parts.get(wanted) if wanted else usual
     if test and held is None:
         raise InputError(f"{place}: has no split {test!r} (but {', '.join(parts)}); give one of them as `test`")
-    picture = _column(place, train, image or known.image, ("image", "img", "picture"), library.Image)
-    target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
-    feature = train.features[target]
-    names = tuple(feature.names) if isinstance(feature, library.ClassLabel) else None
-    if held is None:
-        out = np.array(held_out(np.unique(train[target], return_inverse=True)[1].tolist(), place))
-        train, held = train.select(np.flatnonzero(~out)), train.select(np.flatnonzero(out))
-    train = train.select(np.argsort(train[target], kind="stable"))  # so that a class stands together in a mapped file
-    parts = [rows.cast_column(picture, library.Image(decode=False)).select_columns([picture]) for rows in (train, held)]
-    pictures = [_encoded(rows, n, picture, place) for rows in parts for n in range(len(rows))]
-    x = decoded(pictures, size, place, lambda: " ".join(rows._fingerprint for rows in parts))
-    y, y_test = np.array(train[target]), np.array(held[target])
-    tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
-    if names is not None and len(present := sorted(set(y.tolist()))) < len(names):
-        names = tuple(names[c] for c in present)
-        log.info(f"{place}: {len(present)} of {len(feature.names)} classes have training images")
-    title = known.facts or Path(name).name
-    log.info(f"{place}: pictures from the column {picture}, classes from {target}")
-    facts = FACTS[known.facts] if known.facts else Facts()
-    return from_arrays(x[: len(y)], y, *tests, class_names=names, name=title, facts=facts)
+    return train, held
+
+
+class _Ids:
+    """Reads the class of every row, as an id from 0 on if only some of the classes are wanted.
+
+    Arguments:
+        column: the column of classes.
+        names: the names of all classes on the hub, if it gives names.
+        wanted: see `Hub.classes`.
+    """
+
+    def __init__(self, column: str, names: tuple[str, ...] | None, wanted: Mapping[str, int] | Sequence[str]):
+        self.column, self.ids = column, None
+        if wanted and names:
+            places = wanted.values() if isinstance(wanted, Mapping) else map(names.index, wanted)
+            self.ids = np.full(len(names), -1)
+            self.ids[list(places)] = np.arange(len(wanted))
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        labels = np.array(rows[self.column])
+        return labels if self.ids is None else self.ids[labels]
+
+    def chosen(self, rows: Any) -> Any:
+        """The rows of the wanted classes."""
+        return rows if self.ids is None else rows.select(np.flatnonzero(self(rows) >= 0))
 
 
 def _datasets() -> "ModuleType":
@@ -132,14 +196,15 @@ def _datasets() -> "ModuleType":
     return datasets
 
 
-def _column(place: str, rows: Any, given: str | None, usual: tuple[str, ...], kind: Any) -> str:
-    """The name of a column: the given one, or the first of a kind, or one with a usual name.
+def _column(place: str, rows: Any, given: str | None, usual: tuple[str, ...], kinds: Any) -> str:
+    """The name of a column: the given one, or the first of one of the kinds, or one with a usual name.
 
     Raises:
         InputError: there is no such column.
     """
     features = rows.features
-    of_kind = [name for name, feature in features.items() if isinstance(feature, kind)]
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    of_kind = [name for kind in kinds for name, feature in features.items() if isinstance(feature, kind)]
     found = given or next(iter([*of_kind, *(name for name in usual if name in features)]), None)
     if found not in features:
         field = "image" if "image" in usual else "label"
@@ -148,13 +213,13 @@ def _column(place: str, rows: Any, given: str | None, usual: tuple[str, ...], ki
 
 
 def _encoded(rows: Any, number: int, picture: str, place: str) -> Encoded:
-    """The picture of a row."""
+    """The picture or clip of a row."""
     where = f"{place}, row {number}"
 
     def content() -> bytes:
         found: bytes | None = rows[number][picture]["bytes"]
         if found is None:
-            raise InputError(f"{where} has no picture; leave it out")
+            raise InputError(f"{where} has no {picture}; leave it out")
         return found
 
     return Encoded(where, content)
