@@ -30,6 +30,7 @@ def test_what_is_loaded_is_what_was_saved(part, tmp_path):
     assert replace(theirs, synthetic=ours.synthetic) == ours
     assert (theirs.floats, theirs.bytes) == (ours.floats, ours.bytes)
     assert theirs.show().tobytes() == ours.show().tobytes()
+    assert theirs.show().getpixel((0, 0)) in (255, (255, 255, 255), 128)  # what is behind names: white, for codes gray
     assert theirs.net == (part.net if isinstance(part.net, Net) else None)  # a file holds no function
 
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def test_run_evaluate_show(tmp_path, capsys):
     assert main(["run", "dc:quick", "--data", "digits", "--ipc", "2", "--out", str(out), *TINY]) == 0
     said = capsys.readouterr()
     assert "step 4/4" in said.err
-    assert f"evaluate {out} --data digits" in said.out
+    assert f"evaluate {out}\n" in said.out
     figures = tmp_path / "figures.json"
     words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--json", str(figures)]
     assert main(["evaluate", str(out), *words, "--networks", "mlp", "convnet"][:-1]) == 0
@@ -80,7 +81,7 @@ def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["--data", "digits", "--zca", "--ipc", "2", "--inner-steps", "2", "--formation", "multi-scale", *TINY]
     assert main(["run", "idc:quick", "--out", str(out), *words]) == 0
-    assert f"evaluate {out} --data digits --protocol idc2022" in capsys.readouterr().out
+    assert f"evaluate {out}\n" in capsys.readouterr().out
     assert main(["show", str(out)]) == 0
     said = capsys.readouterr().out
     assert "10 rows per class, 1x8x8 (MultiScale, factor 2, pad 0.5)" in said
@@ -182,7 +183,7 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief
     table = list(csv.DictReader(files["csv"].read_text().splitlines()))
     assert [float(r["accuracy"]) for r in table] == [r["accuracy"] for r in rows]
     lines = files["markdown"].read_text().splitlines()
-    assert lines[2].startswith("| method | network | images per class | accuracy % | 95 % interval | over random |")
+    assert lines[2].startswith("| method | network | first of 2 per class | accuracy % | 95 % interval | over random |")
     assert len(lines) == 4 + len(rows)
     runs = [tmp_path / "out" / name for name in ("random", "random-1", "k-center", "k-center-1")]
     assert [load(run).recipe["seed"] for run in runs] == [0, 1, 0, 1]
@@ -386,7 +387,7 @@ def test_resume_goes_on_from_the_folder_alone(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["resume", "part"]) == 0
     assert (tmp_path / "part" / NAME).read_bytes() == (tmp_path / "whole" / NAME).read_bytes()
-    assert "evaluate part --data digits --flip yes" in capsys.readouterr().out
+    assert "evaluate part\n" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     assert main(["resume", "empty"]) == 2
     assert "no run" in capsys.readouterr().err
@@ -444,13 +445,15 @@ def test_compare_keeps_within_a_budget(tmp_path, brief):
     assert [row["bytes"] for row in json.loads(table.read_text())["results"]] == [5120, 5120]
 
 
-def test_every_recipe_has_a_line_of_meaning(capsys):
+def test_every_recipe_has_a_line_of_meaning(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     assert main(["run", "--help"]) == 0
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    lines = lines[lines.index("recipes:") + 1 :]
+    assert max(map(len, lines[: lines.index(next(line for line in lines if "a file such as" in line))])) <= 60
     for name in RECIPES:
-        line = next(line for line in said if line.split()[:1] == [name])
-        assert len(line.split()) > 4
-        assert len(line) < 160
+        place = next(i for i, line in enumerate(lines) if line.split()[:1] == [name])
+        assert len(" ".join(lines[place : place + 2]).split()) > 4
 
 
 def test_the_list_of_data_says_what_is_ready(tmp_path, capsys, monkeypatch):
@@ -504,3 +507,121 @@ def test_a_notebook_shows_picture_and_size(tmp_path):
     shown = load(tmp_path / "r")._repr_html_()
     assert "data:image/png;base64," in shown
     assert "640 floats" in shown
+
+
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+import condensery as cd
+
+@dataclass(frozen=True)
+class Mine(cd.DM):
+    name: ClassVar[str] = "mine"
+    presets: ClassVar[tuple[str, ...]] = ("quick",)
+
+    @classmethod
+    def quick(cls):
+        return cls(ipc=1, steps=3, real_rows=4, net=cd.ConvNet(width=4, depth=1))
+
+@dataclass(frozen=True)
+class Nameless(cd.Recipe):
+    ipc: int = 1
+    def algorithm(self, real): ...
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    (tmp_path / "a_module_of_mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "a_module_of_mine", raising=False)
+    return "a_module_of_mine"
+
+
+def test_a_run_of_one_s_own_recipe_says_how_to_go_on(own_module, capsys):
+    words = ["--data", "digits", "--out", "r"]
+    assert main(["run", f"{own_module}:Mine.quick", *words]) == 0
+    assert main(["resume", "r"]) == 2
+    assert f"condensery run {own_module}:Mine.quick ... --out r" in capsys.readouterr().err
+    assert main(["run", f"{own_module}:Mine:quick", *words]) == 2
+    assert "MODULE:CLASS.PRESET" in capsys.readouterr().err
+    assert main(["run", f"{own_module}:Nameless", *words]) == 2
+    assert "Nameless has no name" in capsys.readouterr().err
+    pytest.importorskip("jinja2")
+    assert main(["report", "r", "-o", "page.html"]) == 0
+    assert f"condensery run {own_module}:Mine.quick --factor 1 --ipc 1" in Path("page.html").read_text()
+    assert "--measure" in capsys.readouterr().out
+
+
+def test_compare_takes_the_quick_preset_of_one_s_own_recipe(own_module, capsys):
+    words = [
+        "--data",
+        "digits",
+        "--methods",
+        f"{own_module}:Mine",
+        "--net.width",
+        "4",
+        "--net.depth",
+        "1",
+        "--no-whole",
+    ]
+    assert main(["compare", *words, "--protocol", "fixed-steps", "--repeats", "1", "--json", "found.json"]) == 0
+    said = capsys.readouterr()
+    assert f"{own_module}:Mine.quick" in said.out
+    assert "?: one value" in said.out
+    recipes = json.loads(Path("found.json").read_text())["recipes"]
+    assert recipes[1]["steps"] == 3
+
+
+def test_a_name_among_the_networks_has_the_given_fields(tmp_path):
+    file = tmp_path / "found.json"
+    words = ["--data", "digits", "--methods", "random", "--net.width", "4", "--no-whole", "--repeats", "1"]
+    networks = ["--networks", "convnet", "mlp", "--protocol", "fixed-steps"]
+    assert main(["compare", *words, *networks, "--json", str(file)]) == 0
+    nets = [row["network"] for row in json.loads(file.read_text())["results"]]
+    assert [(net["family"], net["width"]) for net in nets] == [("convnet", 4), ("mlp", 128)]
+
+
+def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, monkeypatch, capsys):
+    from condensery.evaluation import compare as module
+
+    evaluate, calls = module.evaluate, []
+
+    def stopped(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return evaluate(*args, **more)
+
+    monkeypatch.setattr(module, "evaluate", stopped)
+    file = tmp_path / "found.json"
+    words = ["--data", "digits", "--methods", "random", "herding", "--net.width", "4", "--no-whole", "--repeats", "1"]
+    assert main(["compare", *words, "--protocol", "fixed-steps", "--json", str(file)]) == 130
+    assert [row["method"] for row in json.loads(file.read_text())["results"]] == ["random"]
+    assert "random" in capsys.readouterr().out
+
+
+def test_evaluate_takes_the_data_and_the_protocol_of_the_run(tmp_path, capsys):
+    out = tmp_path / "r"
+    assert main(["run", "dm:digits", "--data", "digits", "--flip", "yes", "--steps", "1", "--net.width", "4",
+                 "--out", str(out)]) == 0  # fmt: skip
+    found = tmp_path / "found.json"
+    assert main(["evaluate", str(out), "--repeats", "1", "--no-random", "--json", str(found)]) == 0
+    assert json.loads(found.read_text())["results"][0]["protocol"].startswith("dsa2021")
+    assert main(["evaluate", str(out / "condensed.safetensors"), "--repeats", "1", "--protocol", "fixed-steps",
+                 "--no-random"]) == 0  # fmt: skip
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((out / "condensed.safetensors").read_bytes())
+    capsys.readouterr()
+    assert main(["evaluate", str(alone)]) == 2
+    assert "give --data" in capsys.readouterr().err
+
+
+def test_data_are_described(tmp_path, capsys):
+    file = tmp_path / "digits.json"
+    assert main(["data", "--data", "digits", "--json", str(file)]) == 0
+    assert "1438" in capsys.readouterr().out
+    described = json.loads(file.read_text())
+    assert len(described["classes"]) == 10
+    assert sum(int(row["test"]) for row in described["classes"]) == described["test"] == 359

@@ -686,6 +686,15 @@ def test_size_makes_odd_sizes_alike(tmp_path):
     assert torch.equal(data.train.images[0, 0], torch.from_numpy(kept.copy()))
 
 
+def test_files_that_are_no_pictures_are_named(tmp_path, caplog):
+    draw_folder(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("x")
+    (tmp_path / "cat" / "more").mkdir()
+    (tmp_path / "cat" / ".hidden").write_text("x")
+    image_folder(tmp_path)
+    assert "cat: ignored, since they are not pictures: more, notes.txt" in caplog.text
+
+
 def test_hidden_files_and_files_that_are_no_pictures_are_passed_over(tmp_path):
     draw_folder(tmp_path / "train")
     draw_folder(tmp_path / "test")

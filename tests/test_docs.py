@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import blobs
+from lists import TINY
+
+from condensery.networks.net import build
+from condensery.networks.network import initial
+from condensery.randomness import rng
 
 ROOT = Path(__file__).parent.parent
 
@@ -85,13 +91,26 @@ def test_an_added_method_is_on_the_api_page(added, tmp_path):
     assert "Gradients matched in a new random network" in (tmp_path / "built/index.txt").read_text()
 
 
-@pytest.mark.parametrize("part", [1, 2], ids=["the recipe", "the crossing"])
+@pytest.mark.parametrize("part", [1, 3], ids=["the recipe", "the crossing"])
 def test_the_examples_of_the_page_evaluate_and_save(part, added, tmp_path):
     script = blocks("docs/add-a-method.md", "python")[part].replace("repeats=3", "repeats=1")
     script = script.replace("Untrained.quick()", "Untrained.quick().having(steps=5, net=cd.ConvNet(width=8))")
     said = done(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(added / "src"))
     assert re.search(r"\d\.\d", said)
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+def test_the_objective_of_the_page_is_one():
+    names = {}
+    exec(blocks("docs/add-a-method.md", "python")[2], names)
+    real, objective = blobs(), names["Moments"]()
+    point = initial(build(TINY, real.shape, real.classes).double(), rng(0))
+    batch = real.sample(5, range(real.classes), lambda c: rng(1, c))
+    target = objective.target(point, batch)
+    assert len(target) == 2
+    assert objective.loss(point, batch, target).abs().max() < 1e-9
+    others = real.sample(5, range(real.classes), lambda c: rng(2, c))
+    assert objective.loss(point, others, target).min() > 0
 
 
 def test_tables_are_what_the_results_say():

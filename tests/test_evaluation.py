@@ -13,6 +13,7 @@ from condensery.data.facts import FACTS, Facts
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Uniform
 from condensery.errors import InputError
+from condensery.evaluation import protocols
 from condensery.evaluation.compare import compare
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import (
@@ -254,10 +255,14 @@ def test_what_is_no_condensed_set_is_refused():
             evaluate(other, d, TINY, short, repeats=1)
 
 
-def test_a_protocol_by_name_is_refused_in_words():
+def test_a_protocol_may_be_named():
     d = data()
+    by_name = evaluate(chosen(d), d, TINY, "fixed-steps", repeats=1)
+    assert by_name.runs == evaluate(chosen(d), d, TINY, protocols.fixed_steps, repeats=1).runs
+    with pytest.raises(InputError, match="did you mean fixed-steps"):
+        evaluate(chosen(d), d, TINY, "fixed-step", repeats=1)
     with pytest.raises(InputError, match=r"condensery\.dc2021"):
-        evaluate(chosen(d), d, TINY, "fixed-steps", repeats=1)
+        evaluate(chosen(d), d, TINY, 5, repeats=1)
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():

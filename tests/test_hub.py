@@ -103,8 +103,9 @@ def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys):
     path = folder(tmp_path, "img", "fine_label")
     words = ["run", "random", "--data", f"hub:{path}", "--ipc", "1", "--out", str(tmp_path / "r")]
     assert main([*words, "--label", "fine_label"]) == 0
-    assert f"--data hub:{path} --label fine_label" in capsys.readouterr().out
     assert main(["resume", str(tmp_path / "r")]) == 0
+    assert main(["evaluate", str(tmp_path / "r"), "--protocol", "fixed-steps", "--repeats", "1", "--no-random"]) == 0
+    assert f"--data hub:{path}" in capsys.readouterr().err
     assert main(["run", "random", "--data", "digits", "--label", "x", "--ipc", "1", "--out", str(tmp_path / "s")]) == 2
     assert "--label is for data of the hub" in capsys.readouterr().err
 

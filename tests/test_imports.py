@@ -85,7 +85,7 @@ class Bomb:
     [
         (lambda: {"data": [[rows(), Bomb()]]}, "vico", {}, "nothing in it was run"),
         (lambda: nn.Linear(2, 2), "vico", {}, "nothing in it was run"),
-        (lambda: [rows(), LABELS], "vico", {}, "no list `data`"),
+        (lambda: [rows(), LABELS], "vico", {}, "no list of runs"),
         (lambda: {"data": [[rows(), LABELS]]}, "vico", {"experiment": 1}, "experiments 0 to 0"),
         (lambda: {"data": [[rows(), LABELS]]}, "idc", {}, "another program"),
         (lambda: [rows()[:, :, :4], LABELS], "idc", {}, "(20, 1, 4, 8)"),

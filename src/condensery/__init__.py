@@ -47,6 +47,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     from condensery.data import (
         Batch,
         Data,
+        Facts,
         RealSet,
         TestSet,
         audio_folder,
@@ -83,6 +84,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     from condensery.exchange.imports import import_set
     from condensery.kernels.memory import tune_allocator
     from condensery.runs.artifact import load, save
+    from condensery.runs.checkpoint import Interrupted
     from condensery.runs.condensed import Condensed
     from condensery.runs.planning import Plan, plan
     from condensery.runs.run import condense, run
@@ -91,9 +93,9 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
 _HOMES = {
     "algorithms.algorithm": ["Step"],
     "data": [
-        "Batch", "Data", "RealSet", "TestSet", "audio_folder", "cifar10", "cifar100", "digits", "fashion_mnist",
-        "from_arrays", "from_dataset", "hub", "image_folder", "imagenet10", "imagenet100", "mnist", "npz", "svhn",
-        "usps",
+        "Batch", "Data", "Facts", "RealSet", "TestSet", "audio_folder", "cifar10", "cifar100", "digits",
+        "fashion_mnist", "from_arrays", "from_dataset", "hub", "image_folder", "imagenet10", "imagenet100", "mnist",
+        "npz", "svhn", "usps",
     ],
     "evaluation.compare": ["Comparison", "compare"],
     "evaluation.evaluate": ["Accuracy", "evaluate", "evaluate_whole"],
@@ -106,6 +108,7 @@ _HOMES = {
     "exchange.imports": ["import_set"],
     "kernels.memory": ["tune_allocator"],
     "runs.artifact": ["load", "save"],
+    "runs.checkpoint": ["Interrupted"],
     "runs.condensed": ["Condensed"],
     "runs.planning": ["Plan", "plan"],
     "runs.run": ["condense", "run"],
@@ -131,7 +134,9 @@ __all__ = [
     "DenseNet",
     "EfficientNet",
     "Exported",
+    "Facts",
     "InputError",
+    "Interrupted",
     "LeNet",
     "Net",
     "Plan",

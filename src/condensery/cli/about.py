@@ -3,14 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from condensery.cli.compare import compare_command
 from condensery.cli.names import PROTOCOLS, RECIPES
 from condensery.cli.options import parse
-from condensery.cli.sources import NAMED
+from condensery.cli.sources import NAMED, Source, read
 from condensery.cli.table import write_json
 from condensery.console import print_table, say
 from condensery.errors import InputError
@@ -21,12 +21,11 @@ __all__ = ["completion_command", "data_command", "demo_command"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """List the data sets that have a name: what they are, which are ready, and what the others need."""
+    """List the data sets that have a name, which are ready, and what the others need; or with --data describe one."""
 
-    data_dir: str | None = None
-    """Folder of the files; by default the environment variable CONDENSERY_DATA."""
+    source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
     json: str | None = None
-    """File to which the list is also written, as JSON."""
+    """File to which the list or the description is also written, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,9 @@ class CompletionOptions:
 
 def data_command(argv: list[str]) -> int:
     options = parse(DataOptions, argv, "data")
-    root = options.data_dir or os.environ.get("CONDENSERY_DATA")
+    if options.source.data != "auto":
+        return _describe(options)
+    root = options.source.data_dir or os.environ.get("CONDENSERY_DATA")
     if root and not os.path.isdir(root):
         raise InputError(f"{root}: no such folder; correct --data-dir or CONDENSERY_DATA")
     listed = []
@@ -60,12 +61,34 @@ def data_command(argv: list[str]) -> int:
     print_table("data sets with a name", ("name", "what", "state", "needs"), [tuple(row.values()) for row in listed])
     say("DIR is --data-dir, or the environment variable CONDENSERY_DATA. --data also takes:\n"
         "  a folder of pictures (CLASS/*, or train/CLASS/* beside test, val or valid),\n"
-        "  a folder of sound clips (wav, flac; needs condensery[audio]),\n"
+        "  a folder of sound clips (wav, flac; needs the package soundfile),\n"
         "  an .npz file (x_train, y_train, x_test, y_test, or images, labels),\n"
         "  hub:NAME (mnist, fashionmnist, usps, svhn, cifar10, cifar100, tinyimagenet, imagenet10, imagenet100,\n"
         "  speechcommands) or hub:OWNER/NAME (a network), or hub:DIR, a folder of parquet files (all three need\n"
-        "  condensery[hub])")  # fmt: skip
+        "  the package datasets)")  # fmt: skip
     write_json(options.json, listed)
+    return 0
+
+
+def _describe(options: DataOptions) -> int:
+    """Say what was read of a data set."""
+    data = read(options.source)
+    counts = data.test.labels.bincount(minlength=data.train.classes).tolist()
+    channels, height, width = data.shape
+    described = {
+        "name": data.name, "images": f"{height} x {width} pixels, {'gray' if channels == 1 else 'in color'}",
+        "training": len(data.train), "test": len(data.test), "mirrored images": "as good" if data.facts.flip else "not",
+        "mean": [round(m, 4) for m in data.mean], "std": [round(s, 4) for s in data.std],
+        "bytes per image": channels * height * width, "fingerprint": data.train.fingerprint,
+    }  # fmt: skip
+    for fact, value in described.items():
+        say(f"{fact:<16} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    rows = [(name, f"{n:,}", f"{m:,}") for name, n, m in zip(data.class_names, data.train.sizes, counts, strict=True)]
+    print_table("images of each class", ("class", "training", "test"), rows)
+    write_json(
+        options.json,
+        described | {"classes": [dict(zip(("name", "training", "test"), row, strict=True)) for row in rows]},
+    )
     return 0
 
 

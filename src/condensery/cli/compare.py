@@ -20,7 +20,7 @@ from condensery.cli.measure import (
     say_written,
     warn_of_few,
 )
-from condensery.cli.names import RECIPES, chosen, recipe
+from condensery.cli.names import RECIPES, chosen, recipe, usual
 from condensery.cli.options import CompareOptions, parse
 from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
@@ -58,7 +58,7 @@ def compare_command(argv: list[str]) -> int:
     if twice:
         raise InputError(f"--methods: {twice[0]} is named twice; leave one out")
     rows.sort(key=lambda row: row.name != "random")  # the first is the one that others are compared with
-    nets = [named(name) for name in options.networks] or [options.net]
+    nets = [options.net if (asked := named(name)) == net else asked for name in options.networks] or [options.net]
     protocol = protocol_of(measuring)
     from condensery.evaluation.compare import compare
 
@@ -73,24 +73,28 @@ def compare_command(argv: list[str]) -> int:
     for row in rows:
         row.check(data, out)
 
+    found: list[Comparison] = []
+    recipes = [{"row": row.name, **recipe.record()} for row in rows for recipe in row.recipes]
+    about = about_run(data, {"recipes": recipes})
+
     def tell(row: "Comparison") -> None:
+        found.append(row)
         size = f", {row.images} per class" if len(options.sizes) > 1 and row.images else ""
         log.info(
             f"{row.method}{size}{f', {described(row.accuracy.net)}' if len(nets) > 1 else ''}: {row.accuracy} "
             f"(condensed in {row.seconds:.0f} s, evaluated in {row.accuracy.seconds:.0f} s)"
         )
+        _compared(found, options, nets, data).write(measuring, about)  # after every row: a kill loses no figures
 
-    found = compare(
-        (row.made(data, out, options.source) for row in rows),
-        data, nets, protocol, measuring.repeats, measuring.seed, options.sizes, options.whole, tell,
-        dtype_of(measuring),
-    )  # fmt: skip
-    table = _compared(found, options, nets, data)
-    recipes = [{"row": row.name, **recipe.record()} for row in rows for recipe in row.recipes]
     try:
-        table.write(measuring, about_run(data, {"recipes": recipes}))
-    finally:  # print the table even if the disk is full
-        table.show()
+        compare(
+            (row.made(data, out, options.source) for row in rows),
+            data, nets, protocol, measuring.repeats, measuring.seed, options.sizes, options.whole, tell,
+            dtype_of(measuring),
+        )  # fmt: skip
+    finally:  # print the table even if it is interrupted or the disk is full
+        if found:
+            _compared(found, options, nets, data).show()
     say_written(*measuring.files)
     if out is not None:
         folders = [folder for row in rows for folder in row.folders(out)]
@@ -124,7 +128,7 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
             "floats": row.floats, "bytes": row.bytes, "seconds": row.seconds,
         })  # fmt: skip
     if several:
-        head.insert(1, "images per class")
+        head.insert(1, f"first of {options.ipc} per class")
     if len(protocols) > 1:
         head.insert(1, "protocol")
     if len(nets) > 1:
@@ -134,7 +138,10 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
     title += [] if len(protocols) > 1 else [f"protocol {next(iter(protocols))}"]
     title += [] if len(nets) > 1 else [described(nets[0])]
     about = f"{mean_of(measuring.repeats, options.sets)} on {len(data.test)} test rows"
-    return Table(f"{', '.join(title)}; {about}; ~: not significant", tuple(head), lines, records)
+    gains = [row.gain for row in found if row.gain]
+    marks = "; ~: not significant" if any(gain.significant is False for gain in gains) else ""
+    marks += "; ?: one value, so not known whether it is" if any(gain.significant is None for gain in gains) else ""
+    return Table(f"{', '.join(title)}; {about}{marks}", tuple(head), lines, records)
 
 
 @dataclass(frozen=True)
@@ -190,10 +197,6 @@ class _Row:
 
 
 def _preset(name: str, data: str, seeds: Sequence[int], **fields: Any) -> _Row:
-    base, *added = name.split("+")
-    for preset in (f"{base}:digits", f"{base}:quick") if data == "digits" else (f"{base}:quick",):
-        if preset in RECIPES:
-            name = "+".join([preset, *added])
-            break
+    name = usual(name, data)
     recipes = tuple(recipe(name).having(seed=seed, **fields) for seed in seeds)
     return _Row(name.replace(":paper", ""), recipes)

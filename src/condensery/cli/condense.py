@@ -4,6 +4,7 @@ import logging
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import tyro
 
-from condensery.cli.names import ADDED, RECIPES, chosen, meaning, recipe
-from condensery.cli.options import Measuring, PlanOptions, ResumeOptions, RunOptions, fielded, parse
-from condensery.cli.sources import Source, absolute, read, words_of
+from condensery.cli.names import ADDED, RECIPES, chosen, meaning, own, recipe
+from condensery.cli.options import PlanOptions, ResumeOptions, RunOptions, fielded, parse
+from condensery.cli.sources import Source, absolute, read
 from condensery.cli.table import write_json
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
@@ -50,13 +51,11 @@ def run_command(argv: list[str]) -> int:
     chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
-    started = started_by_options(options.source, options.checkpoint_seconds)
+    started = started_by_options(options.source, options.checkpoint_seconds, name)
     kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
-    protocol = chosen.protocol
-    other = ("--protocol", protocol) if protocol != Measuring.protocol else ()
-    hint("evaluate", str(out), *words_of(options.source), *other)
+    hint("evaluate", str(out))
     return 0
 
 
@@ -68,12 +67,17 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     usage = f"condensery {command} RECIPE --data D --ipc N {more}"
     if argv and argv[0] in ("-h", "--help"):
         width = max(map(len, RECIPES))
-        told = "\n".join(f"  {name:<{width}}  {meaning(name)}" for name in RECIPES)
-        say(f"usage: {usage}[--FIELD V ...]\n\n"
+        room = max(40, shutil.get_terminal_size().columns)
+        told = "\n".join(
+            textwrap.fill(f"  {name:<{width}}  {meaning(name)}", room, subsequent_indent=" " * (width + 4))
+            for name in RECIPES
+        )
+        say(f"usage: {usage}[--OPTION V ...]\n"
+              f"for your own pictures: condensery {command} idc:photos --data DIR --size 32 {more}\n"
+              f"condensery {command} RECIPE --help lists the options of a recipe\n\n"
               f"recipes:\n{told}\n"
               "         or a file such as runs/first/recipe.toml, or MODULE:CLASS for a recipe of your own\n"
-              f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}\n"
-              f"condensery {command} RECIPE --help lists the options of a recipe")  # fmt: skip
+              f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}")  # fmt: skip
         return None
     if "--recipe" in argv[:-1]:
         place = argv.index("--recipe")
@@ -113,9 +117,14 @@ def plan_command(argv: list[str]) -> int:
     return 0
 
 
-def started_by_options(source: Source, checkpoint_seconds: float = 30.0) -> dict[str, Any]:
-    """How a run is started, for its `run.json`: what `condensery resume` needs besides the recipe."""
-    return {"source": asdict(absolute(source)), "checkpoint_seconds": checkpoint_seconds}
+def started_by_options(source: Source, checkpoint_seconds: float = 30.0, name: str | None = None) -> dict[str, Any]:
+    """How a run is started, for its `run.json`: what `condensery resume` needs besides the recipe.
+
+    Arguments:
+        name: the name of the recipe on the command line; it may be MODULE:CLASS.
+    """
+    about = {"source": asdict(absolute(source)), "checkpoint_seconds": checkpoint_seconds}
+    return about if name is None else about | {"name": name, "own": own(name)}
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,8 @@ class _Started:
 
     source: Source
     checkpoint_seconds: float
+    name: str | None = None
+    own: bool = False
 
 
 def _options(out: Path, started: dict[str, Any]) -> _Started:
@@ -154,11 +165,16 @@ def resume_command(argv: list[str]) -> int:
     from condensery.runs.run import started_by
 
     record, started = started_by(out)
-    options, found = _options(out, started), Recipe.of_record(record)
-    source = options.source
-    kept(found.name, found, out, read(source), options.checkpoint_seconds, started)
+    options = _options(out, started)
+    if options.own:  # importing a module because a file names it would run a stranger's code
+        raise InputError(
+            f"{out}: its recipe stands in a module of yours; repeat the command that started it, condensery run "
+            f"{options.name} ... --out {out}"
+        )
+    found, source = Recipe.of_record(record), options.source
+    kept(options.name or found.name, found, out, read(source), options.checkpoint_seconds, started)
     say(f"written: {out / 'condensed.safetensors'}")
-    hint("evaluate", str(out), *words_of(source))
+    hint("evaluate", str(out))
     return 0
 
 

@@ -1,10 +1,13 @@
 """The command `evaluate`."""
 
 import logging
+import shlex
+from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from condensery.cli.condense import started_from
 from condensery.cli.measure import (
     about_run,
     accuracy_words,
@@ -16,7 +19,7 @@ from condensery.cli.measure import (
     warn_of_few,
 )
 from condensery.cli.options import EvaluateOptions, parse, writable
-from condensery.cli.sources import read
+from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
 from condensery.console import print_table
 from condensery.errors import InputError
@@ -61,8 +64,8 @@ def evaluate_command(argv: list[str]) -> int:
             f"{where} was condensed in a user-defined network, which is not stored in the file; give "
             "--networks NAME, for example --networks convnet"
         )
-    protocol = protocol_of(measuring, options.plot)
-    data = read(options.source)
+    protocol = protocol_of(measuring, first.protocol, options.plot)
+    data = read(options.source if options.source.data != "auto" else _own_source(options))
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
     warn_of_few(data)
@@ -123,6 +126,20 @@ def evaluate_command(argv: list[str]) -> int:
         table.write(measuring, about_run(data, about))
     say_written(*measuring.files, options.plot)
     return 0
+
+
+def _own_source(options: EvaluateOptions) -> Source:
+    """The data from which the run in the first folder was started, and the other options about data.
+
+    Raises:
+        InputError: the folder does not say which data.
+    """
+    found = started_from(Path(options.files[0]))
+    if found is None:
+        raise InputError(f"{options.files[0]} does not say where the data are that it is tested on; give --data")
+    log.info(f"--data {shlex.quote(found.data)}: the data of the run")
+    given = {k: v for k, v in asdict(options.source).items() if k != "data" and v != getattr(Source("auto"), k)}
+    return replace(found, **given)
 
 
 def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> dict[int, int]:

@@ -26,11 +26,12 @@ __all__ = [
 log = logging.getLogger("condensery")
 
 
-def protocol_of(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
-    """The protocol that the options name; refuses what the options say wrongly about files and repeats, too."""
+def protocol_of(measuring: Measuring, usual: str = "dc2021", plot: str | None = None) -> "ProtocolFor":
+    """The protocol that the options name, or the usual one; refuses wrong options about files and repeats, too."""
+    chosen = measuring.protocol or usual
     if not 1 <= measuring.repeats <= 10_000:
         raise InputError(f"--repeats must be at least 1 and at most 10000, got {measuring.repeats}")
-    look_up(dict.fromkeys(PROTOCOLS), measuring.protocol, "protocol")
+    look_up(dict.fromkeys(PROTOCOLS), chosen, "protocol")
     files = {name: Path(path).absolute() for name, path in measuring.named_files.items()}
     for name, path in files.items():
         writable(path, f"--{name} {measuring.named_files[name]}")
@@ -39,8 +40,7 @@ def protocol_of(measuring: Measuring, plot: str | None = None) -> "ProtocolFor":
             raise InputError(f"--{name} {path}: another option names the same file; give each its own")
     from condensery.evaluation import protocols
 
-    protocol: ProtocolFor = getattr(protocols, measuring.protocol.replace("-", "_"))
-    return protocol
+    return protocols.named(chosen)
 
 
 def warn_of_few(data: "Data") -> None:

@@ -17,7 +17,7 @@ from condensery.networks.names import named
 from condensery.networks.net import Factory, Net
 from condensery.recipes import Recipe, Wrapper
 
-__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "recipe"]
+__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "own", "recipe", "usual"]
 
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
@@ -52,20 +52,36 @@ def recipe(name: str) -> Recipe:
     base, *added = name.split("+")
     if "" in (base, *added):
         raise InputError(f"{name!r}: a name is missing before or after +; give, for example, dc:quick+mdc")
-    module, _, path = base.partition(":")
     if base.endswith(".toml"):
         found = _of_file(Path(base))
-    elif path and module not in RECIPES and all(word.isidentifier() for word in module.split(".")):
-        found = _of_module(module, path)
+    elif own(base):
+        found = _of_module(*base.split(":", 1))
     else:
         also = ("a recipe.toml", "MODULE:CLASS")
         found = look_up(RECIPES, base.removesuffix(":paper"), "recipe", also)
-    quick = base.endswith((":quick", ":digits"))
+    quick = base.endswith((":quick", ":digits", ".quick", ".digits"))
     for part in added:
         kind = look_up(ADDED, part, "addition")
         found = kind.fitting(found)
         found = kind.quick(found) if quick else kind(found)
     return found
+
+
+def own(name: str) -> bool:
+    """Whether a name is MODULE:CLASS, perhaps with additions."""
+    module, _, path = name.partition("+")[0].partition(":")
+    return bool(path) and module not in RECIPES and all(word.isidentifier() for word in module.split("."))
+
+
+def usual(name: str, data: str) -> str:
+    """The name with the preset that `compare` takes: that for the embedded digits there, otherwise the quick one."""
+    base, *added = name.split("+")
+    for preset in ("digits", "quick") if data == "digits" else ("quick",):
+        if own(base) and "." not in base.partition(":")[2] and preset in recipe(base).presets:
+            return "+".join([f"{base}.{preset}", *added])
+        if f"{base}:{preset}" in RECIPES:
+            return "+".join([f"{base}:{preset}", *added])
+    return name
 
 
 _VARIANTS = {
@@ -85,7 +101,8 @@ def meaning(name: str) -> str:
     if preset and made is None:
         return f"The settings of the released program for {preset}"
     about = inspect.cleandoc((made if preset else type(RECIPES[name])).__doc__ or "").split("\n\n")[0]
-    return re.split(r"(?<!\.)\.(?: |$)", " ".join(about.split()))[0]
+    sentence = re.split(r"(?<!\.)\.(?: |$)", " ".join(about.split()))[0]
+    return re.sub(r" \((?:algorithm|section) \d\)", "", sentence)
 
 
 def _of_file(path: Path) -> Recipe:
@@ -121,7 +138,9 @@ def _of_module(module: str, path: str) -> Recipe:
         raise InputError(f"{module}:{path} is no recipe ({error}); give a module, or one of {known}") from error
     for name in path.split("."):
         if not hasattr(found, name):
-            raise InputError(f"{module}:{path}: there is no {name} in it; check the name")
+            raise InputError(
+                f"{module}:{path}: there is no {name} in it; give MODULE:CLASS, or MODULE:CLASS.PRESET for a preset"
+            )
         found = getattr(found, name)
     found = found() if callable(found) else found
     if not isinstance(found, Recipe):

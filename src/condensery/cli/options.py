@@ -45,7 +45,8 @@ _COMPARED = f"Networks to train, by default the one in which the methods condens
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 _BUDGET = (
-    "Most bytes that the condensed set may store, such as 50KB or 1.5MB; --ipc follows from it (kfs: --strict too)."
+    "Most bytes of numbers that the condensed set may store, such as 50KB or 1.5MB; --ipc follows from it (kfs: "
+    "--strict too). A file takes one or two kilobytes more."
 )
 Budget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_BUDGET)]
 
@@ -69,7 +70,8 @@ class RunOptions(Generic[R]):
     checkpoint_seconds: float = 30.0
     """Seconds between checkpoints. A run that is killed loses at most this much work."""
     log: tuple[Literal["tensorboard", "trackio"], ...] = ()
-    """Where the loss and other numbers are sent besides metrics.jsonl: tensorboard, trackio (needs these packages)."""
+    """Where the loss and other numbers are sent besides metrics.jsonl: tensorboard (event files in the run's folder) or
+    trackio; needs the package of that name."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ class ResumeOptions:
 class Measuring:
     """Options for measuring a condensed set."""
 
-    protocol: str = "dc2021"
+    protocol: str | None = None
     """How networks are trained and tested: dc2021, dsa2021, idc2022, idc2022-equal-steps, imagenet2022, kfs2022,
-    fixed-steps, fixed-seconds or whole."""
+    fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, and compare takes
+    dc2021. Accuracies under different protocols cannot be compared."""
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
@@ -131,7 +134,7 @@ class EvaluateOptions:
     files: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")]
     """A condensed set (.safetensors), or the folder of the run that wrote it; several are sets of one method with
     different seeds, and the accuracy is the mean over all of them."""
-    source: Annotated[Source, tyro.conf.arg(name="")]
+    source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
     networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_TRAINED)] = ()
     sizes: tuple[int, ...] = ()
     """Subsets to evaluate, each the first N stored images (or codes) per class; by default the whole set."""
@@ -263,8 +266,9 @@ class ReportOptions:
     measure: bool = False
     """Whether to train networks on the sets, on random and herding images of the same size and on the whole real set,
     and to show their accuracies."""
-    protocol: str = "fixed-steps"
-    """With --measure, how networks are trained: dc2021, dsa2021, idc2022, fixed-steps, ..."""
+    protocol: str | None = None
+    """With --measure, how networks are trained: dc2021, dsa2021, idc2022, fixed-steps, ...; by default as in the paper
+    of the first set's recipe."""
     repeats: int = 3
     """With --measure, the number of networks per set."""
     source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
@@ -294,11 +298,15 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None, often: 
             return tyro.cli(options, args=argv, prog=f"condensery {prog}", **given)
     except SystemExit as stop:
         if not stop.code:
-            print(_divided(told.getvalue(), often) if often else told.getvalue(), end="")
+            text = _plain(told.getvalue())
+            print(_divided(text, often) if often else text, end="")
             raise
         parts = re.split(r"[─-]{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
         words = [" ".join(part.split()) for part in parts]
         complaint = "; ".join(w for w in words[1:] if w and not w.startswith(("For full", "Argument helptext")))
+        number = r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*?)(?=;|$)"
+        complaint = re.sub(number, r"\1 must be a whole number, got \2", complaint)
+        complaint = re.sub(_UNREADABLE, lambda found: f"expected {_KINDS[found[1]]}, got {found[2]}", complaint)
         raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
 
 
@@ -318,6 +326,17 @@ def _environment(**variables: str) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "text"}
+_UNREADABLE = r"no type matching \{None\}\|(INT|FLOAT|STR) could be instantiated from \[(.*?)\]\..*$"
+
+
+def _plain(told: str) -> str:
+    """The text of a help without None: an option that may be left out is shown by the type of its value alone."""
+    for word in ("(default: None)", "(default: )"):
+        told = told.replace(word, " " * len(word))
+    return re.sub(r"\{None\}\|(\w+)", lambda found: found[1] + " " * len("{None}|"), told)
 
 
 def _divided(told: str, often: Sequence[str]) -> str:

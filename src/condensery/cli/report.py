@@ -30,8 +30,7 @@ def report_command(argv: list[str]) -> int:
     writable(Path(options.out), f"--out {options.out}", ".html")
     figures = {Path(path).name: figures_in(path) for path in options.figures}
     sets = [load(run) for run in options.runs]
-    source = _source(options, sets)
-    data = read(source) if source else None
+    source, data = _source(options, sets)
     if data and data.train.fingerprint != sets[0].data["fingerprint"]:
         log.warning(f"{options.runs[0]} was condensed from other training rows ({sets[0].data['name']})")
     if options.measure:
@@ -41,13 +40,15 @@ def report_command(argv: list[str]) -> int:
     page = report(options.runs, data, figures, words_of(source) if source else ())
     storage.write(Path(options.out), page.encode())
     say(f"written: {options.out} ({len(page.encode()) / 1e6:.1f} MB); open it in a browser")
+    if not figures:
+        say("note: it shows no accuracies; give --figures FILE (of evaluate --json or compare --json), or --measure")
     return 0
 
 
-def _source(options: ReportOptions, sets: "list[Condensed]") -> Source | None:
-    """The data: that of the options, or else what the first run was condensed from, if it can still be read."""
+def _source(options: ReportOptions, sets: "list[Condensed]") -> "tuple[Source | None, Data | None]":
+    """The data: those of the options, or else what the first run was condensed from, if they can still be read."""
     if options.source.data != "auto":
-        return options.source
+        return options.source, read(options.source)
     from condensery.cli.condense import started_from
 
     for run, condensed in zip(options.runs, sets, strict=True):
@@ -56,18 +57,18 @@ def _source(options: ReportOptions, sets: "list[Condensed]") -> Source | None:
                 found = read(source)
             except InputError as error:
                 log.info(f"no real images are shown beside the synthetic ones: {error}")
-                return None
+                return None, None
             if found.train.fingerprint == condensed.data["fingerprint"]:
-                return source
+                return source, found
     log.info("no real images are shown beside the synthetic ones, because --data is not given")
-    return None
+    return None, None
 
 
 def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> "list[Figure]":
     """Accuracies of random and herding at the size of the first set, of every set, and of the whole real set."""
     import msgspec
 
-    from condensery.evaluation.compare import compare
+    from condensery.evaluation.compare import Comparison, compare
     from condensery.evaluation.figures import Figure
     from condensery.networks.net import record
     from condensery.recipes import Herding, Random
@@ -79,11 +80,23 @@ def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> 
     ipc = Random(net=net).within(sets[0].bytes, data.train).ipc
     rows = [(kind.name, condense(kind(ipc=ipc, net=net), data.train)) for kind in (Random, Herding)]
     rows += [(condensed.method, condensed) for condensed in sets]
-    protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats))
-    found = compare(
-        ((name, condensed, 0.0) for name, condensed in rows), data, net, protocol, options.repeats,
-        observe=lambda row: log.info(f"{row.method}: {row.accuracy} ({row.accuracy.seconds:.0f} s)"),
-    )  # fmt: skip
+    usual = sets[0].protocol
+    protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
+    log.info(
+        f"{len(rows)} sets and the whole real set are measured under {options.protocol or usual}; Ctrl-C stops early"
+    )
+    found: list[Comparison] = []
+
+    def tell(row: Comparison) -> None:
+        found.append(row)
+        log.info(f"{row.method}: {row.accuracy} ({row.accuracy.seconds:.0f} s)")
+
+    try:
+        compare(dict(rows), data, net, protocol, options.repeats, observe=tell)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        log.warning("stopped; the page shows what was measured until then")
     return [
         Figure(
             row.accuracy.mean, row.accuracy.std, len(row.accuracy.runs), row.accuracy.protocol, row.floats, row.bytes,

@@ -55,6 +55,8 @@ class Source:
     """With hub:NAME, the column of pictures; by default the first one."""
     label: str | None = None
     """With hub:NAME, the column of classes; by default the first one."""
+    test: str | None = None
+    """With hub:NAME, the split that is the test part; by default test, validation or valid."""
     flip: Literal["auto", "yes", "no"] = "auto"
     """Whether a mirrored image still belongs to its class, so that augmentations may flip images; auto: yes, but no for
     mnist, svhn, usps and digits."""
@@ -99,16 +101,19 @@ def read(source: Source) -> "Data":
     path = Path(source.data)
     kind, _, rest = source.data.partition(":")
     if kind == "hub":
-        found = readers.hub(rest, config=source.config, image=source.image, label=source.label, size=source.size)
+        found = readers.hub(
+            rest, config=source.config, image=source.image, label=source.label, test=source.test, size=source.size
+        )
         return _prepared(found, source)
-    if other := [name for name in ("config", "image", "label") if getattr(source, name) is not None]:
+    if other := [name for name in ("config", "image", "label", "test") if getattr(source, name) is not None]:
         raise InputError(f"--{other[0]} is for data of the hub, and {source.data} is not (hub:NAME); leave it out")
-    if source.size is not None and source.data.lower() not in _PICTURES and not os.path.isdir(path):
+    pictures = source.data.lower() in _PICTURES or os.path.isdir(path)
+    if source.size is not None and not pictures and (source.data.lower() in named or os.path.exists(path)):
         raise InputError(f"--size applies to a folder of pictures, and {source.data} is not a folder; leave it out")
     if source.data.lower() in named:
         data = named[source.data.lower()]()
     elif os.path.isdir(path):
-        data = readers.audio_folder(path) if _holds_sounds(path) else readers.image_folder(path, source.size)
+        data = _of_folder(path, source.size)
     elif path.suffix == ".npz":
         data = readers.npz(path)
     else:
@@ -130,12 +135,20 @@ def _prepared(data: "Data", source: Source) -> "Data":
     return data.whitened() if source.zca else data
 
 
-def _holds_sounds(folder: Path) -> bool:
-    """Whether there are sound clips in the subfolders of a folder; a few files tell."""
+def _of_folder(path: Path, size: int | None) -> "Data":
+    """The data in a folder of pictures or of sound clips; a few of its files tell which."""
+    from condensery import data as readers
     from condensery.data.audio import SOUNDS
 
-    files = chain.from_iterable(islice(folder.glob(depth), 200) for depth in ("*/*", "*/*/*"))
-    return any(file.suffix.lower() in SOUNDS for file in files)
+    files = chain.from_iterable(islice(path.glob(depth), 200) for depth in ("*", "*/*", "*/*/*"))
+    suffixes = {file.suffix.lower() for file in files}
+    if suffixes & SOUNDS:
+        if size is not None:
+            raise InputError(f"--size applies to pictures, and {path} has sound clips; leave it out")
+        return readers.audio_folder(path)
+    if ".parquet" in suffixes and not any(part.is_dir() and part.name != "data" for part in path.iterdir()):
+        raise InputError(f"--data {path}: a folder of parquet files; give --data hub:{path}")
+    return readers.image_folder(path, size)
 
 
 def device(name: str) -> "torch.device":

@@ -3,6 +3,7 @@
 from condensery.data.arrays import digits, from_arrays, from_dataset, npz
 from condensery.data.audio import audio_folder
 from condensery.data.cifar import cifar10, cifar100
+from condensery.data.facts import Facts
 from condensery.data.files import fashion_mnist, mnist, usps
 from condensery.data.folder import image_folder
 from condensery.data.hub import hub
@@ -13,6 +14,7 @@ from condensery.data.sets import Batch, Data, RealSet, TestSet
 __all__ = [
     "Batch",
     "Data",
+    "Facts",
     "RealSet",
     "TestSet",
     "audio_folder",

@@ -185,9 +185,17 @@ def archive(path: Path, *layouts: Sequence[str], also: Sequence[str] = ()) -> di
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     # zipfile unpacks no more than the sizes listed in the archive, which are checked by now. NumPy would warn about
     # headers written by Python 2.
-    with archive.open(f"{name}.npy") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    try:
+        with archive.open(f"{name}.npy") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise InputError(
+            f"{archive.filename}: {name} holds Python objects, which are not read from files; save it as an array of "
+            f"numbers or texts, for example {name}.astype(str)"
+        ) from error
 
 
 def from_dataset(
@@ -303,8 +311,8 @@ def _images(x: Any, scale: float, where: str) -> Tensor:
         raise InputError(f"{where}: image {row} holds NaN or infinity; remove or repair it")
     if values.min() < 0 or values.max() > scale:
         raise InputError(
-            f"{where}: values range from {values.min():g} to {values.max():g}; "
-            "give integers from 0 to 255, or floats between 0 and 1 or between 0 and 255"
+            f"{where}: values range from {values.min():g} to {values.max():g}; give integers from 0 to 255, or floats "
+            "between 0 and 1, or between 0 and 255 with some above 128; or divide them by the value of white"
         )
     if array.dtype.kind in "ui" and scale == 255:
         return torch.from_numpy(array.astype(np.uint8))
@@ -326,8 +334,8 @@ def _numbered(y_train: Any, y_test: Any, where: str) -> tuple[Any, Any, tuple[st
     Raises:
         InputError: a text of the test part does not occur in the training part.
     """
-    train, test = np.asarray(y_train), None if y_test is None else np.asarray(y_test)
-    if train.dtype.kind != "U":
+    train, test = (None if y is None else _texts(np.asarray(y)) for y in (y_train, y_test))
+    if train is None or train.dtype.kind != "U":
         return y_train, y_test, None
     texts, numbers = np.unique(train, return_inverse=True)
     if test is not None:
@@ -338,6 +346,12 @@ def _numbered(y_train: Any, y_test: Any, where: str) -> tuple[Any, Any, tuple[st
             )
         test = np.searchsorted(texts, test)
     return numbers.reshape(train.shape), test, tuple(str(text) for text in texts)
+
+
+def _texts(labels: np.ndarray) -> np.ndarray:
+    """An array of Python objects that are all texts, as pandas has them, as an array of texts; others as they are."""
+    objects = labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.ravel())
+    return labels.astype(str) if objects else labels
 
 
 def _labels(y: Any, rows: int, where: str) -> Tensor:

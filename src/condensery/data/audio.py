@@ -116,7 +116,7 @@ def _soundfile() -> "ModuleType":
     try:
         import soundfile
     except (ImportError, OSError):  # OSError: its library is missing
-        raise InputError("sound clips need soundfile: pip install 'condensery[audio]'") from None
+        raise InputError("sound clips need soundfile: pip install soundfile") from None
     return soundfile
 
 

@@ -164,7 +164,7 @@ class _Reader:
         except InputError:
             raise
         except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
-            words = f"not a readable picture ({type(error).__name__})"
+            words = f"not a readable picture, perhaps damaged or truncated ({type(error).__name__})"
             raise InputError(f"{picture.where}: {words}; replace or remove it") from error
         if self.size is None:
             self.first = self.first or (picture.where, pixels.shape[:2])

@@ -147,6 +147,10 @@ def files_of(
             continue
         listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
         found = [p for p in listed if p.is_file()]  # reading a named pipe, for example, would never end
+        if others := sorted(p.name for p in folder.iterdir() if p not in listed and not p.name.startswith(".")):
+            log.info(
+                f"{folder}: ignored, since they are not {kind}: {', '.join(others[:3])}{', ...' * (len(others) > 3)}"
+            )
         if left := len(listed) - len(found):
             log.warning(f"{folder}: {left} of its {kind} are not regular files and are ignored")
         if not found:

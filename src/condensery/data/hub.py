@@ -150,7 +150,7 @@ def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | No
         words = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
             f"{place}: cannot be loaded ({words}); without a network, put a copy of its parquet files into a folder "
-            "and give that"
+            "and give that folder in its place (hub:FOLDER)"
         ) from error
     train = parts.get("train")
     if train is None:
@@ -192,7 +192,7 @@ def _datasets() -> "ModuleType":
     try:
         import datasets
     except ImportError:
-        raise InputError("the hub needs the library datasets: pip install 'condensery[hub]'") from None
+        raise InputError("the hub needs the library datasets: pip install datasets") from None
     return datasets
 
 

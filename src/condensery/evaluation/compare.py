@@ -1,6 +1,6 @@
 """Measure several methods under one protocol, and say by how much they differ."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -35,10 +35,10 @@ class Comparison:
 
 
 def compare(
-    sets: Iterable[tuple[str, Condensed | Sequence[Condensed], float]],
+    sets: Mapping[str, Condensed | Sequence[Condensed]] | Iterable[tuple[str, Condensed | Sequence[Condensed], float]],
     data: Data,
     nets: Architecture | Sequence[Architecture] = ConvNet(),
-    protocol: ProtocolFor = dc2021,
+    protocol: ProtocolFor | str = dc2021,
     repeats: int = 5,
     seed: int = 0,
     sizes: Sequence[int] = (),
@@ -50,9 +50,9 @@ def compare(
     """Evaluate every condensed set under one protocol, then the whole real set (under the protocol `whole`).
 
     Arguments:
-        sets: (name, condensed set or several sets of the method with different seeds, seconds of condensing) in the
-            order of the table. The first is the one that others are compared with. An iterator may condense the sets
-            one by one.
+        sets: for the name of every method a condensed set, or several with different seeds, in the order of the table.
+            The first is the one that others are compared with. Or tuples (name, set or sets, seconds of condensing); an
+            iterator may condense the sets one by one.
         nets: one architecture or several.
         sizes: numbers of stored images per class; each is measured on the first so many of a set. None given: all of
             them.
@@ -72,7 +72,8 @@ def compare(
         observe(row)
 
     first: dict[tuple[int, int], Accuracy] = {}
-    for name, given, seconds in sets:
+    named = ((name, given, 0.0) for name, given in sets.items()) if isinstance(sets, Mapping) else sets
+    for name, given, seconds in named:
         made = [given] if isinstance(given, Condensed) else given
         for size in sizes or [made[0].bases_per_class]:
             parts = [condensed if size == condensed.bases_per_class else condensed.subset(size) for condensed in made]

@@ -16,6 +16,7 @@ from condensery.console import counted
 from condensery.data import Data, TestSet
 from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
+from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, computing, fit, guesses
 from condensery.kernels.compiling import Mode, during
@@ -94,7 +95,7 @@ def evaluate(
     sets: Condensed | Sequence[Condensed],
     data: Data,
     net: Architecture | None = None,
-    protocol: ProtocolFor = dc2021,
+    protocol: ProtocolFor | str = dc2021,
     repeats: int = 5,
     seed: int = 0,
     observe: Observe | None = None,
@@ -109,7 +110,7 @@ def evaluate(
         data: its test part is read once per network, after the last epoch; its train part is not used.
         net: the architecture: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module.
             None: that in which the first set was condensed.
-        protocol: a function of `condensery.evaluation.protocols`, such as `dc2021` or `idc2022`.
+        protocol: a function of `condensery.evaluation.protocols`, such as `idc2022`, or its name, such as "idc2022".
         repeats: networks per set.
         seed: seed of the weights, the order of rows and the augmentation.
         observe: called with (networks done, number of networks).
@@ -144,7 +145,7 @@ def evaluate(
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
 
-def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor) -> Net | Factory:
+def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor | str) -> Net | Factory:
     """The architecture to measure with: the one that is asked for, or that in which the set was condensed.
 
     In the second case, instance norm replaces batch norm if the protocol says so: few rows give poor statistics.
@@ -160,9 +161,12 @@ def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol:
     return own if _rules(protocol, data, condensed, instance).batch_norm else instance
 
 
-def _rules(protocol: ProtocolFor, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
+def _rules(protocol: ProtocolFor | str, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
+    protocol = named_protocol(protocol) if isinstance(protocol, str) else protocol
     if not callable(protocol):
-        raise InputError(f"protocol is {protocol!r}; give a protocol such as condensery.dc2021, without quotes")
+        raise InputError(
+            f'protocol is {protocol!r}; give a protocol or its name, such as condensery.dc2021 or "dc2021"'
+        )
     return protocol(data, condensed, net)
 
 
@@ -206,7 +210,7 @@ def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Obs
 def evaluate_whole(
     data: Data,
     net: Architecture = ConvNet(),
-    protocol: ProtocolFor = whole,
+    protocol: ProtocolFor | str = whole,
     repeats: int = 5,
     seed: int = 0,
     observe: Observe | None = None,
@@ -268,7 +272,7 @@ def _measure(
     sets: Sequence[tuple[Rows, TestSet]],
     data: Data,
     net: Net | Factory,
-    protocol: ProtocolFor,
+    protocol: ProtocolFor | str,
     first: Condensed | None,
     repeats: int,
     seed: int,

@@ -1,4 +1,4 @@
-"""Plots by matplotlib (`pip install condensery[plot]`): each function draws into axes and returns them.
+"""Plots by matplotlib: each function draws into axes and returns them.
 
 axes = cd.plot_sizes({"idc": by_size})
 axes.set_title("FashionMNIST")
@@ -30,7 +30,7 @@ def needed() -> None:
         InputError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise InputError("plots need matplotlib: pip install 'condensery[plot]'")
+        raise InputError("plots need matplotlib: pip install matplotlib")
 
 
 def plot_sizes(

@@ -25,6 +25,7 @@ from condensery.augment import (
     dsa_strategy,
 )
 from condensery.data import Data
+from condensery.errors import look_up
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.densenet import DenseNet
@@ -46,8 +47,20 @@ __all__ = [
     "idc2022_equal_steps",
     "imagenet2022",
     "kfs2022",
+    "named",
     "whole",
 ]
+
+
+def named(name: str) -> "ProtocolFor":
+    """The protocol with a name such as "dc2021" or "fixed-steps".
+
+    Raises:
+        InputError: there is no such protocol.
+    """
+    known = {each.replace("_", "-"): each for each in __all__ if each.islower() and each != "named"}
+    found: ProtocolFor = globals()[look_up(known, name.replace("_", "-"), "protocol")]
+    return found
 
 
 @dataclass(frozen=True)

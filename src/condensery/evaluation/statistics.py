@@ -42,8 +42,9 @@ class Difference:
         return None if self.half_width is None else abs(self.mean) > self.half_width
 
     def __str__(self) -> str:
-        """The difference in points; "~" in front says that it is not significant, or that there is no interval."""
-        return f"{'' if self.significant else '~'}{100 * self.mean:+.1f}"
+        """The difference in points; "~" in front says that it is not significant, "?" that there is no interval."""
+        mark = {True: "", False: "~", None: "?"}[self.significant]
+        return f"{mark}{100 * self.mean:+.1f}"
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float], paired: bool) -> Difference:

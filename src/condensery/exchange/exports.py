@@ -249,7 +249,7 @@ def _hf(path: Path, rows: _Rows) -> dict[Path, bytes]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise InputError("the format hf needs pyarrow: pip install 'condensery[hub]'") from None
+        raise InputError("the format hf needs pyarrow: pip install pyarrow") from None
     names, soft = rows.about["class_names"], rows.soft
     features: dict[str, Any] = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
     columns = {

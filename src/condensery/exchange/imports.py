@@ -28,6 +28,7 @@ Space = Literal["normalized", "unit", "zca"]
 
 _SPACES: dict[str, Space | None] = {"vico": "normalized", "idc": "unit", "mtt": None, "kip": None}
 """The pixel space that a program writes. None: it depends on the options of the run."""
+_PROGRAMS = "check which program wrote it (vico, idc, mtt or kip)"
 _METHODS = {"vico": "dc", "idc": "idc", "mtt": "mtt", "kip": "kip"}
 
 
@@ -99,7 +100,9 @@ def _sorted(path: Path, images: Tensor, labels: Tensor, data: Data) -> Tensor:
             "that it was condensed from"
         )
     if labels.shape != images.shape[:1]:
-        raise InputError(f"{path}: {len(images)} images and labels {tuple(labels.shape)}; check `layout`")
+        raise InputError(
+            f"{path}: {len(images)} images and labels {tuple(labels.shape)}, which do not belong together; {_PROGRAMS}"
+        )
     if not torch.isfinite(images).all():
         raise InputError(f"{path}: its images contain NaN or infinity")
     counts = torch.bincount(labels.clamp(0), minlength=classes)
@@ -123,7 +126,7 @@ def _of_torch(path: Path, layout: str, labels: str | Path | None, experiment: in
     elif layout == "vico":
         runs = content.get("data") if isinstance(content, dict) else None
         if not isinstance(runs, list):
-            raise InputError(f"{path}: no list `data` in it, so DC's program did not write it; check `layout`")
+            raise InputError(f"{path}: no list of runs in it, so DC's program did not write it; {_PROGRAMS}")
         if not 0 <= experiment < len(runs):
             raise InputError(f"{path}: has experiments 0 to {len(runs) - 1}, not {experiment} (`experiment`)")
         content = runs[experiment]
@@ -131,7 +134,7 @@ def _of_torch(path: Path, layout: str, labels: str | Path | None, experiment: in
         case [Tensor() as images, Tensor() as targets, *_] if images.is_floating_point():
             return images.detach(), targets.detach().long()
         case _:
-            raise InputError(f"{path}: not images and labels, so another program wrote it; check `layout`")
+            raise InputError(f"{path}: not images and labels, so another program wrote it; {_PROGRAMS}")
 
 
 def _of_kip(path: Path) -> tuple[Tensor, Tensor]:

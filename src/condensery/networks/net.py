@@ -90,6 +90,8 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
     from condensery.networks.own import Own
 
     net = named(net) if isinstance(net, str) else net
+    if isinstance(net, type) and issubclass(net, Net):
+        raise InputError(f"`net` is the class {net.__name__}; give a value of it, such as {net.__name__}()")
     if not isinstance(net, Net):
         if not isinstance(net, Factory):
             raise InputError(

@@ -123,7 +123,7 @@ class MDC(Wrapper[R]):
             raise InputError(
                 f"mdc would choose its first subset after {choice} steps, but the run has only {outer * inner}; give "
                 "more restarts of the network (`outer_steps`, or `steps` for dm and kfs), "
-                f"{'' if period == inner else 'a smaller `period` or `fraction`, '}"
+                f"{'' if period == inner else 'a smaller `period`, or `fraction` (0.1: ten choices in a run), '}"
                 "or `compare=False`, which always learns the first image"
             )
         return period, first, window

@@ -52,7 +52,11 @@ class Recipe(ABC):
 
     def __post_init__(self) -> None:
         check(self)
+        if not isinstance(getattr(self, "name", None), str):
+            raise InputError(f'the recipe {type(self).__name__} has no name; write name = "..." in its class')
         net: Any = vars(self).get("net")
+        if isinstance(net, type) and issubclass(net, Net):
+            raise InputError(f"`net` is the class {net.__name__}; give a value of it, such as {net.__name__}()")
         if isinstance(net, str):
             object.__setattr__(self, "net", named(net))
         elif hasattr(net, "state_dict") and not isinstance(net, type):
@@ -96,7 +100,8 @@ class Recipe(ABC):
         image = real.classes * self.per_image(real) * real.dtype.itemsize
         if room < image:
             raise InputError(
-                f"{room:,} bytes hold no image per class; of {real.name} it takes {image:,} bytes, give more"
+                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image:,} bytes; "
+                "give more, or smaller images"
             )
         return self.having(ipc=room // image)
 
@@ -114,7 +119,8 @@ class Recipe(ABC):
                 function of a program, of which a record has the name only.
         """
         kinds: dict[str, Any] = {kind.name: kind for kind in _kinds(Recipe)}  # type: ignore[type-abstract]
-        kind = look_up(kinds, str(record.get("name")), "recipe")
+        also = ("a recipe of your own, which Python must import first (on the command line MODULE:CLASS)",)
+        kind = look_up(kinds, str(record.get("name")), "recipe", also)
         known = {field.name: field.name for field in dataclasses.fields(kind)}
         given = {name: _from_plain(value) for name, value in record.items() if name != "name"}
         made: Recipe = kind(**{look_up(known, name, f"field of {kind.name}"): value for name, value in given.items()})

@@ -22,17 +22,19 @@ class Bar:
     half_width: float | None = None
 
 
-def bars(title: str, of: Sequence[Bar], unit: str) -> str:
+def bars(title: str, of: Sequence[Bar], unit: str, most: float | None = None) -> str:
     """Horizontal bars with intervals.
 
     Arguments:
         title: what the chart shows, for those who do not see it.
         of: the bars, from top to bottom.
         unit: label of the axis.
+        most: the largest possible value, at which intervals end, as they do at 0. None: there is none.
     """
     left, row = 190, 34
     height = row * len(of) + _BOTTOM
-    ends = [bar.value + (bar.half_width or 0) for bar in of]
+    limit = float("inf") if most is None else most
+    ends = [min(bar.value + (bar.half_width or 0), limit) for bar in of]
     ticks = _ticks(0, max([*ends, 1e-9]))
     scale = (_WIDTH - left - 70) / ticks[-1]
     parts = [_open(title, height)]
@@ -46,7 +48,8 @@ def bars(title: str, of: Sequence[Bar], unit: str) -> str:
         parts.append(_text(left - 8, y + 17, bar.name, "end"))
         parts.append(f'<rect class="bar" x="{left}" y="{y}" width="{bar.value * scale:.1f}" height="{row - 10}"/>')
         if bar.half_width is not None:
-            low, high = end - bar.half_width * scale, end + bar.half_width * scale
+            low = left + max(bar.value - bar.half_width, 0) * scale
+            high = left + min(bar.value + bar.half_width, limit) * scale
             middle = y + (row - 10) / 2
             parts.append(f'<path class="interval" d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 5}v10'
                          f'M{high:.1f} {middle - 5}v10"/>')  # fmt: skip

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def report(
     try:
         from jinja2 import Environment
     except ImportError:
-        raise InputError("reports need jinja2: pip install 'condensery[report]'") from None
+        raise InputError("reports need jinja2: pip install jinja2") from None
     if not runs:
         raise InputError("a report needs the folder of a run, or several; give at least one")
     sources = [_source(Path(run)) for run in runs]
@@ -115,6 +116,7 @@ def _about(
     started = source.record.get("started")
     return {
         "title": f"{condensed.data['name']} by {condensed.method}",
+        "verdict": _verdict(condensed, figures),
         "path": str(source.path),
         "method": condensed.method,
         "data": condensed.data,
@@ -126,15 +128,15 @@ def _about(
         "height": height,
         "zoom": max(1, min(8, round(64 / width))),
         "facts": {
-            "stored per class": f"{condensed.bases_per_class} {'codes' if codes else 'images'}",
+            "stored per class": _counted(condensed.bases_per_class, "code" if codes else "image"),
             "decoded per class": f"{condensed.rows_per_class} rows of {height} x {width} pixels, "
             + ("gray" if channels == 1 else "in color"),
             "stored floats": f"{condensed.floats:,}",
-            "stored bytes": f"{condensed.bytes:,}",
-            "bits per class": f"{8 * condensed.bytes // len(condensed.class_names):,}",
+            "stored bytes": f"{condensed.bytes:,}, or {8 * condensed.bytes // synthetic.classes:,} bits per class",
             "decoded, 8 bits a value": f"{decoded:,} bytes",
             "real training rows": f"{condensed.data['rows']:,}",
-            "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
+            "pixels": ("stored from 0 to 1" if space.stored == "unit" else "stored normalized")
+            + f"; networks see them normalized by mean {_numbers(space.mean)}, std {_numbers(space.std)}"
             + ("; whitened (ZCA)" if space.whitening else ""),
         },
         "recipe": [
@@ -159,6 +161,31 @@ def _about(
         "commands": _commands(source, started, command),
         "nearest": data is not None,
     }
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
+    """How much better the set is than random images of as many bytes, in words; None: it is not known."""
+    for group in figures.values():
+        for mine in _of(condensed, {"": group}):
+            rival = next((f for f in group if f.method == "random" and f.protocol == mine.protocol
+                          and f.network == mine.network and f.bytes <= mine.bytes), None)  # fmt: skip
+            if mine.method == "random" or rival is None:
+                continue
+            gain = 100 * (mine.accuracy - rival.accuracy)
+            spread = 100 * hypot(*((f.std / sqrt(f.n)) for f in (mine, rival)))
+            words = "better than" if gain > 0 else "worse than"
+            if min(mine.n, rival.n) < 2 or abs(gain) < 2 * spread:
+                return f"These figures do not tell it apart from {_counted(rival.bytes, 'byte')} of random real images."
+            return (
+                f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: {abs(gain):.1f} points "
+                f"{words} networks trained on random real images of {_counted(rival.bytes, 'byte')} "
+                f"({100 * rival.accuracy:.1f} %)."
+            )
+    return None
 
 
 def _classes(condensed: Condensed, data: Data | None) -> list[dict[str, Any]]:
@@ -290,6 +317,7 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
                 for each, f, width in zip(shown, of, half, strict=True)
             ],
             "accuracy %, with the 95 % interval" if any(half) else "accuracy %",
+            most=100,
         )
         made.append({"name": name, "chart": chart, "rows": shown})
     return made
@@ -302,11 +330,26 @@ def _commands(source: _Source, started: object, command: Sequence[str]) -> list[
         options = {k: v for k, v in started["source"].items() if v not in (None, "auto", False)}
         given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v)) if v is not True]
     given = given or ["--data", source.condensed.data["name"]]
-    made = [["condensery", "evaluate", str(source.path), *given]]
+    made = [["condensery", "evaluate", str(source.path), *given, "--protocol", source.condensed.protocol]]
     if source.folder is not None:
         recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]
+        name = started.get("name") if isinstance(started, dict) else None
+        if isinstance(name, str) and isinstance(started, dict) and started.get("own"):
+            recipe = ["condensery", "run", name, *_fields(source.condensed.recipe)]
         made.insert(0, [*recipe, *given, "--out", "runs/again"])
     return [shlex.join(words) for words in made]
+
+
+def _fields(recipe: Mapping[str, Any]) -> list[str]:
+    """The fields of a recipe as options of the command line, as far as they are numbers or texts."""
+    words = []
+    for name, value in recipe.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, int | float | str) and name != "name":
+            words += [f"--{option}", str(value)]
+    return words
 
 
 def _first(record: Mapping[str, Any], key: str) -> str:

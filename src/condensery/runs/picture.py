@@ -1,6 +1,7 @@
 """Pictures of a synthetic set."""
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from math import ceil, isqrt
 
@@ -54,7 +55,7 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
     if not names:
         return image
     side, step = (0 if crossed else _width(names[:classes]) + 8), (blocks.shape[3], blocks.shape[4])
-    canvas = Image.new(image.mode, (image.width + side, image.height), _GRAY if crossed else 255)
+    canvas = Image.new("L", (image.width + side, image.height), _GRAY if crossed else 255).convert(image.mode)
     canvas.paste(image, (side, 0))
     pen = ImageDraw.Draw(canvas)
     for i, name in enumerate(names[:classes]):
@@ -69,8 +70,9 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _short(name: str) -> str:
-    """The name as one line of at most 24 characters."""
-    words = plain(" ".join(name.split()))
+    """The name as one line of at most 24 characters, without the accents that the font lacks."""
+    words = plain(" ".join(unicodedata.normalize("NFKD", name).split()))
+    words = "".join(character for character in words if not unicodedata.combining(character))
     return words if len(words) <= 24 else f"{words[:23]}..."
 
 

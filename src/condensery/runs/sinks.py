@@ -1,5 +1,6 @@
 """Where the numbers of a run are sent besides `metrics.jsonl`: TensorBoard, trackio, or something of your own."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,6 +8,8 @@ from typing import Any, Protocol
 from condensery.errors import InputError, look_up
 
 __all__ = ["SINKS", "Sink", "TensorBoard", "Trackio"]
+
+log = logging.getLogger("condensery")
 
 
 class Sink(Protocol):
@@ -26,7 +29,7 @@ class Sink(Protocol):
 
 
 class TensorBoard:
-    """Writes event files into the folder `tensorboard` beside the run's folder (needs `condensery[tensorboard]`).
+    """Writes event files into the folder `tensorboard` in the run's folder (needs the package tensorboard).
 
     Arguments:
         folder: another folder for the event files.
@@ -39,11 +42,12 @@ class TensorBoard:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise InputError("TensorBoard needs its package: pip install 'condensery[tensorboard]'") from None
+            raise InputError("TensorBoard needs its package: pip install tensorboard") from None
         self._make, self.folder = SummaryWriter, folder
 
     def start(self, out: Path, about: Mapping[str, Any]) -> None:
-        folder = Path(self.folder) if self.folder else out.parent / "tensorboard" / out.name
+        folder = Path(self.folder) if self.folder else out / "tensorboard"
+        log.info(f"the run is logged in {folder}: tensorboard --logdir {folder}")
         self._writer = self._make(str(folder))
         self._writer.add_text("recipe", str(about["recipe"]))
 
@@ -56,7 +60,7 @@ class TensorBoard:
 
 
 class Trackio:
-    """Logs to a trackio project on this machine (needs `condensery[trackio]`).
+    """Logs to a trackio project on this machine (needs the package trackio).
 
     Arguments:
         project: the name of the project.
@@ -69,7 +73,7 @@ class Trackio:
         try:
             import trackio
         except ImportError:
-            raise InputError("trackio needs its package: pip install 'condensery[trackio]'") from None
+            raise InputError("trackio needs its package: pip install trackio") from None
         self._trackio, self.project = trackio, project
 
     def start(self, out: Path, about: Mapping[str, Any]) -> None:
