@@ -194,7 +194,7 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
             raise
         raise InputError(
             f"{archive.filename}: {name} holds Python objects, which are not read from files; save it as an array of "
-            f"numbers or texts, for example {name}.astype(str)"
+            "numbers (for images), or of texts or numbers (for labels: labels.astype(str))"
         ) from error
 
 
