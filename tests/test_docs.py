@@ -70,7 +70,7 @@ def test_an_added_method_touches_four_places_in_the_style_of_the_house(added):
 def test_an_added_method_is_on_the_command_line(added):
     command = (sys.executable, "-m", "condensery")
     env = {"PYTHONPATH": str(added / "src")}
-    assert "untrained, untrained:quick" in done(*command, "--help", cwd=added, **env)
+    assert "untrained, untrained:quick" in " ".join(done(*command, "--help", cwd=added, **env).split())
     assert "--real-rows" in done(*command, "run", "untrained:quick+mdc", "--help", cwd=added, **env)
     words = "compare --data digits --ipc 1 --methods untrained --repeats 1 --no-whole --net.width 8"
     assert "untrained" in done(*command, *words.split(), "--protocol", "fixed-steps", cwd=added, **env)

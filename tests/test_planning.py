@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from lists import RECIPES, over
+from lists import RECIPES, TINY, over
 
 from condensery.cli import main
 from condensery.data import digits
+from condensery.recipes import KFS
 from condensery.runs.planning import plan
 
 
@@ -34,6 +36,12 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
     assert main(["plan", "idc", *words, "--early-epochs", "1", "--inner-steps", "2"]) == 0
     early = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert early["recipe"] == "idc, 4000 steps"
+
+
+def test_what_comes_before_the_first_step_is_timed_by_a_part_of_it():
+    real = digits().train
+    long = replace(KFS.digits(), pretraining=10**7, steps=2, net=TINY)
+    assert plan(long, real).seconds > 100 * plan(replace(long, pretraining=10), real).seconds
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,22 @@ from torch import Tensor
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Observe", "Step"]
+__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Observe", "Rare", "Step"]
+
+
+@dataclass(frozen=True)
+class Rare:
+    """Work that few steps include, and that a plan therefore times separately.
+
+    Arguments:
+        what: what it is, for a message.
+        count: how many times a run does it.
+        some: called with n, does it n times.
+    """
+
+    what: str
+    count: int
+    some: Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class Step:
 
 Observe = Callable[[Step], Any]
 Aside = Callable[[str, str], Keeper]
-"""Called with (name of the file, which phase), returns a keeper for that phase of the run."""
+"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, which phase)."""
 
 
 class Algorithm(Interface):
@@ -68,6 +83,14 @@ class Beginning(Interface):
         """Prepare `synthetic`; `aside` gives a keeper, from which the work resumes."""
         ...
 
+    def rare(self, synthetic: SyntheticSet) -> Rare | None:
+        """The part of the work that takes long, of which a plan times a few repetitions."""
+        ...
+
+    def steady(self) -> "Beginning":
+        """The same work without most of its `rare` part."""
+        ...
+
 
 @dataclass(frozen=True)
 class FromRows:
@@ -81,6 +104,12 @@ class FromRows:
 
     def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
         synthetic.start_from(self.rows())
+
+    def rare(self, synthetic: SyntheticSet) -> Rare | None:
+        return None
+
+    def steady(self) -> "FromRows":
+        return self
 
 
 @dataclass(frozen=True)

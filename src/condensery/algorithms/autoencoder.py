@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from condensery.algorithms.algorithm import Aside, Rare
 from condensery.data import RealSet
 from condensery.decoders import Encoder, Factorized
 from condensery.errors import InputError
@@ -37,6 +38,7 @@ def pretrained(
     lr: float = 0.01,
     batch_size: int = 256,
     keeper: Keeper | None = None,
+    told: bool = True,
 ) -> Factorized:
     """Train `decoder` with an encoder to reconstruct real rows; afterwards it can encode, and its D decoders differ.
 
@@ -51,6 +53,7 @@ def pretrained(
             the style vectors relative to that of the codes.
         width: width of the encoder; see `decoders.factorized.Encoder`.
         keeper: writes checkpoints; None: training is in memory only.
+        told: whether to log that it is trained.
 
     Raises:
         InputError: `diversity` is "styles" and `decoder` has no style vectors, or it has some and `diversity` is not.
@@ -74,7 +77,7 @@ def pretrained(
     optimizer = torch.optim.Adam(model.parameters(), lr)
     state = keeper.resume(model, optimizer) if keeper else None
     begun, reported = state.step if state else 0, time.monotonic()
-    if begun < steps:
+    if begun < steps and told:
         after = f", resuming after step {begun}" if begun else ""
         log.info(f"training an autoencoder on real rows, from which the decoders start: {steps} steps{after}")
     for step in range(begun, steps):
@@ -125,9 +128,22 @@ class Autoencoder:
     amount: float
     width: int
 
-    def __call__(self, synthetic: SyntheticSet, aside: Callable[[str, str], Keeper] | None) -> None:
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
         decoder, keeper = synthetic.decoder, aside and aside("autoencoder", "")
         assert isinstance(decoder, Factorized)
         pretrained(
             decoder, self.real, self.steps, self.seed, self.diversity, self.amount, self.width, keeper=keeper
         )  # fmt: skip
+
+    def rare(self, synthetic: SyntheticSet) -> Rare:
+        """The updates of the autoencoder."""
+
+        def some(count: int) -> None:
+            decoder = deepcopy(synthetic.decoder)
+            assert isinstance(decoder, Factorized)
+            pretrained(decoder, self.real, count, self.seed, self.diversity, self.amount, self.width, told=False)
+
+        return Rare("updates of the autoencoder", self.steps, some)
+
+    def steady(self) -> "Autoencoder":
+        return replace(self, steps=1)

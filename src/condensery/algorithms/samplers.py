@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from condensery import __version__
+from condensery.algorithms.algorithm import Rare
 from condensery.algorithms.clustering import representatives
-from condensery.algorithms.schedules import Rare, Schedule
+from condensery.algorithms.schedules import Schedule
 from condensery.data import Batch, RealSet
 from condensery.errors import InputError
 from condensery.kernels.compiling import during, mode

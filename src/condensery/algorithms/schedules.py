@@ -1,43 +1,25 @@
 """Schedules: at which points in weight space synthetic and real rows are compared."""
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol as Interface
 
 import torch
 
+from condensery.algorithms.algorithm import Aside, Rare
 from condensery.augment import Augmentation, CutMix
 from condensery.data import RealSet
 from condensery.evaluation.training import TensorRows, Training, computing, fit
 from condensery.kernels.compiling import during
 from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
-from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Fresh", "Rare", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
+__all__ = ["Fresh", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
 
 log = logging.getLogger("condensery")
 
-
-@dataclass(frozen=True)
-class Rare:
-    """Work that few steps include, and that a plan therefore times separately.
-
-    Arguments:
-        what: what it is, for a message.
-        count: how many times a run does it.
-        some: called with n, does it n times.
-    """
-
-    what: str
-    count: int
-    some: Callable[[int], None]
-
-
-Aside = Callable[[str, str], Keeper]
-"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, which phase)."""
 
 STATISTICS_ROWS = 16  # real rows per class from which batch norm's frozen statistics are computed (DC's program)
 

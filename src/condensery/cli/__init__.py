@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from condensery import __version__
 from condensery.cli.about import completion_command, data_command, demo_command
@@ -26,40 +26,51 @@ __all__ = ["RECIPES", "main", "program"]
 
 log = logging.getLogger("condensery")
 
+
+def _listed(names: Iterable[str]) -> str:
+    """Names with commas, in lines that leave room for a label of 11 characters."""
+    return textwrap.indent(textwrap.fill(", ".join(names), 68), " " * 11).strip()
+
+
 HELP = f"""usage: condensery COMMAND ...
 
-Dataset condensation: learn a tiny synthetic training set, measure how good it is, and use it.
+Dataset condensation: learn a tiny synthetic training set, measure how good it
+is, and use it.
 
 commands:
-  run RECIPE --data D --ipc N --out DIR      condense a data set; repeat the command to resume
-  resume DIR                                 go on with a run that was interrupted
-  plan RECIPE --data D --ipc N               estimate what a run takes: bytes, time, memory
-  evaluate FILE|DIR --data D                 train networks on a condensed set and test them
-  compare --data D --ipc N --methods A B ... compare methods with each other and with the whole set
-  show FILE|DIR                              describe a condensed set, or draw it
-  report RUN ... -o report.html              write a page about condensed sets, to read in a browser
-  subset FILE|DIR --ipc N -o FILE            cut a smaller condensed set out of one, by number or by --bytes
-  export FILE|DIR --to FORMAT -o PATH        write its rows for other programs (images, npz, hf, torch, ddranking)
-  import FILE --from LAYOUT --data D -o FILE read a set of a paper's released program (vico, idc, mtt, kip)
-  data                                       list the data sets that have a name
-  demo                                       compare four methods on embedded digits, in minutes
-  completion bash|zsh                        print a script that completes commands and names in a shell
+  run         condense a data set; repeat the command to resume
+  resume      go on with a run that was interrupted
+  plan        estimate what a run takes: bytes, time, memory
+  evaluate    train networks on a condensed set and test them
+  compare     compare methods with each other and with the whole set
+  show        describe a condensed set, or draw it
+  report      write a page about condensed sets, to read in a browser
+  subset      cut a smaller condensed set out of one
+  export      write its images for other programs: npz, hf, torch, ddranking
+  import      read a set of a paper's program: vico, idc, mtt, kip
+  data        list the data sets that have a name, or describe yours
+  demo        compare four methods on embedded digits, in minutes
+  completion  print a script that completes commands and names in a shell
 
-recipes:   {textwrap.indent(textwrap.fill(", ".join(RECIPES), 93), " " * 11).strip()}
-           RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}), for example dc:quick+mdc
+recipes:   {_listed(RECIPES)}
+           RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}),
+           for example dc:quick+mdc; MODULE:CLASS is a recipe of your own
 data:      {", ".join(EMBEDDED)} (embedded);
-           {", ".join(FILES)}
+           {_listed(FILES)}
            (files under --data-dir or CONDENSERY_DATA);
-           a folder of pictures or of sound clips (CLASS/*, or train/CLASS/* beside test, val or valid);
-           an .npz file; hub:NAME or hub:OWNER/NAME (Hugging Face); hub:DIR (a folder of parquet files)
-protocols: {", ".join(PROTOCOLS)}
-networks:  {textwrap.indent(textwrap.fill(", ".join(NETWORKS), 93), " " * 11).strip()};
+           a folder of pictures or of sound clips (CLASS/*, or train/CLASS/*
+           beside test, val or valid); an .npz file;
+           hub:NAME, hub:OWNER/NAME (Hugging Face) or hub:DIR (parquet files)
+protocols: {_listed(PROTOCOLS)}
+networks:  {_listed(NETWORKS)};
            torchvision:NAME and timm:NAME where these packages are installed
 
-"condensery COMMAND --help" explains a command, "condensery run RECIPE --help" lists the options of a recipe, and
-"condensery --version" prints the version.
+"condensery COMMAND --help" explains a command, "condensery run RECIPE --help"
+lists the options of a recipe, and "condensery --version" prints the version.
 
-A first command: condensery compare --data digits --ipc 1 --methods random herding dc
+First commands:
+  condensery compare --data digits --ipc 1 --methods random herding dc
+  condensery run idc:photos --data DIR --size 32 --ipc 1 --out runs/mine
 """
 
 

@@ -25,6 +25,7 @@ from condensery.console import print_table
 from condensery.errors import InputError
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, described, record
+from condensery.recipes import Recipe
 
 if TYPE_CHECKING:
     from condensery.data import Data
@@ -64,7 +65,7 @@ def evaluate_command(argv: list[str]) -> int:
             f"{where} was condensed in a user-defined network, which is not stored in the file; give "
             "--networks NAME, for example --networks convnet"
         )
-    protocol = protocol_of(measuring, first.protocol, options.plot)
+    protocol = protocol_of(measuring, Recipe.protocol_of(first.recipe), options.plot)
     data = read(options.source if options.source.data != "auto" else _own_source(options))
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")

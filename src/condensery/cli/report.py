@@ -71,7 +71,7 @@ def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> 
     from condensery.evaluation.compare import Comparison, compare
     from condensery.evaluation.figures import Figure
     from condensery.networks.net import record
-    from condensery.recipes import Herding, Random
+    from condensery.recipes import Herding, Random, Recipe
     from condensery.runs.run import condense
 
     net = sets[0].net
@@ -80,7 +80,7 @@ def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> 
     ipc = Random(net=net).within(sets[0].bytes, data.train).ipc
     rows = [(kind.name, condense(kind(ipc=ipc, net=net), data.train)) for kind in (Random, Herding)]
     rows += [(condensed.method, condensed) for condensed in sets]
-    usual = sets[0].protocol
+    usual = Recipe.protocol_of(sets[0].recipe)
     protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
     log.info(
         f"{len(rows)} sets and the whole real set are measured under {options.protocol or usual}; Ctrl-C stops early"

@@ -126,6 +126,14 @@ class Recipe(ABC):
         made: Recipe = kind(**{look_up(known, name, f"field of {kind.name}"): value for name, value in given.items()})
         return made
 
+    @staticmethod
+    def protocol_of(record: Mapping[str, Any]) -> str:
+        """The evaluation protocol of the paper of a recorded recipe; dc2021 if the recipe is unknown."""
+        try:
+            return Recipe.of_record(record).protocol
+        except InputError:
+            return "dc2021"
+
     def network(self, real: "RealSet") -> "Network":
         """The network to match in, built for the shape and the classes of `real`."""
         from condensery.networks.net import build

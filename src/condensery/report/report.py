@@ -14,6 +14,7 @@ from condensery.data import Data
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.figures import Figure
+from condensery.recipes import Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
 from condensery.runs.artifact import load
@@ -330,7 +331,9 @@ def _commands(source: _Source, started: object, command: Sequence[str]) -> list[
         options = {k: v for k, v in started["source"].items() if v not in (None, "auto", False)}
         given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v)) if v is not True]
     given = given or ["--data", source.condensed.data["name"]]
-    made = [["condensery", "evaluate", str(source.path), *given, "--protocol", source.condensed.protocol]]
+    made = [
+        ["condensery", "evaluate", str(source.path), *given, "--protocol", Recipe.protocol_of(source.condensed.recipe)]
+    ]
     if source.folder is not None:
         recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]
         name = started.get("name") if isinstance(started, dict) else None

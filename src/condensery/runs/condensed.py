@@ -19,7 +19,6 @@ from condensery.errors import InputError, bounded
 from condensery.fields import byte_count
 from condensery.networks.names import recorded
 from condensery.networks.net import Net
-from condensery.recipes import Recipe
 from condensery.runs.picture import grid, png
 from condensery.synthetic import SyntheticSet
 
@@ -100,14 +99,6 @@ class Condensed:
         """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
         described = self.layers[0].get("net", {"family": "convnet"})
         return None if "factory" in described else recorded(described)
-
-    @property
-    def protocol(self) -> str:
-        """The name of the evaluation protocol of its recipe's paper; dc2021 if the recipe is not of the library."""
-        try:
-            return Recipe.of_record(self.recipe).protocol
-        except InputError:
-            return "dc2021"
 
     @property
     def layers(self) -> list[dict[str, Any]]:

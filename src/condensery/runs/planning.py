@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
-from condensery.algorithms.algorithm import Algorithm, Step
+from condensery.algorithms.algorithm import Algorithm, Rare, Step
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Whole
-from condensery.algorithms.schedules import Rare
 from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
 from condensery.kernels.memory import peak
@@ -68,10 +67,10 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
     """Run the first steps of a recipe and estimate the cost of a whole run.
 
     The probe runs the recipe on the real rows for a first step (including reading, drawing and compiling) and at least
-    2 more; it writes no run. Rare work is timed separately, by a few repetitions: updates of early phases (IDC),
-    clusterings (DREAM), and steps in networks whose means of real rows are already known (KFS). The estimate assumes
-    that no means are cached from earlier runs. It leaves out the scores of MDC's subsets, which take as long as a few
-    steps of each period, or with `metric="accuracy"` as long as the training of their networks.
+    2 more; it writes no run. Rare work is timed separately, by a few repetitions: updates of early phases (IDC) and of
+    the autoencoder (KFS), clusterings (DREAM), and steps in networks whose means of real rows are already known (KFS).
+    The estimate assumes that no means are cached from earlier runs. It leaves out the scores of MDC's subsets, which
+    take as long as a few steps of each period, or with `metric="accuracy"` as long as the training of their networks.
 
     Arguments:
         recipe: the method and its fields.
@@ -86,7 +85,9 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
     algorithm = recipe.algorithm(real)
     apart = 0.0
     if isinstance(algorithm, Matching):
-        for rare in filter(None, (algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real))):
+        found = [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]
+        found += [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]
+        for rare in filter(None, found):
             tell(f"timing {rare.what}")
             apart += rare.count * _seconds(rare)
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
@@ -111,7 +112,8 @@ def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
     if networks is not None:
         schedule = schedule.in_turn(networks)
     sampler, objective = algorithm.sampler.steady(), algorithm.objective.steady()
-    return replace(algorithm, schedule=schedule, sampler=sampler, objective=objective)
+    beginnings = [beginning.steady() for beginning in algorithm.beginnings]
+    return replace(algorithm, beginnings=beginnings, schedule=schedule, sampler=sampler, objective=objective)
 
 
 def _seconds(rare: Rare) -> float:
