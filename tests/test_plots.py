@@ -78,5 +78,5 @@ def test_what_is_no_multisize_run_is_refused(text, words, tmp_path):
 def test_without_matplotlib_it_is_said_before_anything_is_done(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("condensery.evaluation.plots.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install 'condensery"):
+    with pytest.raises(InputError, match="pip install matplotlib"):
         needed()
