@@ -91,12 +91,13 @@ def test_a_broken_picture_is_named(tmp_path):
         cd.hub(str(tmp_path / "set"))
 
 
-def test_our_own_exports_come_back(tmp_path):
+def test_our_own_exports_come_back(tmp_path, caplog):
     small = cd.condense(cd.Random(ipc=3), cd.digits().train)
     cd.export(small, tmp_path / "hf", "hf")
     data = cd.hub(str(tmp_path / "hf"))
     assert data.class_names == small.class_names
     assert len(data.train) + len(data.test) == 30
+    assert "holds a condensed set" in caplog.text
 
 
 def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys):

@@ -41,6 +41,7 @@ def test_plots_go_into_the_axes_that_are_given():
     axes = Figure().subplots(1, 3)
     assert plot_sizes({"convnet": {1: reached(0.5, 0.7), 10: reached(0.8)}}, axes=axes[0]) is axes[0]
     assert list(axes[0].lines[0].get_ydata()) == [60, 80]
+    assert list(plot_sizes({"convnet": {1: 0.25, 10: reached(0.5)}}).lines[0].get_ydata()) == [25, 50]
     assert plot_curves({"real": {1: [2.0, 3.0]}}, "steps", "norm", axes=axes[1]) is axes[1]
     assert plot_heat_map({(8, 1): 3.0}, "pixels", "rows", "loss", axes=axes[2]) is axes[2]
     assert axes[2].get_xlabel() == "pixels"

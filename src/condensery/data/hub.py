@@ -110,6 +110,9 @@ def hub(
     if name.lower() not in HUB and not os.path.isdir(name) and name.count("/") != 1:
         raise InputError(f"{name!r} is no folder and no owner/name; known by name: {', '.join(HUB)}")
     train, held = _parts(library, known, config, test)
+    card = Path(name, "README.md")
+    if held is None and card.is_file() and "dataset-condensation" in card.read_text(errors="replace"):
+        log.warning(f"{name} holds a condensed set, of which a part becomes the test part; real test images tell more")
     kinds, columns = (library.Image, library.Audio), ("image", "img", "picture", "audio")
     content = _column(place, train, image or known.image, columns, kinds)
     target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)

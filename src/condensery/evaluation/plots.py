@@ -34,12 +34,12 @@ def needed() -> None:
 
 
 def plot_sizes(
-    curves: "Mapping[str, Mapping[int, Accuracy]]", sizes: str = "images per class", axes: "Axes | None" = None
+    curves: "Mapping[str, Mapping[int, Accuracy | float]]", sizes: str = "images per class", axes: "Axes | None" = None
 ) -> "Axes":
     """Plot accuracy over the size of a subset, mean ± std, one line per curve.
 
     Arguments:
-        curves: the accuracy at every size, for every curve by its name.
+        curves: the accuracy (or a fraction) at every size, for every curve by its name.
         sizes: label of the horizontal axis.
         axes: where to draw; None: a new figure.
 
@@ -52,9 +52,10 @@ def plot_sizes(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for name, by_size in curves.items():
         x = sorted(by_size)
-        axes.errorbar(
-            x, [100 * by_size[n].mean for n in x], [100 * by_size[n].std for n in x], label=name, marker="o", capsize=3
-        )
+        of = [by_size[n] for n in x]
+        means = [100 * (each if isinstance(each, float | int) else each.mean) for each in of]
+        spreads = [0 if isinstance(each, float | int) else 100 * each.std for each in of]
+        axes.errorbar(x, means, spreads, label=name, marker="o", capsize=3)
     axes.set(xlabel=sizes, ylabel="accuracy %")
     axes.legend()
     return axes

@@ -68,6 +68,12 @@ class Condensed:
     data: dict[str, Any]
     version: str = __version__
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.method} of {self.data['name']}: {len(self.class_names)} classes x {self.bases_per_class} stored, "
+            f"{self.bytes:,} bytes>"
+        )
+
     @property
     def bases_per_class(self) -> int:
         """The number of stored bases per class: images, or codes (KFS)."""
