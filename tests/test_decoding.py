@@ -130,6 +130,14 @@ def test_decoding_that_is_interrupted_goes_on_where_it_stopped(tmp_path, monkeyp
     assert same(before, mapped)
 
 
+def test_a_damaged_picture_of_a_large_folder_is_named(tmp_path, small):
+    folder = drawn(tmp_path / "set")
+    (folder / "dog" / "030.png").write_bytes(b"no picture")
+    small()
+    with pytest.raises(InputError, match=r"030\.png: not a readable picture"):
+        cd.image_folder(folder)
+
+
 @pytest.mark.parametrize(("set_up", "words"), [("full disk", "CONDENSERY_CACHE"), ("no cache", "CONDENSERY_LIMIT_GB")])
 def test_where_no_file_can_be_written_one_line_says_so(set_up, words, tmp_path, monkeypatch, small):
     folder = drawn(tmp_path / "set")

@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -106,7 +107,7 @@ def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], r
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with storage.locked(folder):
-            gray = all(_gray(picture) for picture in pictures)
+            gray = all(reader.gray(picture) for picture in pictures)
             shape = (len(pictures), 1 if gray else 3, *sides)
             start = int(count.read_text()) if part.is_file() and count.is_file() else 0
             missing = prod(shape) - (part.stat().st_blocks * 512 if start else 0)
@@ -133,9 +134,19 @@ def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], r
     return mapped
 
 
-def _gray(picture: Encoded) -> bool:
-    with picture.opened() as opened:
-        return opened.mode in _GRAY
+@contextmanager
+def _opened(picture: Encoded) -> Iterator[Image.Image]:
+    """The picture, of which only the head has been read; any error in the block becomes an `InputError`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about files that it repairs or finds large
+            with picture.opened() as opened:
+                yield opened
+    except InputError:
+        raise
+    except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
+        words = f"not a readable picture, perhaps damaged or truncated ({type(error).__name__})"
+        raise InputError(f"{picture.where}: {words}; replace or remove it") from error
 
 
 class _Reader:
@@ -154,18 +165,10 @@ class _Reader:
 
     def read(self, picture: Encoded) -> np.ndarray:
         """The uint8 pixels: (height, width) if it is gray, (height, width, 3) otherwise."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow warns about files that it repairs or finds large
-                with picture.opened() as opened:
-                    if self.first and sorted(opened.size) != sorted(self.first[1]):  # before any pixel is decoded
-                        raise self._differing(picture, (opened.height, opened.width))
-                    pixels = self._pixels(opened, picture)
-        except InputError:
-            raise
-        except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
-            words = f"not a readable picture, perhaps damaged or truncated ({type(error).__name__})"
-            raise InputError(f"{picture.where}: {words}; replace or remove it") from error
+        with _opened(picture) as opened:
+            if self.first and sorted(opened.size) != sorted(self.first[1]):  # before any pixel is decoded
+                raise self._differing(picture, (opened.height, opened.width))
+            pixels = self._pixels(opened, picture)
         if self.size is None:
             self.first = self.first or (picture.where, pixels.shape[:2])
             if pixels.shape[:2] != self.first[1]:  # sides swapped by the orientation tag
@@ -176,6 +179,11 @@ class _Reader:
             left = (now - self.start) / (self.count - self.before) * (self.total - self.count)
             log.info(f"{self.where}: {self.count} of {self.total} pictures read, about {left:.0f} s left")
         return pixels
+
+    def gray(self, picture: Encoded) -> bool:
+        """Whether a picture is gray, from its head alone."""
+        with _opened(picture) as opened:
+            return opened.mode in _GRAY
 
     def _pixels(self, opened: Image.Image, picture: Encoded) -> np.ndarray:
         if opened.mode in _DEEP:
