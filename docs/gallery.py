@@ -33,15 +33,16 @@ def line(path: Path) -> Tensor:
     return torch.cat([F.pad(each, (0, LINE, 0, LINE), value=GRAY) for each in fields], 2)
 
 
-def main() -> None:
+def draw(folder: Path) -> None:
+    """Write the pictures into a folder."""
     for data in ("FashionMNIST", "MNIST"):
         paths = [ROOT / "results" / "sets" / f"{data}-1-{method}.safetensors" for method in METHODS]
         lines = {path.stem.removeprefix(f"{data}-1-"): line(path) for path in paths if path.is_file()}
         sheet = torch.cat(list(lines.values()), 1)[:, :-LINE, :-LINE]
         picture = Image.fromarray(sheet.permute(1, 2, 0).squeeze(2).numpy())
-        picture.save(ROOT / "docs" / "figures" / f"gallery-{data}.png", optimize=True)
+        picture.save(folder / f"gallery-{data}.png", optimize=True)
         print(f"{data}: {', '.join(lines)}")
 
 
 if __name__ == "__main__":
-    main()
+    draw(ROOT / "docs" / "figures")

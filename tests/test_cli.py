@@ -330,8 +330,8 @@ def test_help_of_a_recipe_lists_the_options_first_that_are_set_most_often(comman
     monkeypatch.setenv("COLUMNS", str(width))
     with pytest.raises(SystemExit):
         main([*command.split(), "--help"])
-    often, more, net = re.split("─ more options ─|─ net options ─", capsys.readouterr().out)
-    assert {"--data ", "--ipc ", "--budget ", "--outer-steps "} <= set(re.findall("--[a-z-]+ ", often))
+    main_ones, more, net = re.split("─ more options ─|─ net options ─", capsys.readouterr().out)
+    assert {"--data ", "--ipc ", "--budget ", "--outer-steps "} <= set(re.findall("--[a-z-]+ ", main_ones))
     assert {"--flip ", "--device ", "--real-rows "} <= set(re.findall("--[a-z-]+ ", more))
     assert "--net.width" in net
 
@@ -569,7 +569,7 @@ def test_compare_takes_the_quick_preset_of_one_s_own_recipe(own_module, capsys):
     assert main(["compare", *words, "--protocol", "fixed-steps", "--repeats", "1", "--json", "found.json"]) == 0
     said = capsys.readouterr()
     assert f"{own_module}:Mine.quick" in said.out
-    assert "?: one value" in said.out
+    assert "?: a single value" in said.out
     recipes = json.loads(Path("found.json").read_text())["recipes"]
     assert recipes[1]["steps"] == 3
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import blobs
 from lists import TINY
+from PIL import Image
 
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -111,6 +112,15 @@ def test_the_objective_of_the_page_is_one():
     assert objective.loss(point, batch, target).abs().max() < 1e-9
     others = real.sample(5, range(real.classes), lambda c: rng(2, c))
     assert objective.loss(point, others, target).min() > 0
+
+
+def test_the_gallery_shows_the_sets_of_the_results(tmp_path):
+    done(sys.executable, "-c", "import gallery, pathlib; gallery.draw(pathlib.Path())", cwd=tmp_path,
+         PYTHONPATH=str(ROOT / "docs"))  # fmt: skip
+    drawn = sorted(tmp_path.glob("*.png"))
+    assert [path.name for path in drawn] == ["gallery-FashionMNIST.png", "gallery-MNIST.png"]
+    for path in drawn:
+        assert Image.open(path).tobytes() == Image.open(ROOT / "docs" / "figures" / path.name).tobytes()
 
 
 def test_tables_are_what_the_results_say():

@@ -235,3 +235,9 @@ def across(shape, classes):
 def test_what_is_no_network_is_refused(factory, words):
     with pytest.raises(InputError, match=words):
         build(factory, (1, 8, 8), 3)
+
+
+def test_the_class_of_a_network_is_refused_in_the_place_of_an_instance():
+    for refused in (lambda: cd.DC(net=cd.ConvNet), lambda: build(cd.ConvNet, (1, 8, 8), 3)):
+        with pytest.raises(InputError, match=r"give an instance, such as ConvNet\(\)"):
+            refused()

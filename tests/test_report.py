@@ -18,7 +18,7 @@ from condensery.cli import main
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.evaluation import protocols
-from condensery.evaluation.figures import figures_in
+from condensery.evaluation.figures import Figure, figures_in
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest
 from condensery.report.report import report
@@ -241,3 +241,55 @@ def test_bad_requests_are_one_line(tmp_path, capsys):
         assert main(["report", *words]) == 2
         said = capsys.readouterr().err.splitlines()
         assert complaint in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("rival", "words"),
+    [
+        (0.5, "30.0 points better than"),
+        (0.9, "10.0 points worse than"),
+        (0.79, "These figures show no difference"),
+    ],
+)
+def test_the_page_says_whether_the_set_is_better_than_random_images(rival, words, tmp_path):
+    small = made("dm 2")
+    save(small, tmp_path / "small.safetensors")
+    net = json.loads(json.dumps(small.recipe["net"]))
+
+    def figure(method, accuracy, size, n=3):
+        return Figure(accuracy, 0.02, n, "dc2021", small.floats, size, net, method, ipc=2, recipe=small.recipe)
+
+    figures = [figure("dm", 0.8, small.bytes), figure("random", rival, small.bytes)]
+    assert words in report([tmp_path / "small.safetensors"], None, {"f.json": figures})
+    single = [figure("dm", 0.8, small.bytes, 1), figure("random", rival, small.bytes, 1)]
+    for unknown in (figures[:1], single):
+        page = report([tmp_path / "small.safetensors"], None, {"f.json": unknown})
+        assert not re.search("points (better|worse)|no difference", page)
+
+
+def test_intervals_end_where_accuracies_do():
+    chart = bars("accuracies", [Bar("a", 98.0, 60.0), Bar("b", 10.0, 60.0)], "accuracy %", most=100)
+    ends = [tuple(map(float, found)) for found in re.findall(r'interval" d="M([\d.]+) [\d.]+H([\d.]+)', chart)]
+    left = float(re.search(r'class="bar" x="([\d.]+)"', chart)[1])
+    assert ends[1][0] == pytest.approx(left, abs=0.1)
+    assert ">120<" not in chart
+    assert ends[0][1] < 640
+
+
+def test_measuring_that_is_stopped_leaves_a_page_of_what_was_measured(tmp_path, monkeypatch):
+    from condensery.evaluation import compare as module
+
+    evaluate, calls = module.evaluate, []
+
+    def stopped(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return evaluate(*args, **more)
+
+    monkeypatch.setattr(module, "evaluate", stopped)
+    out, page = tmp_path / "r", tmp_path / "page.html"
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--net.width", "4", "--out", str(out)]) == 0
+    words = ["--measure", "--protocol", "fixed-steps", "--repeats", "1"]
+    assert main(["report", str(out), *words, "-o", str(page)]) == 0
+    assert "measured for this report" in page.read_text()

@@ -77,7 +77,7 @@ def _describe(options: DataOptions) -> int:
     channels, height, width = data.shape
     described = {
         "name": data.name, "images": f"{height} x {width} pixels, {'gray' if channels == 1 else 'in color'}",
-        "training": len(data.train), "test": len(data.test), "mirrored images": "as good" if data.facts.flip else "not",
+        "training": len(data.train), "test": len(data.test), "may be mirrored": "yes" if data.facts.flip else "no",
         "mean": [round(m, 4) for m in data.mean], "std": [round(s, 4) for s in data.std],
         "bytes per image": channels * height * width, "fingerprint": data.train.fingerprint,
     }  # fmt: skip

@@ -134,13 +134,14 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
     if len(nets) > 1:
         head.insert(1, "network")
     size = options.sizes[0] if options.sizes else options.ipc
-    title = [data.name, *([] if several else [f"{size} image{'s' if size > 1 else ''} per class"])]
+    part = f"first {size} of {options.ipc}" if size < options.ipc else str(size)
+    title = [data.name, *([] if several else [f"{part} image{'s' if options.ipc > 1 else ''} per class"])]
     title += [] if len(protocols) > 1 else [f"protocol {next(iter(protocols))}"]
     title += [] if len(nets) > 1 else [described(nets[0])]
     about = f"{mean_of(measuring.repeats, options.sets)} on {len(data.test)} test rows"
     gains = [row.gain for row in found if row.gain]
     marks = "; ~: not significant" if any(gain.significant is False for gain in gains) else ""
-    marks += "; ?: one value, so not known whether it is" if any(gain.significant is None for gain in gains) else ""
+    marks += "; ?: a single value, significance unknown" if any(gain.significant is None for gain in gains) else ""
     return Table(f"{', '.join(title)}; {about}{marks}", tuple(head), lines, records)
 
 

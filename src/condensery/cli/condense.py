@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 log = logging.getLogger("condensery")
-_OFTEN = ("data", "data_dir", "size", "net")
+_MAIN = ("data", "data_dir", "size", "net")
 
 
 def run_command(argv: list[str]) -> int:
@@ -46,7 +46,8 @@ def run_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = found
     unset = RunOptions(Source(tyro.MISSING), tyro.MISSING, described(preset.net), preset)
-    options = parse(RunOptions[fielded(preset)], rest, f"run {name}", unset, ("out", "budget", *_OFTEN, *preset.often))  # type: ignore[misc]
+    kind, main = RunOptions[fielded(preset)], ("out", "budget", *_MAIN, *preset.main_fields)  # type: ignore[misc]
+    options = parse(kind, rest, f"run {name}", unset, main)
     data = read(options.source)
     chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
@@ -94,7 +95,8 @@ def plan_command(argv: list[str]) -> int:
         return 0
     name, preset, rest = found
     unset = PlanOptions(Source(tyro.MISSING), described(preset.net), preset)
-    options = parse(PlanOptions[fielded(preset)], rest, f"plan {name}", unset, ("budget", *_OFTEN, *preset.often))  # type: ignore[misc]
+    kind, main = PlanOptions[fielded(preset)], ("budget", *_MAIN, *preset.main_fields)  # type: ignore[misc]
+    options = parse(kind, rest, f"plan {name}", unset, main)
     from condensery.runs.planning import plan
 
     data = read(options.source)
@@ -168,7 +170,7 @@ def resume_command(argv: list[str]) -> int:
     options = _options(out, started)
     if options.own:  # importing a module because a file names it would run a stranger's code
         raise InputError(
-            f"{out}: its recipe stands in a module of yours; repeat the command that started it, condensery run "
+            f"{out}: its recipe is in a module of your own; repeat the command that started it: condensery run "
             f"{options.name} ... --out {out}"
         )
     found, source = Recipe.of_record(record), options.source

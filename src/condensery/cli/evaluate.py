@@ -137,7 +137,7 @@ def _own_source(options: EvaluateOptions) -> Source:
     """
     found = started_from(Path(options.files[0]))
     if found is None:
-        raise InputError(f"{options.files[0]} does not say where the data are that it is tested on; give --data")
+        raise InputError(f"{options.files[0]} does not say which data it was condensed from; give --data")
     log.info(f"--data {shlex.quote(found.data)}: the data of the run")
     given = {k: v for k, v in asdict(options.source).items() if k != "data" and v != getattr(Source("auto"), k)}
     return replace(found, **given)

@@ -45,8 +45,8 @@ _COMPARED = f"Networks to train, by default the one in which the methods condens
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 _BUDGET = (
-    "Most bytes of numbers that the condensed set may store, such as 50KB or 1.5MB; --ipc follows from it (kfs: "
-    "--strict too). A file takes one or two kilobytes more."
+    "The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB; it sets --ipc (and --strict "
+    "for kfs). The file is one or two kilobytes larger."
 )
 Budget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_BUDGET)]
 
@@ -142,7 +142,7 @@ class EvaluateOptions:
     """File for a plot of accuracy over sizes (SVG)."""
     random: bool = True
     """Whether to measure random real images of as many bytes beside every set (a real image takes a byte per value),
-    which doubles the time."""
+    which takes as long as the set itself or several times longer."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
     whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one)."""
@@ -281,11 +281,11 @@ def fielded(recipe: Recipe) -> Any:
     return type(recipe)[Annotated[fielded(recipe.base), tyro.conf.arg(name="")]]  # type: ignore[index]
 
 
-def parse(options: Any, argv: list[str], prog: str, default: Any = None, often: Sequence[str] = ()) -> Any:
+def parse(options: Any, argv: list[str], prog: str, default: Any = None, main: Sequence[str] = ()) -> Any:
     """Parse `argv` with tyro.
 
     Arguments:
-        often: names of the options that the help lists first, in a box of their own; none: one box has all options.
+        main: names of the options that the help lists first, in a box of their own; empty: one box has all options.
 
     Raises:
         InputError: tyro refuses `argv`; its boxed message as one line.
@@ -299,7 +299,7 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None, often: 
     except SystemExit as stop:
         if not stop.code:
             text = _plain(told.getvalue())
-            print(_divided(text, often) if often else text, end="")
+            print(_divided(text, main) if main else text, end="")
             raise
         parts = re.split(r"[─-]{3,}", re.sub(r"[│╭╮╰╯\n]", " ", said.getvalue()))
         words = [" ".join(part.split()) for part in parts]
@@ -339,11 +339,11 @@ def _plain(told: str) -> str:
     return re.sub(r"\{None\}\|(\w+)", lambda found: found[1] + " " * len("{None}|"), told)
 
 
-def _divided(told: str, often: Sequence[str]) -> str:
-    """The text of a help, whose box of options is divided into the options `often` and the others."""
+def _divided(told: str, main: Sequence[str]) -> str:
+    """The text of a help, whose box of options is divided into the options `main` and the others."""
     head, top, box = re.split(r"(?m)^(╭─ options ─+╮\n)", told, maxsplit=1)
     box, bottom, rest = re.split(r"(?m)^(╰─+╯\n)", box, maxsplit=1)
-    first = {"help", *(name.replace("_", "-") for name in often)}
+    first = {"help", *(name.replace("_", "-") for name in main)}
     parts: tuple[list[str], list[str]] = ([], [])
     for option in re.split(r"(?m)^(?=│ -)", box)[1:]:
         name = re.search(r"--([\w.-]+)", option)

@@ -75,12 +75,12 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
 
     An array that would take more memory than `errors.bounded` allows is mapped from a file of the cache folder (see
     CONDENSERY_CACHE), into which the pictures are decoded once; its shape is then (N, channels, height, width).
-    Decoding that is interrupted goes on where it stopped. A hundred pictures must fit the memory.
+    Decoding that is interrupted goes on where it stopped. A hundred pictures must fit into memory.
 
     Arguments:
         size: side in pixels, to which the middle square of every picture is resized; None: no resizing.
         where: the folder or data set, for messages.
-        fingerprint: gives a text that differs for other pictures.
+        fingerprint: returns a text that identifies the pictures, as the name of the file depends on it.
 
     Raises:
         InputError: a picture cannot be read, pictures differ in size and `size` is None, or the array is too large, and
@@ -116,7 +116,7 @@ def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], r
                     f"{reader.where}: {prod(shape) / 2**30:,.1f} GB of decoded pictures do not fit on the disk of "
                     f"{folder.parent}; set CONDENSERY_CACHE to a folder on a larger disk"
                 )
-            log.info(f"{reader.where}: decoded once, into {done} ({prod(shape) / 2**30:,.1f} GB)")
+            log.info(f"{reader.where}: its pictures are decoded once, into {done} ({prod(shape) / 2**30:,.1f} GB)")
             array = np.lib.format.open_memmap(part, "r+" if start else "w+", np.uint8, shape)
             saved = time.monotonic()
             reader.begin(start)

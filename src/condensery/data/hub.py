@@ -36,8 +36,8 @@ class Hub:
         revision: the branch; None: the main one.
         image, label: the columns; None: the first of pictures, and the first of classes.
         test: the split that is the test part.
-        classes: the names of the classes that are read, in this order, perhaps with their places on the hub, where they
-            have other names; none: all.
+        classes: the names of the classes to read, in this order; a mapping also gives their ids on the hub, where they
+            have other names. Empty: all classes.
         size: side of the pictures in pixels, if they differ in size.
     """
 
@@ -112,7 +112,9 @@ def hub(
     train, held = _parts(library, known, config, test)
     card = Path(name, "README.md")
     if held is None and card.is_file() and "dataset-condensation" in card.read_text(errors="replace"):
-        log.warning(f"{name} holds a condensed set, of which a part becomes the test part; real test images tell more")
+        log.warning(
+            f"{name} holds a condensed set; part of it becomes the test part, which says nothing about real images"
+        )
     kinds, columns = (library.Image, library.Audio), ("image", "img", "picture", "audio")
     content = _column(place, train, image or known.image, columns, kinds)
     target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
@@ -167,7 +169,7 @@ def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | No
 
 
 class _Ids:
-    """Reads the class of every row, as an id from 0 on if only some of the classes are wanted.
+    """Gives the class id of every row, counted from 0 in the order of `wanted` if only some classes are wanted.
 
     Arguments:
         column: the column of classes.

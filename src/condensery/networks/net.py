@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from condensery.networks.network import Network
 
-__all__ = ["Architecture", "Factory", "Net", "build", "described", "factory_name", "factory_record", "record"]
+__all__ = [
+    "Architecture",
+    "Factory",
+    "Net",
+    "build",
+    "described",
+    "factory_name",
+    "factory_record",
+    "record",
+    "refuse_class",
+]
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,16 @@ Architecture = Net | str | Factory
 """The ways to give a network: a description, a name (see `names.named`), or a function that makes a module."""
 
 
+def refuse_class(net: object) -> None:
+    """Refuse the class of a `Net` in the place of an instance.
+
+    Raises:
+        InputError: `net` is such a class.
+    """
+    if isinstance(net, type) and issubclass(net, Net):
+        raise InputError(f"`net` is the class {net.__name__}; give an instance, such as {net.__name__}()")
+
+
 def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Network":
     """Build the network for rows of `shape` (channels, height, width), on the CPU.
 
@@ -90,8 +110,7 @@ def build(net: Architecture, shape: tuple[int, int, int], classes: int) -> "Netw
     from condensery.networks.own import Own
 
     net = named(net) if isinstance(net, str) else net
-    if isinstance(net, type) and issubclass(net, Net):
-        raise InputError(f"`net` is the class {net.__name__}; give a value of it, such as {net.__name__}()")
+    refuse_class(net)
     if not isinstance(net, Net):
         if not isinstance(net, Factory):
             raise InputError(

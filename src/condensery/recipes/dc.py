@@ -39,7 +39,7 @@ class DC(Recipe):
 
     name: ClassVar[str] = "dc"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
-    often: ClassVar[tuple[str, ...]] = ("ipc", "seed", "init", "outer_steps", "lr")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "seed", "init", "outer_steps", "lr")
 
     ipc: Count = 10
     """Stored images per class."""

@@ -31,7 +31,7 @@ class DM(Recipe):
     name: ClassVar[str] = "dm"
     protocol: ClassVar[str] = "dsa2021"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
-    often: ClassVar[tuple[str, ...]] = ("ipc", "seed", "factor", "steps", "lr")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "seed", "factor", "steps", "lr")
 
     ipc: Count = 10
     """Stored images per class."""

@@ -30,7 +30,7 @@ class DSA(Recipe):
     name: ClassVar[str] = "dsa"
     protocol: ClassVar[str] = "dsa2021"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
-    often: ClassVar[tuple[str, ...]] = ("ipc", "seed", "outer_steps", "lr")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "seed", "outer_steps", "lr")
 
     ipc: Count = 10
     """Stored images per class."""

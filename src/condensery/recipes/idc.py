@@ -62,7 +62,7 @@ class IDC(Recipe):
 
     name: ClassVar[str] = "idc"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits", "photos")
-    often: ClassVar[tuple[str, ...]] = ("ipc", "seed", "factor", "outer_steps", "inner_steps", "lr")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "seed", "factor", "outer_steps", "inner_steps", "lr")
 
     ipc: Count = 10
     """Stored images per class."""

@@ -40,7 +40,7 @@ class KFS(Recipe):
     name: ClassVar[str] = "kfs"
     protocol: ClassVar[str] = "kfs2022"
     presets: ClassVar[tuple[str, ...]] = ("quick", "digits")
-    often: ClassVar[tuple[str, ...]] = ("ipc", "strict", "seed", "decoders", "steps")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "strict", "seed", "decoders", "steps")
 
     ipc: Count = 1
     """The budget per class: the number of floats in this many images. The number of codes follows from it."""

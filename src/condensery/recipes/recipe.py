@@ -11,7 +11,7 @@ import msgspec
 from condensery.errors import InputError, look_up
 from condensery.fields import byte_count, check, with_fields_in_help
 from condensery.networks.names import named, recorded
-from condensery.networks.net import Architecture, Factory, Net, record
+from condensery.networks.net import Architecture, Factory, Net, record, refuse_class
 
 if TYPE_CHECKING:
     from condensery.algorithms.algorithm import Algorithm
@@ -32,7 +32,7 @@ class Recipe(ABC):
     """The evaluation protocol of its paper."""
     presets: ClassVar[tuple[str, ...]] = ()
     """Names of the class methods that return other settings, such as `quick` for minutes on a CPU."""
-    often: ClassVar[tuple[str, ...]] = ("ipc", "seed")
+    main_fields: ClassVar[tuple[str, ...]] = ("ipc", "seed")
     """The fields that users set most often, which the help of the command line lists first."""
 
     if TYPE_CHECKING:  # a recipe has these as fields, a wrapper takes them from its base
@@ -55,8 +55,7 @@ class Recipe(ABC):
         if not isinstance(getattr(self, "name", None), str):
             raise InputError(f'the recipe {type(self).__name__} has no name; write name = "..." in its class')
         net: Any = vars(self).get("net")
-        if isinstance(net, type) and issubclass(net, Net):
-            raise InputError(f"`net` is the class {net.__name__}; give a value of it, such as {net.__name__}()")
+        refuse_class(net)
         if isinstance(net, str):
             object.__setattr__(self, "net", named(net))
         elif hasattr(net, "state_dict") and not isinstance(net, type):
@@ -219,9 +218,9 @@ class Wrapper(Recipe, Generic[R]):
         return self.base.net
 
     @property
-    def often(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The base's `often`."""
-        return self.base.often
+    def main_fields(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The base's `main_fields`."""
+        return self.base.main_fields
 
     @property
     def protocol(self) -> str:  # type: ignore[override]

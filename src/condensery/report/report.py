@@ -169,18 +169,21 @@ def _counted(number: int, what: str) -> str:
 
 
 def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
-    """How much better the set is than random images of as many bytes, in words; None: it is not known."""
+    """How much better the set is than random images of no more bytes, in words; None: it is not known.
+
+    A difference of less than two standard errors does not count.
+    """
     for group in figures.values():
         for mine in _of(condensed, {"": group}):
             rival = next((f for f in group if f.method == "random" and f.protocol == mine.protocol
                           and f.network == mine.network and f.bytes <= mine.bytes), None)  # fmt: skip
-            if mine.method == "random" or rival is None:
+            if mine.method == "random" or rival is None or min(mine.n, rival.n) < 2:
                 continue
             gain = 100 * (mine.accuracy - rival.accuracy)
             spread = 100 * hypot(*((f.std / sqrt(f.n)) for f in (mine, rival)))
             words = "better than" if gain > 0 else "worse than"
-            if min(mine.n, rival.n) < 2 or abs(gain) < 2 * spread:
-                return f"These figures do not tell it apart from {_counted(rival.bytes, 'byte')} of random real images."
+            if abs(gain) < 2 * spread:
+                return f"These figures show no difference from {_counted(rival.bytes, 'byte')} of random real images."
             return (
                 f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: {abs(gain):.1f} points "
                 f"{words} networks trained on random real images of {_counted(rival.bytes, 'byte')} "
