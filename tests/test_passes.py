@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from condensery.augment import Augmentation, Color, CutMix
 from condensery.data import Batch, digits
-from condensery.evaluation.training import Training, computing, fit
+from condensery.evaluation.training import Training, computing, fit, testing
 from condensery.kernels import compiling
 from condensery.kernels.compiling import during
 from condensery.kernels.convolution import Columns, Direct, Winograd
@@ -213,23 +213,25 @@ def test_without_a_compiler_it_is_said_and_steps_are_plain(monkeypatch, caplog):
 
 
 def test_long_work_is_compiled_and_short_is_not(monkeypatch):
-    assert compiling.worthwhile(1e9, torch.device("cpu")) == "plain"
-    assert compiling.worthwhile(1e15, torch.device("cpu")) == "compiled"
+    for work in compiling.WORTH:
+        assert compiling.worthwhile(work, 1e9, torch.device("cpu")) == "plain"
+        assert compiling.worthwhile(work, 1e15, torch.device("cpu")) == "compiled"
     seen = []
     monkeypatch.setattr(SyntheticSet, "clamp", lambda self: seen.append(compiling.mode()))
-    monkeypatch.setattr(compiling, "WORTH", 0.0)
+    monkeypatch.setitem(compiling.WORTH, "matching", 0.0)
     monkeypatch.setattr(compiling, "_works", lambda: False)
     DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=ConvNet(width=4, depth=2)).algorithm(digits().train).run()
     assert seen == ["plain"]  # decided to compile, could not
 
 
 def test_families_that_compiling_does_not_speed_up_stay_plain(monkeypatch):
-    monkeypatch.setattr(compiling, "WORTH", 0.0)
+    for work in compiling.WORTH:
+        monkeypatch.setitem(compiling.WORTH, work, 0.0)
     modes = {}
     for net in (ConvNet(width=4, depth=2), LeNet(), ResNet(depth=10, width=2)):
         algorithm = DC(ipc=1, outer_steps=1, real_rows=2, net=net).algorithm(digits().train)
         network = algorithm.schedule.network
-        modes[net.family] = {algorithm._mode(), computing(network, (1, 8, 8), 10**9)}
+        modes[net.family] = {algorithm._mode(), *(f(network, (1, 8, 8), 10**9) for f in (computing, testing))}
     assert modes == {"convnet": {"compiled"}, "lenet": {"plain"}, "resnet": {"plain"}}
 
 

@@ -7,7 +7,9 @@ from lists import DECODERS, NETS, TINY, over
 
 from condensery.data import TestSet
 from condensery.evaluation.protocols import WHOLE
-from condensery.evaluation.training import DecodedRows, TensorRows, Training, accuracy, fit
+from condensery.evaluation.training import DecodedRows, TensorRows, Training, accuracy, fit, guesses
+from condensery.kernels.compiling import during
+from condensery.kernels.passes import passes
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
@@ -94,8 +96,24 @@ def test_accuracy_counts_the_largest_logit(monkeypatch):
     monkeypatch.setattr("condensery.evaluation.training.rows_at_once", lambda device: 4)
     real, point = blobs(), start()
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
-    guesses = point.logits(real.read(slice(0, 21))).argmax(1)
-    assert accuracy(point, test) == (guesses == real.labels).double().mean().item()
+    largest = point.logits(real.read(slice(0, 21))).argmax(1)
+    assert accuracy(point, test) == (largest == real.labels).double().mean().item()
+
+
+@over(NETS)
+def test_guesses_by_passes_are_those_of_the_network(part, monkeypatch):
+    real = blobs(sizes=(60, 40, 50))
+    point = start(part).with_statistics_of(real.read(slice(0, 9)))
+    test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
+    expected = guesses(point, test)
+    embedded = []
+    monkeypatch.setattr(
+        "condensery.evaluation.training.passes",
+        lambda network, dtype: embedded.append(network) or passes(network, dtype),
+    )
+    with during("passes"):
+        assert torch.equal(guesses(point, test), expected)
+    assert bool(embedded) != point.network.plain_training
 
 
 @over(DECODERS)

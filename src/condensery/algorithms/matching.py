@@ -168,4 +168,4 @@ class Matching:
         with torch.no_grad():
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
         a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
-        return worthwhile(self.steps * operations(network, self.real.shape) * a_step, self.real.device)
+        return worthwhile("matching", self.steps * operations(network, self.real.shape) * a_step, self.real.device)

@@ -18,7 +18,7 @@ from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
-from condensery.evaluation.training import DecodedRows, Rows, TensorRows, computing, fit, guesses
+from condensery.evaluation.training import DecodedRows, Rows, TensorRows, computing, fit, guesses, testing
 from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
@@ -297,13 +297,20 @@ def _measure(
     runs = kept.read()[:repeats] if kept else []
     cached, classes = len(runs), data.train.classes
     counts = torch.zeros(classes * classes, dtype=torch.long)
-    with during(_mode(network, data, sets, rules, repeats - len(runs))), seen as observe:
+    missing = repeats - len(runs)
+    training, tested = _mode(network, data, sets, rules, missing), sum(missing * len(test) for _, test in sets)
+    trying = testing(network, data.shape, tested)
+    with seen as observe:
         for s, (rows, test) in enumerate(sets):
-            steps = _steps(network, rows, rules, seed)
+            with during(training):
+                steps = _steps(network, rows, rules, seed)
             for r in range(len(runs) - s * repeats, repeats):
                 key = ("evaluation", s, r)
                 point = initial(network, rng(seed, "weights", *key))
-                found = guesses(_fitted(point, rows, rules, steps, seed, key), test)
+                with during(training):
+                    fitted = _fitted(point, rows, rules, steps, seed, key)
+                with during(trying):
+                    found = guesses(fitted, test)
                 runs.append(int((found == test.labels).sum()) / len(test))
                 counts += (test.labels * classes + found).bincount(minlength=len(counts)).cpu()
                 if kept:

@@ -18,14 +18,17 @@ from torch import Tensor
 
 from condensery.kernels.cores import shared
 
-__all__ = ["Kernel", "Mode", "during", "mode", "seconds_spent", "torch_dtype", "worthwhile"]
+__all__ = ["Kernel", "Mode", "Work", "during", "mode", "seconds_spent", "torch_dtype", "worthwhile"]
 
 log = logging.getLogger("condensery")
 
 Mode = Literal["plain", "passes", "compiled"]
 """plain: by autograd alone; passes: by the passes of `kernels.passes`, not compiled (for tests); compiled."""
 
-WORTH = 2e13  # floating-point operations above which compiling saves time: minutes on two cores
+Work = Literal["matching", "training", "testing"]
+WORTH: dict[Work, float] = {"matching": 2e13, "training": 5e12, "testing": 2e12}
+"""The floating-point operations above which compiling saves time. They take minutes on two cores, or less if there is
+less to compile: several passes for matching, one for training, and one without gradients for testing."""
 
 _spent: list[float] = []
 
@@ -51,12 +54,12 @@ def during(mode: Mode) -> Iterator[None]:
         _mode.reset(token)
 
 
-def worthwhile(operations: float, device: torch.device) -> Mode:
+def worthwhile(work: Work, operations: float, device: torch.device) -> Mode:
     """The mode for work of `operations` floating-point operations: compiled on a CPU if there are enough.
 
     Otherwise it is the current mode.
     """
-    return "compiled" if operations >= WORTH and device.type == "cpu" else mode()
+    return "compiled" if operations >= WORTH[work] and device.type == "cpu" else mode()
 
 
 def seconds_spent() -> float:
