@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from condensery.augment import Augmentation, Color, CutMix
 from condensery.data import Batch, digits
-from condensery.evaluation.training import Training, computing, fit, testing
+from condensery.evaluation.training import Training, classifying, computing, fit
 from condensery.kernels import compiling
 from condensery.kernels.compiling import during
 from condensery.kernels.convolution import Columns, Direct, Winograd
@@ -231,7 +231,7 @@ def test_families_that_compiling_does_not_speed_up_stay_plain(monkeypatch):
     for net in (ConvNet(width=4, depth=2), LeNet(), ResNet(depth=10, width=2)):
         algorithm = DC(ipc=1, outer_steps=1, real_rows=2, net=net).algorithm(digits().train)
         network = algorithm.schedule.network
-        modes[net.family] = {algorithm._mode(), *(f(network, (1, 8, 8), 10**9) for f in (computing, testing))}
+        modes[net.family] = {algorithm._mode(), *(f(network, (1, 8, 8), 10**9) for f in (computing, classifying))}
     assert modes == {"convnet": {"compiled"}, "lenet": {"plain"}, "resnet": {"plain"}}
 
 

@@ -18,7 +18,7 @@ from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
-from condensery.evaluation.training import DecodedRows, Rows, TensorRows, computing, fit, guesses, testing
+from condensery.evaluation.training import DecodedRows, Rows, TensorRows, classifying, computing, fit, guesses
 from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
@@ -299,7 +299,7 @@ def _measure(
     counts = torch.zeros(classes * classes, dtype=torch.long)
     missing = repeats - len(runs)
     training, tested = _mode(network, data, sets, rules, missing), sum(missing * len(test) for _, test in sets)
-    trying = testing(network, data.shape, tested)
+    trying = classifying(network, data.shape, tested)
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
             with during(training):

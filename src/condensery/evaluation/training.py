@@ -20,7 +20,9 @@ from condensery.randomness import global_rng, rng
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "computing", "fit", "guesses", "testing"]
+__all__ = [
+    "DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "classifying", "computing", "fit", "guesses",
+]  # fmt: skip
 
 
 class Rows(Interface):
@@ -227,7 +229,7 @@ def computing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
     return worthwhile("training", 3 * rows * operations(network, shape), device) if network.compiled else mode()
 
 
-def testing(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
+def classifying(network: Network, shape: tuple[int, int, int], rows: int) -> Mode:
     """The fastest mode for testing on `rows` rows, counted over all networks."""
     device = next(network.parameters()).device
     return worthwhile("testing", rows * operations(network, shape), device) if network.compiled else mode()
