@@ -106,6 +106,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         {"recipe": {"name": ["idc"]}},
         {"recipe": {"name": "mdc", "base": "x"}},
         {"space": {"stored": "unit", "mean": [0.4], "std": [0.3], "whitened": True}},
+        {"stored_as": {"format": "uint8", "dtype": "float64", "grids": {"bases": [0.0, 1.0]}}},
+        {"stored_as": {"format": "float8", "dtype": "float64", "grids": {}}},
     ],
     ids=str,
 )

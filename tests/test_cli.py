@@ -196,9 +196,7 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief
 
 def test_evaluate_gives_scores_against_random_images(tmp_path, capsys, brief):
     out, figures = tmp_path / "run", tmp_path / "t.json"
-    assert (
-        main(["run", "random", "--data", "digits", "--ipc", "1", "--seed", "3", "--out", str(out), "--net", "mlp"]) == 0
-    )
+    assert main(["run", "dm", "--data", "digits", "--ipc", "1", "--steps", "1", "--out", str(out), "--net", "mlp"]) == 0
     words = ["--data", "digits", "--repeats", "2", "--protocol", "fixed-steps", "--scores", "--no-whole"]
     assert main(["evaluate", str(out), *words, "--json", str(figures)]) == 0
     found, said = json.loads(figures.read_text())["scores"], capsys.readouterr().out
@@ -440,9 +438,11 @@ def test_a_budget_is_filled_but_not_exceeded(name, ipc, tmp_path, capsys):
 
 def test_compare_keeps_within_a_budget(tmp_path, brief):
     table = tmp_path / "t.json"
-    words = ["compare", "--data", "digits", "--budget", "6KB", "--methods", "herding", "--repeats", "1"]
+    words = ["compare", "--data", "digits", "--budget", "6KB", "--methods", "herding", "ld", "--repeats", "1"]
     assert main([*words, "--no-whole", "--protocol", "fixed-steps", "--net.width", "4", "--json", str(table)]) == 0
-    assert [row["bytes"] for row in json.loads(table.read_text())["results"]] == [5120, 5120]
+    rows = json.loads(table.read_text())["results"]
+    assert [row["bytes"] for row in rows] == [9 * 640, 9 * 640, 2 * 4 * (640 + 100)]
+    assert main([*words, "--sizes", "3"]) == 2  # the set of ld has two images per class
 
 
 def test_every_recipe_has_a_line_of_meaning(capsys, monkeypatch):

@@ -9,6 +9,7 @@ from lists import TINY
 from test_evaluation import chosen, data, short
 
 from condensery.augment import Augmentation, Crop
+from condensery.data import TestSet
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.scores import scores
@@ -16,6 +17,7 @@ from condensery.evaluation.statistics import difference, half_width
 from condensery.networks.names import named
 from condensery.networks.net import record
 from condensery.randomness import rng
+from condensery.synthetic import SyntheticSet
 
 
 def draws(seed, n, mean=0.0):
@@ -63,9 +65,22 @@ def test_networks_of_one_set_are_not_paired_with_the_means_of_several():
     assert sets.minus(replace(sets, runs=tuple(run - 0.05 for run in sets.runs))).significant
 
 
+def of_bytes(d):
+    """The same data as 8-bit images."""
+    train, test = (part._with(images=(part.images * 255).round().byte()) for part in (d.train, d.train))
+    return replace(d, train=train, test=TestSet(test.images, test.labels, test.space, test.dtype, test.device))
+
+
+def of_floats(d, ipc, seed=0):
+    """Random images, stored in float64 as learned ones are."""
+    found = chosen(d, ipc, seed)
+    rows = found.synthetic().x.detach()
+    return replace(found, synthetic=SyntheticSet.from_rows(rows, d.train.space))
+
+
 def test_scores_are_differences_to_random_images_of_the_same_storage():
-    d = data()
-    ours = chosen(d, ipc=1, seed=3)
+    d = of_bytes(data())
+    ours = of_floats(d, ipc=1, seed=3)
     found = scores(ours, d, TINY, short, repeats=2)
     assert found.images == (1, 8)  # the set is stored in float64
     assert found.ours.runs == evaluate(ours, d, TINY, short, 2).runs
@@ -105,11 +120,12 @@ def test_scores_measure_a_set_of_batch_norm_in_the_network_that_evaluate_takes()
 
 
 def test_scores_without_the_whole_set_and_of_too_many_images():
-    d = data()
+    d = of_bytes(data())
     found = scores(chosen(d, ipc=1), d, TINY, short, repeats=1, whole=False)
+    assert found.images == (1, 1)
     assert (found.whole, found.hlr, found.lrs) == (None, None, None)
     with pytest.raises(InputError, match="give a smaller subset"):
-        scores(chosen(d, ipc=2), d, TINY, short, repeats=1)
+        scores(of_floats(d, ipc=2), d, TINY, short, repeats=1)
 
 
 def test_the_whole_set_is_trained_once(monkeypatch):

@@ -14,7 +14,9 @@ from msgspec import Meta
 
 from condensery.errors import InputError
 
-__all__ = ["Amount", "Count", "Factor", "Precision", "Rate", "Seed", "byte_count", "check", "with_fields_in_help"]
+__all__ = [
+    "Amount", "Count", "Factor", "Format", "Precision", "Rate", "Seed", "byte_count", "check", "with_fields_in_help",
+]  # fmt: skip
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
 """A number of things, at least 1. It is below 2**31, so that it can be the size of a tensor."""
@@ -28,6 +30,8 @@ Seed = Annotated[int, Meta(ge=0, lt=2**63)]
 """A seed of the random draws."""
 Precision = Literal["bfloat16"] | None
 """The number format of computations. None: the format of the rows, which is float32."""
+Format = Literal["float16", "uint8"]
+"""A number format in which sets are stored: two bytes per number, or one; see `formats`."""
 
 
 def check(of: Any) -> None:

@@ -1,16 +1,19 @@
 """The synthetic set S, and the rows and label logits that it starts from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import log, prod
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from condensery.data import Batch, RealSet
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder, Pixels
 from condensery.errors import InputError, bounded
+from condensery.fields import Format
+from condensery.formats import Grid, rounded, size
 from condensery.randomness import rng
 
 __all__ = ["SyntheticSet", "class_logits", "noise", "random_real"]
@@ -25,12 +28,23 @@ class SyntheticSet(nn.Module):
         decoder: the decoder. None: `Pixels`, so that each base is an image and a row.
         labels: logits of the learned labels, shape (C, ipc, K), one label per base. None: labels are not learned, and
             each row has the label of its class.
+        format: the number format in which the set is stored. None: that of `bases`.
+        grids: with the format uint8, the grid of every parameter by its name; its numbers are on the grid. None: they
+            are not rounded yet; see `settle`.
 
     Raises:
         InputError: `labels` is given, and the decoder makes different numbers of rows from different bases.
     """
 
-    def __init__(self, bases: Tensor, space: PixelSpace, decoder: Decoder | None = None, labels: Tensor | None = None):
+    def __init__(
+        self,
+        bases: Tensor,
+        space: PixelSpace,
+        decoder: Decoder | None = None,
+        labels: Tensor | None = None,
+        format: Format | None = None,
+        grids: Mapping[str, Grid] | None = None,
+    ):
         super().__init__()
         if labels is not None and decoder is not None and not decoder.even:
             raise InputError(
@@ -40,7 +54,9 @@ class SyntheticSet(nn.Module):
         self.bases = nn.Parameter(bases)
         self.labels = None if labels is None else nn.Parameter(labels)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
-        self.space = space
+        self.space, self.format, self.grids = space, format, dict(grids or {})
+        self.rounds = False
+        """Whether rows are decoded from the numbers that will be stored, and not yet from those that are learned."""
         self.frozen = torch.zeros(len(bases), dtype=torch.long)
         """The number of leading bases of each class that no step changes, shape (C,)."""
         self.decoder_freezes = True
@@ -86,11 +102,12 @@ class SyntheticSet(nn.Module):
             its bases. If the set has learned labels, `soft` has their probabilities (C', N, K).
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
-        x = self.space.decode(self.decoder(self.bases[ids, :images]))
+        seen = self._seen()
+        x = self._rows(seen, seen["bases"][ids, :images])
         y = ids[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        logits = self.labels[ids, :images]
+        logits = seen["labels"][ids, :images]
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
     def rows_of(self, bases: Tensor) -> Batch:
@@ -103,11 +120,45 @@ class SyntheticSet(nn.Module):
             The batch with the rows of every base: x (m, k, channels, height, width) and y (m, k).
         """
         ids, place = bases // self.bases_per_class, bases % self.bases_per_class
-        x = self.space.decode(self.decoder(self.bases[ids, place][:, None]))
+        seen = self._seen()
+        x = self._rows(seen, seen["bases"][ids, place][:, None])
         y = ids.to(x.device)[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        return Batch(x, y, self.labels[ids, place].softmax(1)[:, None].expand(-1, x.shape[1], -1))
+        return Batch(x, y, seen["labels"][ids, place].softmax(1)[:, None].expand(-1, x.shape[1], -1))
+
+    def _seen(self) -> dict[str, Tensor]:
+        """The parameters from which rows are decoded, by name: rounded ones if `rounds`.
+
+        Gradients pass through the rounding as if it were not there (straight-through).
+        """
+        own: dict[str, Tensor] = dict(self.named_parameters())
+        if not self.rounds or self.format is None:
+            return own
+        return {name: rounded(p.detach(), self.format) + (p - p.detach()) for name, p in own.items()}
+
+    def _rows(self, seen: Mapping[str, Tensor], bases: Tensor) -> Tensor:
+        """Normalized rows of some bases, decoded with the decoder's parameters in `seen`."""
+        prefix = "decoder."
+        of_decoder = {k.removeprefix(prefix): p for k, p in seen.items() if k.startswith(prefix)}
+        decoded: Tensor = functional_call(self.decoder, of_decoder, (bases,)) if self.rounds else self.decoder(bases)
+        return self.space.decode(decoded)
+
+    @torch.no_grad()
+    def settle(self, grids: Mapping[str, Grid] | None = None) -> None:
+        """Round every parameter in place to the number that is stored in its place; see `format`.
+
+        Arguments:
+            grids: with the format uint8, the grids of some parameters by name. The others get the grid from their
+                smallest to their largest number.
+        """
+        if self.format is None:
+            return
+        for name, parameter in self.named_parameters():
+            if self.format == "uint8":
+                self.grids[name] = (grids or {}).get(name) or Grid.of(parameter)
+            parameter.copy_(rounded(parameter, self.format, self.grids.get(name)))
+        self.rounds = False
 
     @torch.no_grad()
     def clamp(self) -> None:
@@ -149,8 +200,8 @@ class SyntheticSet(nn.Module):
 
     @property
     def bytes(self) -> int:
-        """The size of all stored parameters in bytes, in their own precision."""
-        return sum(p.numel() * p.element_size() for p in self.parameters())
+        """The size of all stored parameters in bytes, in the number format in which they are stored."""
+        return sum(size(p, self.format, self.grids.get(name)) for name, p in self.named_parameters())
 
 
 def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:

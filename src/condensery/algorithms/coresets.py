@@ -5,12 +5,14 @@ evaluation are the same for a chosen set and for a learned one.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from condensery.data import RealSet
 from condensery.evaluation.training import Training, computing, fit
+from condensery.formats import PIXELS
 from condensery.kernels.compiling import during
 from condensery.networks.network import Point, rows_at_once
 from condensery.runs.checkpoint import Keeper
@@ -25,7 +27,7 @@ def random(real: RealSet, ipc: int, seed: int) -> SyntheticSet:
     Raises:
         InputError: a class has fewer than `ipc` rows. All functions of this module raise it.
     """
-    return SyntheticSet.from_rows(random_real(real, ipc, seed), real.space)
+    return _chosen(real, random_real(real, ipc, seed))
 
 
 def herding(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
@@ -92,7 +94,17 @@ def forgetting(
         score[real.rows(c)].sort(descending=True, stable=True).indices[:ipc] + real.rows(c).start
         for c in range(real.classes)
     ]
-    return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
+    return _chosen(real, real.at(torch.stack(picks)).x)
+
+
+def _chosen(real: RealSet, rows: Tensor) -> SyntheticSet:
+    """The set of some real rows; if these are 8-bit images, it stores them as they are."""
+    if real.bytes_per_value > 1 or real.space.whitening:
+        return SyntheticSet.from_rows(rows, real.space)
+    space = replace(real.space, stored="unit")
+    chosen = SyntheticSet(space.encode(rows), space, format="uint8")
+    chosen.settle({"bases": PIXELS})
+    return chosen
 
 
 def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, int], Tensor]) -> SyntheticSet:
@@ -103,7 +115,7 @@ def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, in
         with torch.no_grad():
             embedded = [network.embed(real.read(part)) for part in index.split(rows_at_once(real.device))]
         picks.append(index[rule(torch.cat(embedded), ipc)])
-    return SyntheticSet.from_rows(real.at(torch.stack(picks)).x, real.space)
+    return _chosen(real, real.at(torch.stack(picks)).x)
 
 
 def _herd(x: Tensor, ipc: int) -> Tensor:

@@ -65,7 +65,7 @@ def compare_command(argv: list[str]) -> int:
     data = read(options.source)
     if options.budget is not None:
         rows = [row.within(options.budget, data, argv) for row in rows]
-        options = replace(options, ipc=rows[0].recipes[0].ipc)
+        options = replace(options, ipc=min(row.recipes[0].ipc for row in rows))
     if beyond := [size for size in options.sizes if not 1 <= size <= options.ipc]:
         raise InputError(f"--sizes {beyond[0]}: the sets have 1 to {options.ipc} images per class (--ipc)")
     warn_of_few(data)
@@ -128,14 +128,16 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
             "floats": row.floats, "bytes": row.bytes, "seconds": row.seconds,
         })  # fmt: skip
     if several:
-        head.insert(1, f"first of {options.ipc} per class")
+        head.insert(1, "first per class" if options.budget else f"first of {options.ipc} per class")
     if len(protocols) > 1:
         head.insert(1, "protocol")
     if len(nets) > 1:
         head.insert(1, "network")
     size = options.sizes[0] if options.sizes else options.ipc
     part = f"first {size} of {options.ipc}" if size < options.ipc else str(size)
-    title = [data.name, *([] if several else [f"{part} image{'s' if options.ipc > 1 else ''} per class"])]
+    images = f"{part} image{'s' if options.ipc > 1 else ''} per class"
+    stored = f"at most {options.budget}" if options.budget else images
+    title = [data.name, *([] if several else [stored])]
     title += [] if len(protocols) > 1 else [f"protocol {next(iter(protocols))}"]
     title += [] if len(nets) > 1 else [described(nets[0])]
     about = f"{mean_of(measuring.repeats, options.sets)} on {len(data.test)} test rows"

@@ -65,7 +65,7 @@ def _source(options: ReportOptions, sets: "list[Condensed]") -> "tuple[Source | 
 
 
 def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> "list[Figure]":
-    """Accuracies of random and herding at the size of the first set, of every set, and of the whole real set."""
+    """Accuracies of random and herding images of as many bytes as the first set, of all sets, and of the whole data."""
     import msgspec
 
     from condensery.evaluation.compare import Comparison, compare

@@ -24,7 +24,8 @@ log = logging.getLogger("condensery")
 def digits() -> Data:
     """The handwritten digits that come with scikit-learn: 1797 gray images of 8 x 8 pixels, 10 classes.
 
-    The split is fixed and stratified: one fifth of each class is the test part. No download is needed.
+    The split is fixed and stratified: one fifth of each class is the test part. No download is needed. The 17 shades of
+    gray are spread over the 256 of an 8-bit image.
 
     References:
         UCI ML hand-written digits, test part, https://archive.ics.uci.edu/dataset/80
@@ -32,7 +33,7 @@ def digits() -> Data:
     from sklearn.datasets import load_digits
 
     raw = load_digits()
-    images, labels = torch.from_numpy(raw.images).float()[:, None] / 16, torch.from_numpy(raw.target)
+    images, labels = torch.from_numpy(raw.images * 255 / 16).round().byte()[:, None], torch.from_numpy(raw.target)
     held = stratified(labels, 0.2, seed=0)
     return _assemble(
         "digits", images[~held], labels[~held], images[held], labels[held], tuple("0123456789"), FACTS["digits"]

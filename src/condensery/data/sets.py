@@ -209,6 +209,11 @@ class RealSet(_Rows):
         """The slice of the rows that belongs to class `c`."""
         return slice(self._starts[c], self._starts[c] + self.sizes[c])
 
+    @property
+    def bytes_per_value(self) -> int:
+        """The bytes that a value of an image takes: 1 for 8-bit images, otherwise those of the type of the rows."""
+        return 1 if self.images.dtype == torch.uint8 else self.dtype.itemsize
+
     def subset(self, index: Tensor) -> "RealSet":
         """The set of the rows at `index` (N',), with this set's pixel space."""
         return RealSet(

@@ -27,7 +27,7 @@ class Comparison:
     accuracy: Accuracy
     floats: int
     bytes: int
-    """What is stored, in its own number format; a real image of the whole set counts one byte per value."""
+    """What is stored, in its own number format."""
     seconds: float
     """Seconds of condensing; those of the evaluation are in `accuracy`."""
     gain: Difference | None = None
@@ -87,5 +87,5 @@ def compare(
         values = len(data.train) * prod(data.shape)
         for net in several:
             reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
-            add(Comparison(reached.protocol, None, reached, values, values, 0.0))
+            add(Comparison(reached.protocol, None, reached, values, values * data.train.bytes_per_value, 0.0))
     return rows

@@ -198,7 +198,8 @@ def _in_order(condensed: Condensed, data: Data) -> SyntheticSet:
         )
     order = [mine.index(name) for name in theirs]
     labels = None if synthetic.labels is None else synthetic.labels.detach()[order][:, :, order]
-    return SyntheticSet(synthetic.bases.detach()[order], synthetic.space, synthetic.decoder, labels)
+    bases = synthetic.bases.detach()[order]
+    return SyntheticSet(bases, synthetic.space, synthetic.decoder, labels, synthetic.format, synthetic.grids)
 
 
 def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Observe]:

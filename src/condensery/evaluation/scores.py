@@ -26,7 +26,7 @@ class Scores:
     Arguments:
         ours, ours_plain: the set, with and without augmentation.
         floats, floats_plain: random images with as many stored values (at least one image per class).
-        bytes, bytes_plain: random images with as many bytes, at one byte per value, as a learned set often stores four.
+        bytes, bytes_plain: random images with as many bytes. A value of an 8-bit image takes one byte.
         images: the number of random images per class at equal values and at equal bytes.
         whole: networks trained on the whole training part. None: not measured.
 
@@ -94,7 +94,7 @@ def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
         InputError: a class has fewer images.
     """
     values = data.train.classes * prod(data.shape)
-    images = max(1, condensed.floats // values), max(1, condensed.bytes // values)
+    images = max(1, condensed.floats // values), max(1, condensed.bytes // (values * data.train.bytes_per_value))
     if max(images) > (least := min(data.train.sizes)):
         raise InputError(
             f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "

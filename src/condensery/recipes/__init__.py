@@ -3,6 +3,7 @@
 Importing them does not import torch, which is loaded when a recipe condenses.
 """
 
+from condensery.recipes.compact import Compact
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random
 from condensery.recipes.dc import DC
 from condensery.recipes.dm import DM
@@ -21,6 +22,7 @@ __all__ = [
     "IDC",
     "KFS",
     "MDC",
+    "Compact",
     "Forgetting",
     "Herding",
     "KCenter",

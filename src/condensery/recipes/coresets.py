@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from condensery.fields import Amount, Count, Seed
 from condensery.networks.convnet import ConvNet
@@ -19,8 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
 
 
+class _Chosen(Recipe):
+    """A recipe that chooses real images, and stores them as they are."""
+
+    def within(self, bytes: int | str, real: "RealSet") -> Self:
+        """The recipe with the largest `ipc` that fits, at most all images of the smallest class."""
+        chosen = super().within(bytes, real)
+        return chosen.having(ipc=min(chosen.ipc, *real.sizes))
+
+    def bytes_per_value(self, real: "RealSet") -> int:
+        return real.dtype.itemsize if real.space.whitening else real.bytes_per_value
+
+
 @dataclass(frozen=True)
-class Random(Recipe):
+class Random(_Chosen):
     """Random real images from each class."""
 
     name: ClassVar[str] = "random"
@@ -42,7 +54,7 @@ class Random(Recipe):
 
 
 @dataclass(frozen=True)
-class Herding(Recipe):
+class Herding(_Chosen):
     """Images whose running mean follows the class mean in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "herding"
@@ -68,7 +80,7 @@ class Herding(Recipe):
 
 
 @dataclass(frozen=True)
-class KCenter(Recipe):
+class KCenter(_Chosen):
     """Images that cover their class, picked farthest-first in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "k-center"
@@ -94,7 +106,7 @@ class KCenter(Recipe):
 
 
 @dataclass(frozen=True)
-class Forgetting(Recipe):
+class Forgetting(_Chosen):
     """The images that a network forgets most often while it is trained."""
 
     name: ClassVar[str] = "forgetting"

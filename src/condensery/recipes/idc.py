@@ -200,7 +200,7 @@ class IDC(Recipe):
 
         if not isinstance(synthetic.decoder, Bound):
             return synthetic
-        return SyntheticSet(synthetic.bases.detach(), synthetic.space, Uniform(self.factor))
+        return SyntheticSet(synthetic.bases.detach(), synthetic.space, Uniform(self.factor), format=synthetic.format)
 
     def _cuts(self, real: "RealSet") -> bool:
         """Whether boxes may be cut out of the rows of these data (cutout, CutMix)."""

@@ -86,7 +86,7 @@ class Recipe(ABC):
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
     def within(self, bytes: int | str, real: "RealSet") -> Self:
-        """The recipe with the largest `ipc` whose set stores at most `bytes`, in the number format of the rows.
+        """The recipe with the largest `ipc` whose set stores at most `bytes`.
 
         Arguments:
             bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
@@ -96,7 +96,7 @@ class Recipe(ABC):
             InputError: `bytes` does not hold one image per class, or is not a number of bytes.
         """
         room = byte_count(bytes)
-        image = real.classes * self.per_image(real) * real.dtype.itemsize
+        image = real.classes * self.per_image(real) * self.bytes_per_value(real)
         if room < image:
             raise InputError(
                 f"{room:,} bytes are too few: one image for each class of {real.name} takes {image:,} bytes; "
@@ -108,6 +108,10 @@ class Recipe(ABC):
         """The number of floats that `ipc` counts as one image."""
         channels, height, width = real.shape
         return channels * height * width
+
+    def bytes_per_value(self, real: "RealSet") -> int:
+        """The bytes in which a number of the set is stored."""
+        return real.dtype.itemsize
 
     @staticmethod
     def of_record(record: Mapping[str, Any]) -> "Recipe":

@@ -20,6 +20,8 @@ from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.errors import InputError, bounded
+from condensery.fields import Format
+from condensery.formats import Grid
 from condensery.networks.names import recorded
 from condensery.runs.condensed import AT_ONCE, Condensed, decoding
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
@@ -65,6 +67,14 @@ class _Recipe(Struct):
     base: "_Recipe | None" = None
 
 
+class _Numbers(Struct, forbid_unknown_fields=True):
+    """How the tensors of a set that is stored in fewer bits become floating-point numbers."""
+
+    format: Format
+    dtype: Literal["float32", "float64"]
+    grids: dict[str, tuple[float, float]]
+
+
 class _Head(Struct, forbid_unknown_fields=True):
     """Schema of the head of an artifact, its JSON."""
 
@@ -79,6 +89,7 @@ class _Head(Struct, forbid_unknown_fields=True):
     floats: Count
     bytes: Count
     data: _Origin
+    stored_as: _Numbers | None = None
 
 
 def save(condensed: Condensed, path: str | Path) -> Path:
@@ -117,13 +128,53 @@ def save(condensed: Condensed, path: str | Path) -> Path:
         "bytes": synthetic.bytes,
         "data": condensed.data,
     }
-    tensors = synthetic.state_dict()
+    if synthetic.format is not None:
+        head["stored_as"] = {
+            "format": synthetic.format,
+            "dtype": str(synthetic.bases.dtype).removeprefix("torch."),
+            "grids": {name: [grid.low, grid.width] for name, grid in synthetic.grids.items()},
+        }
+    tensors = {name: _stored(synthetic, name, tensor) for name, tensor in synthetic.state_dict().items()}
     if space.whitening:
         tensors |= {"whitening.center": space.whitening.center, "whitening.matrix": space.whitening.matrix}
     content = tensor_file(tensors, head)
     _assembled(Path(path), head, {name: tensor.cpu() for name, tensor in tensors.items()})
     write(path := Path(path), content)
     return path
+
+
+def _stored(synthetic: SyntheticSet, name: str, tensor: Tensor) -> Tensor:
+    """A tensor of a set, in the number format in which it is stored.
+
+    Raises:
+        InputError: the set is stored on grids, but it has none.
+    """
+    if synthetic.format is None:
+        return tensor
+    if synthetic.format == "float16":
+        return tensor.half()
+    if name not in synthetic.grids:
+        raise InputError("the numbers of the set are not rounded to those that a file stores; call its `settle()`")
+    return synthetic.grids[name].places(tensor)
+
+
+def _numbers(head: _Head, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as floating-point numbers; the inverse of `_stored`.
+
+    Raises:
+        ValueError: the tensors do not have the number format that the head names.
+        KeyError: the grid of a tensor is missing.
+    """
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith("whitening.")}
+    found, about = {tensor.dtype for tensor in own.values()}, head.stored_as
+    if not (found == {getattr(torch, about.format)} if about else found <= _PRECISIONS):
+        raise ValueError(f"tensors of {', '.join(map(str, found))}")
+    if about is None:
+        return tensors
+    dtype = getattr(torch, about.dtype)
+    if about.format == "float16":
+        return tensors | {name: tensor.to(dtype) for name, tensor in own.items()}
+    return tensors | {name: Grid(*about.grids[name]).numbers(tensor, dtype) for name, tensor in own.items()}
 
 
 def load(path: str | Path) -> Condensed:
@@ -175,8 +226,7 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
             recipe = recipe.base
         if recipe.net is not None and "factory" not in recipe.net:
             recorded(recipe.net)
-        if not {tensor.dtype for tensor in tensors.values()} <= _PRECISIONS:
-            raise ValueError("tensors that are not floating-point numbers")
+        tensors = _numbers(head, tensors)
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         largest = _largest(head, decoder, tensors)
     except Exception as error:  # the file is untrusted: a constructor or a shape can fail in any way
@@ -245,7 +295,10 @@ def _filled(head: _Head, decoder: Decoder, tensors: dict[str, Tensor]) -> Conden
     about, own = head.space, {name: t for name, t in tensors.items() if not name.startswith("whitening.")}
     whitening = Whitening(tensors["whitening.center"], tensors["whitening.matrix"]) if about.whitened else None
     space = PixelSpace(tuple(about.mean), tuple(about.std), about.stored, whitening)
-    synthetic = SyntheticSet(tensors["bases"], space, decoder, tensors.get("labels"))
+    numbers = head.stored_as
+    grids = {name: Grid(*grid) for name, grid in numbers.grids.items()} if numbers else {}
+    format = numbers.format if numbers else None
+    synthetic = SyntheticSet(tensors["bases"], space, decoder, tensors.get("labels"), format, grids)
     synthetic.load_state_dict(own)
     if (synthetic.floats, synthetic.bytes) != (head.floats, head.bytes):
         raise ValueError(f"{synthetic.floats} floats, but {head.floats} in its head")

@@ -17,6 +17,7 @@ from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder
 from condensery.errors import InputError, bounded
 from condensery.fields import byte_count
+from condensery.formats import itemsize
 from condensery.networks.names import recorded
 from condensery.networks.net import Net
 from condensery.runs.picture import grid, png
@@ -135,8 +136,9 @@ class Condensed:
         if (first is None) == (bytes is None):
             raise InputError("a subset needs a number of stored images per class or of `bytes`; give one of the two")
         if bytes is not None:
-            shared = sum(p.numel() * p.element_size() for p in self.synthetic.decoder.parameters())
-            each = (self.synthetic.bytes - shared) // self.bases_per_class
+            own = [p[:, :1] for p in (self.synthetic.bases, self.synthetic.labels) if p is not None]
+            each = sum(p.numel() * itemsize(p.dtype, self.synthetic.format) for p in own)
+            shared = self.synthetic.bytes - self.bases_per_class * each
             room = byte_count(bytes)
             first = min((room - shared) // each, self.bases_per_class)
             if first < 1:
@@ -148,7 +150,8 @@ class Condensed:
             raise InputError(f"`first` is {first!r}; a subset of this set has 1 to {most} stored images per class")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :first].clone()
-        kept = SyntheticSet(whole.bases.detach()[:, :first].clone(), self.space, whole.decoder, labels)
+        bases = whole.bases.detach()[:, :first].clone()
+        kept = SyntheticSet(bases, self.space, whole.decoder, labels, whole.format, whole.grids)
         return replace(self, synthetic=kept)
 
     def tensors(

@@ -1,0 +1,111 @@
+"""Sets that are stored in fewer bits."""
+
+import pytest
+import torch
+from conftest import blobs
+from lists import CHOSEN, DECODERS, TINY, over
+
+import condensery as cd
+from condensery.algorithms import coresets
+from condensery.data import RealSet
+from condensery.data.pixels import PixelSpace
+from condensery.formats import Grid, rounded
+from condensery.recipes import IDC, KFS, Compact
+from condensery.runs.condensed import Condensed
+from condensery.synthetic import SyntheticSet, random_real
+
+FORMATS = ("uint8", "float16")
+DIGITS = cd.data.digits()
+
+
+def made(decoder, format):
+    """A set of random real rows that is to be stored in a format, with its decoder's weights."""
+    real = blobs()
+    space = PixelSpace(real.space.mean, real.space.std, "unit")
+    decoder = decoder(real.shape, 2)
+    synthetic = SyntheticSet.from_rows(random_real(real, 2, 0, decoder), space, decoder)
+    synthetic.format = format
+    return synthetic, real
+
+
+def test_the_places_of_a_grid_are_equally_spaced():
+    grid = Grid(-1.0, 2.55)
+    numbers = grid.numbers(torch.arange(256, dtype=torch.uint8), torch.float64)
+    assert torch.allclose(numbers.diff(), torch.full((255,), 0.01, dtype=torch.float64), atol=1e-12)
+    assert torch.equal(grid.places(numbers), torch.arange(256, dtype=torch.uint8))
+    x = torch.linspace(-1, 1.55, 1001, dtype=torch.float64)
+    assert (rounded(x, "uint8", grid) - x).abs().max() <= 0.005 + 1e-12
+    assert torch.equal(rounded(torch.ones(3), "uint8"), torch.ones(3))  # a grid of one number
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@over(DECODERS)
+def test_what_is_decoded_while_learning_is_what_is_stored(part, format):
+    synthetic, _ = made(part, format)
+    synthetic.rounds = True
+    seen = synthetic()
+    synthetic.settle()
+    assert torch.equal(seen.x, synthetic().x)
+    once = [p.detach().clone() for p in synthetic.parameters()]
+    synthetic.settle()
+    assert all(torch.equal(a, b) for a, b in zip(once, synthetic.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_gradient_passes_through_the_rounding(format):
+    synthetic, _ = made(DECODERS["codes x decoders"], format)
+    synthetic.rounds = True
+    synthetic().x.square().sum().backward()
+    through = [p.grad.clone() for p in synthetic.parameters()]
+    synthetic.settle()
+    synthetic.zero_grad()
+    synthetic().x.square().sum().backward()
+    assert all(torch.allclose(a, p.grad, atol=1e-12) for a, p in zip(through, synthetic.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_holds_the_bytes_that_the_set_counts(format, tmp_path):
+    recipe = Compact(KFS.digits().having(pretraining=20, steps=4), format=format)
+    ours = cd.condense(recipe, DIGITS.train, progress=False)
+    theirs = cd.load(cd.save(ours, tmp_path / "set.safetensors"))
+    for a, b in zip(ours.synthetic.parameters(), theirs.synthetic.parameters(), strict=True):
+        assert torch.equal(a, b)
+    tensors = len(list(ours.synthetic.parameters()))
+    each, grids = (1, 8 * tensors) if format == "uint8" else (2, 0)
+    assert ours.bytes == theirs.bytes == each * ours.floats + grids
+    assert (tmp_path / "set.safetensors").stat().st_size < ours.bytes + 4000
+    part = cd.load(cd.save(theirs.subset(1), tmp_path / "part.safetensors"))
+    assert torch.equal(part.synthetic.bases, ours.synthetic.bases[:, :1])
+    assert theirs.subset(bytes=ours.bytes).bases_per_class == ours.bases_per_class
+    assert theirs.subset(bytes=ours.bytes - 1).bases_per_class == ours.bases_per_class - 1
+
+
+def test_a_budget_in_bytes_holds_four_times_as_many_images():
+    real = DIGITS.train
+    plain = IDC.digits().within("8 KB", real)
+    compact = Compact(IDC.digits()).within("8 KB", real)
+    assert (plain.ipc, compact.ipc) == (3, 12)
+    assert compact.algorithm(real).synthetic.bytes <= 8000
+
+
+@over(CHOSEN)
+def test_real_images_of_8_bits_are_stored_as_they_are(part):
+    x = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    real = RealSet.measured(x, torch.arange(40) % 2, 2)
+    chosen = cd.condense(part.having(net=TINY), real, progress=False)
+    assert chosen.bytes == chosen.floats
+    rows, known = chosen.synthetic().x.flatten(0, 1), real.read(slice(None))
+    assert all((known == row).flatten(1).all(1).any() for row in rows)
+
+
+def test_real_images_of_floats_are_stored_as_floats():
+    chosen = coresets.random(blobs(), 2, 0)
+    assert (chosen.format, chosen.bytes) == (None, 8 * chosen.floats)
+
+
+def test_what_no_grid_can_hold_is_refused(tmp_path):
+    synthetic, real = made(DECODERS["pixels"], "uint8")
+    about = {"name": "blobs", "fingerprint": real.fingerprint, "rows": len(real)}
+    unsettled = Condensed(synthetic, real.class_names, {"name": "random", "ipc": 2}, 0, about)
+    with pytest.raises(cd.InputError, match="settle"):
+        cd.save(unsettled, tmp_path / "set.safetensors")
