@@ -207,7 +207,7 @@ WRAPPED = {
     "mdc of dream of idc": cd.MDC(cd.DREAM(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
     "compact of kfs": cd.Compact(LEARNED["kfs strict"]),
     "compact of idc": cd.Compact(LEARNED["idc learnable"], format="float16", share=1.0),
-    "compact of dc with labels": cd.Compact(LEARNED["dc soft labels"], share=0.0),
+    "compact of dc with labels": cd.Compact(LEARNED["dc soft labels"], share=0.6),
     "mdc of compact of idc": cd.MDC(cd.Compact(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
     "mdc of dream of kfs": cd.MDC(cd.DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }

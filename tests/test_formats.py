@@ -1,5 +1,7 @@
 """Sets that are stored in fewer bits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import blobs
@@ -9,6 +11,7 @@ import condensery as cd
 from condensery.algorithms import coresets
 from condensery.data import RealSet
 from condensery.data.pixels import PixelSpace
+from condensery.evaluation.evaluate import _in_order
 from condensery.formats import Grid, rounded
 from condensery.recipes import IDC, KFS, Compact
 from condensery.runs.condensed import Condensed
@@ -42,7 +45,7 @@ def test_the_places_of_a_grid_are_equally_spaced():
 @over(DECODERS)
 def test_what_is_decoded_while_learning_is_what_is_stored(part, format):
     synthetic, _ = made(part, format)
-    synthetic.rounds = True
+    synthetic.lay_grids()
     seen = synthetic()
     synthetic.settle()
     assert torch.equal(seen.x, synthetic().x)
@@ -54,7 +57,7 @@ def test_what_is_decoded_while_learning_is_what_is_stored(part, format):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_gradient_passes_through_the_rounding(format):
     synthetic, _ = made(DECODERS["codes x decoders"], format)
-    synthetic.rounds = True
+    synthetic.lay_grids()
     synthetic().x.square().sum().backward()
     through = [p.grad.clone() for p in synthetic.parameters()]
     synthetic.settle()
@@ -109,3 +112,29 @@ def test_what_no_grid_can_hold_is_refused(tmp_path):
     unsettled = Condensed(synthetic, real.class_names, {"name": "random", "ipc": 2}, 0, about)
     with pytest.raises(cd.InputError, match="settle"):
         cd.save(unsettled, tmp_path / "set.safetensors")
+
+
+def test_a_compact_set_is_measured_with_its_classes_in_another_order():
+    ours = cd.condense(Compact(KFS.digits().having(pretraining=20, steps=4)), DIGITS.train, progress=False)
+    order = [3, 1, 2, 0, *range(4, 10)]
+    theirs = _in_order(replace(ours, class_names=tuple(ours.class_names[c] for c in order)), DIGITS)
+    assert torch.equal(theirs().x, ours.synthetic(order).x)
+    assert theirs.bytes == ours.bytes
+
+
+def test_whitened_real_images_are_floats():
+    whitened = DIGITS.whitened().train
+    assert whitened.bytes_per_value == 4
+    assert coresets.random(whitened, 2, 0).bytes == 4 * 2 * 640
+
+
+def test_a_file_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
+    path = cd.save(cd.condense(cd.Random(ipc=100), DIGITS.train, progress=False), tmp_path / "set.safetensors")
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "0.0005")
+    with pytest.raises(cd.InputError, match="numbers"):
+        cd.load(path)
+
+
+def test_a_budget_that_is_too_small_is_named_as_it_was_given():
+    with pytest.raises(cd.InputError, match=r"600 bytes are too few: .* takes 768 bytes"):
+        Compact(IDC.digits()).within(600, DIGITS.train)

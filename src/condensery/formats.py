@@ -39,7 +39,7 @@ class Grid:
 
 
 PIXELS = Grid(0.0, 1.0)
-"""The grid of 8-bit images in the unit range. Since every such image has it, it is not counted as stored."""
+"""The grid of 8-bit images in the unit range, which is not counted as stored."""
 
 
 def rounded(x: Tensor, format: Format, grid: Grid | None = None) -> Tensor:

@@ -102,12 +102,11 @@ class SyntheticSet(nn.Module):
             its bases. If the set has learned labels, `soft` has their probabilities (C', N, K).
         """
         ids = torch.as_tensor(range(len(self.bases)) if classes is None else classes, device=self.bases.device)
-        seen = self._seen()
-        x = self._rows(seen, seen["bases"][ids, :images])
+        x = self._rows(self.bases[ids, :images])
         y = ids[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        logits = seen["labels"][ids, :images]
+        logits = self._seen("labels", self.labels[ids, :images])
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
     def rows_of(self, bases: Tensor) -> Batch:
@@ -120,29 +119,34 @@ class SyntheticSet(nn.Module):
             The batch with the rows of every base: x (m, k, channels, height, width) and y (m, k).
         """
         ids, place = bases // self.bases_per_class, bases % self.bases_per_class
-        seen = self._seen()
-        x = self._rows(seen, seen["bases"][ids, place][:, None])
+        x = self._rows(self.bases[ids, place][:, None])
         y = ids.to(x.device)[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        return Batch(x, y, seen["labels"][ids, place].softmax(1)[:, None].expand(-1, x.shape[1], -1))
+        return Batch(x, y, self._seen("labels", self.labels[ids, place]).softmax(1)[:, None].expand(-1, x.shape[1], -1))
 
-    def _seen(self) -> dict[str, Tensor]:
-        """The parameters from which rows are decoded, by name: rounded ones if `rounds`.
+    def _seen(self, name: str, part: Tensor) -> Tensor:
+        """A part of the parameter `name`, rounded if `rounds`.
 
         Gradients pass through the rounding as if it were not there (straight-through).
         """
-        own: dict[str, Tensor] = dict(self.named_parameters())
         if not self.rounds or self.format is None:
-            return own
-        return {name: rounded(p.detach(), self.format) + (p - p.detach()) for name, p in own.items()}
+            return part
+        return rounded(part.detach(), self.format, self.grids.get(name)) + (part - part.detach())
 
-    def _rows(self, seen: Mapping[str, Tensor], bases: Tensor) -> Tensor:
-        """Normalized rows of some bases, decoded with the decoder's parameters in `seen`."""
-        prefix = "decoder."
-        of_decoder = {k.removeprefix(prefix): p for k, p in seen.items() if k.startswith(prefix)}
-        decoded: Tensor = functional_call(self.decoder, of_decoder, (bases,)) if self.rounds else self.decoder(bases)
-        return self.space.decode(decoded)
+    def _rows(self, bases: Tensor) -> Tensor:
+        """Normalized rows of some bases."""
+        bases = self._seen("bases", bases)
+        if not self.rounds:
+            return self.space.decode(self.decoder(bases))
+        weights = {name: self._seen(f"decoder.{name}", weight) for name, weight in self.decoder.named_parameters()}
+        return self.space.decode(functional_call(self.decoder, weights, (bases,)))
+
+    def lay_grids(self) -> None:
+        """Decode rows from the numbers that would be stored now, on the grids of the present parameters."""
+        self.rounds = True
+        if self.format == "uint8":
+            self.grids = {name: Grid.of(parameter) for name, parameter in self.named_parameters()}
 
     @torch.no_grad()
     def settle(self, grids: Mapping[str, Grid] | None = None) -> None:

@@ -99,7 +99,7 @@ def forgetting(
 
 def _chosen(real: RealSet, rows: Tensor) -> SyntheticSet:
     """The set of some real rows; if these are 8-bit images, it stores them as they are."""
-    if real.bytes_per_value > 1 or real.space.whitening:
+    if real.bytes_per_value > 1:
         return SyntheticSet.from_rows(rows, real.space)
     space = replace(real.space, stored="unit")
     chosen = SyntheticSet(space.encode(rows), space, format="uint8")

@@ -85,10 +85,10 @@ class Matching:
                 loss, gradient = self._step(point, done)
                 said = {"gradient": gradient, **self.objective.after()}
                 told(Step(done + 1, self.steps, loss, self.synthetic, said))
-        if not all(torch.isfinite(p).all() for p in self.synthetic.parameters()):  # no later loss would show it
-            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
         stored = self.finish(self.synthetic)
         stored.settle()
+        if not all(torch.isfinite(p).all() for p in stored.parameters()):  # no later loss would show it
+            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
         return stored
 
     def _points(self, keeper: Keeper | None, state: State | None) -> Iterator[tuple[int, Point]]:
@@ -107,7 +107,8 @@ class Matching:
                 keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
             for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * self.rate(done / self.steps)
-            self.synthetic.rounds = done / self.steps >= self.rounds_from
+            if done / self.steps >= self.rounds_from:
+                self.synthetic.lay_grids()
             yield done, point
             done += 1
         if keeper:

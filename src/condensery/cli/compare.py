@@ -136,8 +136,9 @@ def _compared(found: "list[Comparison]", options: CompareOptions, nets: Sequence
     size = options.sizes[0] if options.sizes else options.ipc
     part = f"first {size} of {options.ipc}" if size < options.ipc else str(size)
     images = f"{part} image{'s' if options.ipc > 1 else ''} per class"
-    stored = f"at most {options.budget}" if options.budget else images
-    title = [data.name, *([] if several else [stored])]
+    if options.budget:
+        images = f"at most {options.budget}" + (f", first {size} per class" if options.sizes else "")
+    title = [data.name, *([] if several else [images])]
     title += [] if len(protocols) > 1 else [f"protocol {next(iter(protocols))}"]
     title += [] if len(nets) > 1 else [described(nets[0])]
     about = f"{mean_of(measuring.repeats, options.sets)} on {len(data.test)} test rows"

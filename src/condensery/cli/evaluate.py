@@ -3,7 +3,6 @@
 import logging
 import shlex
 from dataclasses import asdict, replace
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,17 +94,16 @@ def evaluate_command(argv: list[str]) -> int:
             })  # fmt: skip
             if rivals and not options.scores:  # the scores have it too
                 images = rivals[size]
-                values = images * data.train.classes * prod(data.shape)
+                rival = random_rival(parts[0], data, images, measuring.seed)
                 other = evaluate(
-                    random_rival(parts[0], data, images, measuring.seed), data, reached.net, protocol,
-                    measuring.repeats, measuring.seed, dtype=dtype_of(measuring),
-                )  # fmt: skip
+                    rival, data, reached.net, protocol, measuring.repeats, measuring.seed, dtype=dtype_of(measuring)
+                )
                 log.info(f"random images of as many bytes: {images}, {name}: {other} ({other.seconds:.0f} s)")
-                lines.append(("random", name, str(images), *accuracy_words(other), f"{values:,}", other.protocol,
+                lines.append(("random", name, str(images), *accuracy_words(other), f"{rival.bytes:,}", other.protocol,
                               f"{other.seconds:.0f}"))  # fmt: skip
                 records.append({
                     "method": "random", "network": record(other.net), "codes" if codes else "ipc": images,
-                    **figures_of(other), "floats": values, "bytes": values,
+                    **figures_of(other), "floats": rival.floats, "bytes": rival.bytes,
                 })  # fmt: skip
     table = Table(
         f"{first.method} on the {len(data.test)} test rows of {data.name}; {mean_of(measuring.repeats, len(sets))}",

@@ -141,7 +141,7 @@ class EvaluateOptions:
     plot: str | None = None
     """File for a plot of accuracy over sizes (SVG)."""
     random: bool = True
-    """Whether to measure random real images of as many bytes beside every set (a real image takes a byte per value),
+    """Whether to measure random real images of as many bytes beside every set (an 8-bit image takes a byte per value),
     which takes as long as the set itself or several times longer."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the

@@ -38,6 +38,7 @@ def show_command(argv: list[str]) -> int:
         "decoded": _decoding(synthetic),
         "steps": str(condensed.steps),
         "stored": f"{synthetic.floats:,} floats, {synthetic.bytes:,} bytes"
+        + (f" ({synthetic.format})" if synthetic.format else "")
         + ("" if synthetic.labels is None else f"; {synthetic.labels.numel():,} of the floats are soft labels"),
         "pixel space": f"{space.stored}; mean {_numbers(space.mean)}, std {_numbers(space.std)}"
         + ("; whitened (ZCA)" if space.whitening else ""),

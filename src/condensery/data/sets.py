@@ -211,8 +211,8 @@ class RealSet(_Rows):
 
     @property
     def bytes_per_value(self) -> int:
-        """The bytes that a value of an image takes: 1 for 8-bit images, otherwise those of the type of the rows."""
-        return 1 if self.images.dtype == torch.uint8 else self.dtype.itemsize
+        """The bytes of a value of a real image: 1 for 8-bit images that are not whitened, otherwise those of a float."""
+        return 1 if self.images.dtype == torch.uint8 and not self.space.whitening else self.dtype.itemsize
 
     def subset(self, index: Tensor) -> "RealSet":
         """The set of the rows at `index` (N',), with this set's pixel space."""

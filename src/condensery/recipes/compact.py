@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from msgspec import Meta
 
-from condensery.fields import Format, byte_count
+from condensery.fields import Format
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ class Compact(Wrapper[R]):
 
     It wraps any recipe that matches: `Compact(KFS(ipc=4, strict=True))` stores four times as many numbers in the same
     bytes. In the last part of the run, rows are decoded from the numbers that will be stored, while the gradient is
-    that of the numbers themselves (the straight-through estimator).
+    that of the numbers themselves (the straight-through estimator). Images that another wrapper freezes are rounded
+    together with all others at the end of the run.
 
     References:
-        Post-training quantization of condensed sets, which stores 2 bits per value, uses the same idea; here one grid
-        serves a whole tensor.
+        Jacob et al., Quantization and Training of Neural Networks (2018), https://arxiv.org/abs/1712.05877, section 3,
+        for networks; here one grid serves a whole tensor.
     """
 
     name: ClassVar[str] = "compact"
@@ -41,24 +42,21 @@ class Compact(Wrapper[R]):
 
     @classmethod
     def quick(cls, base: R) -> "Compact[R]":
-        """The usual settings, which take no longer than the base."""
+        """Settings for minutes on a CPU: those of the wrapped recipe, with a byte per number."""
         return cls(base)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Compact around KFS, with as many bytes as one image per class that is stored in floats."""
+        """Compact around KFS: four images per class in the bytes of one that is stored in float32."""
         from condensery.recipes.kfs import KFS
 
-        return {"compact:quick": cls(replace(KFS.quick(), ipc=4))}  # type: ignore[arg-type]
+        paper, quick = KFS(ipc=4, strict=True), replace(KFS.quick(), ipc=4)
+        return {"compact": cls(paper), "compact:quick": cls.quick(quick)}  # type: ignore[arg-type]
 
-    def bytes_per_value(self, real: "RealSet") -> int:
-        return 2 if self.format == "float16" else 1
-
-    def within(self, bytes: int | str, real: "RealSet") -> Self:
+    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
         """A copy whose base has the largest `ipc` that fits when it is stored in `format`."""
-        room = byte_count(bytes) - (_GRIDS if self.format == "uint8" else 0)
-        scale = self.base.bytes_per_value(real) / self.bytes_per_value(real)
-        return replace(self, base=self.base.within(max(0, round(room * scale)), real))
+        each, apart = (2, 0) if self.format == "float16" else (1, _GRIDS)
+        return replace(self, base=self.base.within(bytes, real, each, apart))
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, whose set is stored in another number format."""

@@ -22,13 +22,10 @@ __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
 class _Chosen(Recipe):
     """A recipe that chooses real images, and stores them as they are."""
 
-    def within(self, bytes: int | str, real: "RealSet") -> Self:
+    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
         """The recipe with the largest `ipc` that fits, at most all images of the smallest class."""
-        chosen = super().within(bytes, real)
+        chosen = super().within(bytes, real, each or real.bytes_per_value, apart)
         return chosen.having(ipc=min(chosen.ipc, *real.sizes))
-
-    def bytes_per_value(self, real: "RealSet") -> int:
-        return real.dtype.itemsize if real.space.whitening else real.bytes_per_value
 
 
 @dataclass(frozen=True)

@@ -85,33 +85,31 @@ class Recipe(ABC):
         """The name and all fields, as types that JSON preserves."""
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
-    def within(self, bytes: int | str, real: "RealSet") -> Self:
+    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
         """The recipe with the largest `ipc` whose set stores at most `bytes`.
 
         Arguments:
             bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
             real: the training set, whose classes and shape determine what an image per class takes.
+            each: the bytes in which a number is stored. None: those of a number of the rows.
+            apart: bytes that are stored besides.
 
         Raises:
             InputError: `bytes` does not hold one image per class, or is not a number of bytes.
         """
         room = byte_count(bytes)
-        image = real.classes * self.per_image(real) * self.bytes_per_value(real)
-        if room < image:
+        image = real.classes * self.per_image(real) * (each or real.dtype.itemsize)
+        if room < image + apart:
             raise InputError(
-                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image:,} bytes; "
+                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + apart:,} bytes; "
                 "give more, or smaller images"
             )
-        return self.having(ipc=room // image)
+        return self.having(ipc=(room - apart) // image)
 
     def per_image(self, real: "RealSet") -> int:
         """The number of floats that `ipc` counts as one image."""
         channels, height, width = real.shape
         return channels * height * width
-
-    def bytes_per_value(self, real: "RealSet") -> int:
-        """The bytes in which a number of the set is stored."""
-        return real.dtype.itemsize
 
     @staticmethod
     def of_record(record: Mapping[str, Any]) -> "Recipe":
@@ -202,9 +200,9 @@ class Wrapper(Recipe, Generic[R]):
         """A copy whose base has other values of some fields."""
         return dataclasses.replace(self, base=self.base.having(**fields))
 
-    def within(self, bytes: int | str, real: "RealSet") -> Self:
+    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
         """A copy whose base has the largest `ipc` that fits."""
-        return dataclasses.replace(self, base=self.base.within(bytes, real))
+        return dataclasses.replace(self, base=self.base.within(bytes, real, each, apart))
 
     @property
     def ipc(self) -> int:

@@ -162,15 +162,19 @@ def _numbers(head: _Head, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as floating-point numbers; the inverse of `_stored`.
 
     Raises:
-        ValueError: the tensors do not have the number format that the head names.
-        KeyError: the grid of a tensor is missing.
+        ValueError: the tensors do not have the number format that the head names, or the grids are not theirs.
     """
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith("whitening.")}
-    found, about = {tensor.dtype for tensor in own.values()}, head.stored_as
-    if not (found == {getattr(torch, about.format)} if about else found <= _PRECISIONS):
-        raise ValueError(f"tensors of {', '.join(map(str, found))}")
+    about, types = head.stored_as, {name: tensor.dtype for name, tensor in tensors.items()}
+    of_whitening = {types[name] for name in types if name not in own}
+    if not of_whitening | ({types[name] for name in own} if about is None else set()) <= _PRECISIONS:
+        raise ValueError(f"tensors of {', '.join(map(str, set(types.values())))}")
     if about is None:
         return tensors
+    if {types[name] for name in own} != {getattr(torch, about.format)}:
+        raise ValueError(f"tensors of {', '.join(map(str, set(types.values())))} in place of {about.format}")
+    if set(about.grids) != (set(own) if about.format == "uint8" else set()):
+        raise ValueError("grids that are not those of its tensors")
     dtype = getattr(torch, about.dtype)
     if about.format == "float16":
         return tensors | {name: tensor.to(dtype) for name, tensor in own.items()}
@@ -226,6 +230,11 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
             recipe = recipe.base
         if recipe.net is not None and "factory" not in recipe.net:
             recorded(recipe.net)
+    except Exception as error:
+        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
+    if head.stored_as:
+        bounded(2 * 8 * sum(tensor.numel() for tensor in tensors.values()), f"{path}: its numbers")
+    try:
         tensors = _numbers(head, tensors)
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         largest = _largest(head, decoder, tensors)
