@@ -211,7 +211,7 @@ class RealSet(_Rows):
 
     @property
     def bytes_per_value(self) -> int:
-        """The bytes of a value of a real image: 1 for 8-bit images that are not whitened, otherwise those of a float."""
+        """The bytes of a value of a real image: 1 for 8-bit images that are not whitened, or those of a float."""
         return 1 if self.images.dtype == torch.uint8 and not self.space.whitening else self.dtype.itemsize
 
     def subset(self, index: Tensor) -> "RealSet":
