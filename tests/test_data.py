@@ -99,7 +99,8 @@ def test_digits_are_all_there_in_two_disjoint_parts():
     train, test = as_rows(data.train.images), as_rows(data.test.images)
     assert len(train) + len(test) == 1797
     assert not set(train) & set(test)
-    assert sorted(train + test) == sorted(as_rows(torch.from_numpy(raw.images).float()[:, None] / 16))
+    shades = torch.tensor([round(255 * shade / 16) for shade in range(17)], dtype=torch.uint8)
+    assert sorted(train + test) == sorted(as_rows(shades[torch.from_numpy(raw.images).long()][:, None]))
     assert data.shape == (1, 8, 8)
     assert data.class_names == tuple("0123456789")
     assert data.source is None
@@ -117,8 +118,9 @@ def test_digits_hold_out_a_fifth_of_every_class():
 
 def test_digits_lie_between_0_and_1():
     for part in (digits().train, digits().test):
-        assert part.images.min() == 0
-        assert part.images.max() == 1
+        pixels = part.space.unit(part.read(slice(None)))
+        assert pixels.min() == pytest.approx(0, abs=1e-6)
+        assert pixels.max() == pytest.approx(1, abs=1e-6)
 
 
 # ---- Batch

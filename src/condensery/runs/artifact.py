@@ -147,10 +147,12 @@ def _stored(synthetic: SyntheticSet, name: str, tensor: Tensor) -> Tensor:
     """A tensor of a set, in the number format in which it is stored.
 
     Raises:
-        InputError: the set is stored on grids, but it has none.
+        InputError: the set is stored on grids, but it has none; a number is not finite.
     """
     if synthetic.format is None:
         return tensor
+    if not torch.isfinite(tensor).all():
+        raise InputError("NaN or infinity in images, labels or decoder weights")
     if synthetic.format == "float16":
         return tensor.half()
     if name not in synthetic.grids:
