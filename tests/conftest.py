@@ -28,3 +28,19 @@ def real() -> RealSet:
 def cache(tmp_path, monkeypatch):
     """Nothing is kept from one test to the next."""
     monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def stopped_at_the_second(monkeypatch):
+    """`compare` is stopped, as by Ctrl-C, when it measures the second set."""
+    from condensery.evaluation import compare as module
+
+    evaluate, calls = module.evaluate, []
+
+    def stopped(*args, **more):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return evaluate(*args, **more)
+
+    monkeypatch.setattr(module, "evaluate", stopped)

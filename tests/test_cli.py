@@ -583,18 +583,8 @@ def test_a_name_among_the_networks_has_the_given_fields(tmp_path):
     assert [(net["family"], net["width"]) for net in nets] == [("convnet", 4), ("mlp", 128)]
 
 
-def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, monkeypatch, capsys):
-    from condensery.evaluation import compare as module
-
-    evaluate, calls = module.evaluate, []
-
-    def stopped(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return evaluate(*args, **more)
-
-    monkeypatch.setattr(module, "evaluate", stopped)
+@pytest.mark.usefixtures("stopped_at_the_second")
+def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, capsys):
     file = tmp_path / "found.json"
     words = ["--data", "digits", "--methods", "random", "herding", "--net.width", "4", "--no-whole", "--repeats", "1"]
     assert main(["compare", *words, "--protocol", "fixed-steps", "--json", str(file)]) == 130

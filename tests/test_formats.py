@@ -6,12 +6,13 @@ import pytest
 import torch
 from conftest import blobs
 from lists import CHOSEN, DECODERS, TINY, over
+from test_evaluation import short
 
 import condensery as cd
 from condensery.algorithms import coresets
 from condensery.data import RealSet
 from condensery.data.pixels import PixelSpace
-from condensery.evaluation.evaluate import _in_order
+from condensery.evaluation.evaluate import evaluate
 from condensery.formats import Grid, rounded
 from condensery.recipes import IDC, KFS, Compact
 from condensery.runs.condensed import Condensed
@@ -33,9 +34,9 @@ def made(decoder, format):
 
 def test_the_places_of_a_grid_are_equally_spaced():
     grid = Grid(-1.0, 2.55)
-    numbers = grid.numbers(torch.arange(256, dtype=torch.uint8), torch.float64)
+    numbers = grid.dequantize(torch.arange(256, dtype=torch.uint8), torch.float64)
     assert torch.allclose(numbers.diff(), torch.full((255,), 0.01, dtype=torch.float64), atol=1e-12)
-    assert torch.equal(grid.places(numbers), torch.arange(256, dtype=torch.uint8))
+    assert torch.equal(grid.quantize(numbers), torch.arange(256, dtype=torch.uint8))
     x = torch.linspace(-1, 1.55, 1001, dtype=torch.float64)
     assert (rounded(x, "uint8", grid) - x).abs().max() <= 0.005 + 1e-12
     assert torch.equal(rounded(torch.ones(3), "uint8"), torch.ones(3))  # a grid of one number
@@ -45,22 +46,22 @@ def test_the_places_of_a_grid_are_equally_spaced():
 @over(DECODERS)
 def test_what_is_decoded_while_learning_is_what_is_stored(part, format):
     synthetic, _ = made(part, format)
-    synthetic.lay_grids()
+    synthetic.fake_quantize()
     seen = synthetic()
-    synthetic.settle()
+    synthetic.quantize()
     assert torch.equal(seen.x, synthetic().x)
     once = [p.detach().clone() for p in synthetic.parameters()]
-    synthetic.settle()
+    synthetic.quantize()
     assert all(torch.equal(a, b) for a, b in zip(once, synthetic.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_gradient_passes_through_the_rounding(format):
     synthetic, _ = made(DECODERS["codes x decoders"], format)
-    synthetic.lay_grids()
+    synthetic.fake_quantize()
     synthetic().x.square().sum().backward()
     through = [p.grad.clone() for p in synthetic.parameters()]
-    synthetic.settle()
+    synthetic.quantize()
     synthetic.zero_grad()
     synthetic().x.square().sum().backward()
     assert all(torch.allclose(a, p.grad, atol=1e-12) for a, p in zip(through, synthetic.parameters(), strict=True))
@@ -109,17 +110,18 @@ def test_real_images_of_floats_are_stored_as_floats():
 def test_what_no_grid_can_hold_is_refused(tmp_path):
     synthetic, real = made(DECODERS["pixels"], "uint8")
     about = {"name": "blobs", "fingerprint": real.fingerprint, "rows": len(real)}
-    unsettled = Condensed(synthetic, real.class_names, {"name": "random", "ipc": 2}, 0, about)
-    with pytest.raises(cd.InputError, match="settle"):
-        cd.save(unsettled, tmp_path / "set.safetensors")
+    unrounded = Condensed(synthetic, real.class_names, {"name": "random", "ipc": 2}, 0, about)
+    with pytest.raises(cd.InputError, match="quantize"):
+        cd.save(unrounded, tmp_path / "set.safetensors")
 
 
 def test_a_compact_set_is_measured_with_its_classes_in_another_order():
     ours = cd.condense(Compact(KFS.digits().having(pretraining=20, steps=4)), DIGITS.train, progress=False)
-    order = [3, 1, 2, 0, *range(4, 10)]
-    theirs = _in_order(replace(ours, class_names=tuple(ours.class_names[c] for c in order)), DIGITS)
-    assert torch.equal(theirs().x, ours.synthetic(order).x)
-    assert theirs.bytes == ours.bytes
+    whole, order = ours.synthetic, [3, 1, 2, 0, *range(4, 10)]
+    bases = whole.bases.detach()[order]
+    other = SyntheticSet(bases, whole.space, whole.decoder, format=whole.format, grids=whole.grids)
+    theirs = replace(ours, synthetic=other, class_names=tuple(ours.class_names[c] for c in order))
+    assert evaluate(theirs, DIGITS, TINY, short, 1).runs == evaluate(ours, DIGITS, TINY, short, 1).runs
 
 
 def test_whitened_real_images_are_floats():

@@ -19,11 +19,12 @@ WITHIN = {"record.py", "grid.py", "gpu.py", "baseline.py", "beside.py", "ours.py
 EXPERIMENTS = sorted(path.name for path in ROOT.glob("experiments/*.py") if path.name not in WITHIN)
 ONE_BY_ONE = """
 import runpy, sys
-for name in sys.argv[1:]:
+folder, *names = sys.argv[1:]
+for name in names:
     print(f"== {name}", flush=True)
     sys.argv = [name, "--scale", "smoke"]
     try:
-        runpy.run_path(f"{FOLDER}/{name}", run_name="__main__")
+        runpy.run_path(f"{folder}/{name}", run_name="__main__")
     except SystemExit as end:
         if end.code:
             raise
@@ -66,7 +67,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("names", [EXPERIMENTS[::2], EXPERIMENTS[1::2]], ids=["half", "the other half"])
 def test_experiments_run_at_smoke_scale(names, folder):
     experiments = str(ROOT / "experiments")
-    printed = said(folder, "-c", f"FOLDER = {experiments!r}{ONE_BY_ONE}", *names, PYTHONPATH=experiments)
+    printed = said(folder, "-c", ONE_BY_ONE, experiments, *names, PYTHONPATH=experiments)
     figures = dict(zip(names, re.split(r"^== .*\n", printed, flags=re.M)[1:], strict=True))
     assert [name for name, text in figures.items() if not re.search(r"\d.* \(condensed in", text)] == []
 

@@ -276,18 +276,8 @@ def test_intervals_end_where_accuracies_do():
     assert ends[0][1] < 640
 
 
-def test_measuring_that_is_stopped_leaves_a_page_of_what_was_measured(tmp_path, monkeypatch):
-    from condensery.evaluation import compare as module
-
-    evaluate, calls = module.evaluate, []
-
-    def stopped(*args, **more):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return evaluate(*args, **more)
-
-    monkeypatch.setattr(module, "evaluate", stopped)
+@pytest.mark.usefixtures("stopped_at_the_second")
+def test_measuring_that_is_stopped_leaves_a_page_of_what_was_measured(tmp_path):
     out, page = tmp_path / "r", tmp_path / "page.html"
     assert main(["run", "random", "--data", "digits", "--ipc", "1", "--net.width", "4", "--out", str(out)]) == 0
     words = ["--measure", "--protocol", "fixed-steps", "--repeats", "1"]

@@ -27,13 +27,13 @@ class Grid:
         low, high = torch.stack(torch.aminmax(x.detach())).float().tolist()
         return cls(low, float(torch.tensor(high) - torch.tensor(low)))
 
-    def places(self, x: Tensor) -> Tensor:
+    def quantize(self, x: Tensor) -> Tensor:
         """The place of the nearest number on the grid, from 0 to 255, as uint8."""
         if not self.width:
             return torch.zeros_like(x, dtype=torch.uint8)
         return ((x - self.low) / self.width * 255).round().clamp(0, 255).to(torch.uint8)
 
-    def numbers(self, places: Tensor, dtype: torch.dtype) -> Tensor:
+    def dequantize(self, places: Tensor, dtype: torch.dtype) -> Tensor:
         """The numbers at these places. With the grid from 0 to 1, they are the exact values of 8-bit pixels."""
         return places.to(dtype) * self.width / 255 + self.low
 
@@ -43,7 +43,7 @@ PIXELS = Grid(0.0, 1.0)
 
 
 def rounded(x: Tensor, format: Format, grid: Grid | None = None) -> Tensor:
-    """The numbers that are stored in the place of `x`, in the number format of `x`.
+    """`x` rounded to the numbers that `format` can store, as a tensor of the same type as `x`.
 
     Arguments:
         grid: the grid of uint8. None: that of the tensor itself.
@@ -51,7 +51,7 @@ def rounded(x: Tensor, format: Format, grid: Grid | None = None) -> Tensor:
     if format == "float16":
         return x.half().to(x.dtype)
     grid = grid or Grid.of(x)
-    return grid.numbers(grid.places(x), x.dtype)
+    return grid.dequantize(grid.quantize(x), x.dtype)
 
 
 def itemsize(dtype: torch.dtype, format: Format | None) -> int:

@@ -29,8 +29,8 @@ class SyntheticSet(nn.Module):
         labels: logits of the learned labels, shape (C, ipc, K), one label per base. None: labels are not learned, and
             each row has the label of its class.
         format: the number format in which the set is stored. None: that of `bases`.
-        grids: with the format uint8, the grid of every parameter by its name; its numbers are on the grid. None: they
-            are not rounded yet; see `settle`.
+        grids: with the format uint8, the grid of every parameter by its name. None: the numbers are not rounded to
+            grids yet; see `quantize`.
 
     Raises:
         InputError: `labels` is given, and the decoder makes different numbers of rows from different bases.
@@ -55,8 +55,8 @@ class SyntheticSet(nn.Module):
         self.labels = None if labels is None else nn.Parameter(labels)
         self.decoder = (decoder or Pixels()).to(bases.device, bases.dtype)
         self.space, self.format, self.grids = space, format, dict(grids or {})
-        self.rounds = False
-        """Whether rows are decoded from the numbers that will be stored, and not yet from those that are learned."""
+        self.fake_quantized = False
+        """Whether rows are decoded from rounded numbers, while the parameters keep the numbers that are learned."""
         self.frozen = torch.zeros(len(bases), dtype=torch.long)
         """The number of leading bases of each class that no step changes, shape (C,)."""
         self.decoder_freezes = True
@@ -106,7 +106,7 @@ class SyntheticSet(nn.Module):
         y = ids[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        logits = self._seen("labels", self.labels[ids, :images])
+        logits = self._as_stored("labels", self.labels[ids, :images])
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
     def rows_of(self, bases: Tensor) -> Batch:
@@ -123,33 +123,32 @@ class SyntheticSet(nn.Module):
         y = ids.to(x.device)[:, None].expand(x.shape[:2])
         if self.labels is None:
             return Batch(x, y)
-        return Batch(x, y, self._seen("labels", self.labels[ids, place]).softmax(1)[:, None].expand(-1, x.shape[1], -1))
+        return Batch(
+            x, y, self._as_stored("labels", self.labels[ids, place]).softmax(1)[:, None].expand(-1, x.shape[1], -1)
+        )
 
-    def _seen(self, name: str, part: Tensor) -> Tensor:
-        """A part of the parameter `name`, rounded if `rounds`.
-
-        Gradients pass through the rounding as if it were not there (straight-through).
-        """
-        if not self.rounds or self.format is None:
+    def _as_stored(self, name: str, part: Tensor) -> Tensor:
+        """A part of the parameter `name`, rounded if `fake_quantized`; gradients pass through unchanged."""
+        if not self.fake_quantized or self.format is None:
             return part
         return rounded(part.detach(), self.format, self.grids.get(name)) + (part - part.detach())
 
     def _rows(self, bases: Tensor) -> Tensor:
         """Normalized rows of some bases."""
-        bases = self._seen("bases", bases)
-        if not self.rounds:
+        bases = self._as_stored("bases", bases)
+        if not self.fake_quantized:
             return self.space.decode(self.decoder(bases))
-        weights = {name: self._seen(f"decoder.{name}", weight) for name, weight in self.decoder.named_parameters()}
+        weights = {name: self._as_stored(f"decoder.{name}", weight) for name, weight in self.decoder.named_parameters()}
         return self.space.decode(functional_call(self.decoder, weights, (bases,)))
 
-    def lay_grids(self) -> None:
-        """Decode rows from the numbers that would be stored now, on the grids of the present parameters."""
-        self.rounds = True
+    def fake_quantize(self) -> None:
+        """From now on, decode rows from rounded numbers; with uint8, on the grids of the present parameters."""
+        self.fake_quantized = True
         if self.format == "uint8":
             self.grids = {name: Grid.of(parameter) for name, parameter in self.named_parameters()}
 
     @torch.no_grad()
-    def settle(self, grids: Mapping[str, Grid] | None = None) -> None:
+    def quantize(self, grids: Mapping[str, Grid] | None = None) -> None:
         """Round every parameter in place to the number that is stored in its place; see `format`.
 
         Arguments:
@@ -162,7 +161,7 @@ class SyntheticSet(nn.Module):
             if self.format == "uint8":
                 self.grids[name] = (grids or {}).get(name) or Grid.of(parameter)
             parameter.copy_(rounded(parameter, self.format, self.grids.get(name)))
-        self.rounds = False
+        self.fake_quantized = False
 
     @torch.no_grad()
     def clamp(self) -> None:

@@ -103,7 +103,7 @@ def _chosen(real: RealSet, rows: Tensor) -> SyntheticSet:
         return SyntheticSet.from_rows(rows, real.space)
     space = replace(real.space, stored="unit")
     chosen = SyntheticSet(space.encode(rows), space, format="uint8")
-    chosen.settle({"bases": PIXELS})
+    chosen.quantize({"bases": PIXELS})
     return chosen
 
 

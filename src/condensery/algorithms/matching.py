@@ -42,8 +42,8 @@ class Matching:
         project_every: steps between two projections.
         rate: maps the progress in [0, 1) to a factor on the learning rates of the optimizer.
         beginnings: work before the first step, done in this order.
-        rounds_from: the progress, in [0, 1], from which rows are decoded from the numbers that will be stored, if the
-            set is stored in a format with fewer bits.
+        quantize_from: the progress, in [0, 1], from which rows are decoded from rounded numbers, if the set is stored
+            in fewer bits.
         finish: turns the learned set into the set that is stored, for example with another decoder.
         classes_per_pass: classes whose autograd graph is in memory at a time; None: 1 on a CPU, all on a GPU. Any value
             gives the same step up to rounding.
@@ -65,7 +65,7 @@ class Matching:
     project_every: int = 1
     rate: Callable[[float], float] = lambda progress: 1.0
     beginnings: Sequence[Beginning] = ()
-    rounds_from: float = 1.0
+    quantize_from: float = 1.0
     finish: Callable[[SyntheticSet], SyntheticSet] = lambda synthetic: synthetic
     classes_per_pass: int | None = None
 
@@ -86,7 +86,7 @@ class Matching:
                 said = {"gradient": gradient, **self.objective.after()}
                 told(Step(done + 1, self.steps, loss, self.synthetic, said))
         stored = self.finish(self.synthetic)
-        stored.settle()
+        stored.quantize()
         if not all(torch.isfinite(p).all() for p in stored.parameters()):  # no later loss would show it
             raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
         return stored
@@ -107,8 +107,8 @@ class Matching:
                 keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
             for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
                 group["lr"] = lr * self.rate(done / self.steps)
-            if done / self.steps >= self.rounds_from:
-                self.synthetic.lay_grids()
+            if done / self.steps >= self.quantize_from:
+                self.synthetic.fake_quantize()
             yield done, point
             done += 1
         if keeper:

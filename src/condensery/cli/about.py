@@ -79,7 +79,7 @@ def _describe(options: DataOptions) -> int:
         "name": data.name, "images": f"{height} x {width} pixels, {'gray' if channels == 1 else 'in color'}",
         "training": len(data.train), "test": len(data.test), "may be mirrored": "yes" if data.facts.flip else "no",
         "mean": [round(m, 4) for m in data.mean], "std": [round(s, 4) for s in data.std],
-        "bytes per image": channels * height * width, "fingerprint": data.train.fingerprint,
+        "bytes per image": data.train.bytes_per_image, "fingerprint": data.train.fingerprint,
     }  # fmt: skip
     for fact, value in described.items():
         say(f"{fact:<16} {', '.join(map(str, value)) if isinstance(value, list) else value}")

@@ -67,7 +67,8 @@ def compare_command(argv: list[str]) -> int:
         rows = [row.within(options.budget, data, argv) for row in rows]
         options = replace(options, ipc=min(row.recipes[0].ipc for row in rows))
     if beyond := [size for size in options.sizes if not 1 <= size <= options.ipc]:
-        raise InputError(f"--sizes {beyond[0]}: the sets have 1 to {options.ipc} images per class (--ipc)")
+        given = "the smallest set within --budget" if options.budget else "a set (--ipc)"
+        raise InputError(f"--sizes {beyond[0]}: give 1 to {options.ipc}, the number of images per class in {given}")
     warn_of_few(data)
     out = None if options.out is None else Path(options.out)
     for row in rows:

@@ -1,7 +1,6 @@
 """The command `report`."""
 
 import logging
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,8 +77,8 @@ def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> 
     net = sets[0].net
     if net is None:
         raise InputError(f"{options.runs[0]} was condensed in a user-defined network; measure it in Python")
-    image = data.train.classes * prod(data.shape) * data.train.bytes_per_value
-    ipc = max(1, min(sets[0].bytes // image, *data.train.sizes))
+    real = data.train
+    ipc = max(1, min(sets[0].bytes // (real.classes * real.bytes_per_image), *real.sizes))
     rows = [(kind.name, condense(kind(ipc=ipc, net=net), data.train)) for kind in (Random, Herding)]
     rows += [(condensed.method, condensed) for condensed in sets]
     usual = Recipe.protocol_of(sets[0].recipe)

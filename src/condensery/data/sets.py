@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,11 @@ class RealSet(_Rows):
     def bytes_per_value(self) -> int:
         """The bytes of a value of a real image: 1 for 8-bit images that are not whitened, or those of a float."""
         return 1 if self.images.dtype == torch.uint8 and not self.space.whitening else self.dtype.itemsize
+
+    @property
+    def bytes_per_image(self) -> int:
+        """The bytes that a real image takes."""
+        return prod(self.shape) * self.bytes_per_value
 
     def subset(self, index: Tensor) -> "RealSet":
         """The set of the rows at `index` (N',), with this set's pixel space."""

@@ -87,5 +87,5 @@ def compare(
         values = len(data.train) * prod(data.shape)
         for net in several:
             reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
-            add(Comparison(reached.protocol, None, reached, values, values * data.train.bytes_per_value, 0.0))
+            add(Comparison(reached.protocol, None, reached, values, len(data.train) * data.train.bytes_per_image, 0.0))
     return rows

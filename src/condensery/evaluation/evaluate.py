@@ -299,18 +299,18 @@ def _measure(
     cached, classes = len(runs), data.train.classes
     counts = torch.zeros(classes * classes, dtype=torch.long)
     missing = repeats - len(runs)
-    training, tested = _mode(network, data, sets, rules, missing), sum(missing * len(test) for _, test in sets)
-    trying = classifying(network, data.shape, tested)
+    training_mode = _mode(network, data, sets, rules, missing)
+    testing_mode = classifying(network, data.shape, sum(missing * len(test) for _, test in sets))
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
-            with during(training):
+            with during(training_mode):
                 steps = _steps(network, rows, rules, seed)
             for r in range(len(runs) - s * repeats, repeats):
                 key = ("evaluation", s, r)
                 point = initial(network, rng(seed, "weights", *key))
-                with during(training):
+                with during(training_mode):
                     fitted = _fitted(point, rows, rules, steps, seed, key)
-                with during(trying):
+                with during(testing_mode):
                     found = guesses(fitted, test)
                 runs.append(int((found == test.labels).sum()) / len(test))
                 counts += (test.labels * classes + found).bincount(minlength=len(counts)).cpu()

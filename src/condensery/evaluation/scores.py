@@ -94,7 +94,10 @@ def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
         InputError: a class has fewer images.
     """
     values = data.train.classes * prod(data.shape)
-    images = max(1, condensed.floats // values), max(1, condensed.bytes // (values * data.train.bytes_per_value))
+    images = (
+        max(1, condensed.floats // values),
+        max(1, condensed.bytes // (data.train.classes * data.train.bytes_per_image)),
+    )
     if max(images) > (least := min(data.train.sizes)):
         raise InputError(
             f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "

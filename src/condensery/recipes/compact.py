@@ -1,4 +1,4 @@
-"""Compact: a set that is stored in fewer bits; a wrapper of ours."""
+"""Compact: sets that are stored in fewer bits per number. This wrapper is not from a paper."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["Compact"]
 
 _GRIDS = 16 * 8
-"""Bytes for the grids of a set, which has at most 16 tensors (the weights and biases of a decoder's layers)."""
+"""The most bytes that grids take: a set has at most 16 tensors (bases, labels, weights and biases of a decoder)."""
 
 
 @dataclass(frozen=True)
 class Compact(Wrapper[R]):
-    """Compact: store a number in one or two bytes instead of four, and learn the set so that this does no harm.
+    """Compact: store numbers in one or two bytes instead of four, and take the rounding into account while learning.
 
     It wraps any recipe that matches: `Compact(KFS(ipc=4, strict=True))` stores four times as many numbers in the same
-    bytes. In the last part of the run, rows are decoded from the numbers that will be stored, while the gradient is
-    that of the numbers themselves (the straight-through estimator). Images that another wrapper freezes are rounded
-    together with all others at the end of the run.
+    bytes. In the last part of the run, rows are decoded from rounded numbers, and gradients pass through the rounding
+    unchanged (the straight-through estimator). Images that another wrapper freezes are rounded with all others at the
+    end of the run.
 
     References:
         Jacob et al., Quantization and Training of Neural Networks (2018), https://arxiv.org/abs/1712.05877, section 3,
@@ -35,31 +35,32 @@ class Compact(Wrapper[R]):
     name: ClassVar[str] = "compact"
 
     format: Format = "uint8"
-    """Number format in which the set is stored: two bytes per number (float16), or one byte, whose 256 values are
-    equally spaced between the smallest and the largest number of its tensor (uint8)."""
+    """Number format in which the set is stored: two bytes per number (float16), or one (uint8), whose 256 values are
+    equally spaced between the smallest and the largest number of a tensor."""
     share: Annotated[float, Meta(ge=0, le=1)] = 0.3
-    """The last part of the run in which rows are decoded from rounded numbers; 0: numbers are rounded at the end."""
+    """Fraction of the run, at its end, in which rows are decoded from rounded numbers; 0: numbers are only rounded when
+    the run is finished."""
 
     @classmethod
     def quick(cls, base: R) -> "Compact[R]":
-        """Settings for minutes on a CPU: those of the wrapped recipe, with a byte per number."""
+        """The settings of the wrapped recipe, with one byte per number."""
         return cls(base)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Compact around KFS: four images per class in the bytes of one that is stored in float32."""
+        """Compact around KFS, with four times as many numbers as one float32 image per class, in the same bytes."""
         from condensery.recipes.kfs import KFS
 
-        paper, quick = KFS(ipc=4, strict=True), replace(KFS.quick(), ipc=4)
-        return {"compact": cls(paper), "compact:quick": cls.quick(quick)}  # type: ignore[arg-type]
+        whole, quick = KFS(ipc=4, strict=True), replace(KFS.quick(), ipc=4)
+        return {"compact": cls(whole), "compact:quick": cls.quick(quick)}  # type: ignore[arg-type]
 
-    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """A copy whose base has the largest `ipc` that fits when it is stored in `format`."""
-        each, apart = (2, 0) if self.format == "float16" else (1, _GRIDS)
-        return replace(self, base=self.base.within(bytes, real, each, apart))
+        per_number, extra = (2, 0) if self.format == "float16" else (1, _GRIDS)
+        return replace(self, base=self.base.within(bytes, real, per_number, extra))
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, whose set is stored in another number format."""
         made = self.matching(real)
         made.synthetic.format = self.format
-        return replace(made, rounds_from=1 - self.share)
+        return replace(made, quantize_from=1 - self.share)

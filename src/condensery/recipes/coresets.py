@@ -22,9 +22,9 @@ __all__ = ["Forgetting", "Herding", "KCenter", "Random"]
 class _Chosen(Recipe):
     """A recipe that chooses real images, and stores them as they are."""
 
-    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """The recipe with the largest `ipc` that fits, at most all images of the smallest class."""
-        chosen = super().within(bytes, real, each or real.bytes_per_value, apart)
+        chosen = super().within(bytes, real, per_number or real.bytes_per_value, extra)
         return chosen.having(ipc=min(chosen.ipc, *real.sizes))
 
 

@@ -169,9 +169,9 @@ class KFS(Recipe):
             )
         return count
 
-    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> "KFS":
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
         """The recipe with the largest `ipc` that fits, with decoders that count against it."""
-        return replace(super().within(bytes, real, each, apart), strict=True)
+        return replace(super().within(bytes, real, per_number, extra), strict=True)
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""

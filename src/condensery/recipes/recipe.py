@@ -85,26 +85,26 @@ class Recipe(ABC):
         """The name and all fields, as types that JSON preserves."""
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
 
-    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """The recipe with the largest `ipc` whose set stores at most `bytes`.
 
         Arguments:
             bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
             real: the training set, whose classes and shape determine what an image per class takes.
-            each: the bytes in which a number is stored. None: those of a number of the rows.
-            apart: bytes that are stored besides.
+            per_number: bytes per stored number. None: those of the number format of the rows.
+            extra: bytes that are stored in addition to the numbers.
 
         Raises:
             InputError: `bytes` does not hold one image per class, or is not a number of bytes.
         """
         room = byte_count(bytes)
-        image = real.classes * self.per_image(real) * (each or real.dtype.itemsize)
-        if room < image + apart:
+        image = real.classes * self.per_image(real) * (per_number or real.dtype.itemsize)
+        if room < image + extra:
             raise InputError(
-                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + apart:,} bytes; "
+                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + extra:,} bytes; "
                 "give more, or smaller images"
             )
-        return self.having(ipc=(room - apart) // image)
+        return self.having(ipc=(room - extra) // image)
 
     def per_image(self, real: "RealSet") -> int:
         """The number of floats that `ipc` counts as one image."""
@@ -200,9 +200,9 @@ class Wrapper(Recipe, Generic[R]):
         """A copy whose base has other values of some fields."""
         return dataclasses.replace(self, base=self.base.having(**fields))
 
-    def within(self, bytes: int | str, real: "RealSet", each: int | None = None, apart: int = 0) -> Self:
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """A copy whose base has the largest `ipc` that fits."""
-        return dataclasses.replace(self, base=self.base.within(bytes, real, each, apart))
+        return dataclasses.replace(self, base=self.base.within(bytes, real, per_number, extra))
 
     @property
     def ipc(self) -> int:

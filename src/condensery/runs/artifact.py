@@ -156,8 +156,8 @@ def _stored(synthetic: SyntheticSet, name: str, tensor: Tensor) -> Tensor:
     if synthetic.format == "float16":
         return tensor.half()
     if name not in synthetic.grids:
-        raise InputError("the numbers of the set are not rounded to those that a file stores; call its `settle()`")
-    return synthetic.grids[name].places(tensor)
+        raise InputError("the numbers of the set are not rounded to their grids yet; call `synthetic.quantize()`")
+    return synthetic.grids[name].quantize(tensor)
 
 
 def _numbers(head: _Head, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -180,7 +180,7 @@ def _numbers(head: _Head, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     dtype = getattr(torch, about.dtype)
     if about.format == "float16":
         return tensors | {name: tensor.to(dtype) for name, tensor in own.items()}
-    return tensors | {name: Grid(*about.grids[name]).numbers(tensor, dtype) for name, tensor in own.items()}
+    return tensors | {name: Grid(*about.grids[name]).dequantize(tensor, dtype) for name, tensor in own.items()}
 
 
 def load(path: str | Path) -> Condensed:
@@ -234,8 +234,9 @@ def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> C
             recorded(recipe.net)
     except Exception as error:
         raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
-    if head.stored_as:
-        bounded(2 * 8 * sum(tensor.numel() for tensor in tensors.values()), f"{path}: its numbers")
+    if head.stored_as:  # as floating-point numbers, they take several times as much memory as in the file
+        size = getattr(torch, head.stored_as.dtype).itemsize * sum(tensor.numel() for tensor in tensors.values())
+        bounded(2 * size, f"{path}: its numbers")
     try:
         tensors = _numbers(head, tensors)
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
