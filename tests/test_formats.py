@@ -132,7 +132,7 @@ def test_whitened_real_images_are_floats():
 
 def test_a_file_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
     path = cd.save(cd.condense(cd.Random(ipc=100), DIGITS.train, progress=False), tmp_path / "set.safetensors")
-    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "0.0005")
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "0.0004")
     with pytest.raises(cd.InputError, match="numbers"):
         cd.load(path)
 
