@@ -5,7 +5,8 @@
 `cifar10-jpeg` holds all images of CIFAR-10 after lossy compression, and `svhn-train-subset` 864 training and 219 test
 images out of SVHN's training part, so no figure is comparable with those of the papers; these are shown only so that
 the order of the methods can be compared. Each set is measured under the protocol of its paper, and under `dsa2021`,
-where all can be compared; KFS takes a GPU there, since 1000 epochs on its 960 rows take two hours.
+where all can be compared; KFS is measured on a GPU there (`--device cuda`), since 1000 epochs on its 960 rows take two
+hours on a CPU.
 
 Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense a set, and 5 to 20 for a cell: 4 hours in all. 1 set x
 3 networks; 3 sets of random images. Cells that are in the results file are skipped.

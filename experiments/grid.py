@@ -16,6 +16,7 @@ from record import (
     evaluate,
     evaluate_whole,
     few,
+    on_gpu,
     options,
     parsed,
     read,
@@ -51,7 +52,7 @@ class Cell:
         paper: the published figure, such as "91.7 ± 0.5". None: there is none.
         sets, repeats: number of sets with different seeds, and networks on each.
         half: whether the networks are trained in bfloat16.
-        gpu: whether the cell is measured at `gpu` scale only, because it takes too long on a CPU.
+        gpu: whether the cell is measured on a GPU only, because it takes too long on a CPU.
         label: what the table calls the case. Tables may call the same measurement by different names.
         more: further keys of the row.
     """
@@ -155,7 +156,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
     """Measure the cells that the table does not contain."""
     known: dict[str, Data | None] = {}
     for cell in cells:
-        if (cell.gpu and not (at_gpu() or smoke_run())) or table.has(**cell.keys):
+        if (cell.gpu and not (on_gpu() or smoke_run())) or table.has(**cell.keys):
             continue
         if cell.dataset not in known:
             known[cell.dataset] = at_hand(cell.dataset, folder)

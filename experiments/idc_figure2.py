@@ -40,7 +40,7 @@ def resized(x: Tensor, side: int) -> Tensor:
 def loss(data: Data, rows: Batch, network: int) -> float:
     """The matching loss of rows in a random network, the mean over classes."""
     matching = GradientMatching()
-    net = build(TINY if smoke_run() else ConvNet(), data.shape, data.train.classes)
+    net = build(TINY if smoke_run() else ConvNet(), data.shape, data.train.classes).to(data.train.device)
     point = initial(net, rng(0, "figure 2", network))
     real = data.train.sample(few(REAL), range(data.train.classes), partial(rng, 0, "figure 2"))
     return float(matching.loss(point, rows, matching.target(point, real)).mean())

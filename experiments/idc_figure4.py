@@ -52,7 +52,7 @@ def main() -> None:
     made = sets.made(data, "FashionMNIST", 1, "dsa")
     synthetic = made.condensed.synthetic().detach()
     real = data.train.sample(REAL, range(data.train.classes), partial(rng, 0, "figure 4"))
-    network = build(TINY if smoke_run() else ConvNet(), data.shape, data.train.classes)
+    network = build(TINY if smoke_run() else ConvNet(), data.shape, data.train.classes).to(data.train.device)
     moments = (0, few(10)) if smoke_run() else MOMENTS
     on: dict[str, Rows] = {"synthetic rows": TensorRows(synthetic), "real rows": data.train}
     for name, rows in on.items():

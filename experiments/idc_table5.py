@@ -42,7 +42,8 @@ TABLE5 = {  # name: (trained on real rows, distance, regularized), the paper's f
 
 def schedule(data: Data, on_real: bool, regularized: bool) -> Schedule:
     """The schedule of a case of table 5: the points at which gradients are matched."""
-    network, outer, inner = build(NET, data.shape, data.train.classes), few(OUTER), few(INNER)
+    network = build(NET, data.shape, data.train.classes).to(data.train.device)
+    outer, inner = few(OUTER), few(INNER)
     if not on_real:
         return TrainedOnSynthetic(network, outer, inner, 5, Training(0.01, batch_size=64), 0, ONE_OF)
     how = Training(0.01, 0.9, 5e-4, 64)

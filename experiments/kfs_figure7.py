@@ -50,7 +50,7 @@ class Drawn(Factorized):
         by_code = rows.unflatten(1, (-1, self.decoders))
         axis = 2 if self.what == "decoders" else 1
         chosen = torch.randperm(by_code.shape[axis], generator=self.generator)[: self.number]
-        return by_code.index_select(axis, chosen).flatten(1, 2)
+        return by_code.index_select(axis, chosen.to(rows.device)).flatten(1, 2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Some(KFS):
 
 
 def places(data: Data) -> list[Point]:
-    network = build(NET, data.shape, data.train.classes)
+    network = build(NET, data.shape, data.train.classes).to(data.train.device)
     return [initial(network, rng(1, "figure 7", i)) for i in range(few(NETWORKS))]
 
 

@@ -90,7 +90,7 @@ def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, 
             kept(replace(BASE, ipc=1, seed=k), data, runs / ("A-1" if k == 0 else f"B-{k}")) for k in range(few(10))
         ]
         seconds = sum(one.seconds for one in ones)
-        bases = torch.cat([one.condensed.synthetic.bases.detach() for one in ones], 1)
+        bases = torch.cat([one.condensed.synthetic.bases.detach().cpu() for one in ones], 1)
         first = ones[0].condensed
         for size in SIZES:
             side_by_side = SyntheticSet(bases[:, :size], first.space, first.synthetic.decoder)
@@ -131,7 +131,7 @@ def as_data(condensed: Condensed, data: Data) -> Data:
     return replace(
         data,
         name=f"{data.name}-{condensed.bases_per_class}",
-        train=RealSet(x, y, len(data.class_names), condensed.space),
+        train=RealSet(x, y, len(data.class_names), condensed.space).to(device=data.train.device),
     )
 
 

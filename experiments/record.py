@@ -59,7 +59,7 @@ strict budget holds no decoders of digits."""
 
 SETS = "results/sets"  # condensed sets of at most a megabyte, and their provenance
 _smoke: Path | None = None  # the folder of a smoke run, which goes when the program ends
-_scale = "cpu"
+_scale, _device = "cpu", "cpu"
 
 
 def options(description: str | None, data: bool = True, figures: bool = False) -> argparse.ArgumentParser:
@@ -73,31 +73,35 @@ def options(description: str | None, data: bool = True, figures: bool = False) -
 
 
 def parsed(parser: argparse.ArgumentParser, papers: bool = False, **smoke: Any) -> argparse.Namespace:
-    """The options of an experiment, with `--again` and `--scale` added.
+    """The options of an experiment, with `--again`, `--scale` and `--device` added.
 
     Arguments:
         papers: whether the program has the papers' own settings, so that it can run at `gpu` scale.
         smoke: values of options in a smoke run, if the defaults would leave a part of the program unrun.
 
     Raises:
-        InputError: the scale `gpu` is asked for where there is no GPU.
+        InputError: a GPU is asked for where there is none.
     """
-    global _smoke, _scale
+    global _smoke, _scale, _device
     parser.add_argument("--again", action="store_true", help="measure again what the results file already contains")
     parser.add_argument(
         "--scale", choices=["smoke", "cpu", *(["gpu"] if papers else [])], default="cpu",
         help=f"cpu: settings for two cores; {'gpu: those of the papers; ' if papers else ''}smoke: only see that it "
         "works, on the digits, in seconds, and keep nothing",
     )  # fmt: skip
+    parser.add_argument("--device", help="where it runs, such as cuda. Default: cuda at the scale gpu, else cpu")
     given = parser.parse_args()
     Table.anew, _scale = given.again, given.scale
+    _device = given.device or ("cuda" if at_gpu() else "cpu")
     if given.scale == "smoke":
         _smoke = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, _smoke)
         os.chdir(_smoke)
         vars(given).update(smoke | ({"figures": Path("figures")} if "figures" in given else {}))
-    if at_gpu() and not torch.cuda.is_available():
-        raise InputError("--scale gpu needs a GPU that torch can use; there is none")
+    if _device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(
+            f"--{'device cuda' if given.device else 'scale gpu'} needs a GPU that torch can use; there is none"
+        )
     return given
 
 
@@ -113,6 +117,11 @@ def program(main: Callable[[], None]) -> None:
 def at_gpu() -> bool:
     """Whether the program runs at the papers' own scale."""
     return _scale == "gpu"
+
+
+def on_gpu() -> bool:
+    """Whether the program runs on a GPU."""
+    return _device.startswith("cuda")
 
 
 def smoke_run() -> bool:
@@ -154,17 +163,17 @@ def write_figures(figures: Figures, folder: Path) -> None:
 
 
 def compiled() -> AbstractContextManager[None]:
-    """Compile the steps inside the block, except in a smoke run, where compiling would take longest."""
-    return during("passes" if _smoke else "compiled")
+    """Compile the steps inside the block on a CPU, except in a smoke run, where compiling would take longest."""
+    return during("plain" if _device != "cpu" else "passes" if _smoke else "compiled")
 
 
 def read(reader: Callable[[Path | None], Data], folder: Path | None) -> Data:
-    """The data that a reader finds in a folder, on a GPU at its scale; in a smoke run some of the embedded digits."""
+    """The data that a reader finds in a folder, on the device; in a smoke run some of the embedded digits."""
     if not _smoke:
-        return reader(folder).to(device="cuda") if at_gpu() else reader(folder)
+        return reader(folder).to(device=_device)
     data = cd.digits()
     parts = [(part.images[part.labels < FEW], part.labels[part.labels < FEW]) for part in (data.train, data.test)]
-    return cd.from_arrays(*parts[0], *parts[1], name=data.name)
+    return cd.from_arrays(*parts[0], *parts[1], name=data.name).to(device=_device)
 
 
 def evaluate(
@@ -243,7 +252,8 @@ def stored(name: str, recipe: Recipe, data: Data) -> Kept:
 
     if path.exists() and name in (known := rows()):
         there = cd.load(path)
-        if (there.recipe, there.data["fingerprint"]) != (small(recipe).record(), data.train.fingerprint):
+        recorded = Recipe.of_record(there.recipe).record()  # fields that the recipe got since have their defaults
+        if (recorded, there.data["fingerprint"]) != (small(recipe).record(), data.train.fingerprint):
             raise InputError(f"{path}: made by another recipe or from other data; remove it to condense anew")
         return Kept(there, known[name]["seconds"], known[name]["commit"])
     out = (_smoke or ROOT) / "runs" / "sets" / name

@@ -156,7 +156,7 @@ LEARNED = {
             "1": {"factor": 1},
             "2": {},
             "l1": {"distance": "l1", "lr": 1e-3, "augment": "color_crop", "cutmix": 0.0},
-            "adam": {"optimizer": "adam", "lr": 0.02, "augment": "none"},
+            "adam": {"optimizer": "adam", "lr": 0.02, "augment": "none", "drops": (2,)},
             "along width": {"formation": "along-width"},
             "multi-scale": {"formation": "multi-scale"},
             "learnable": {"formation": "learnable", "optimizer": "adam", "lr": 0.02},

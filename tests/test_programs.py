@@ -19,10 +19,13 @@ WITHIN = {"record.py", "grid.py", "gpu.py", "baseline.py", "beside.py", "ours.py
 EXPERIMENTS = sorted(path.name for path in ROOT.glob("experiments/*.py") if path.name not in WITHIN)
 ONE_BY_ONE = """
 import runpy, sys
-folder, *names = sys.argv[1:]
+folder, device, *names = sys.argv[1:]
+if device == "elsewhere":
+    from elsewhere import Pretending
+    Pretending().__enter__()
 for name in names:
     print(f"== {name}", flush=True)
-    sys.argv = [name, "--scale", "smoke"]
+    sys.argv = [name, "--scale", "smoke", "--device", device]
     try:
         runpy.run_path(f"{folder}/{name}", run_name="__main__")
     except SystemExit as end:
@@ -64,10 +67,19 @@ def folder(tmp_path):
     return tmp_path / "empty"
 
 
-@pytest.mark.parametrize("names", [EXPERIMENTS[::2], EXPERIMENTS[1::2]], ids=["half", "the other half"])
-def test_experiments_run_at_smoke_scale(names, folder):
+OWN_STEPS = ["idc_figure2.py", "idc_figure4.py", "idc_table5.py", "kfs_figure7.py"]
+"""Programs that compute more than recipes and protocols do, and could do it on the wrong device."""
+
+
+@pytest.mark.parametrize(
+    ("device", "names"),
+    [("cpu", EXPERIMENTS[::2]), ("cpu", EXPERIMENTS[1::2]), ("elsewhere", OWN_STEPS)],
+    ids=["half", "the other half", "on a pretended GPU"],
+)
+def test_experiments_run_at_smoke_scale(device, names, folder):
     experiments = str(ROOT / "experiments")
-    printed = said(folder, "-c", ONE_BY_ONE, experiments, *names, PYTHONPATH=experiments)
+    path = os.pathsep.join([experiments, str(ROOT / "tests")])
+    printed = said(folder, "-c", ONE_BY_ONE, experiments, device, *names, PYTHONPATH=path)
     figures = dict(zip(names, re.split(r"^== .*\n", printed, flags=re.M)[1:], strict=True))
     assert [name for name, text in figures.items() if not re.search(r"\d.* \(condensed in", text)] == []
 

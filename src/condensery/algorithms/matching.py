@@ -40,7 +40,7 @@ class Matching:
         augment: augmentation that real and synthetic rows of a class share, drawn per class and step (siamese).
         project: moves the set back into its allowed range, in place; for example `SyntheticSet.clamp`.
         project_every: steps between two projections.
-        rate: maps the progress in [0, 1) to a factor on the learning rates of the optimizer.
+        drops: steps after which the learning rates of the optimizer are multiplied by 0.2.
         beginnings: work before the first step, done in this order.
         quantize_from: the progress, in [0, 1], from which rows are decoded from rounded numbers, if the set is stored
             in fewer bits.
@@ -63,7 +63,7 @@ class Matching:
     augment: Augmentation | None = None
     project: Callable[[SyntheticSet], None] | None = None
     project_every: int = 1
-    rate: Callable[[float], float] = lambda progress: 1.0
+    drops: Sequence[int] = ()
     beginnings: Sequence[Beginning] = ()
     quantize_from: float = 1.0
     finish: Callable[[SyntheticSet], SyntheticSet] = lambda synthetic: synthetic
@@ -106,7 +106,7 @@ class Matching:
             if keeper:
                 keeper.offer(done, self.synthetic, self.optimizer, point, self._more)
             for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
-                group["lr"] = lr * self.rate(done / self.steps)
+                group["lr"] = lr * 0.2 ** sum(done >= drop for drop in self.drops)
             if done / self.steps >= self.quantize_from:
                 self.synthetic.fake_quantize()
             yield done, point

@@ -82,6 +82,8 @@ class IDC(Recipe):
     """The optimizer of the images."""
     lr: Rate = 5e-3
     """Learning rate of the images. SGD multiplies it by (ipc / 10) (size / base_size)²; Adam uses it unchanged."""
+    drops: tuple[Amount, ...] = ()
+    """Steps after which the learning rate of the images is multiplied by 0.2."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.5
     """Momentum of the images' SGD, from the update of one class to the update of the next."""
     base_size: Count = 32
@@ -274,6 +276,6 @@ class IDC(Recipe):
             objective=GradientMatching(  # 6
                 distance=getattr(distances, self.distance), match=convolutions, real_dtype=torch_dtype(self.real_dtype)
             ),
-            optimizer=self._optimizer(synthetic, real),  # 7
+            optimizer=self._optimizer(synthetic, real), drops=self.drops,  # 7
             project=SyntheticSet.clamp, project_every=self.inner_steps, finish=self._as_uniform,
         )  # fmt: skip

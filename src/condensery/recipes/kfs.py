@@ -94,12 +94,6 @@ class KFS(Recipe):
     net: Architecture = ConvNet()
     """The network to match in: a `Net`, a name such as "vgg11", or a function (shape, classes) -> torch.nn.Module."""
 
-    def __post_init__(self) -> None:
-        for name in ("channels", "drops"):  # a list, as read from a file
-            if isinstance(given := getattr(self, name), list):
-                object.__setattr__(self, name, tuple(given))
-        super().__post_init__()
-
     @classmethod
     def imagenet(cls) -> "KFS":
         """The paper's settings for ImageNet-10 at 224 pixels.
@@ -197,7 +191,7 @@ class KFS(Recipe):
                 part=self.part,
             ),
             optimizer=self._optimizer(synthetic),
-            rate=lambda progress: 0.2 ** sum(round(progress * self.steps) >= drop for drop in self.drops),
+            drops=self.drops,
             seed=self.seed,
         )  # fmt: skip
 

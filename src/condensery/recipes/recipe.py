@@ -51,6 +51,9 @@ class Recipe(ABC):
         with_fields_in_help(cls)
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, list):  # as read from a file
+                object.__setattr__(self, name, tuple(value))
         check(self)
         if not isinstance(getattr(self, "name", None), str):
             raise InputError(f'the recipe {type(self).__name__} has no name; write name = "..." in its class')
