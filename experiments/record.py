@@ -57,7 +57,7 @@ SMALL: dict[str, Any] = {
 """What a recipe's fields are in a smoke run, where it has them: MDC makes its first choice after two restarts, and a
 strict budget holds no decoders of digits."""
 
-SETS = "results/sets"  # condensed sets of at most a megabyte, and their provenance
+SETS = "results/sets"  # condensed sets of at most two megabytes, and their provenance
 _smoke: Path | None = None  # the folder of a smoke run, which goes when the program ends
 _scale, _device = "cpu", "cpu"
 
@@ -259,7 +259,7 @@ def stored(name: str, recipe: Recipe, data: Data) -> Kept:
     out = (_smoke or ROOT) / "runs" / "sets" / name
     made = kept(recipe, data, out)
     artifact = out / "condensed.safetensors"
-    if artifact.stat().st_size < 2**20:
+    if artifact.stat().st_size < 2**21:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(artifact, path)
         known = rows()  # other programs may have added to it meanwhile
