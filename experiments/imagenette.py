@@ -5,7 +5,8 @@
 350 training and 100 test images of each of 10 classes. IDC stores 1 image per class as floats, which take the bytes of
 4 images of 8 bits, so random images are measured at equal floats (1 per class) and at equal bytes (4 per class). The
 protocol is `imagenet2022` (resized crops, flips, color, lighting, CutMix), which takes a GPU (`--device cuda`), and for
-a CPU the same cut to 200 steps of at most 64 rows, in bfloat16. At the scale `gpu`, the recipe is IDC's for ImageNet-10.
+a CPU the same cut to 200 steps of at most 64 rows, in bfloat16. At the scale `gpu`, the recipe is that of IDC's program
+for ImageNet-10.
 
 Cost at `cpu` scale on 2 cores: hours to condense (9 minutes on a GPU; the set is kept), and 3 to 20 minutes for each of
 9 networks. 1 set x 3 networks; 3 sets of random images. Cells that are in the results file are skipped.
