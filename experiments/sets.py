@@ -68,8 +68,8 @@ TEN: dict[tuple[str, str], dict[str, Any]] = {
 Tried on a tenth of the training part. DC on FashionMNIST, under `fixed-steps`: with 64 real rows, accuracy varies by a
 point from restart to restart; with 256 it does less, and does not rise after 20 restarts; neither a lower rate at the
 end nor 50 epochs of the network between two matches help. On MNIST they do: 94.0 and 94.8 after 10 and 20 restarts,
-with 10 epochs 93.6 and 94.1 (under `dc2021` 95.0 and 95.8, still rising). A set with 40 restarts is at 96.0, so this
-one has 100: hours on two cores, and 11 minutes on a GPU that nine other programs used.
+with 10 epochs 93.6 and 94.1 (under `dc2021` 95.0 and 95.8, still rising). So this one has 100: hours on two cores, and
+11 minutes on a GPU that nine other programs used.
 IDC on FashionMNIST, under the whole `idc2022`: l1 is the paper's distance for these data. Sets learned in networks that
 are hardly trained (256 or 512 rows between two steps) do not bear its 1000 epochs: 84.0 after a quarter of them, 82.2
 after all. With the paper's 2000 rows, and Adam's rate divided by 5 after 3/5 and 4/5 of the steps, accuracy is 84.2

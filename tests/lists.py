@@ -7,7 +7,7 @@ import condensery as cd
 from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
-from condensery.objectives import distances
+from condensery.objectives import distances, maps
 from condensery.randomness import global_rng, rng
 from condensery.synthetic import noise, random_real
 
@@ -58,6 +58,11 @@ MATCHES = {name: getattr(objectives, name) for name in ("weights", "convolutions
 OBJECTIVES = {
     "gradient": objectives.GradientMatching,
     "distribution": objectives.DistributionMatching,
+    "distribution, calibrated": lambda *distance: objectives.DistributionMatching(*distance, calibration=0.5),
+    "moments": lambda *distance: objectives.DistributionMatching(*distance, row_map=maps.Moments(2.0)),
+    "characteristic function": lambda *distance: objectives.DistributionMatching(
+        *distance, row_map=maps.CharacteristicFunction(8)
+    ),
 }
 
 
@@ -209,6 +214,11 @@ WRAPPED = {
     "compact of idc": cd.Compact(LEARNED["idc learnable"], format="float16", share=1.0),
     "compact of dc with labels": cd.Compact(LEARNED["dc soft labels"], share=0.6),
     "mdc of compact of idc": cd.MDC(cd.Compact(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
+    "anchor of kfs": cd.Anchor(LEARNED["kfs whole"], networks=2, points=5),
+    "anchor of dm": cd.Anchor(LEARNED["dm 2"], networks=1, points=2, real_rows=6),
+    "mdc of anchor of kfs": cd.MDC(
+        cd.Anchor(LEARNED["kfs whole"].having(ipc=2), networks=1, points=2), fraction=0.3, window=1
+    ),
     "mdc of dream of kfs": cd.MDC(cd.DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }
 

@@ -8,7 +8,7 @@ from conftest import blobs
 from lists import TINY
 
 from condensery.algorithms.clustering import representatives
-from condensery.algorithms.samplers import Epochwise, Representative, clustered
+from condensery.algorithms.samplers import Epochwise, Representative, Whole, clustered
 from condensery.errors import RunError
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -111,3 +111,16 @@ def test_clusters_are_of_pixels_that_are_not_normalized():
     elsewhere = real.normalized_by(replace(real.space, mean=(0.9,), std=(0.01,)))
     a, b = (clustered(place(real), data, range(3), 4, None, draw) for data in (real, elsewhere))
     assert torch.equal(a, b)
+
+
+def test_whole_may_take_a_few_rows_which_stay_the_same(tmp_path):
+    real = blobs(sizes=(9, 5, 7))
+    point = initial(build(TINY, real.shape, real.classes).double(), rng(0))
+    objective, few = DistributionMatching(), Whole(tmp_path, rows=6)
+    assert few.count(real) == 6 + 5 + 6
+    first, again = (few.target(objective, point, real, range(3), rng)[0] for _ in range(2))
+    whole = Whole(tmp_path).target(objective, point, real, range(3), rng)[0]
+    assert torch.equal(first, again)
+    assert torch.equal(Whole(tmp_path, rows=6).target(objective, point, real, range(3), rng)[0], first)
+    assert torch.equal(first[1], whole[1])  # the class has five rows
+    assert not torch.allclose(first[0], whole[0])

@@ -2,7 +2,7 @@ import torch
 from conftest import blobs
 from lists import TINY
 
-from condensery.algorithms.schedules import Fresh, TrainedOnReal, TrainedOnSynthetic, walk
+from condensery.algorithms.schedules import Fresh, KeptPoints, TrainedOnReal, TrainedOnSynthetic, walk
 from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.evaluation.training import Training, fit
 from condensery.networks.convnet import ConvNet
@@ -143,3 +143,21 @@ def test_an_early_phase_stopped_at_every_step_ends_with_the_same_weights(tmp_pat
     # the next restart's early phase takes the same file, whatever is in it
     other = on_real(early=2).start(2, blobs(), Keeper(tmp_path / "checkpoint.safetensors", {"run": 1}).beside)
     assert torch.equal(other.params["head.weight"], on_real(early=2).start(2, blobs()).params["head.weight"])
+
+
+def test_kept_points_come_back_and_lie_between_random_and_trained_weights():
+    real, network = blobs(), build(TINY, (1, 8, 8), 3).double()
+    how = Training(0.1, 0.9, batch_size=8)
+    points = list(walk(KeptPoints(network, 7, networks=2, points=5, updates=6, how=how, seed=0), SYNTHETIC, real))
+    assert [p.outer for p in points] == list(range(7))
+    assert [p.key for p in points[5:]] == [p.key for p in points[:2]]
+    assert len({p.key for p in points}) == 5
+    fresh = list(walk(Fresh(network, 2, seed=0), SYNTHETIC, real))
+    for i, point in enumerate(points):
+        start, end = fresh[i % 5 % 2].params, points[i % 5 % 2].params
+        moved = torch.cat([(end[k] - v).flatten() for k, v in start.items()])
+        places = torch.cat([(point.params[k] - v).flatten() for k, v in start.items()])[moved.abs() > 1e-3]
+        places = places / moved[moved.abs() > 1e-3]
+        assert torch.allclose(places, places[0].expand_as(places), atol=1e-6)
+        assert (places[0] == 1) == (i % 5 < 2)
+        assert 0 < places[0] <= 1

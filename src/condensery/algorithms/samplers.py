@@ -207,6 +207,7 @@ class Whole(Sampler):
 
     Arguments:
         folder: the folder of the files, one per point; None: nothing is kept.
+        rows: takes only so many rows of each class, the same random ones in every step. None: all of them.
 
     References:
         KFS section 3.2, "full batch training".
@@ -214,14 +215,22 @@ class Whole(Sampler):
 
     CHUNK = 1024  # rows that are read at a time
 
-    def __init__(self, folder: Path | None = None):
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, rows: int | None = None):
+        self.folder, self.rows = folder, rows
         self._point: Point | None = None
         self._key = ""
         self._known: dict[int, Sequence[Tensor]] = {}
 
     def count(self, real: RealSet) -> float:
-        return len(real)
+        return sum(len(self._rows(real, c)) for c in range(real.classes))
+
+    def _rows(self, real: RealSet, c: int) -> Tensor:
+        """Indices of the rows of a class, in ascending order."""
+        part = real.rows(c)
+        index = torch.arange(part.start, part.stop)
+        if self.rows is None or self.rows >= len(index):
+            return index
+        return index[torch.randperm(len(index), generator=rng(0, "rows", c))[: self.rows].sort().values]
 
     def target(
         self,
@@ -242,13 +251,14 @@ class Whole(Sampler):
         self, objective: Objective, point: Point, real: RealSet, c: int, change: Change | None
     ) -> Sequence[Tensor]:
         """The mean over the rows of a class, computed chunk by chunk."""
-        part, total = real.rows(c), None
-        for start in range(part.start, part.stop, self.CHUNK):
-            index = slice(start, min(start + self.CHUNK, part.stop))
-            rows = Batch(real.read(index)[None], real.labels[index][None])
-            means = objective.target(point, rows.map(change([c])) if change else rows)
-            share = (index.stop - index.start) / real.sizes[c]
-            total = [share * m + t for m, t in zip(means, total or [0.0] * len(means), strict=True)]
+        rows = self._rows(real, c)
+        total: list[Tensor] | None = None
+        for index in rows.split(self.CHUNK):
+            batch = real.at(index[None])
+            means = objective.target(point, batch.map(change([c])) if change else batch)
+            share = len(index) / len(rows)
+            parts = [share * mean for mean in means]
+            total = parts if total is None else [t + part for t, part in zip(total, parts, strict=True)]
         assert total
         return total
 
@@ -256,7 +266,7 @@ class Whole(Sampler):
         self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int]
     ) -> dict[int, Sequence[Tensor]]:
         if point is not self._point:
-            key = _identity(objective, point, real)
+            key = self._identity(objective, point, real)
             if point.network.plain_training:
                 self.folder = None
             if key != self._key:
@@ -310,12 +320,11 @@ class Whole(Sampler):
             )
             self.folder = None
 
-
-def _identity(objective: Objective, point: Point, real: RealSet) -> str:
-    """Everything that determines the targets at a point to the last bit."""
-    weights = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted((point.params | point.buffers).items()):
-        weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    about = [__version__, objective.of_real, repr(point.network), weights.hexdigest(), real.fingerprint,
-             real.space.fingerprint, str(real.dtype), mode()]  # fmt: skip
-    return json.dumps([about, environment(real.device)], sort_keys=True)
+    def _identity(self, objective: Objective, point: Point, real: RealSet) -> str:
+        """Everything that determines the targets at a point to the last bit."""
+        weights = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted((point.params | point.buffers).items()):
+            weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        about = [__version__, objective.of_real, repr(point.network), weights.hexdigest(), real.fingerprint,
+                 real.space.fingerprint, str(real.dtype), mode(), self.rows]  # fmt: skip
+        return json.dumps([about, environment(real.device)], sort_keys=True)

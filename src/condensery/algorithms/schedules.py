@@ -16,7 +16,7 @@ from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Fresh", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
+__all__ = ["Fresh", "KeptPoints", "Schedule", "TrainedOnReal", "TrainedOnSynthetic", "walk"]
 
 log = logging.getLogger("condensery")
 
@@ -203,7 +203,7 @@ class TrainedOnReal(Fresh):
 
     def _early(self, member: int, real: RealSet, aside: Aside | None) -> Point:
         point = initial(self.network, rng(self.seed, "weights", member), f"{self.seed}/{member}")
-        steps = self.how.steps(self.early, len(real))
+        steps = self._early_steps(real)
         if not steps:
             return point
         log.info(f"training network {member} on real rows before its first match, {steps} steps")
@@ -211,12 +211,15 @@ class TrainedOnReal(Fresh):
         key = ("early", member)
         return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)
 
+    def _early_steps(self, real: RealSet) -> int:
+        return self.how.steps(self.early, len(real))
+
     def rare(self, real: RealSet) -> Rare | None:
         """The updates of the early phases."""
-        if not self.early:
+        if not self._early_steps(real):
             return None
         networks = min(self.pool or self.outer, self.outer)
-        updates = networks * self.how.steps(self.early, len(real))
+        updates = networks * self._early_steps(real)
 
         def some(count: int) -> None:
             with during(computing(self.network, real.shape, updates * self.how.batch_size)):
@@ -235,6 +238,68 @@ class TrainedOnReal(Fresh):
         trained = fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix)
         moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")
         return _frozen(moved, real, self.seed)
+
+
+class KeptPoints(TrainedOnReal):
+    """Points on the straight lines between random weights and the same weights trained on real rows, used in turn.
+
+    The first `networks` points are the trained networks themselves. The others are mixes, at random places of the
+    lines. Since every point comes back, what is computed from real rows at it can be kept; see `samplers.Whole`.
+
+    Arguments:
+        network: the architecture.
+        outer: number of points that are visited (steps).
+        networks: number of networks that are trained.
+        points: number of different points, at least `networks`.
+        updates: updates of the weights of a network, each on a minibatch of real rows.
+        how: how the weights are updated.
+        seed: seed of the weights, the order of rows, the augmentation and the places.
+        augment: augmentation of the real rows in training, drawn for each row.
+
+    References:
+        DANCE (Zhang et al., IJCAI 2024), section 3.2: models between initial and trained weights.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        outer: int,
+        networks: int,
+        points: int,
+        updates: int,
+        how: Training,
+        seed: int,
+        augment: Augmentation | None = None,
+    ):
+        super().__init__(network, outer, 1, 0, how, seed, augment, pool=networks)
+        self.points, self.updates = points, updates
+
+    def _early_steps(self, real: RealSet) -> int:
+        return self.updates
+
+    def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
+        which = outer % self.points
+        member = which % self.pool
+        trained = self._trained.get(member) or self._early(member, real, aside)
+        self._trained[member] = replace(trained, momenta={})
+        untrained = initial(self.network, rng(self.seed, "weights", member)).params
+        place = float(torch.rand((), generator=rng(self.seed, "place", which))) if which >= self.pool else 1.0
+        params = {k: torch.lerp(untrained[k], v, place) for k, v in trained.params.items()}
+        point = replace(trained, params=params, momenta={}, key=f"{self.seed}/{member}/{place}", outer=which)
+        return replace(_frozen(point, real, self.seed), outer=outer)
+
+    @property
+    def different(self) -> int:
+        return min(self.points, self.outer)
+
+    def in_turn(self, networks: int) -> Schedule:
+        points = min(self.points, networks)
+        return KeptPoints(
+            self.network, self.outer, min(self.pool, points), points, self.updates, self.how, self.seed, self.augment
+        )
+
+    def steady(self) -> Schedule:
+        return Fresh(self.network, self.outer, self.seed, self.points)
 
 
 def _frozen(point: Point, real: RealSet, seed: int) -> Point:

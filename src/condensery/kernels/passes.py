@@ -47,9 +47,9 @@ class Passes(ABC):
         self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
         self._kept = Kernel("the gradient of synthetic rows", self._all_results)
         self._along: dict[tuple[str, ...], Kernel] = {}
-        self._features = Kernel("the embeddings", self._embeddings)
-        self._mean_kept = Kernel("the embedding of synthetic rows", lambda *tensors: self._embedded(tensors))
-        self._back = Kernel("the gradient of the embedding", self._embedded_back)
+        self._features = Kernel("the embeddings", lambda *tensors: self._embedded(*tensors)[:1])
+        self._features_kept = Kernel("the embeddings of synthetic rows", self._embedded)
+        self._back = Kernel("the gradient of the embeddings", self._embedded_back)
 
     def gradients(
         self, state: State, x: Tensor, targets: Tensor, weight: Tensor, *, keep: bool = False
@@ -86,41 +86,28 @@ class Passes(ABC):
         tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
         return self._along[named](*tensors)[0]
 
-    def embedding(self, state: State, x: Tensor, weight: Tensor, *, keep: bool = False) -> tuple[Tensor, Residuals]:
-        """The sum (d,) over rows `x` (n, channels, height, width) of `weight` (n,) times embedding.
-
-        Arguments:
-            keep: whether to keep the intermediate results for `embedding_back`.
-
-        Returns:
-            The sum, and the results for `embedding_back`.
-        """
-        if not keep:
-            return (self.embeddings(state, x) * weight[:, None]).sum(0), ()
-        mean, *residuals = self._mean_kept(*self._listed(state), x, weight)
-        return mean, residuals
-
     def embeddings(self, state: State, x: Tensor) -> Tensor:
         """The embeddings (n, d) of rows `x` (n, channels, height, width), in the number format of the rows."""
         return self._features(*self._listed(state), x)[0]
 
-    def embedding_back(self, state: State, gradient: Tensor, weight: Tensor, residuals: Residuals) -> Tensor:
-        """The gradient with respect to the rows, given the `gradient` (d,) with respect to their `embedding`."""
-        return self._back(*self._listed(state), gradient, weight, *residuals)[0]
+    def embeddings_kept(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
+        """The same embeddings, and the intermediate results for `embeddings_back`."""
+        features, *residuals = self._features_kept(*self._listed(state), x)
+        return features, residuals
 
-    def _embeddings(self, *tensors: Tensor) -> list[Tensor]:
+    def embeddings_back(self, state: State, gradient: Tensor, residuals: Residuals) -> Tensor:
+        """The gradient with respect to the rows, given the `gradient` (n, d) with respect to their embeddings."""
+        return self._back(*self._listed(state), gradient, *residuals)[0]
+
+    def _embedded(self, *tensors: Tensor) -> list[Tensor]:
         x = tensors[-1]
-        return [self.embed(self._state(tensors), x.to(self.dtype))[0].to(x.dtype)]
-
-    def _embedded(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        *_, x, weight = tensors
         features, residuals = self.embed(self._state(tensors), x.to(self.dtype))
-        return [(features.to(weight.dtype) * weight[:, None]).sum(0), *residuals]
+        return [features.to(x.dtype), *residuals]
 
     def _embedded_back(self, *tensors: Tensor) -> list[Tensor]:
-        gradient, weight, *residuals = tensors[len(self.names) + len(self.buffers) :]
-        by_row = (weight[:, None] * gradient).to(self.dtype)
-        return [self.embed_back(self._state(tensors), by_row, residuals).to(weight.dtype)]
+        gradient, *residuals = tensors[len(self.names) + len(self.buffers) :]
+        back = self.embed_back(self._state(tensors), gradient.to(self.dtype), residuals)
+        return [back.to(gradient.dtype)]
 
     def _listed(self, state: State) -> list[Tensor]:
         return [state[name] for name in (*self.names, *self.buffers)]

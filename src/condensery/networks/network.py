@@ -88,6 +88,13 @@ class Point:
         """Embeddings (n, d) of normalized rows `x` at this point."""
         return embedded(self.network, {**self.params, **self.buffers}, x)
 
+    def classified(self, embeddings: Tensor) -> Tensor:
+        """Logits (n, classes) of embeddings (n, d) at this point: the head, with weights to which no gradient flows."""
+        state = self.params | self.buffers
+        head = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+        result: Tensor = functional_call(self.network.head, head, (embeddings,))
+        return result
+
     def placed(self) -> Network:
         """Write the weights and buffers of this point into the network, in place, and return it."""
         with torch.no_grad():

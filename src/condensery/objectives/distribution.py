@@ -1,27 +1,32 @@
 """Distribution matching: synthetic rows should have the same mean embedding as real rows."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from condensery.data import Batch
 from condensery.kernels.compiling import mode
-from condensery.kernels.passes import Passes, chunked, passes
-from condensery.networks.network import Point, rows_at_once
+from condensery.kernels.passes import passes
+from condensery.networks.network import Point
 from condensery.objectives.distances import Distance, squared_euclidean
+from condensery.objectives.embeddings import embeddings
+from condensery.objectives.maps import RowMap
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 
-__all__ = ["DistributionMatching", "means_by_autograd"]
+__all__ = ["DistributionMatching"]
 
 Order = Tensor | slice
 
 
 class DistributionMatching(Objective):
     """‖mean g(real) - mean g(synthetic)‖² per class, with g the embedding of a network: the features before its head.
+
+    With `calibration`, the cross-entropy of synthetic rows by the head of the same network is added, so that rows also
+    lie on the right side of the borders between classes, of which means of single classes know nothing.
 
     Arguments:
         distance: distance between two means.
@@ -30,9 +35,13 @@ class DistributionMatching(Objective):
             weights.
         part: rows per class through which the gradient is computed; the mean is over all rows. None: all of them. The
             mean is exact for every `part`, and the gradient equals that through all rows in expectation.
+        row_map: applied to the embedding of every row before the mean. None: the embedding itself.
+        calibration: factor of the cross-entropy, in units of ‖mean g(real)‖², so that it suits networks of any size.
 
     References:
         DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which the learning rate absorbs. KFS section 3.2 for `part`.
+        IDM (Zhao et al., CVPR 2023), section 3.3, for the cross-entropy; here that of real rows is subtracted, which
+        changes no gradient and makes the loss of real rows 0.
     """
 
     operations = (1, 2)
@@ -44,16 +53,28 @@ class DistributionMatching(Objective):
         real_dtype: torch.dtype | None = None,
         synthetic_dtype: torch.dtype | None = None,
         part: int | None = None,
+        row_map: RowMap | None = None,
+        calibration: float = 0.0,
     ):
-        self.distance, self.chunk, self.part = distance, chunk, part
+        self.of_means = distance
+        self.distance = partial(_calibrated, distance, calibration) if calibration else distance
+        self.chunk, self.part, self.row_map, self.calibration = chunk, part, row_map, calibration
         self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
 
     @property
     def of_real(self) -> str:
-        return f"{type(self).__name__} {self.chunk} {self.real_dtype}"  # the rest concerns synthetic rows
+        more = [repr(self.row_map)] if self.row_map else []
+        more += ["cross-entropy"] if self.calibration else []
+        return " ".join([type(self).__name__, str(self.chunk), str(self.real_dtype), *more])  # not the synthetic side
+
+    def calibrated(self, amount: float) -> "DistributionMatching":
+        """The same objective with another `calibration`."""
+        return DistributionMatching(
+            self.of_means, self.chunk, self.real_dtype, self.synthetic_dtype, self.part, self.row_map, amount
+        )
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
-        """The mean embedding of each class at the point, a tensor (C, d).
+        """The mean embedding of each class at the point, (C, d), and with `calibration` its mean cross-entropy, (C, 1).
 
         Arguments:
             batch: C classes of n rows; if `batch.x` requires a gradient, so does the statistic.
@@ -62,19 +83,42 @@ class DistributionMatching(Objective):
         return self._means(point, batch, weight, self.synthetic_dtype or batch.x.dtype)
 
     def target(self, point: Point, real: Batch) -> list[Tensor]:
-        """The mean embedding of real rows, without a graph, in `real_dtype`."""
+        """The statistic of real rows, without a graph, in `real_dtype`."""
         return self._means(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
     def _means(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         part = min(self.part or n, n) if batch.x.requires_grad else 0
-        order = [_order(point, int(c), n, part) for c in batch.y[:, 0]]
-        if mode() == "plain":
-            return [means_by_autograd(point, batch.x, weight, order, part, dtype, self.chunk)]
-        made = passes(point.network, dtype)
-        means: Tensor = _Means.apply(batch.x, weight, made, point, order, part, self.chunks_of(n, made.rows))
-        return [means]
+        sizes = None if mode() == "plain" else self.chunks_of(n, passes(point.network, dtype).rows)
+        embed = partial(embeddings, point, dtype=dtype, chunk=self.chunk, sizes=sizes)
+        by_class = []
+        for x, y, w in zip(batch.x, batch.y, weight, strict=True):
+            index = _order(point, int(y[0]), n, part)
+            x, w, totals = x[index], w[index], None
+            for carry, some in ((True, slice(0, part)), (False, slice(part, None))):
+                if not len(w[some]):
+                    continue
+                rows = x[some] if carry else x[some].detach()
+                means = [(w[some, None] * value).sum(0) for value in self._values(point, embed(rows), y[some])]
+                if carry:  # the same value, and the gradient through all rows in expectation
+                    means = [mean.detach() + (mean - mean.detach()) * (n / part) for mean in means]
+                totals = means if totals is None else [t + m for t, m in zip(totals, means, strict=True)]
+            assert totals
+            by_class.append(totals)
+        return [torch.stack(parts) for parts in zip(*by_class, strict=True)]
+
+    def _values(self, point: Point, found: Tensor, y: Tensor) -> list[Tensor]:
+        """What the mean is taken of: values (n, e) of rows with embeddings `found` (n, d) and labels `y` (n,)."""
+        values = [self.row_map(found) if self.row_map else found]
+        if self.calibration:
+            values.append(F.cross_entropy(point.classified(found), y, reduction="none")[:, None])
+        return values
+
+
+def _calibrated(distance: Distance, amount: float, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """The distance (C,) between means, and the difference between cross-entropies, with which both statistics end."""
+    return distance(a[:-1], b[:-1]) + amount * b[0].square().sum(1) * (a[-1] - b[-1])[:, 0]
 
 
 def _order(point: Point, c: int, n: int, part: int) -> Order:
@@ -85,69 +129,3 @@ def _order(point: Point, c: int, n: int, part: int) -> Order:
     if part in (0, n):
         return slice(None)
     return torch.randperm(n, generator=rng(0, "part", point.key, point.outer, point.inner, c))
-
-
-def means_by_autograd(
-    point: Point, x: Tensor, weight: Tensor, order: list[Order], part: int, dtype: torch.dtype, chunk: int | None
-) -> Tensor:
-    """Mean embeddings by autograd alone: the readable version, against which the passes are tested."""
-    params, buffers = ({k: v.to(dtype) for k, v in state.items()} for state in (point.params, point.buffers))
-    cast, size = Point(point.network, params, buffers), chunk or rows_at_once(x.device)
-    by_class = []
-    for rows, w, index in zip(x, weight, order, strict=True):
-        rows, w = rows[index], w[index]
-        sides = [(rows[:part], w[:part], True), (rows[part:].detach(), w[part:], False)]
-        total = torch.zeros((), dtype=weight.dtype, device=x.device)
-        for some, shares, carry in sides:
-            if not len(some):
-                continue
-            for r, s in zip(some.split(size), shares.split(size), strict=True):
-                mean = (cast.embeddings(r.to(dtype)).to(weight.dtype) * s[:, None]).sum(0)
-                # the same value, and the gradient through all rows in expectation
-                total = total + (mean.detach() + (mean - mean.detach()) * (len(w) / part) if carry else mean.detach())
-        by_class.append(total)
-    return torch.stack(by_class)
-
-
-class _Means(torch.autograd.Function):
-    """The same means by compiled passes, differentiable once with respect to the rows."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        made: Passes,
-        point: Point,
-        order: list[Order],
-        part: int,
-        sizes: Sequence[int],
-    ) -> Tensor:
-        state, means = point.params | point.buffers, []
-        ctx.chunks = []
-        for c, (rows, w, index) in enumerate(zip(x, weight, order, strict=True)):
-            total: Tensor | None = None
-            ordered, shares = rows[index], w[index]
-            for carry, some in ((True, slice(0, part)), (False, slice(part, None))):
-                for r, s in chunked(sizes, ordered[some], shares[some]):
-                    mean, residuals = made.embedding(state, r, s, keep=carry)
-                    total = mean if total is None else total + mean
-                    if carry:
-                        ctx.chunks.append((c, s, residuals))
-            assert total is not None
-            means.append(total)
-        ctx.made, ctx.state, ctx.order, ctx.part, ctx.shape = made, state, order, part, x.shape
-        return torch.stack(means)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        classes: list[list[Tensor]] = [[] for _ in range(ctx.shape[0])]
-        for c, s, residuals in ctx.chunks:
-            classes[c].append(ctx.made.embedding_back(ctx.state, gradient[c], s, residuals))
-        x = gradient.new_zeros(ctx.shape)
-        for c, (parts, index) in enumerate(zip(classes, ctx.order, strict=True)):
-            mine = index if isinstance(index, slice) else index[: ctx.part]
-            x[c, mine] = torch.cat(parts)[: ctx.part] * (ctx.shape[1] / ctx.part)
-        return x, None, None, None, None, None, None

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from condensery.data import Batch, TestSet
 from condensery.evaluation.training import TensorRows, Training, accuracy, fit
-from condensery.kernels.compiling import mode
-from condensery.kernels.passes import chunked, passes
-from condensery.networks.network import Network, Point, initial, rows_at_once
+from condensery.networks.network import Network, Point, initial
+from condensery.objectives.embeddings import embeddings
 from condensery.objectives.gradient import GradientMatching
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
@@ -56,14 +55,16 @@ class FeatureDistance(Metric):
     One forward pass serves all subsets.
     """
 
+    @torch.no_grad()
     def target(self, point: Point, real: Batch) -> list[Tensor]:
-        return [torch.stack([_features(point, x).mean(0) for x in real.x])]
+        return [torch.stack([embeddings(point, x).mean(0) for x in real.x])]
 
+    @torch.no_grad()
     def at(self, point: Point, synthetic: Batch, ends: Sequence[int], target: Sequence[Tensor]) -> Tensor:
         last = torch.tensor(ends[1:-1], device=synthetic.x.device)
         by_class = []
         for x, goal in zip(synthetic.x[:, : ends[-2]], target[0], strict=True):
-            means = _features(point, x).cumsum(0)[last - 1] / last[:, None]
+            means = embeddings(point, x).cumsum(0)[last - 1] / last[:, None]
             by_class.append((means - goal).square().sum(1))
         return torch.stack(by_class)
 
@@ -247,12 +248,3 @@ class AdaptiveSubset(Objective):
         if self.freeze:
             sizes = torch.arange(replaced.shape[1])
             self.state["frozen"].copy_((replaced * (sizes < subset[:, None]) * sizes).amax(1))
-
-
-def _features(point: Point, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        if mode() == "plain":
-            return torch.cat([point.embeddings(rows) for rows in x.split(rows_at_once(x.device))])
-        made = passes(point.network, x.dtype)
-        state = point.params | point.buffers
-        return torch.cat([made.embeddings(state, rows) for (rows,) in chunked([made.rows], x)])[: len(x)]

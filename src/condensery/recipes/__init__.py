@@ -3,6 +3,7 @@
 Importing them does not import torch, which is loaded when a recipe condenses.
 """
 
+from condensery.recipes.anchor import Anchor
 from condensery.recipes.compact import Compact
 from condensery.recipes.coresets import Forgetting, Herding, KCenter, Random
 from condensery.recipes.dc import DC
@@ -22,6 +23,7 @@ __all__ = [
     "IDC",
     "KFS",
     "MDC",
+    "Anchor",
     "Compact",
     "Forgetting",
     "Herding",

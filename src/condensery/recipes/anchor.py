@@ -1,0 +1,87 @@
+"""Anchor: distribution matching at kept points of trained networks. This wrapper is not from a paper."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from condensery.errors import InputError
+from condensery.fields import Count, Rate
+from condensery.recipes.recipe import R, Recipe, Wrapper
+
+if TYPE_CHECKING:
+    from condensery.algorithms.matching import Matching
+    from condensery.data import RealSet
+
+__all__ = ["Anchor"]
+
+
+@dataclass(frozen=True)
+class Anchor(Wrapper[R]):
+    """Anchor: match means in networks between random and trained ones, and stay on the right side of their borders.
+
+    It wraps the recipes that match means of embeddings: `Anchor(KFS.quick())`. A few networks are trained on the real
+    images, and the points at which means are matched lie between these and their random beginnings. Because the points
+    come back, the means of real images are computed once for each; a step then costs the synthetic rows only. The
+    cross-entropy of the synthetic rows in the same networks is added to the loss. Rows are not augmented, since means
+    of augmented images could not be kept.
+
+    References:
+        DANCE: Dual-View Distribution Alignment for Dataset Condensation (Zhang et al., 2024),
+        https://arxiv.org/abs/2406.01112, for the points; IDM: Improved Distribution Matching for Dataset Condensation
+        (Zhao et al., 2023), https://arxiv.org/abs/2307.09742, for the cross-entropy.
+    """
+
+    name: ClassVar[str] = "anchor"
+
+    networks: Count = 3
+    """Number of networks that are trained on the real images."""
+    points: Count = 48
+    """Number of different points, at least `networks`."""
+    updates: Count = 800
+    """Updates by which every network is trained, each on 64 real images."""
+    calibration: Rate = 0.3
+    """Factor of the cross-entropy of synthetic rows; 0: only means are matched."""
+    real_rows: Count | None = 1024
+    """Real images per class whose mean is taken at each point; None: all of them."""
+
+    @classmethod
+    def quick(cls, base: R) -> "Anchor[R]":
+        """The settings of the wrapped recipe, at kept points."""
+        return cls(base)
+
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """Anchor around KFS."""
+        from condensery.recipes.kfs import KFS
+
+        quick = replace(KFS.quick(), real_dtype="bfloat16", synthetic_dtype="bfloat16")
+        return {"anchor": cls(KFS(strict=True)), "anchor:quick": cls.quick(quick)}  # type: ignore[arg-type]
+
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """The algorithm of `base`, at other points, with means that are kept."""
+        from condensery.algorithms.samplers import Whole
+        from condensery.algorithms.schedules import KeptPoints
+        from condensery.evaluation.training import Training
+        from condensery.objectives import DistributionMatching
+        from condensery.runs.storage import cache
+
+        made = self.matching(real)
+        if not isinstance(made.objective, DistributionMatching):
+            raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
+        if self.points < self.networks:
+            raise InputError(f"`points={self.points}` is below `networks={self.networks}`; give at least as many")
+        network = made.schedule.network
+        if self.calibration and not any(name.startswith("head.") for name, _ in network.named_parameters()):
+            raise InputError(
+                "the cross-entropy is taken by the last layer, which a network of your own does not name; give "
+                "`calibration=0`, or a network of the library"
+            )
+        dtype = made.objective.real_dtype
+        return replace(
+            made,
+            schedule=KeptPoints(
+                network=network, outer=made.schedule.outer, networks=self.networks, points=self.points,
+                updates=self.updates, how=Training(0.01, 0.9, 5e-4, batch_size=64, dtype=dtype), seed=self.seed,
+            ),
+            sampler=Whole(folder=cache("means"), rows=self.real_rows),
+            objective=made.objective.calibrated(self.calibration), augment=None,
+        )  # fmt: skip
