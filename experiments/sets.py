@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from record import Kept, at_gpu, options, parsed, program, read, stored
 
-from condensery import InputError, Recipe
+from condensery import InputError, Recipe, Wrapper
 from condensery.data import (
     Data,
     audio_folder,
@@ -35,7 +35,7 @@ from condensery.data import (
     svhn,
 )
 from condensery.data.facts import FACTS
-from condensery.recipes import DC, DM, DSA, IDC, KFS, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Anchor, Forgetting, Herding, KCenter, Random
 from condensery.recipes.idc import PUBLISHED
 
 __all__ = ["METHODS", "READERS", "made", "recipe_of"]
@@ -53,6 +53,7 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
     "idc-i": (IDC.quick(factor=1), IDC(factor=1)),
     "idc": (IDC.quick(), IDC()),
     "kfs": (KFS.quick(), KFS(strict=True)),
+    "anchor": (Anchor.quick(KFS.quick()), Anchor(KFS(strict=True))),
 }
 """Recipes at `cpu` and `gpu` scale."""
 METHODS = (*COARSE, *LEARNED)
@@ -125,6 +126,7 @@ READERS: dict[str, Callable[[Path | None], Data]] = {
     "speech-commands-8-subset": lambda folder: audio_folder(_root(folder) / "speech-commands-8-subset"),
     "FashionMNIST-zca": lambda folder: fashion_mnist(folder).whitened(),
     "CIFAR10-zca": lambda folder: cifar10(folder).whitened(),
+    "FashionMNIST-validation": lambda folder: fashion_mnist(folder).validation(),
     "digits": lambda folder: digits(),
     "cifar10-jpeg": cifar10_jpeg,
     "svhn-train-subset": svhn_subset,
@@ -147,8 +149,10 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
             papers = replace(IDC.published(published), factor=1) if method == "idc-i" else IDC.published(published)
         return papers.having(ipc=ipc, seed=seed)
     if dataset == "digits":
-        return type(quick).digits().having(ipc=ipc, seed=seed)  # type: ignore[attr-defined]
-    half = {name: "bfloat16" for name in ("real_dtype", "network_dtype") if name in vars(quick)}
+        known = quick.named()
+        return known.get(f"{quick.name}:digits", known[f"{quick.name}:quick"]).having(ipc=ipc, seed=seed)
+    inside: Recipe = quick.base if isinstance(quick, Wrapper) else quick
+    half = {name: "bfloat16" for name in ("real_dtype", "network_dtype") if name in vars(inside)}
     return quick.having(ipc=ipc, seed=seed, **half, **(TEN.get((dataset, method), {}) if ipc > 1 else {}))
 
 

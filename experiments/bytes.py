@@ -1,0 +1,92 @@
+"""Accuracy over the bytes of a set: real images and learned sets, in four bytes per number and in one.
+
+    python experiments/bytes.py --data-dir DIR [--data digits FashionMNIST] [--methods random kfs] [--figures DIR]
+
+A real image takes a byte per value. A learned number takes four bytes, or one where the method ends in "+compact".
+Every method gets the largest set that fits into the budget; where a budget does not hold one image or code per class,
+the cell is left out. One protocol, `fixed-steps`, which trains for as long at every size.
+
+Cost at `cpu` scale on 2 cores: seconds to a minute for a cell of the digits, 5 to 30 minutes for one of FashionMNIST.
+1 set x 3 networks; 3 sets of random images. Cells that are in the results file are skipped.
+"""
+
+from pathlib import Path
+
+import sets
+from grid import at_hand
+from record import Figures, Table, evaluate, few, options, parsed, program, small, smoke_run, stored, write_figures
+
+from condensery import DM, IDC, KFS, Compact, Herding, InputError, Random, Recipe
+from condensery.evaluation import plots
+from condensery.evaluation.protocols import fixed_steps
+
+HALF = {"real_dtype": "bfloat16"}
+METHODS: dict[str, tuple[Recipe, Recipe]] = {
+    "random": (Random(), Random()),
+    "herding": (Herding(feature_epochs=2), Herding(feature_epochs=2)),
+    "dm": (DM.digits(), DM.quick()),
+    "idc": (IDC.digits(), IDC.quick().having(**HALF, network_dtype="bfloat16")),
+    "kfs": (KFS.digits(), KFS.quick().having(**HALF, synthetic_dtype="bfloat16")),
+}
+METHODS |= {f"{name}+compact": (Compact(METHODS[name][0]), Compact(METHODS[name][1])) for name in ("dm", "idc", "kfs")}
+"""Recipes for the digits, and for larger images."""
+BUDGETS = {
+    "digits": (640, 1280, 2560, 5120, 10240),
+    "FashionMNIST": (7840, 31360, 78400),
+    "cifar10-jpeg": (30720, 122880),
+}
+"""Bytes of 1, 2, 4, 8 and 16 real images per class of the digits, of 1, 4 and 10 of FashionMNIST, 1 and 4 of CIFAR-10."""
+ABOUT = "Accuracy over the bytes of a set: ConvNet-3, width 128 (digits: as the preset); test accuracy"
+
+
+def measure(table: Table, dataset: str, method: str, budget: int, folder: Path | None) -> None:
+    """Condense and measure a cell that the table does not contain."""
+    cell = {"dataset": dataset, "method": method, "budget": budget}
+    if table.has(**cell) or (data := at_hand(dataset, folder)) is None:
+        return
+    recipe = METHODS[method][dataset != "digits"]
+    try:
+        recipe = small(recipe).within(budget, data.train)
+        seeds = range(few(3) if method == "random" else 1)
+        made = [stored(f"{dataset}-{budget}-bytes-{method}-{n}", recipe.having(seed=n), data) for n in seeds]
+    except InputError as error:
+        print(f"{cell}: left out ({error})", flush=True)
+        return
+    found = [kept.condensed for kept in made]
+    reached = evaluate(found, data, None, fixed_steps, 1 if len(found) > 1 else 3)
+    table.add(
+        data, reached, recipe.record(), made[0].seconds, made[0].commit, **cell,
+        bytes=found[0].bytes, floats=found[0].floats, per_class=found[0].bases_per_class,
+    )  # fmt: skip
+
+
+def drawn(table: Table) -> Figures:
+    """A plot for each data set, with a curve for each method."""
+    pictures = {}
+    for dataset in BUDGETS:
+        lines: dict[str, dict[int, list[float]]] = {}
+        for row in table.rows():
+            if row["dataset"] == dataset:
+                lines.setdefault(row["method"], {})[row["bytes"]] = row["runs"]
+        if lines:
+            pictures[f"bytes-{dataset}"] = plots.plot_curves(lines, "bytes", "accuracy %", log=True, scale=100)
+    return pictures
+
+
+def main() -> None:
+    parser = options(__doc__, figures=True)
+    parser.add_argument("--data", nargs="+", choices=list(BUDGETS), default=list(BUDGETS), help="only these data sets")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="only these methods")
+    given = parsed(parser, data=["digits"], methods=["random", "dm", "kfs+compact"])
+    assert set(BUDGETS) <= set(sets.READERS)
+    table = Table("bytes", ABOUT)
+    for dataset in given.data:
+        for budget in BUDGETS[dataset][-1:] if smoke_run() else BUDGETS[dataset]:
+            for method in given.methods:
+                measure(table, dataset, method, budget, given.data_dir)
+    if given.figures:
+        write_figures(drawn(table), given.figures)
+
+
+if __name__ == "__main__":
+    program(main)
