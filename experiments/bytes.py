@@ -35,7 +35,7 @@ BUDGETS = {
     "FashionMNIST": (7840, 31360, 78400),
     "cifar10-jpeg": (30720, 122880),
 }
-"""Bytes of 1, 2, 4, 8 and 16 real images per class of the digits, of 1, 4 and 10 of FashionMNIST, 1 and 4 of CIFAR-10."""
+"""Bytes of 1 to 16 real images per class of the digits, of 1, 4 and 10 of FashionMNIST, of 1 and 4 of CIFAR-10."""
 ABOUT = "Accuracy over the bytes of a set: ConvNet-3, width 128 (digits: as the preset); test accuracy"
 
 
