@@ -52,7 +52,7 @@ ROOT = Path(__file__).parent.parent
 FEW, TINY = 2, ConvNet(width=4, depth=2)
 SMALL: dict[str, Any] = {
     "net": TINY, "steps": FEW, "outer_steps": 3, "inner_steps": 2, "real_rows": 8, "network_rows": 16,
-    "network_epochs": 1, "pretraining": FEW, "strict": False,
+    "network_epochs": 1, "pretraining": FEW, "updates": FEW, "strict": False,
 }  # fmt: skip
 """What a recipe's fields are in a smoke run, where it has them: MDC makes its first choice after two restarts, and a
 strict budget holds no decoders of digits."""
@@ -138,10 +138,10 @@ def small(recipe: R) -> R:
     """The recipe; in a smoke run with a few steps in a tiny network."""
     if not _smoke:
         return recipe
-    inside: Recipe = recipe
-    while isinstance(inside, Wrapper):
-        inside = inside.base
-    return recipe.having(**{name: value for name, value in SMALL.items() if name in vars(inside)})
+    fields = {name: value for name, value in SMALL.items() if name in vars(recipe)}
+    if isinstance(recipe, Wrapper):
+        fields["base"] = small(recipe.base)
+    return replace(recipe, **fields)
 
 
 def brief(protocol: ProtocolFor) -> ProtocolFor:
