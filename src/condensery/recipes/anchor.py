@@ -10,6 +10,7 @@ from condensery.recipes.recipe import R, Recipe, Wrapper
 if TYPE_CHECKING:
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
+    from condensery.objectives import DistributionMatching
 
 __all__ = ["Anchor"]
 
@@ -61,27 +62,37 @@ class Anchor(Wrapper[R]):
         from condensery.algorithms.samplers import Whole
         from condensery.algorithms.schedules import KeptPoints
         from condensery.evaluation.training import Training
-        from condensery.objectives import DistributionMatching
         from condensery.runs.storage import cache
 
         made = self.matching(real)
-        if not isinstance(made.objective, DistributionMatching):
-            raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
-        if self.points < self.networks:
-            raise InputError(f"`points={self.points}` is below `networks={self.networks}`; give at least as many")
-        network = made.schedule.network
-        if self.calibration and not any(name.startswith("head.") for name, _ in network.named_parameters()):
-            raise InputError(
-                "the cross-entropy is taken by the last layer, which a network of your own does not name; give "
-                "`calibration=0`, or a network of the library"
-            )
-        dtype = made.objective.real_dtype
+        objective, network = self._objective(made), made.schedule.network
         return replace(
             made,
             schedule=KeptPoints(
                 network=network, outer=made.schedule.outer, networks=self.networks, points=self.points,
-                updates=self.updates, how=Training(0.01, 0.9, 5e-4, batch_size=64, dtype=dtype), seed=self.seed,
+                updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
             ),
             sampler=Whole(folder=cache("means"), rows=self.real_rows),
-            objective=made.objective.calibrated(self.calibration), augment=None,
+            objective=objective.calibrated(self.calibration),
+            augment=None,
         )  # fmt: skip
+
+    def _objective(self, made: "Matching") -> "DistributionMatching":
+        """The objective of `made`, if this wrapper suits it.
+
+        Raises:
+            InputError: it matches no means, or the network does not suit the fields of this recipe.
+        """
+        from condensery.objectives import DistributionMatching
+
+        if not isinstance(made.objective, DistributionMatching):
+            raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
+        if self.points < self.networks:
+            raise InputError(f"`points={self.points}` is below `networks={self.networks}`; give at least as many")
+        names = [name for name, _ in made.schedule.network.named_parameters()]
+        if self.calibration and not any(name.startswith("head.") for name in names):
+            raise InputError(
+                "the cross-entropy is taken by the last layer, which a network of your own does not name; give "
+                "`calibration=0`, or a network of the library"
+            )
+        return made.objective
