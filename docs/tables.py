@@ -1,5 +1,4 @@
-"""Write the tables in docs/ and README.md from results/*.json; with --check, say whether they are current."""
-
+"""Write the tables in docs/ and README.md, and what `auto` knows, from results/; --check: say what is not current."""
 import importlib
 import json
 import sys
@@ -15,6 +14,9 @@ from condensery.networks.net import described
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
 FILES = (*sorted((ROOT / "docs").glob("**/*.md")), ROOT / "README.md")
+KNOWN = ROOT / "src" / "condensery" / "runs" / "known.json"
+SHAPES = {"digits": (64, 10), "FashionMNIST": (784, 10), "cifar10-jpeg": (3072, 10)}
+"""Numbers in an image, and classes, of the data of `experiments/bytes.py`."""
 DATASETS = ("FashionMNIST", "MNIST")
 ABSENT = ("SVHN", "CIFAR10", "CIFAR100", "ImageNet10", "ImageNet100", "TinyImageNet", "MiniSpeechCommands")
 """Data sets of the papers of which there is no copy here."""
@@ -210,6 +212,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
     "imagenette": partial(grid, "imagenette", "label", "ipc"),
+    "bytes": partial(cross, "bytes", "dataset", "method", across="budget"),
     "photos": partial(
         listed, "photos",
         {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
@@ -453,13 +456,23 @@ def written(text: str) -> str:
     return text
 
 
+def known(text: str) -> str:
+    """What `condensery.auto` knows: the accuracy of every method on some data, at some bytes per class."""
+    cells: dict[tuple[str, int], Row] = {}
+    for row in results("bytes"):
+        values, classes = SHAPES[row["dataset"]]
+        cell = {"values": values, "bytes_per_class": row["budget"] // classes, "accuracies": {}}
+        cells.setdefault((row["dataset"], row["budget"]), cell)["accuracies"][row["method"]] = round(row["accuracy"], 3)
+    return json.dumps(list(cells.values()), indent=1) + "\n"
+
+
 if __name__ == "__main__":
     stale = []
-    for file in FILES:
+    for file, made in [*((file, written) for file in FILES), (KNOWN, known)]:
         text = file.read_text()
-        if written(text) != text:
+        if made(text) != text:
             stale.append(file.name)
             if "--check" not in sys.argv:
-                file.write_text(written(text))
+                file.write_text(made(text))
     if stale and "--check" in sys.argv:
         sys.exit(f"not what results/ says: {', '.join(stale)}; run python docs/tables.py")

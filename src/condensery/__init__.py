@@ -84,6 +84,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     from condensery.exchange.imports import import_set
     from condensery.kernels.memory import tune_allocator
     from condensery.runs.artifact import load, save
+    from condensery.runs.auto import Choice, auto
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.condensed import Condensed
     from condensery.runs.planning import Plan, plan
@@ -108,6 +109,7 @@ _HOMES = {
     "exchange.imports": ["import_set"],
     "kernels.memory": ["tune_allocator"],
     "runs.artifact": ["load", "save"],
+    "runs.auto": ["Choice", "auto"],
     "runs.checkpoint": ["Interrupted"],
     "runs.condensed": ["Condensed"],
     "runs.planning": ["Plan", "plan"],
@@ -127,6 +129,7 @@ __all__ = [
     "AlexCifarNet",
     "AlexNet",
     "Batch",
+    "Choice",
     "Comparison",
     "Condensed",
     "ConvNet",
@@ -150,6 +153,7 @@ __all__ = [
     "algorithms",
     "audio_folder",
     "augment",
+    "auto",
     "cifar10",
     "cifar100",
     "compare",

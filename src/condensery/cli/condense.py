@@ -14,13 +14,13 @@ import msgspec
 import tyro
 
 from condensery.cli.names import ADDED, RECIPES, chosen, meaning, own, recipe
-from condensery.cli.options import PlanOptions, ResumeOptions, RunOptions, fielded, parse
+from condensery.cli.options import AutoOptions, PlanOptions, ResumeOptions, RunOptions, fielded, parse
 from condensery.cli.sources import Source, absolute, read
 from condensery.cli.table import write_json
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.networks.net import described
-from condensery.recipes import Recipe
+from condensery.recipes import Random, Recipe
 
 if TYPE_CHECKING:
     from condensery.data import Data, RealSet
@@ -42,6 +42,8 @@ _MAIN = ("data", "data_dir", "size", "net")
 
 
 def run_command(argv: list[str]) -> int:
+    if argv[:1] == ["auto"]:
+        return _run_auto(argv[1:])
     if (found := _recipe("run", "--out DIR ", argv)) is None:
         return 0
     name, preset, rest = found
@@ -55,6 +57,26 @@ def run_command(argv: list[str]) -> int:
     started = started_by_options(options.source, options.checkpoint_seconds, name)
     kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
+    say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    hint("evaluate", str(out))
+    return 0
+
+
+def _run_auto(argv: list[str]) -> int:
+    options = parse(AutoOptions, argv, "run auto")
+    out = Path(options.out)
+    if (out / "run.json").is_file():
+        log.info(f"{out} contains a run, which goes on")
+        return resume_command([options.out])
+    from condensery.runs.auto import auto
+    from condensery.runs.run import check_folder
+
+    data = read(options.source)
+    check_folder(Random(), data.train, out)  # before the trial, and not after it
+    choice = auto(data, options.budget, options.minutes)
+    say(f"chosen:  {choice.name}, {choice.reason}")
+    started = started_by_options(options.source, options.checkpoint_seconds, choice.name)
+    kept(choice.name, choice.recipe, out, data, options.checkpoint_seconds, started)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     hint("evaluate", str(out))
     return 0
@@ -75,6 +97,8 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
         )
         say(f"usage: {usage}[--OPTION V ...]\n"
               f"for your own pictures: condensery {command} idc:photos --data DIR --size 32 {more}\n"
+              + ("let a trial choose: condensery run auto --data D --budget 32KB --minutes 10 --out DIR\n"
+                 if command == "run" else "") +
               f"condensery {command} RECIPE --help lists the options of a recipe\n\n"
               f"recipes:\n{told}\n"
               "         or a file such as runs/first/recipe.toml, or MODULE:CLASS for a recipe of your own\n"

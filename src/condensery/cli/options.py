@@ -21,6 +21,7 @@ from condensery.networks.net import Architecture
 from condensery.recipes import Recipe, Wrapper
 
 __all__ = [
+    "AutoOptions",
     "CompareOptions",
     "EvaluateOptions",
     "ExportOptions",
@@ -84,6 +85,24 @@ class PlanOptions(Generic[R]):
     budget: Budget = None
     json: str | None = None
     """File to which the estimate is also written, as JSON."""
+
+
+@dataclass(frozen=True)
+class AutoOptions:
+    """Choose a recipe, its number format and its steps by a trial on a tenth of the training part, and condense.
+
+    Real images of as many bytes are candidates, too: what is chosen, and why, is said before the run begins.
+    """
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    out: str
+    """Folder for the condensed set and the records of the run."""
+    budget: Annotated[str, tyro.conf.arg(metavar="SIZE", aliases=["--bytes"])] = "32KB"
+    """The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB."""
+    minutes: float = 10.0
+    """Minutes for the trial and the run, on this machine at its present load."""
+    checkpoint_seconds: float = 30.0
+    """Seconds between checkpoints. A run that is killed loses at most this much work."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,166 @@
+"""Choosing a recipe, its number format and its steps for one's data, from known figures and a short trial."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from typing import Any
+
+from condensery.data import Data
+from condensery.errors import InputError
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import Protocol, fixed_steps
+from condensery.fields import byte_count
+from condensery.networks.net import Architecture
+from condensery.recipes import DM, IDC, KFS, Compact, Herding, Random, Recipe, Wrapper
+from condensery.runs.condensed import Condensed
+from condensery.runs.planning import plan
+from condensery.runs.run import condense
+
+__all__ = ["Choice", "Trial", "auto"]
+
+log = logging.getLogger("condensery")
+
+LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
+TRIED = 0.3  # the part of the time in which they are condensed for the trial
+LONGEST = 4  # the most steps of the run, in multiples of those of the preset
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a candidate reached in the trial.
+
+    Arguments:
+        name: the recipe's name on the command line.
+        accuracy, std: mean and standard deviation over two networks, in [0, 1], on a tenth of the training part.
+        share: the part of the preset's steps that were taken.
+    """
+
+    name: str
+    accuracy: float
+    std: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recipe for the data, and why it is this one.
+
+    Arguments:
+        name: the recipe's name on the command line.
+        recipe: fits the bytes, and has as many steps as fit the time.
+        trials: all candidates that were tried, the best one first.
+        reason: one or two sentences.
+    """
+
+    name: str
+    recipe: Recipe
+    trials: tuple[Trial, ...]
+    reason: str
+
+
+def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Architecture | None = None) -> Choice:
+    """Choose a recipe whose set takes at most `bytes`, and which takes about `minutes` in all, with its trial.
+
+    Candidates are real images (random and by herding) and the learned sets that did best, at a similar number of bytes,
+    on the data of `experiments/bytes.py` that are most like these. All of them are tried on a tenth of the *training*
+    part that is held out for it; the test part is not read. The recipe then gets as many steps as fit into the time
+    that is left.
+
+    Arguments:
+        data: the data set.
+        bytes: a number, or text such as "40 KB".
+        minutes: minutes on this machine for the trial and for the run.
+        net: the network to condense in and to measure with; None: the ConvNet of the papers.
+
+    Raises:
+        InputError: `bytes` does not hold one image per class, or `minutes` is not above 0.
+    """
+    if not minutes > 0:
+        raise InputError(f"`minutes` must be above 0, got {minutes!r}")
+    start, part = time.perf_counter(), data.validation()
+    candidates = {
+        name: recipe if net is None else recipe.having(net=net) for name, recipe in _candidates(data.shape).items()
+    }
+    trials, seconds = [], {}
+    Random().within(bytes, data.train)  # refuses what no candidate could store
+    for name in [*_ranked(data, byte_count(bytes))[:LEARNED], "random", "herding"]:
+        try:
+            recipe, share = candidates[name].within(bytes, part.train), 1.0
+            log.info(f"trying {name}")
+            if name not in ("random", "herding"):
+                seconds[name] = plan(recipe, part.train, progress=False).seconds
+                share = min(1.0, TRIED / LEARNED * 60 * minutes / seconds[name])
+                recipe = _lengthened(recipe, share)
+            made = condense(recipe, part.train, progress=False)
+        except InputError as error:
+            log.info(f"{name} is left out: {error}")
+            continue
+        reached = evaluate(made, part, net=net, protocol=_brief, repeats=2, progress=False)
+        trials.append(Trial(name, reached.mean, reached.std, share))
+        log.info(f"{name}: {reached} on a tenth of the training part")
+    trials.sort(key=lambda trial: -trial.accuracy)
+    name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
+    recipe = candidates[name].within(bytes, data.train)
+    if name in seconds:
+        recipe = _lengthened(recipe, min(LONGEST, max(left / seconds[name], trials[0].share)))
+    return Choice(name, recipe, tuple(trials), _reason(trials, recipe))
+
+
+def _brief(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+    """`fixed-steps`, with 300 steps: the trial compares candidates, and does not say how good a set will be."""
+    return replace(fixed_steps(data, condensed, net), name="fixed-steps, 300 steps", steps=300)
+
+
+def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
+    """Recipes by their names on the command line: presets for images of this shape."""
+    tiny = max(shape[1:]) < 16
+    preset = "digits" if tiny else "quick"
+    learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (DM, IDC, KFS)]
+    compact = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
+    return {**compact, "random": Random(), "herding": Herding(feature_epochs=2)}
+
+
+def _ranked(data: Data, bytes: int) -> list[str]:
+    """The learned candidates, the best first by the known figures of the most similar data and bytes."""
+    values, each = math.prod(data.shape), bytes / data.train.classes
+
+    def unlike(row: dict[str, Any]) -> float:
+        sizes = abs(math.log(row["values"] / values))
+        return sizes + abs(math.log(row["bytes_per_class"] / row["values"] / (each / values)))
+
+    names = [name for name in _candidates(data.shape) if ":" in name]
+    known: list[dict[str, Any]] = json.loads(resources.files("condensery.runs").joinpath("known.json").read_text())
+    if not known:
+        return names
+    like = min(known, key=unlike)["accuracies"]
+    return sorted(names, key=lambda name: -like.get(f"{name.split(':')[0]}+compact", 0.0))
+
+
+def _lengthened(recipe: Recipe, factor: float) -> Recipe:
+    """The recipe with so many times as many steps, and at least one."""
+    inside = recipe
+    while isinstance(inside, Wrapper):
+        inside = inside.base
+    field = "outer_steps" if "outer_steps" in vars(inside) else "steps"
+    return recipe.having(**{field: max(1, round(vars(inside)[field] * factor))})
+
+
+def _reason(trials: Sequence[Trial], recipe: Recipe) -> str:
+    """Why the first of the trials was chosen, and whether real images do as well."""
+
+    def said(trial: Trial) -> str:
+        short = f" after {100 * trial.share:.0f} % of its steps" if trial.share < 1 else ""
+        return f"{trial.name} {100 * trial.accuracy:.1f} ± {100 * trial.std:.1f}{short}"
+
+    best, others = trials[0], trials[1:]
+    words = f"on a tenth of the training part: {'; '.join(said(trial) for trial in (best, *others))}."
+    real = max((trial for trial in trials if ":" not in trial.name), key=lambda trial: trial.accuracy)
+    if real is best:
+        return f"{words} At these bytes, real images do as well as sets that are learned in this time."
+    if real.accuracy >= best.accuracy - best.std - real.std:
+        return f"{words} Real images ({real.name}) of as many bytes do about as well."
+    return words

@@ -1,0 +1,94 @@
+"""`auto` chooses among candidates by a trial, fits the bytes, and says so where real images do as well."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from lists import TINY
+
+from condensery import auto, digits
+from condensery.cli import main
+from condensery.data import TestSet
+from condensery.errors import InputError
+from condensery.recipes import DM, Compact
+from condensery.runs import auto as module
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """One learned candidate, of a few steps, and networks that are hardly trained."""
+    dm = DM(steps=4, real_rows=8, net=TINY)
+    real = {
+        name: replace(recipe, net=TINY) for name, recipe in module._candidates((1, 8, 8)).items() if ":" not in name
+    }
+    monkeypatch.setattr(module, "_candidates", lambda shape: {"dm:digits+compact": Compact(dm), **real})
+    brief = module._brief
+    monkeypatch.setattr(module, "_brief", lambda *given: replace(brief(*given), steps=20))
+
+
+def test_a_trial_chooses_what_fits_the_bytes(quick):
+    data = digits()
+    choice = auto(data, 1500, minutes=0.05, net=TINY)
+    assert {trial.name for trial in choice.trials} == {"dm:digits+compact", "random", "herding"}
+    accuracies = [trial.accuracy for trial in choice.trials]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert choice.name == choice.trials[0].name
+    assert choice.recipe == choice.recipe.within(1500, data.train).having(
+        **({"steps": choice.recipe.base.steps} if choice.name.startswith("dm") else {})
+    )
+    assert all(trial.name in choice.reason for trial in choice.trials)
+
+
+def test_the_test_part_is_not_read(quick):
+    data = digits()
+    blank = TestSet(
+        torch.zeros_like(data.test.images), data.test.labels, data.test.space, data.test.dtype, data.test.device
+    )
+    found = [auto(d, 1500, minutes=5, net=TINY) for d in (data, replace(data, test=blank))]
+    assert [t.accuracy for t in found[0].trials] == [t.accuracy for t in found[1].trials]
+
+
+@pytest.mark.parametrize(("accuracies", "said"), [
+    ((0.9, 0.5), ""), ((0.9, 0.89), "about as well"), ((0.5, 0.9), "as well as sets that are learned"),
+])  # fmt: skip
+def test_the_reason_says_whether_real_images_do_as_well(accuracies, said):
+    named = zip(("dm:quick+compact", "random"), accuracies, strict=True)
+    trials = sorted((module.Trial(name, a, 0.01, 0.5) for name, a in named), key=lambda trial: -trial.accuracy)
+    reason = module._reason(trials, DM())
+    assert said in reason
+    assert ("as well" in reason) == bool(said)
+
+
+def test_known_figures_rank_the_learned_candidates(monkeypatch):
+    rows = [
+        {
+            "values": 64,
+            "bytes_per_class": 64,
+            "accuracies": {"idc+compact": 0.9, "dm+compact": 0.8, "kfs+compact": 0.7},
+        },
+        {"values": 3072, "bytes_per_class": 3072, "accuracies": {"kfs+compact": 0.9}},
+    ]
+    monkeypatch.setattr(module.json, "loads", lambda text: rows)
+    ranked = [name.split(":")[0] for name in module._ranked(digits(), 700)]
+    assert ranked == ["idc", "dm", "kfs"]
+
+
+@pytest.mark.parametrize(
+    ("bytes", "minutes", "word"), [(10, 1, "too few"), ("2KB", 0, "minutes"), ("2KB", -1, "minutes")]
+)
+def test_what_cannot_be_is_refused(bytes, minutes, word):
+    with pytest.raises(InputError, match=word):
+        auto(digits(), bytes, minutes)
+
+
+def test_run_auto_condenses_and_goes_on(quick, tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["run", "auto", "--data", "digits", "--bytes", "1500", "--minutes", "0.05", "--out", str(out)]
+    assert main(words) == 0
+    assert "chosen:" in capsys.readouterr().out
+    made = (out / "condensed.safetensors").read_bytes()
+    assert json.loads((out / "run.json").read_text())
+    assert main(words) == 0  # the run is there, and nothing is chosen again
+    assert "chosen:" not in capsys.readouterr().out
+    assert (out / "condensed.safetensors").read_bytes() == made
