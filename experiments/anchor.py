@@ -21,7 +21,7 @@ from condensery.recipes import Anchor
 
 PARTS: dict[str, dict[str, Any]] = {
     "anchor": {},
-    "only means": {"calibration": 0.0},
+    "with cross-entropy": {"calibration": 0.1},
     "only trained networks": {"points": 3},
     "one network": {"networks": 1, "points": 16},
 }

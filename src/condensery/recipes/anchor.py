@@ -17,13 +17,12 @@ __all__ = ["Anchor"]
 
 @dataclass(frozen=True)
 class Anchor(Wrapper[R]):
-    """Anchor: match means in networks between random and trained ones, and stay on the right side of their borders.
+    """Anchor: match means in networks on the way from random to trained ones, which are kept.
 
     It wraps the recipes that match means of embeddings: `Anchor(KFS.quick())`. A few networks are trained on the real
     images, and the points at which means are matched lie between these and their random beginnings. Because the points
-    come back, the means of real images are computed once for each; a step then costs the synthetic rows only. The
-    cross-entropy of the synthetic rows in the same networks is added to the loss. Rows are not augmented, since means
-    of augmented images could not be kept.
+    come back, the means of real images are computed once for each; a step then costs the synthetic rows only. Rows are
+    not augmented, since means of augmented images could not be kept.
 
     References:
         DANCE: Dual-View Distribution Alignment for Dataset Condensation (Zhang et al., 2024),
@@ -39,8 +38,8 @@ class Anchor(Wrapper[R]):
     """Number of different points, at least `networks`."""
     updates: Count = 800
     """Updates by which every network is trained, each on 64 real images."""
-    calibration: Rate = 0.3
-    """Factor of the cross-entropy of synthetic rows; 0: only means are matched."""
+    calibration: Rate = 0.0
+    """Factor of the cross-entropy of synthetic rows in the same networks, which is added to the loss."""
     real_rows: Count | None = 1024
     """Real images per class whose mean is taken at each point; None: all of them."""
 
