@@ -1,4 +1,5 @@
 """Write the tables in docs/ and README.md, and what `auto` knows, from results/; --check: say what is not current."""
+
 import importlib
 import json
 import sys
@@ -212,6 +213,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
     "imagenette": partial(grid, "imagenette", "label", "ipc"),
+    "continual": partial(cross, "continual", "dataset", "memory", across="classes"),
     "bytes": partial(cross, "bytes", "dataset", "method", across="budget"),
     "photos": partial(
         listed, "photos",

@@ -31,7 +31,7 @@ FLOORS = [
     ["algorithms", "evaluation"],
     ["recipes"],
     ["runs"],
-    ["exchange", "report"],
+    ["exchange", "report", "applications"],
     ["cli", "__main__"],
 ]
 """Rooms, and files that stand on another floor than their room."""

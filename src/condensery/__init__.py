@@ -31,6 +31,7 @@ from condensery.recipes import __all__ as _recipes
 if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a test compares the two
     from condensery import (
         algorithms,
+        applications,
         augment,
         data,
         decoders,
@@ -118,8 +119,8 @@ _HOMES = {
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = [
-    "algorithms", "augment", "data", "decoders", "evaluation", "exchange", "kernels", "networks", "objectives",
-    "recipes", "report", "runs",
+    "algorithms", "applications", "augment", "data", "decoders", "evaluation", "exchange", "kernels", "networks",
+    "objectives", "recipes", "report", "runs",
 ]  # fmt: skip
 
 __all__ = [
@@ -151,6 +152,7 @@ __all__ = [
     "TestSet",
     "__version__",
     "algorithms",
+    "applications",
     "audio_folder",
     "augment",
     "auto",

@@ -12,6 +12,7 @@ from condensery import __version__
 from condensery.cli.about import completion_command, data_command, demo_command
 from condensery.cli.compare import compare_command
 from condensery.cli.condense import plan_command, resume_command, run_command
+from condensery.cli.continual import continual_command
 from condensery.cli.evaluate import evaluate_command
 from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
@@ -43,6 +44,7 @@ commands:
   plan        estimate what a run takes: bytes, time, memory
   evaluate    train networks on a condensed set and test them
   compare     compare methods with each other and with the whole set
+  continual   let classes arrive in stages, with a memory that a method fills
   show        describe a condensed set, or draw it
   report      write a page about condensed sets, to read in a browser
   subset      cut a smaller condensed set out of one
@@ -71,6 +73,7 @@ lists the options of a recipe, and "condensery --version" prints the version.
 First commands:
   condensery compare --data digits --ipc 1 --methods random herding dc
   condensery run idc:photos --data DIR --size 32 --ipc 1 --out runs/mine
+  condensery run auto --data DIR --size 32 --budget 50KB --out runs/chosen
 """
 
 
@@ -90,9 +93,9 @@ def main(argv: list[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
-        "compare": compare_command, "show": show_command, "subset": subset_command, "export": export_command,
-        "import": import_command, "report": report_command, "data": data_command, "demo": demo_command,
-        "completion": completion_command,
+        "compare": compare_command, "continual": continual_command, "show": show_command, "report": report_command,
+        "subset": subset_command, "export": export_command, "import": import_command, "data": data_command,
+        "demo": demo_command, "completion": completion_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

@@ -23,6 +23,7 @@ from condensery.recipes import Recipe, Wrapper
 __all__ = [
     "AutoOptions",
     "CompareOptions",
+    "ContinualOptions",
     "EvaluateOptions",
     "ExportOptions",
     "ImportOptions",
@@ -119,8 +120,8 @@ class Measuring:
 
     protocol: str | None = None
     """How networks are trained and tested: dc2021, dsa2021, idc2022, idc2022-equal-steps, imagenet2022, kfs2022,
-    fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, and compare takes
-    dc2021. Accuracies under different protocols cannot be compared."""
+    fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, compare dc2021, and
+    continual fixed-steps. Accuracies under different protocols cannot be compared."""
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
@@ -193,6 +194,27 @@ class CompareOptions:
     """Folder for the runs of all methods, which can then be resumed; by default runs are not kept."""
     whole: bool = True
     """Whether to add a row for networks trained on the whole set (10 epochs), which takes long for a large set."""
+    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    network: NetName = "convnet"
+    net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
+
+
+@dataclass(frozen=True)
+class ContinualOptions:
+    """Let the classes of a data set arrive in stages, keep a small memory of them, and train on the memory alone.
+
+    When classes arrive, their images are condensed (or chosen) by a recipe, and the set joins the memory. After every
+    stage, networks are trained from scratch on the memory and tested on all classes so far. A name such as dc stands
+    for its quick preset, as in compare.
+    """
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    memory: tuple[str, ...]
+    """Recipes that fill the memory; every one is a row of the table."""
+    ipc: int = 10
+    """Stored images per class."""
+    stages: int = 5
+    """Stages in which the classes arrive, the same number in each."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()

@@ -318,6 +318,26 @@ class Data:
         """The same data, of which augmentations may or may not mirror the images (see `Facts`)."""
         return replace(self, train=self.train.with_facts(replace(self.facts, flip=flip)))
 
+    def of_classes(self, classes: Sequence[int]) -> "Data":
+        """The rows of these classes only, whose labels become 0, 1, ... in the given order; in the same pixel space.
+
+        Raises:
+            InputError: a class is not there, or is given twice.
+        """
+        if sorted(set(classes)) != sorted(classes) or not classes or not set(classes) <= set(range(self.train.classes)):
+            raise InputError(f"`classes` must be different ids from 0 to {self.train.classes - 1}, got {list(classes)}")
+        ids, parts = torch.full((self.train.classes,), -1), []
+        ids[list(classes)] = torch.arange(len(classes))
+        for part in (self.train, self.test):
+            labels = ids.to(part.labels.device)[part.labels]
+            there = labels >= 0
+            parts.append((part.images[there], labels[there]))
+        names, train = tuple(self.class_names[c] for c in classes), self.train
+        known = RealSet(*parts[0], len(names), train.space, train.dtype, train.device, self.name, names, train.facts)
+        return replace(
+            self, train=known, test=TestSet(*parts[1], train.space, train.dtype, train.device), class_names=names
+        )
+
     def whitened(self, strength: float = 0.1) -> "Data":
         """The same data, read with ZCA whitening computed from the training rows; see `Whitening`.
 

@@ -1,0 +1,92 @@
+"""Classes that arrive in stages, and a memory of them."""
+
+import json
+
+import pytest
+from conftest import blobs
+from lists import TINY
+from test_leak import with_test_part
+
+from condensery.applications import class_incremental
+from condensery.cli import main
+from condensery.data import digits
+from condensery.errors import InputError
+from condensery.evaluation.evaluate import evaluate
+from condensery.evaluation.protocols import kfs2022
+from condensery.recipes import DC, DM, KFS, Random
+from condensery.runs.condensed import Condensed
+from condensery.runs.run import condense
+
+CODES = KFS(ipc=8, channels=(3, 2), decoders=2, pretraining=2, steps=2, strict=True, net=TINY)
+
+
+@pytest.mark.parametrize("recipe", [Random(ipc=2, net=TINY), DM(ipc=2, steps=2, real_rows=4, net=TINY), CODES])
+def test_the_memory_grows_by_the_classes_of_a_stage(recipe):
+    data = digits()
+    told = []
+    found = class_incremental(data, recipe, 2, protocol=kfs2022, repeats=1, observe=told.append, progress=False)
+    assert told == found
+    assert [stage.classes for stage in found] == [data.class_names[:5], data.class_names]
+    assert found[1].floats == 2 * found[0].floats
+    assert found[1].bytes == 2 * found[0].bytes
+
+
+def test_in_one_stage_it_is_condensing_and_evaluating():
+    data, recipe = digits(), Random(ipc=2, net=TINY)
+    (stage,) = class_incremental(data, recipe, 1, protocol=kfs2022, repeats=2, progress=False)
+    made: Condensed = condense(recipe, data.train, progress=False)
+    assert stage.accuracy.runs == evaluate(made, data, protocol=kfs2022, repeats=2, progress=False).runs
+    assert (stage.floats, stage.bytes) == (made.floats, made.bytes)
+
+
+def test_a_part_of_the_classes_has_their_rows_in_the_same_space():
+    data = digits()
+    part = data.of_classes([7, 2])
+    assert part.class_names == (data.class_names[7], data.class_names[2])
+    assert part.train.sizes == [data.train.sizes[7], data.train.sizes[2]]
+    assert (part.train.images[part.train.rows(1)] == data.train.images[data.train.rows(2)]).all()
+    assert len(part.test) == int(((data.test.labels == 7) | (data.test.labels == 2)).sum())
+    assert part.train.space == data.train.space
+
+
+@pytest.mark.parametrize("classes", [[], [1, 1], [10], [-1]])
+def test_classes_that_are_not_there_are_refused(classes):
+    with pytest.raises(InputError, match="different ids from 0 to 9"):
+        digits().of_classes(classes)
+
+
+@pytest.mark.parametrize("stages", [0, 3, 10, True, 2.5])
+def test_stages_that_do_not_divide_the_classes_are_refused(stages):
+    with pytest.raises(InputError, match="give one of 1, 2, 5"):
+        class_incremental(digits(), Random(ipc=1), stages)
+
+
+def test_soft_labels_are_refused():
+    real = blobs(sizes=(9, 8, 7))
+    data = with_test_part(real.images, real.labels)
+    with pytest.raises(InputError, match="soft labels"):
+        class_incremental(data, DC(ipc=3, outer_steps=1, network_epochs=1, real_rows=4, net=TINY, learn="both"), 1,
+                          progress=False)  # fmt: skip
+
+
+def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
+    file = tmp_path / "table.json"
+    words = ["continual", "--data", "digits", "--memory", "random", "herding", "--ipc", "1", "--stages", "2",
+             "--protocol", "kfs2022", "--repeats", "1", "--net.width", "4", "--json", str(file)]  # fmt: skip
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "5 classes" in printed
+    assert "10 classes" in printed
+    rows = json.loads(file.read_text())["results"]
+    assert [(row["memory"], row["stage"]) for row in rows] == [(m, s) for m in ("random", "herding") for s in (1, 2)]
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ("--memory", "memory"), ("--memory nothing", "nothing"), ("--memory random --stages 3", "divide"),
+    ("--memory random --ipc 0", "ipc"), ("--memory random --protocol none", "none"),
+])  # fmt: skip
+def test_wrong_options_are_one_line(capsys, words, said):
+    assert main(["continual", "--data", "digits", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
