@@ -119,7 +119,7 @@ def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
     """Recipes by their names on the command line: presets for images of this shape."""
     tiny = max(shape[1:]) < 16
     preset = "digits" if tiny else "quick"
-    learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (DM, IDC, KFS)]
+    learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (KFS, DM, IDC)]
     compact = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
     return {**compact, "random": Random(), "herding": Herding(feature_epochs=2)}
 
