@@ -14,6 +14,7 @@ from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import Protocol, fixed_steps
 from condensery.fields import byte_count
+from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture
 from condensery.recipes import DM, IDC, KFS, Compact, Herding, Random, Recipe, Wrapper
 from condensery.runs.condensed import Condensed
@@ -27,6 +28,7 @@ log = logging.getLogger("condensery")
 LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
 TRIED = 0.3  # the part of the time in which they are condensed for the trial
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
+NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         data: the data set.
         bytes: a number, or text such as "40 KB".
         minutes: minutes on this machine for the trial and for the run.
-        net: the network to condense in and to measure with; None: the ConvNet of the papers.
+        net: the network to condense in and to measure the trial with; None: the ConvNet of the papers, and a narrow one.
 
     Raises:
         InputError: `bytes` does not hold one image per class, or `minutes` is not above 0.
@@ -99,7 +101,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         except InputError as error:
             log.info(f"{name} is left out: {error}")
             continue
-        reached = evaluate(made, part, net=net, protocol=_brief, repeats=2, progress=False)
+        reached = evaluate(made, part, net=net or NARROW, protocol=_brief, repeats=2, progress=False)
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
     trials.sort(key=lambda trial: -trial.accuracy)
@@ -121,7 +123,7 @@ def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
     preset = "digits" if tiny else "quick"
     learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (KFS, DM, IDC)]
     compact = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
-    return {**compact, "random": Random(), "herding": Herding(feature_epochs=2)}
+    return {**compact, "random": Random(), "herding": Herding(feature_epochs=1, net=NARROW)}
 
 
 def _ranked(data: Data, bytes: int) -> list[str]:
