@@ -76,7 +76,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         data: the data set.
         bytes: a number, or text such as "40 KB".
         minutes: minutes on this machine for the trial and for the run.
-        net: the network to condense in and to measure with. None: the papers' ConvNet, and a narrow one to measure with.
+        net: the network to condense in and to measure with. None: the ConvNet of the papers, and a narrow one.
 
     Raises:
         InputError: `bytes` does not hold one image per class, or `minutes` is not above 0.
