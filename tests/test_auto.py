@@ -40,6 +40,13 @@ def test_a_trial_chooses_what_fits_the_bytes(quick):
     assert all(trial.name in choice.reason for trial in choice.trials)
 
 
+def test_more_bytes_than_there_are_images_take_all_of_them(quick):
+    data = digits()
+    choice = auto(data, "1 MB", minutes=0.05, net=TINY)
+    assert {"random", "herding"} <= {trial.name for trial in choice.trials}
+    assert choice.recipe.ipc <= min(data.train.sizes)
+
+
 def test_the_test_part_is_not_read(quick):
     data = digits()
     blank = TestSet(
@@ -55,7 +62,7 @@ def test_the_test_part_is_not_read(quick):
 def test_the_reason_says_whether_real_images_do_as_well(accuracies, said):
     named = zip(("dm:quick+compact", "random"), accuracies, strict=True)
     trials = sorted((module.Trial(name, a, 0.01, 0.5) for name, a in named), key=lambda trial: -trial.accuracy)
-    reason = module._reason(trials, DM())
+    reason = module._reason(trials)
     assert said in reason
     assert ("as well" in reason) == bool(said)
 

@@ -253,11 +253,10 @@ class KeptPoints(TrainedOnReal):
         points: number of different points, at least `networks`.
         updates: updates of the weights of a network, each on a minibatch of real rows.
         how: how the weights are updated.
-        seed: seed of the weights, the order of rows, the augmentation and the places.
-        augment: augmentation of the real rows in training, drawn for each row.
+        seed: seed of the weights, the order of rows and the places.
 
     References:
-        DANCE (Zhang et al., IJCAI 2024), section 3.2: models between initial and trained weights.
+        DANCE (Zhang et al., IJCAI 2024): models between initial and trained weights.
     """
 
     def __init__(
@@ -269,9 +268,8 @@ class KeptPoints(TrainedOnReal):
         updates: int,
         how: Training,
         seed: int,
-        augment: Augmentation | None = None,
     ):
-        super().__init__(network, outer, 1, 0, how, seed, augment, pool=networks)
+        super().__init__(network, outer, 1, 0, how, seed, pool=networks)
         self.points, self.updates = points, updates
 
     def _early_steps(self, real: RealSet) -> int:
@@ -294,9 +292,7 @@ class KeptPoints(TrainedOnReal):
 
     def in_turn(self, networks: int) -> Schedule:
         points = min(self.points, networks)
-        return KeptPoints(
-            self.network, self.outer, min(self.pool, points), points, self.updates, self.how, self.seed, self.augment
-        )
+        return KeptPoints(self.network, self.outer, min(self.pool, points), points, self.updates, self.how, self.seed)
 
     def steady(self) -> Schedule:
         return Fresh(self.network, self.outer, self.seed, self.points)

@@ -40,7 +40,7 @@ class DistributionMatching(Objective):
 
     References:
         DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which the learning rate absorbs. KFS section 3.2 for `part`.
-        IDM (Zhao et al., CVPR 2023), section 3.3, for the cross-entropy; here that of real rows is subtracted, which
+        IDM (Zhao et al., CVPR 2023) for the cross-entropy; here that of real rows is subtracted, which
         changes no gradient and makes the loss of real rows 0.
     """
 

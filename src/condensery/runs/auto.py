@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
-from condensery.data import Data
-from condensery.errors import InputError
+from condensery.data import Data, RealSet
+from condensery.errors import InputError, RunError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import Protocol, fixed_steps
 from condensery.fields import byte_count
@@ -83,33 +83,35 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     """
     if not minutes > 0:
         raise InputError(f"`minutes` must be above 0, got {minutes!r}")
+    Random().within(bytes, data.train)  # refuses what no candidate could store
     start, part = time.perf_counter(), data.validation()
     candidates = {
         name: recipe if net is None else recipe.having(net=net) for name, recipe in _candidates(data.shape).items()
     }
     trials, seconds = [], {}
-    Random().within(bytes, data.train)  # refuses what no candidate could store
     for name in [*_ranked(data, byte_count(bytes))[:LEARNED], "random", "herding"]:
         try:
-            recipe, share = candidates[name].within(bytes, part.train), 1.0
+            recipe, share = _fitting(candidates[name], bytes, part.train), 1.0
             log.info(f"trying {name}")
             if name not in ("random", "herding"):
                 seconds[name] = plan(recipe, part.train, progress=False).seconds
                 share = min(1.0, TRIED / LEARNED * 60 * minutes / seconds[name])
                 recipe = _lengthened(recipe, share)
             made = condense(recipe, part.train, progress=False)
-        except InputError as error:
+        except (InputError, RunError) as error:
             log.info(f"{name} is left out: {error}")
             continue
         reached = evaluate(made, part, net=net or NARROW, protocol=_brief, repeats=2, progress=False)
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
+    if not trials:
+        raise InputError(f"no candidate suits {data.name} and {bytes} bytes; the lines above say why")
     trials.sort(key=lambda trial: -trial.accuracy)
     name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
-    recipe = candidates[name].within(bytes, data.train)
+    recipe = _fitting(candidates[name], bytes, data.train)
     if name in seconds:
         recipe = _lengthened(recipe, min(LONGEST, max(left / seconds[name], trials[0].share)))
-    return Choice(name, recipe, tuple(trials), _reason(trials, recipe))
+    return Choice(name, recipe, tuple(trials), _reason(trials))
 
 
 def _brief(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
@@ -124,6 +126,14 @@ def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
     learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (KFS, DM, IDC)]
     compact = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
     return {**compact, "random": Random(), "herding": Herding(feature_epochs=1, net=NARROW)}
+
+
+def _fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
+    """The recipe with the largest set of at most `bytes`; of real images at most those of the smallest class."""
+    fitting = recipe.within(bytes, real)
+    if isinstance(recipe, Random | Herding) and fitting.ipc > min(real.sizes):
+        return fitting.having(ipc=min(real.sizes))
+    return fitting
 
 
 def _ranked(data: Data, bytes: int) -> list[str]:
@@ -151,7 +161,7 @@ def _lengthened(recipe: Recipe, factor: float) -> Recipe:
     return recipe.having(**{field: max(1, round(vars(inside)[field] * factor))})
 
 
-def _reason(trials: Sequence[Trial], recipe: Recipe) -> str:
+def _reason(trials: Sequence[Trial]) -> str:
     """Why the first of the trials was chosen, and whether real images do as well."""
 
     def said(trial: Trial) -> str:
@@ -160,7 +170,9 @@ def _reason(trials: Sequence[Trial], recipe: Recipe) -> str:
 
     best, others = trials[0], trials[1:]
     words = f"on a tenth of the training part: {'; '.join(said(trial) for trial in (best, *others))}."
-    real = max((trial for trial in trials if ":" not in trial.name), key=lambda trial: trial.accuracy)
+    real = next((trial for trial in trials if ":" not in trial.name), None)
+    if real is None:
+        return words
     if real is best:
         return f"{words} At these bytes, real images do as well as sets that are learned in this time."
     if real.accuracy >= best.accuracy - best.std - real.std:
