@@ -99,3 +99,10 @@ def test_run_auto_condenses_and_goes_on(quick, tmp_path, capsys):
     assert main(words) == 0  # the run is there, and nothing is chosen again
     assert "chosen:" not in capsys.readouterr().out
     assert (out / "condensed.safetensors").read_bytes() == made
+
+
+def test_a_folder_with_other_files_is_refused_before_the_trial(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(module, "auto", lambda *given: pytest.fail("a trial was made"))
+    (tmp_path / "mine").write_text("mine")
+    assert main(["run", "auto", "--data", "digits", "--out", str(tmp_path)]) == 2
+    assert "is not empty and contains no run (but mine)" in capsys.readouterr().err

@@ -162,13 +162,14 @@ def _sending(
 
 
 def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
-    """Check, before other work begins, that `run` would not refuse a folder because it contains another run.
+    """Check, before other work begins, that `run` would not refuse a folder because of what it contains.
 
     Raises:
-        InputError: it contains another run, finished or not.
+        InputError: it contains another run, finished or not, or other files; or it is a file.
     """
     identity = provenance(recipe, real)
     if not _finished(out, identity):
+        _check_own(out)
         Keeper(out / "checkpoint.safetensors", identity, 0.0, lambda: False).check()
 
 
@@ -215,19 +216,29 @@ def _prepare(out: Path) -> None:
     Raises:
         InputError: one of these fails.
     """
-    if os.path.isfile(out):
-        raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
     try:
+        _check_own(out)
         out.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in out.iterdir() if path.name != ".lock" and path not in _left(out)]
-        if others and _earlier(out) is None:
-            raise InputError(
-                f"`out={out}` is not empty and contains no run (but {min(others)}); choose a new or an empty folder"
-            )
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise InputError(f"`out={out}` cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _check_own(out: Path) -> None:
+    """Check that the folder is new, empty or belongs to a run.
+
+    Raises:
+        InputError: it is a file, or contains other files.
+    """
+    if os.path.isfile(out):
+        raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
+    present = out.iterdir() if out.is_dir() else ()
+    others = [path.name for path in present if path.name != ".lock" and path not in _left(out)]
+    if others and _earlier(out) is None:
+        raise InputError(
+            f"`out={out}` is not empty and contains no run (but {min(others)}); choose a new or an empty folder"
+        )
 
 
 def _left(out: Path) -> list[Path]:
