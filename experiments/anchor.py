@@ -2,8 +2,8 @@
 
     python experiments/anchor.py --data-dir DIR [--data FashionMNIST]
 
-The parts are switched off or on one by one on a tenth of FashionMNIST's training part (`FashionMNIST-validation`), on which
-all settings were chosen, too. The other figures read the test part once per network.
+The parts are switched off or on one by one on a tenth of FashionMNIST's training part (`FashionMNIST-validation`), on
+which all settings were chosen, too. The other figures read the test part once per network.
 
 Cost at `cpu` scale on 2 cores: 10 to 30 minutes to condense a set, and 2 to 10 to measure 5 networks. Cells that are in
 the results file are skipped.

@@ -9,7 +9,7 @@ import tyro
 
 from condensery.cli.compare import compare_command
 from condensery.cli.names import PROTOCOLS, RECIPES
-from condensery.cli.options import parse
+from condensery.cli.parsing import parse
 from condensery.cli.sources import NAMED, Source, read
 from condensery.cli.table import write_json
 from condensery.console import print_table, say

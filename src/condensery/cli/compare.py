@@ -21,7 +21,8 @@ from condensery.cli.measure import (
     warn_of_few,
 )
 from condensery.cli.names import RECIPES, chosen, recipe, usual
-from condensery.cli.options import CompareOptions, parse
+from condensery.cli.options import CompareOptions
+from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
 from condensery.console import progress, say

@@ -14,7 +14,8 @@ import msgspec
 import tyro
 
 from condensery.cli.names import ADDED, RECIPES, chosen, meaning, own, recipe
-from condensery.cli.options import AutoOptions, PlanOptions, ResumeOptions, RunOptions, fielded, parse
+from condensery.cli.options import AutoOptions, PlanOptions, ResumeOptions, RunOptions, fielded
+from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, absolute, read
 from condensery.cli.table import write_json
 from condensery.console import duration, progress, say, stoppable

@@ -4,7 +4,8 @@ import tyro
 
 from condensery.cli.measure import about_run, figures_of, mean_of, protocol_of, say_written, warn_of_few
 from condensery.cli.names import RECIPES, chosen, recipe, usual
-from condensery.cli.options import ContinualOptions, parse
+from condensery.cli.options import ContinualOptions
+from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
 from condensery.errors import InputError

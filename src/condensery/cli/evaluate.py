@@ -17,7 +17,8 @@ from condensery.cli.measure import (
     say_written,
     warn_of_few,
 )
-from condensery.cli.options import EvaluateOptions, parse, writable
+from condensery.cli.options import EvaluateOptions
+from condensery.cli.parsing import parse, writable
 from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
 from condensery.console import print_table

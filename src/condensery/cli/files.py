@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from condensery.cli.condense import hint
-from condensery.cli.options import ExportOptions, ImportOptions, SubsetOptions, parse, writable
+from condensery.cli.options import ExportOptions, ImportOptions, SubsetOptions
+from condensery.cli.parsing import parse, writable
 from condensery.cli.sources import read, words_of
 from condensery.console import say
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from condensery import __version__
 from condensery.cli.names import PROTOCOLS
-from condensery.cli.options import Measuring, writable
+from condensery.cli.options import Measuring
+from condensery.cli.parsing import writable
 from condensery.console import say
 from condensery.errors import InputError, look_up
 

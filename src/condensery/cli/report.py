@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from condensery.cli.measure import protocol_of
-from condensery.cli.options import Measuring, ReportOptions, parse, writable
+from condensery.cli.options import Measuring, ReportOptions
+from condensery.cli.parsing import parse, writable
 from condensery.cli.sources import Source, read, words_of
 from condensery.console import say
 from condensery.errors import InputError

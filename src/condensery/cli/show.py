@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from condensery.cli.options import ShowOptions, parse, writable
+from condensery.cli.options import ShowOptions
+from condensery.cli.parsing import parse, writable
 from condensery.cli.table import write_json
 from condensery.console import say
 from condensery.networks.net import described

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from condensery.cli.options import Measuring, writable
+from condensery.cli.options import Measuring
+from condensery.cli.parsing import writable
 from condensery.console import print_table, say
 
 __all__ = ["Table", "write_json"]
