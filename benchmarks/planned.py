@@ -11,7 +11,8 @@ import time
 import tyro
 
 from condensery.cli.names import recipe
-from condensery.cli.options import PlanOptions, fielded, parse
+from condensery.cli.options import PlanOptions, fielded
+from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
 from condensery.kernels.memory import peak
 from condensery.networks.net import described

@@ -1,5 +1,6 @@
 """What condensed sets are good for: applications on top of the library, each a function of data and recipes."""
 
+from condensery.applications.architectures import EarlyStopping, Ranking, architecture_search, dc_grid, small_grid
 from condensery.applications.continual import Stage, class_incremental
 
-__all__ = ["Stage", "class_incremental"]
+__all__ = ["EarlyStopping", "Ranking", "Stage", "architecture_search", "class_incremental", "dc_grid", "small_grid"]

@@ -19,6 +19,7 @@ __all__ = [
     "ExportOptions",
     "ImportOptions",
     "Measuring",
+    "NasOptions",
     "PlanOptions",
     "ReportOptions",
     "ResumeOptions",
@@ -33,6 +34,7 @@ _NAMES = f"{', '.join(NETWORKS)}, or torchvision:NAME or timm:NAME if these pack
 _CHOSEN = f"Name of the network, whose fields are set by --net.FIELD: {_NAMES}."
 _TRAINED = f"Networks to train, by default the one with which the set was condensed: {_NAMES}."
 _COMPARED = f"Networks to train, by default the one in which the methods condense: {_NAMES}."
+_SEARCHED = f"Networks to search in place of a grid: {_NAMES}."
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 _BUDGET = (
@@ -103,8 +105,8 @@ class Measuring:
 
     protocol: str | None = None
     """How networks are trained and tested: dc2021, dsa2021, idc2022, idc2022-equal-steps, imagenet2022, kfs2022,
-    fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, compare dc2021, and
-    continual fixed-steps. Accuracies under different protocols cannot be compared."""
+    fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, compare dc2021,
+    and continual and nas fixed-steps. Accuracies under different protocols cannot be compared."""
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
@@ -199,6 +201,41 @@ class ContinualOptions:
     stages: int = 5
     """Stages in which the classes arrive, the same number in each."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    network: NetName = "convnet"
+    net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
+
+
+@dataclass(frozen=True)
+class NasOptions:
+    """Search for the best of several networks by training them on small proxies of a data set (architecture search).
+
+    A tenth of the training part is held out; recipes condense the rest, every network is trained on every proxy, and
+    measured on that tenth. The best network of each proxy is then trained on the whole training part and tested on the
+    test part. A name such as dc stands for its quick preset, as in compare.
+    """
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    proxies: tuple[str, ...]
+    """Recipes, or early-stopping: the whole training part, for as many steps as on the first set."""
+    ipc: int = 10
+    """Stored images per class of every set."""
+    grid: Literal["small", "dc"] = "small"
+    """Networks to search: small (24 ConvNets) or dc (the 720 ConvNets of the paper of DC)."""
+    networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_SEARCHED)] = ()
+    whole: bool = True
+    """Whether all networks are trained on the whole training part (10 epochs), too, which tells how well the proxies
+    rank them; otherwise only the best one of each proxy is."""
+    top: int = 10
+    """The number of best networks over which a rank correlation is taken besides that over all networks."""
+    engine: Literal["local", "ray"] = "local"
+    """Where networks are trained: in processes of this machine, or on Ray (extra condensery[ray]): on the cluster that
+    RAY_ADDRESS names, or else on this machine."""
+    workers: int | None = None
+    """Number of processes, each with one thread; by default one per core."""
+    out: str | None = None
+    """Folder for the condensed sets and the finished trials, from which the same command goes on; by default nothing is
+    kept."""
+    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring(repeats=1)
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 

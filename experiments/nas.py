@@ -1,0 +1,78 @@
+"""Architecture search on proxies: DC's table 6 at CPU scale, on FashionMNIST.
+
+    python experiments/nas.py --data-dir DIR [--proxies random dc ...] [--engine local|ray] [--workers N]
+
+The paper: 720 ConvNets, CIFAR-10, 10 images per class; correlation over the 10 networks that a proxy ranks highest.
+Here 24 ConvNets (widths 16 and 32, depths 1 to 3, with and without instance norm, maximum and average pooling), 10
+images per class in a network of width 32, `fixed-steps` on a proxy and 3 epochs on the whole training part; at the
+scale `gpu` the 720 networks. Recipes condense nine tenths of the training part, and networks are chosen by the last
+tenth. Cost at `cpu` scale on 2 cores: 10 minutes for each proxy, and an hour for the whole training part. Trials and
+sets are kept in `runs/nas/`.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import sets
+from record import Table, at_gpu, brief, options, parsed, program, read, small, smoke_run
+
+from condensery import ConvNet, Recipe
+from condensery.applications import EarlyStopping, architecture_search, dc_grid, small_grid
+from condensery.data import Data
+from condensery.evaluation.protocols import Protocol, fixed_steps, whole
+from condensery.networks.net import described
+
+DATASET, IPC, NET = "FashionMNIST", 10, ConvNet(width=32)
+EARLY = "early-stopping"
+PROXIES = ("random", "herding", "dc", "dm", "idc", "kfs", EARLY)
+PAPER = {  # performance of the best network, and the correlation over the 10 best
+    "random": "76.2 / -0.21", "herding": "76.2 / -0.20", "dc": "84.5 / 0.79", EARLY: "84.5 / 0.42",
+    "whole": "85.9 / 1.00",
+}  # fmt: skip
+ABOUT = "Architecture search on FashionMNIST: ConvNets ranked by training on proxies; test accuracy of the best"
+
+
+def reference(data: Data, condensed: Any = None, net: Any = None) -> Protocol:
+    """Training on the whole training part; in 3 epochs, but for the scale `gpu`."""
+    rules = whole(data)
+    return rules if at_gpu() else replace(rules, name="whole (3 epochs)", epochs=3)
+
+
+def recipe_of(method: str) -> Recipe:
+    """The quick preset of a method, with 10 images per class."""
+    return small(sets.recipe_of(DATASET, 1, method).having(ipc=IPC, net=NET))
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--proxies", nargs="+", choices=PROXIES, default=PROXIES, help="only these proxies")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where networks are trained")
+    parser.add_argument("--workers", type=int, help="number of processes; by default one per core")
+    given = parsed(parser, proxies=["random", EARLY])
+    table = Table("nas", ABOUT)
+    todo = [name for name in given.proxies if not table.has(dataset=DATASET, proxy=name)]
+    if not todo:
+        return
+    data = read(sets.READERS[DATASET], given.data_dir)
+    # early stopping takes as many steps as training on the first set
+    recipes = {name: recipe_of(name) for name in (todo if todo != [EARLY] else ["random", EARLY]) if name != EARLY}
+    nets = dc_grid() if at_gpu() else small_grid()[:: 12 if smoke_run() else 1]
+    found = architecture_search(
+        data, {**recipes, **({EARLY: EarlyStopping()} if EARLY in todo else {})}, nets, brief(fixed_steps),
+        brief(reference), engine=given.engine, workers=given.workers, folder=table.runs, progress=False,
+    )  # fmt: skip
+    for row in found:
+        if row.proxy != "whole" or not table.has(dataset=DATASET, proxy="whole"):
+            numbers = {"performance": row.performance, "seconds": round(row.seconds, 1)}
+            correlations = {"top": row.top, "spearman": row.spearman, "kendall": row.kendall}
+            numbers |= {name: value for name, value in correlations.items() if value is not None}
+            recipe = recipes[row.proxy].record() if row.proxy in recipes else {}
+            table.note(
+                data, numbers, recipe, 0.0, dataset=DATASET, proxy=row.proxy, best=described(row.best),
+                floats=row.floats, bytes=row.bytes, paper=PAPER.get(row.proxy),
+                accuracies={described(net): accuracy for net, accuracy in row.accuracies.items()},
+            )  # fmt: skip
+
+
+if __name__ == "__main__":
+    program(main)

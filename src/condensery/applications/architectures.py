@@ -1,0 +1,312 @@
+"""Architecture search: networks are ranked by training them on a small proxy in place of the whole training part."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from condensery.applications.engines import ENGINES, Engine
+from condensery.applications.trials import Trials
+from condensery.console import counted
+from condensery.data import Data
+from condensery.errors import InputError, look_up
+from condensery.evaluation import protocols
+from condensery.evaluation.evaluate import evaluate, evaluate_whole
+from condensery.evaluation.protocols import Protocol, ProtocolFor
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, Factory, Net, build, described, record
+from condensery.recipes import Recipe
+from condensery.runs.condensed import Condensed
+from condensery.runs.run import condense, run
+
+__all__ = ["EarlyStopping", "Ranking", "architecture_search", "dc_grid", "small_grid"]
+
+
+def dc_grid() -> list[ConvNet]:
+    """The 720 ConvNets among which DC searches (table 6): 4 widths, 4 depths, 5 norms, 3 activations, 3 poolings."""
+    norms, activations = ("none", "batch", "layer", "instance", "group"), ("sigmoid", "relu", "leaky_relu")
+    return _grid((32, 64, 128, 256), (1, 2, 3, 4), norms, activations, ("none", "max", "avg"))
+
+
+def small_grid() -> list[ConvNet]:
+    """24 ConvNets that a CPU can train: 2 widths, 3 depths, with and without instance norm, 2 poolings."""
+    return _grid((16, 32), (1, 2, 3), ("none", "instance"), ("relu",), ("max", "avg"))
+
+
+def _grid(widths: Any, depths: Any, norms: Any, activations: Any, poolings: Any) -> list[ConvNet]:
+    return [ConvNet(*fields) for fields in product(widths, depths, norms, activations, poolings)]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """A proxy that stores nothing: networks see the whole training part, for as many steps as on the first set.
+
+    Every step has as many rows, so that it costs as much.
+    """
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well a proxy ranks networks.
+
+    Arguments:
+        proxy: its name, or "whole" for the whole training part, whose best network is known only by the test part.
+        accuracies: of every network that was trained on the proxy, on held-out training rows; of those trained on the
+            whole training part, on the test part.
+        best: the network with the highest of these accuracies.
+        performance: its accuracy on the test part when it is trained on the whole training part.
+        top: rank correlation (Spearman's) between accuracies by the proxy and by the whole training part, over the
+            networks that the proxy ranks highest. None: it is not defined, or the other networks were not trained.
+        spearman, kendall: the same over all networks, by Spearman and by Kendall.
+        floats, bytes: what the proxy stores; for early stopping, the whole training part.
+        seconds: of training and testing all networks on the proxy, by one thread.
+    """
+
+    proxy: str
+    accuracies: Mapping[Net | Factory, float]
+    best: Net | Factory
+    performance: float
+    top: float | None
+    spearman: float | None
+    kendall: float | None
+    floats: int
+    bytes: int
+    seconds: float
+
+
+class _Job(NamedTuple):
+    """A network to be trained on a proxy; the proxy None is the whole training part."""
+
+    proxy: str | None
+    net: Net | Factory
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the processes of all jobs read.
+
+    Arguments:
+        data: the data set; its test part is read by networks that are trained on its whole training part.
+        fold: its training part alone, divided into a training and a test part.
+        sets: the condensed sets by proxy; early stopping has none.
+        protocol, reference: how networks are trained on a proxy, and on the whole training part.
+        repeats, seed, dtype: see `evaluate`.
+    """
+
+    data: Data
+    fold: Data
+    sets: Mapping[str, Condensed]
+    protocol: ProtocolFor | str
+    reference: ProtocolFor | str
+    repeats: int
+    seed: int
+    dtype: torch.dtype | None
+
+
+def architecture_search(
+    data: Data,
+    proxies: Mapping[str, Recipe | Condensed | EarlyStopping],
+    nets: Sequence[Architecture],
+    protocol: ProtocolFor | str = protocols.fixed_steps,
+    reference: ProtocolFor | str = protocols.whole,
+    whole: bool = True,
+    top: int = 10,
+    repeats: int = 1,
+    seed: int = 0,
+    engine: Engine | str = "local",
+    workers: int | None = None,
+    folder: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    progress: bool = True,
+) -> list[Ranking]:
+    """Find the best of several networks on small proxies of the data, and say how well each proxy ranks them.
+
+    A tenth of the training part is held out: recipes condense the rest, and networks that were trained on a proxy are
+    measured on that tenth. The test part is read only by networks that are trained on the whole training part, and no
+    network is chosen by it.
+
+    Arguments:
+        data: the data set.
+        proxies: by name, a recipe, a condensed set or `EarlyStopping()`. A condensed set should come from
+            `data.validation().train`; otherwise it may contain something of the rows on which networks are measured.
+        nets: the networks, such as `dc_grid()`, `small_grid()` or names.
+        protocol: how networks are trained on a proxy.
+        reference: how networks are trained on the whole training part.
+        whole: whether all networks are trained on the whole training part, which rank correlations need. If not, only
+            the best network of each proxy is.
+        top: over how many of its best networks the correlation `Ranking.top` is taken.
+        repeats: number of trainings per network and proxy; their mean counts.
+        seed: seed of weights and of the order of rows.
+        engine: "local" (processes of this machine), "ray" (extra `condensery[ray]`), or an `Engine`.
+        workers: number of processes. None: one per core.
+        folder: folder in which sets and finished trials are kept; the same call again goes on from there.
+        dtype: number format of the rows while networks are trained; see `evaluate`.
+        progress: whether to show progress.
+
+    Returns:
+        A `Ranking` for every proxy, and if `whole`, last, one for the whole training part.
+
+    Raises:
+        InputError: no proxies, fewer than two networks, two equal networks, a network that does not suit the data, or a
+            number out of range.
+        RunError: a process was killed.
+
+    References:
+        DC section 4.3 and table 6 (720 ConvNets on CIFAR-10, 10 images per class, correlation over the 10 best).
+    Departs: DC names the correlation between validation accuracies on proxies and test accuracies; here, too, networks
+        are trained on all training rows for the latter. Early stopping has the steps and rows per step of the protocol.
+    """
+    several = _several(nets, data)
+    _check(proxies, top, folder)
+    spread = look_up(ENGINES, engine, "engine") if isinstance(engine, str) else engine
+    fold, out = data.validation(), None if folder is None else Path(folder)
+    trials = Trials(out and out / "trials.jsonl")
+    sets = {
+        name: _condensed(proxy, fold, out and out / name, progress)
+        for name, proxy in proxies.items()
+        if not isinstance(proxy, EarlyStopping)
+    }
+    if not sets and any(isinstance(proxy, EarlyStopping) for proxy in proxies.values()):
+        raise InputError("early stopping takes as many steps as training on a set; give a recipe or a set, too")
+    shared = _Shared(data, fold, sets, protocol, reference, repeats, seed, dtype)
+
+    def measure(jobs: list[_Job]) -> dict[_Job, dict[str, float]]:
+        keys = {job: _key(job, proxies, shared) for job in jobs}
+        left = [job for job in jobs if keys[job] not in trials]
+        with counted("trials done") as tell:
+            for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
+                trials.add(keys[job], result)
+                if progress:
+                    tell(len(jobs) - len(left) + done, len(jobs))
+        return {job: trials[key] for job, key in keys.items()}
+
+    small = measure([_Job(name, net) for name in proxies for net in several])
+    best = {name: max(several, key=lambda net: small[_Job(name, net)]["accuracy"]) for name in proxies}
+    large = measure([_Job(None, net) for net in (several if whole else dict.fromkeys(best.values()))])
+    known = {net: result["accuracy"] for (_, net), result in large.items()}
+    rankings = []
+    for name in proxies:
+        by_proxy = {net: small[_Job(name, net)]["accuracy"] for net in several}
+        correlations = _correlations(by_proxy, known, top) if whole else (None, None, None)
+        seconds = sum(small[_Job(name, net)]["seconds"] for net in several)
+        chosen, size = best[name], _size(sets.get(name), data)
+        rankings.append(Ranking(name, by_proxy, chosen, known[chosen], *correlations, *size, seconds))
+    if whole:
+        seconds = sum(result["seconds"] for result in large.values())
+        chosen, size = max(several, key=lambda net: known[net]), _size(None, data)
+        correlations = _correlations(known, known, top)
+        rankings.append(Ranking("whole", known, chosen, known[chosen], *correlations, *size, seconds))
+    return rankings
+
+
+def _several(nets: Sequence[Architecture], data: Data) -> list[Net | Factory]:
+    """The networks, each of which suits the data.
+
+    Raises:
+        InputError: one does not, or there are too few, or two are equal.
+    """
+    found = [named(net) if isinstance(net, str) else net for net in nets]
+    if len(found) < 2:
+        raise InputError(f"`nets` has {len(found)} network; give at least two to choose from")
+    for i, net in enumerate(found):
+        if net in found[:i]:
+            raise InputError(f"`nets` has {described(net)} twice; leave one out")
+        build(net, data.shape, data.train.classes)
+    return found
+
+
+def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], top: int, folder: str | Path | None) -> None:
+    if not proxies:
+        raise InputError('`proxies` is empty; give, for example, {"random": Random(ipc=10)}')
+    for name, proxy in proxies.items():
+        if not isinstance(proxy, Recipe | Condensed | EarlyStopping):
+            raise InputError(f"the proxy {name!r} is neither a recipe nor a condensed set nor EarlyStopping()")
+        if folder is not None and (not name or Path(name).name != name or name.startswith(".")):
+            raise InputError(f"the proxy's name {name!r} cannot be that of a folder; give a plain name")
+    if not isinstance(top, int) or isinstance(top, bool) or top < 2:
+        raise InputError(f"`top` must be a whole number of at least 2, got {top!r}")
+
+
+def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progress: bool) -> Condensed:
+    """The set of a proxy, which is kept in a folder if there is one."""
+    if isinstance(proxy, Condensed):
+        return proxy
+    if folder is None:
+        return condense(proxy, fold.train, progress=progress)
+    return run(proxy, fold, folder, progress=progress)
+
+
+def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], shared: _Shared) -> dict[str, Any]:
+    """All that determines the result of a job."""
+    rules = _rules(job, shared)
+    about = {
+        "net": record(job.net), "protocol": rules.name, "steps": rules.steps, "epochs": rules.epochs,
+        "repeats": shared.repeats, "seed": shared.seed, "dtype": str(shared.dtype),
+        "data": shared.data.train.fingerprint,
+    }  # fmt: skip
+    if job.proxy is None:
+        return {"proxy": "whole", **about}
+    proxy = proxies[job.proxy]
+    if isinstance(proxy, EarlyStopping):
+        return {"proxy": "early stopping", "rows": rules.how.batch_size, **about}
+    made = shared.sets[job.proxy]
+    return {"proxy": {"recipe": made.recipe, "data": made.data, "images": made.bases_per_class}, **about}
+
+
+def _rules(job: _Job, shared: _Shared) -> Protocol:
+    """How the network of a job is trained."""
+    kind = shared.reference if job.proxy is None else shared.protocol
+    rules = protocols.named(kind) if isinstance(kind, str) else kind
+    if job.proxy is None:
+        return rules(shared.data, None, job.net)
+    if job.proxy in shared.sets:
+        return rules(shared.fold, shared.sets[job.proxy], job.net)
+    first = next(iter(shared.sets.values()))
+    like, rows = rules(shared.fold, first, job.net), first.rows_per_class * first.synthetic.classes
+    how = replace(like.how, batch_size=min(like.how.batch_size, rows))
+    return replace(like, name=f"{like.name}, early stopping", how=how, steps=like.steps_for(rows))
+
+
+def _measured(shared: _Shared, job: _Job) -> dict[str, float]:
+    """The accuracy of the network of a job, and the seconds that it took."""
+    how: dict[str, Any] = {"repeats": shared.repeats, "seed": shared.seed, "dtype": shared.dtype, "progress": False}
+    if job.proxy is None:
+        reached = evaluate_whole(shared.data, job.net, shared.reference, **how)
+    elif job.proxy in shared.sets:
+        reached = evaluate(shared.sets[job.proxy], shared.fold, job.net, shared.protocol, **how)
+    else:
+        rules = _rules(job, shared)
+        reached = evaluate_whole(shared.fold, job.net, lambda data, condensed=None, net=None: rules, **how)
+    return {"accuracy": reached.mean, "seconds": reached.seconds}
+
+
+def _correlations(
+    ours: Mapping[Net | Factory, float], theirs: Mapping[Net | Factory, float], top: int
+) -> tuple[float | None, float | None, float | None]:
+    """Spearman's correlation over the networks that are best by `ours`, then over all, and Kendall's over all."""
+    from scipy.stats import kendalltau, spearmanr
+
+    nets = sorted(ours, key=lambda net: -ours[net])
+    pairs = np.array([(ours[net], theirs[net]) for net in nets])
+    return _correlation(spearmanr, pairs[:top]), _correlation(spearmanr, pairs), _correlation(kendalltau, pairs)
+
+
+def _correlation(kind: Callable[[Any, Any], Any], pairs: Any) -> float | None:
+    """A rank correlation; None if all values on one side are equal."""
+    ours, theirs = pairs.T
+    if len(set(ours)) < 2 or len(set(theirs)) < 2:
+        return None
+    return float(kind(ours, theirs).statistic)
+
+
+def _size(condensed: Condensed | None, data: Data) -> tuple[int, int]:
+    """The floats and the bytes of a set, or of the whole training part."""
+    if condensed:
+        return condensed.floats, condensed.bytes
+    return len(data.train) * prod(data.shape), len(data.train) * data.train.bytes_per_image

@@ -1,0 +1,131 @@
+"""Engines, which spread independent jobs over processes of this machine, or over a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from condensery.errors import InputError, RunError
+
+__all__ = ["ENGINES", "Engine", "local", "on_ray"]
+
+Shared = TypeVar("Shared")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """A way to compute `function(shared, job)` for every job, each in a process with one thread.
+
+    Since every job has one thread, its result is the same by every engine and with any number of workers.
+    """
+
+    def __call__(
+        self,
+        function: Callable[[Shared, Job], Result],
+        shared: Shared,
+        jobs: Sequence[Job],
+        workers: int | None = None,
+    ) -> Iterator[tuple[Job, Result]]:
+        """Yield each job with its result, in the order in which they finish.
+
+        Arguments:
+            function: computes a job; `shared` and the job are copied to its process.
+            shared: what all jobs read, such as the data.
+            jobs: the jobs, each of which must be hashable.
+            workers: number of processes. None: one per core.
+
+        Raises:
+            InputError: there are fewer than 1 workers, or the engine is not installed.
+            RunError: a process was killed (and, on Ray, killed again whenever its job was repeated).
+        """
+        ...
+
+
+def local(
+    function: Callable[[Shared, Job], Result], shared: Shared, jobs: Sequence[Job], workers: int | None = None
+) -> Iterator[tuple[Job, Result]]:
+    """Processes of this machine, by joblib."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    parallel = Parallel(_count(workers), return_as="generator_unordered", pre_dispatch="n_jobs", max_nbytes=None)
+    try:
+        yield from parallel(delayed(_with_job)(function, shared, job) for job in jobs)
+    except TerminatedWorkerError as error:
+        raise RunError(
+            "a process was killed, perhaps because memory ran out; repeat with fewer `workers`, and finished trials "
+            "are kept if there is a folder for them"
+        ) from error
+
+
+def on_ray(
+    function: Callable[[Shared, Job], Result], shared: Shared, jobs: Sequence[Job], workers: int | None = None
+) -> Iterator[tuple[Job, Result]]:
+    """Ray: the cluster that the environment variable RAY_ADDRESS names, or else processes of this machine.
+
+    A job whose process is killed is computed again, up to three times.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("Ray is not installed; install condensery[ray], or take the engine `local`") from error
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(**_beginning(_count(workers)))
+    try:
+        there = ray.put(shared)
+        task: Any = ray.remote(max_retries=3)(_alone)
+        waiting = {task.remote(function, there, job): job for job in jobs}
+        while waiting:
+            done, _ = ray.wait(list(waiting))
+            yield waiting.pop(done[0]), ray.get(done[0])
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except ray.exceptions.WorkerCrashedError as error:
+        raise RunError("a process on Ray was killed again and again, perhaps because memory ran out") from error
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
+"""The engines by name."""
+
+
+def _beginning(workers: int) -> dict[str, Any]:
+    """How Ray is begun: on this machine with so many processes, or on a cluster that has its own."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if os.environ.get("RAY_ADDRESS"):
+        return quiet
+    return {**quiet, "num_cpus": workers, "include_dashboard": False}
+
+
+def _count(workers: int | None) -> int:
+    """The number of processes.
+
+    Raises:
+        InputError: it is below 1.
+    """
+    if workers is None:
+        from joblib import cpu_count
+
+        return int(cpu_count())
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise InputError(f"`workers` must be a whole number of at least 1, got {workers!r}")
+    return workers
+
+
+def _alone(function: Callable[[Shared, Job], Result], shared: Shared, job: Job) -> Result:
+    """The result of a job, computed by one thread."""
+    threads = torch.get_num_threads()  # of this process too, if there is one worker: then joblib starts none
+    torch.set_num_threads(1)
+    try:
+        return function(shared, job)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _with_job(function: Callable[[Shared, Job], Result], shared: Shared, job: Job) -> tuple[Job, Result]:
+    return job, _alone(function, shared, job)

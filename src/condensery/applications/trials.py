@@ -1,0 +1,60 @@
+"""Results of trials, kept in a file from which a search goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from condensery.errors import InputError
+from condensery.runs import storage
+
+__all__ = ["Trials"]
+
+
+class Trials:
+    """Results by what determines them, which are added one by one.
+
+    Arguments:
+        path: a file with one JSON object per line. None: results are kept in memory only.
+
+    Raises:
+        InputError: the file has a line that is not a trial, or cannot be read.
+    """
+
+    def __init__(self, path: Path | None = None):
+        self.path, self.found = path, {}  # type: Path | None, dict[str, dict[str, float]]
+        if path is not None and path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        try:
+            words = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); choose another folder") from error
+        *lines, cut = words.split("\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                trial = json.loads(line)
+                self.found[_words(trial["key"])] = {name: float(value) for name, value in trial["result"].items()}
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise InputError(
+                    f"{path}, line {number}: not a trial; remove the line, or choose another folder"
+                ) from error
+        if cut:  # a kill has cut the last line
+            storage.write(path, "".join(f"{line}\n" for line in lines).encode())
+
+    def add(self, key: dict[str, Any], result: dict[str, float]) -> None:
+        """Keep a result."""
+        self.found[_words(key)] = result
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            storage.append(self.path, json.dumps({"key": key, "result": result}))
+
+    def __contains__(self, key: dict[str, Any]) -> bool:
+        return _words(key) in self.found
+
+    def __getitem__(self, key: dict[str, Any]) -> dict[str, float]:
+        return self.found[_words(key)]
+
+
+def _words(key: dict[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True)

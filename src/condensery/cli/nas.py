@@ -1,0 +1,94 @@
+"""The command `nas`: architecture search."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from condensery.cli.condense import kept, started_by_options
+from condensery.cli.measure import about_run, dtype_of, mean_of, protocol_of, say_written, warn_of_few
+from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.options import NasOptions
+from condensery.cli.parsing import parse
+from condensery.cli.sources import Source, read
+from condensery.cli.table import Table
+from condensery.console import duration, say
+from condensery.errors import InputError
+from condensery.networks.convnet import ConvNet
+from condensery.networks.names import named
+from condensery.networks.net import described, record
+
+if TYPE_CHECKING:
+    from condensery.applications import Ranking
+    from condensery.data import Data
+    from condensery.recipes import Recipe
+    from condensery.runs.condensed import Condensed
+
+__all__ = ["nas_command"]
+
+_EARLY = "early-stopping"
+
+
+def nas_command(argv: list[str]) -> int:
+    net = chosen(argv) or ConvNet()
+    unset = NasOptions(Source(tyro.MISSING), tyro.MISSING, network=described(net), net=net)
+    options = parse(NasOptions, argv, "nas", unset)
+    measuring = options.measuring
+    if not options.proxies:
+        raise InputError(f"--proxies is empty; give at least one of {_EARLY}, {', '.join(RECIPES)}")
+    protocol = protocol_of(measuring, "fixed-steps")
+    names = [usual(name, options.source.data) for name in dict.fromkeys(options.proxies)]
+    fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
+    recipes = {name: recipe(name).having(**fields) for name in names if name != _EARLY}
+    from condensery.applications import EarlyStopping, architecture_search, dc_grid, small_grid
+
+    # a name means the network with the fields that --net.FIELD sets, as in compare
+    nets = [options.net if (asked := named(name)) == net else asked for name in options.networks]
+    grid = {"small": small_grid, "dc": dc_grid}[options.grid]
+    data = read(options.source)
+    warn_of_few(data)
+    proxies: dict[str, Recipe | Condensed | EarlyStopping] = {
+        name: EarlyStopping() if name == _EARLY else _proxy(name, recipes[name], options, data) for name in names
+    }
+    found = architecture_search(
+        data, proxies, nets or grid(), protocol, whole=options.whole, top=options.top,
+        repeats=measuring.repeats, seed=measuring.seed, engine=options.engine, workers=options.workers,
+        folder=options.out, dtype=dtype_of(measuring),
+    )  # fmt: skip
+    table = _table(found, options, data)
+    table.write(measuring, about_run(data, {"seconds": {row.proxy: row.seconds for row in found}}))
+    table.show()
+    say("time of one thread: " + ", ".join(f"{row.proxy} {duration(row.seconds)}" for row in found))
+    say_written(*measuring.files)
+    return 0
+
+
+def _proxy(name: str, recipe: "Recipe", options: NasOptions, data: "Data") -> "Recipe | Condensed":
+    """The set of a recipe if there is a folder to keep it in; otherwise the recipe itself."""
+    if options.out is None:
+        return recipe
+    folder = Path(options.out) / name.replace(":", "-")
+    return kept(name, recipe, folder, data.validation(), started=started_by_options(options.source))
+
+
+def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
+    """The table of a search; it has rank correlations if all networks were trained on the whole training part."""
+    head = ["proxy", "best network", "held-out %", "test %"]
+    head += [f"rank correlation, best {options.top}", "all", "Kendall, all"] if options.whole else []
+    lines, records = [], []
+    for row in found:
+        correlations = ["-" if value is None else f"{value:.2f}" for value in (row.top, row.spearman, row.kendall)]
+        held_out = "-" if row.proxy == "whole" else f"{100 * row.accuracies[row.best]:.1f}"
+        line = [row.proxy, described(row.best), held_out, f"{100 * row.performance:.1f}"]
+        lines.append((*line, *(correlations if options.whole else []), f"{row.bytes:,}"))
+        records.append({
+            "proxy": row.proxy, "best": record(row.best), "test accuracy": row.performance,
+            "accuracies": {described(net): accuracy for net, accuracy in row.accuracies.items()},
+            "rank correlation of the best": row.top, "rank correlation": row.spearman,
+            "Kendall": row.kendall, "floats": row.floats, "bytes": row.bytes,
+        })  # fmt: skip
+    images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} per class"
+    each = mean_of(options.measuring.repeats).replace("mean ± std", "mean")
+    title = f"{data.name}, {images}; {each} per proxy and architecture"
+    protocol = options.measuring.protocol or "fixed-steps"
+    return Table(f"{title}, protocol {protocol}", (*head, "bytes"), lines, records)

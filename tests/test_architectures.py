@@ -1,0 +1,224 @@
+"""Architecture search on proxies, its engines, and what it keeps."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from lists import TINY
+
+from condensery.applications import EarlyStopping, architecture_search, dc_grid, engines, small_grid
+from condensery.cli import main
+from condensery.data import TestSet, digits
+from condensery.errors import InputError, RunError
+from condensery.evaluation.evaluate import evaluate, evaluate_whole
+from condensery.evaluation.protocols import Protocol
+from condensery.evaluation.training import Training
+from condensery.networks.convnet import ConvNet
+from condensery.networks.mlp import MLP
+from condensery.recipes import Random
+from condensery.runs.run import condense
+
+NETS = [TINY, replace(TINY, norm="none"), MLP(width=4), ConvNet(width=2, depth=1)]
+
+
+def brief(data, condensed=None, net=None):
+    return Protocol("brief", Training(0.1, 0.9), steps=6)
+
+
+def here(function, shared, jobs, workers=None):
+    """An engine without processes."""
+    for job in jobs:
+        yield job, function(shared, job)
+
+
+def search(data, proxies=None, nets=NETS, **more):
+    proxies = proxies or {"random": Random(ipc=2), "early": EarlyStopping()}
+    given = {"protocol": brief, "reference": brief, "engine": here, "progress": False} | more
+    return architecture_search(data, proxies, nets, **given)
+
+
+def timeless(rankings):
+    return [replace(ranking, seconds=0.0) for ranking in rankings]
+
+
+def test_networks_are_ranked_by_training_on_the_proxy():
+    data = digits()
+    random, early, whole = search(data)
+    fold = data.validation()
+    made = condense(Random(ipc=2), fold.train, progress=False)
+    by_proxy = {net: evaluate(made, fold, net, brief, 1, progress=False).mean for net in NETS}
+    assert random.accuracies == by_proxy
+    assert by_proxy[random.best] == max(by_proxy.values())
+    assert random.performance == evaluate_whole(data, random.best, brief, 1, progress=False).mean
+    assert (random.floats, random.bytes) == (made.floats, made.bytes)
+    assert (whole.proxy, whole.top, whole.kendall) == ("whole", 1, 1)
+    assert whole.performance >= max(random.performance, early.performance)
+    assert whole.floats == early.floats == len(data.train) * 64
+
+
+def test_the_correlation_is_that_of_ranks():
+    from scipy.stats import kendalltau, spearmanr
+
+    data = digits()
+    found, _ = search(data, {"random": Random(ipc=2)}, top=3)
+    fold = data.validation()
+    made = condense(Random(ipc=2), fold.train, progress=False)
+    ours = [evaluate(made, fold, net, brief, 1, progress=False).mean for net in NETS]
+    theirs = [evaluate_whole(data, net, brief, 1, progress=False).mean for net in NETS]
+    assert found.spearman == pytest.approx(spearmanr(ours, theirs).statistic)
+    assert found.kendall == pytest.approx(kendalltau(ours, theirs).statistic)
+    best = sorted(range(4), key=lambda i: -ours[i])[:3]
+    assert found.top == pytest.approx(spearmanr([ours[i] for i in best], [theirs[i] for i in best]).statistic)
+
+
+def test_early_stopping_takes_the_steps_and_rows_of_the_first_set():
+    def epochs(data, condensed=None, net=None):
+        return Protocol("epochs", Training(0.1, batch_size=64), epochs=3)
+
+    data = digits()
+    _, early = search(data, nets=NETS[:2], protocol=epochs, whole=False)
+    same = Protocol("same", Training(0.1, batch_size=20), steps=3)
+    for net in NETS[:2]:
+        reached = evaluate_whole(data.validation(), net, lambda *_: same, 1, progress=False)
+        assert early.accuracies[net] == reached.mean
+
+
+def test_the_test_part_chooses_nothing():
+    data, found = digits(), []
+    for part in (slice(0, None, 2), slice(1, None, 3)):
+        test = data.test
+        other = TestSet(test.images[part], test.labels[part], test.space, test.dtype, test.device)
+        found += search(replace(data, test=other), {"random": Random(ipc=2)}, whole=False)
+    assert (found[0].best, found[0].accuracies) == (found[1].best, found[1].accuracies)
+    assert found[0].performance != found[1].performance
+
+
+def test_a_search_goes_on_from_its_trials(tmp_path):
+    measured = []
+
+    def killed(function, shared, jobs, workers=None):
+        for job in jobs:
+            if len(measured) == 5:
+                raise KeyboardInterrupt
+            measured.append(job)
+            yield job, function(shared, job)
+
+    data, whole = digits(), search(digits())
+    with pytest.raises(KeyboardInterrupt):
+        search(data, engine=killed, folder=tmp_path)
+    with open(tmp_path / "trials.jsonl", "a") as file:
+        file.write('{"key": {"net"')  # a kill while a line is written
+
+    def rest(function, shared, jobs, workers=None):
+        measured.extend(jobs)
+        return here(function, shared, jobs)
+
+    again = search(data, engine=rest, folder=tmp_path)
+    assert timeless(again) == timeless(whole)
+    assert len(measured) == len(set(measured)) == 3 * len(NETS)
+    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 3 * len(NETS)
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", "what", '{"key": {}, "result": {"accuracy": "high"}}'])
+def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
+    (tmp_path / "trials.jsonl").write_text(line + "\n")
+    with pytest.raises(InputError, match="line 1"):
+        search(digits(), folder=tmp_path)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"proxies": {"early": EarlyStopping()}}, "give a recipe or a set, too"),
+    ({"proxies": {"a": "random"}}, "neither a recipe"),
+    ({"proxies": {"../a": Random(ipc=1)}, "folder": "out"}, "plain name"),
+    ({"nets": NETS[:1]}, "at least two"),
+    ({"nets": [TINY, TINY]}, "twice"),
+    ({"nets": [TINY, ConvNet(depth=9)]}, "too deep"),
+    ({"top": 1}, "`top`"),
+    ({"engine": "slurm"}, "unknown engine"),
+    ({"engine": "local", "workers": 0}, "`workers`"),
+])  # fmt: skip
+def test_a_wrong_search_is_refused(tmp_path, monkeypatch, wrong, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=said):
+        search(digits(), **wrong)
+
+
+def test_the_grid_of_dc_has_720_networks():
+    assert len(set(dc_grid())) == 720
+    assert len(set(small_grid())) == 24
+
+
+def test_ray_gives_the_table_of_local_processes(tmp_path):
+    words = ["nas", "--data", "digits", "--proxies", "random", "early-stopping", "--ipc", "2", "--networks", "mlp",
+             "convnet", "--net.width", "2", "--no-whole", "--protocol", "kfs2022", "--workers", "2"]  # fmt: skip
+    for engine in ("local", "ray"):
+        assert main([*words, "--engine", engine, "--csv", str(tmp_path / engine)]) == 0
+    assert (tmp_path / "ray").read_bytes() == (tmp_path / "local").read_bytes()
+    assert len((tmp_path / "ray").read_text().splitlines()) == 3
+
+
+def mortal(marks):
+    """A function whose process is killed at the first computation of job 1."""
+
+    def squared(shared, job):
+        marker = marks / "killed"
+        if job == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return shared + job**2
+
+    return squared
+
+
+def test_ray_survives_a_killed_process(tmp_path):
+    found = dict(engines.on_ray(mortal(tmp_path), 10, range(4), 2))
+    assert (tmp_path / "killed").exists()
+    assert found == {job: 10 + job**2 for job in range(4)}
+
+
+def test_a_killed_local_process_is_one_line(tmp_path):
+    with pytest.raises(RunError, match="killed"):
+        dict(engines.local(mortal(tmp_path), 10, range(4), 2))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_jobs_have_one_thread_and_leave_those_of_the_caller(workers):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert dict(engines.local(lambda shared, job: torch.get_num_threads(), 0, [0, 1], workers)) == {0: 1, 1: 1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_ray_must_be_installed(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(InputError, match=r"condensery\[ray\]"):
+        next(engines.on_ray(mortal, 0, [1], 1))
+
+
+def test_the_command_tells_what_it_found(capsys, tmp_path):
+    words = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--networks", "mlp", "convnet",
+             "--net.width", "2", "--protocol", "kfs2022", "--out", str(tmp_path / "out"), "--json",
+             str(tmp_path / "found.json")]  # fmt: skip
+    assert main([*words, "--no-whole"]) == 0
+    assert "best network" in capsys.readouterr().out
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["results"][0]["best"]["family"] in ("mlp", "convnet")
+    assert (tmp_path / "out" / "random" / "condensed.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ("--proxies", "proxies"), ("--proxies nothing", "nothing"), ("--proxies early-stopping", "recipe or a set"),
+    ("--proxies random --networks mlp", "at least two"), ("--proxies random --top 1", "--top"),
+    ("--proxies random --workers 0", "--workers"), ("--proxies random --engine slurm", "--engine"),
+])  # fmt: skip
+def test_wrong_options_are_one_line(capsys, words, said):
+    assert main(["nas", "--data", "digits", *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
