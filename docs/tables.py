@@ -155,6 +155,10 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
     return table(list(columns), lines) if lines else "No figures yet."
 
 
+def correlation(name: str, row: Row) -> str:
+    return f"{row[name]:.2f}" if name in row else "-"
+
+
 PHOTOS = {"idc": "`idc:photos`", "kfs": "`kfs:quick`", "dm": "`dm:quick`"}
 """The presets of photos.py by the names of their methods."""
 NETWORK, CASE = ("dataset", "ipc", "measured_in"), ("dataset", "ipc", "label")
@@ -213,7 +217,20 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
     "imagenette": partial(grid, "imagenette", "label", "ipc"),
-    "continual": partial(cross, "continual", "dataset", "memory", across="classes"),
+    "nas": partial(
+        listed, "nas",
+        {"proxy": lambda row: row["proxy"], "best network": lambda row: row["best"],
+         "its test accuracy": lambda row: f"{100 * row['performance']:.1f}",
+         **{name: partial(correlation, key) for name, key in
+            {"correlation, best 10": "top", "all": "spearman", "Kendall, all": "kendall"}.items()},
+         "paper, CIFAR-10": lambda row: row["paper"] or "-", "bytes": lambda row: f"{row['bytes']:,}",
+         "training": lambda row: f"{row['seconds'] / 60:.0f} min", **PROVENANCE},
+    ),
+    "growing": partial(
+        listed, "growing",
+        {"method": lambda row: row["method"], "added": lambda row: row["added"], "condensed": lambda row: row["case"],
+         "condensing": lambda row: f"{row['condense_seconds']:.0f} s", **MEASURED},
+    ),
     "bytes": partial(cross, "bytes", "dataset", "method", across="budget"),
     "photos": partial(
         listed, "photos",
@@ -262,6 +279,21 @@ def mdc_table7() -> str:
             lines.append([f"{whose}, fall", *(f"{fall / falls[0]:.2f}" for fall in falls)])
     commits = {row["commit"][:7] for row in rows}
     return table(["", *names], lines) + (f"\n\nCommit {', '.join(sorted(commits))}." if commits else "")
+
+
+def continual() -> str:
+    """Accuracy after every stage, a line for each memory."""
+    found: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in results("continual"):
+        found.setdefault((row["dataset"], row["memory"]), {})[row["classes"]] = row
+    counts = sorted({count for line in found.values() for count in line})
+    lines = []
+    for (dataset, memory), line in found.items():
+        last = line[max(line)]
+        accuracies = [percent(line[count]) if count in line else "-" for count in counts]
+        lines.append([dataset, memory, *accuracies, f"{last['bytes']:,}", str(last["n"]), last["commit"][:7]])
+    head = ["dataset", "memory", *(f"{count} classes" for count in counts), "bytes", "n", "commit"]
+    return table(head, lines) if lines else "No figures yet."
 
 
 def idc_table5() -> str:
@@ -438,8 +470,8 @@ def bench_plan() -> str:
 PARTS = TABLES | {
     make.__name__: make
     for make in (
-        dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps, bench_sides,
-        bench_scaling, bench_plan, bench_multisize, bench_beside,
+        continual, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps,
+        bench_sides, bench_scaling, bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip
 PARTS |= {f"mdc_table1 {part}": partial(mdc_table1, part) for part in ("FashionMNIST", "FashionMNIST-validation")}

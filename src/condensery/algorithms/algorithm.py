@@ -1,16 +1,17 @@
 """What a recipe returns: an algorithm, which knows how many steps it takes and performs them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from typing import Protocol as Interface
 
+import torch
 from torch import Tensor
 
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "Observe", "Rare", "Step"]
+__all__ = ["Algorithm", "Aside", "Beginning", "Choice", "FromRows", "FromSet", "Observe", "Rare", "Step"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,37 @@ class FromRows:
         return None
 
     def steady(self) -> "FromRows":
+        return self
+
+
+@dataclass(frozen=True)
+class FromSet:
+    """A beginning that copies what an earlier set stores: the first bases of its classes, their labels, its decoder.
+
+    Arguments:
+        earlier: the set, which has the same decoder and stored pixel space.
+        places: for every class of the new set, which class of the earlier one it is; None: it was not there.
+    """
+
+    earlier: SyntheticSet
+    places: Sequence[int | None]
+
+    @torch.no_grad()
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
+        bases, labels = self.earlier.bases.detach(), self.earlier.labels
+        if self.earlier.space.stored == "normalized":  # perhaps with other statistics
+            bases = synthetic.space.normalize(self.earlier.space.unit(bases))
+        for c, place in enumerate(self.places):
+            if place is not None:
+                synthetic.bases[c, : bases.shape[1]] = bases[place].to(synthetic.bases)
+                if synthetic.labels is not None and labels is not None:
+                    synthetic.labels[c, : labels.shape[1]] = labels[place][:, list(self.places)].to(synthetic.labels)
+        synthetic.decoder.load_state_dict(self.earlier.decoder.state_dict())
+
+    def rare(self, synthetic: SyntheticSet) -> Rare | None:
+        return None
+
+    def steady(self) -> "FromSet":
         return self
 
 

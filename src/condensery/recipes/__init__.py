@@ -14,6 +14,7 @@ from condensery.recipes.idc import IDC
 from condensery.recipes.kfs import KFS
 from condensery.recipes.mdc import MDC
 from condensery.recipes.recipe import Recipe, Wrapper
+from condensery.recipes.warm import Warm
 
 __all__ = [
     "DC",
@@ -30,5 +31,6 @@ __all__ = [
     "KCenter",
     "Random",
     "Recipe",
+    "Warm",
     "Wrapper",
 ]

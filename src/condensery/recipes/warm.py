@@ -1,0 +1,86 @@
+"""Warm: condense data that have grown, starting from the set of the earlier data. This wrapper is not from a paper."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from condensery.errors import InputError
+from condensery.recipes.recipe import R, Recipe, Wrapper
+
+if TYPE_CHECKING:
+    from condensery.algorithms.matching import Matching
+    from condensery.data import RealSet
+    from condensery.runs.condensed import Condensed
+    from condensery.synthetic import SyntheticSet
+
+__all__ = ["Warm"]
+
+
+@dataclass(frozen=True)
+class Warm(Wrapper[R]):
+    """Warm: start from a set that was condensed from earlier data, when rows or classes have been added.
+
+    It wraps any recipe that matches: `Warm(DM(ipc=10, steps=100), start="runs/last")`. The classes of the earlier set
+    start from its images (or codes), and decoders from its decoders; new classes start as the wrapped recipe says. So
+    fewer steps are needed than in the first run; their number is that of the wrapped recipe.
+    """
+
+    name: ClassVar[str] = "warm"
+
+    start: str = ""
+    """The earlier set: its file (.safetensors), or the folder of the run that wrote it. It was condensed by the same
+    recipe, perhaps with fewer images per class."""
+
+    @classmethod
+    def quick(cls, base: R) -> "Warm[R]":
+        """The settings of the wrapped recipe; `start` is still to be given."""
+        return cls(base)
+
+    @classmethod
+    def named(cls) -> "dict[str, Recipe]":
+        """None, because there is no set to start from."""
+        return {}
+
+    def algorithm(self, real: "RealSet") -> "Matching":
+        """The algorithm of `base`, which begins with the earlier set."""
+        from condensery.algorithms.algorithm import FromSet
+        from condensery.runs.artifact import load
+
+        made = self.matching(real)
+        if not self.start:
+            raise InputError("warm starts from an earlier set, and none is given; give `start`, a file or a folder")
+        earlier = load(self.start)
+        names = earlier.class_names
+        places = [names.index(name) if name in names else None for name in real.class_names]
+        self._check(earlier, made.finish(made.synthetic), places)
+        usual = made.beginnings if None in places else ()  # all of the set is replaced
+        return replace(made, beginnings=(*usual, FromSet(earlier.synthetic, places)))
+
+    def _check(self, earlier: "Condensed", synthetic: "SyntheticSet", places: Sequence[int | None]) -> None:
+        """Check that a set can start from an earlier one.
+
+        Raises:
+            InputError: they have no class in common, or differ in what is stored.
+        """
+        theirs, new = earlier.synthetic, None in places
+        if not any(place is not None for place in places):
+            raise InputError(f"{self.start} has none of the classes of these data; give a set of the same classes")
+        decoders = [(type(each.decoder), each.decoder.arguments) for each in (theirs, synthetic)]
+        shapes = [(each.bases.shape[2:], each.space.stored, each.labels is None) for each in (theirs, synthetic)]
+        if decoders[0] != decoders[1] or shapes[0] != shapes[1]:
+            raise InputError(
+                f"{self.start} stores something else than {self.base.name} with these fields does; give the fields "
+                "with which it was condensed"
+            )
+        if theirs.bases_per_class > synthetic.bases_per_class:
+            raise InputError(
+                f"{self.start} stores {theirs.bases_per_class} images or codes per class, and this recipe stores "
+                f"{synthetic.bases_per_class}; give a larger `ipc`, or cut a subset of it first"
+            )
+        if new and synthetic.labels is not None:
+            raise InputError("learned labels know the earlier classes only; start anew when classes are added")
+        if new and list(synthetic.decoder.parameters()):
+            raise InputError(
+                "the earlier decoders have no encoder, which new classes would need for their codes; start anew when "
+                "classes are added"
+            )
