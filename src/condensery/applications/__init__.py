@@ -1,6 +1,10 @@
 """What condensed sets are good for: applications on top of the library, each a function of data and recipes."""
 
 from condensery.applications.architectures import EarlyStopping, Ranking, architecture_search, dc_grid, small_grid
-from condensery.applications.continual import Stage, class_incremental
+from condensery.applications.continual import class_incremental
+from condensery.applications.rehearsal import Distillation, Stage, task_incremental
 
-__all__ = ["EarlyStopping", "Ranking", "Stage", "architecture_search", "class_incremental", "dc_grid", "small_grid"]
+__all__ = [
+    "Distillation", "EarlyStopping", "Ranking", "Stage", "architecture_search", "class_incremental", "dc_grid",
+    "small_grid", "task_incremental",
+]  # fmt: skip

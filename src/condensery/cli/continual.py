@@ -1,5 +1,8 @@
 """The command `continual`."""
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import tyro
 
 from condensery.cli.measure import about_run, figures_of, mean_of, protocol_of, say_written, warn_of_few
@@ -11,6 +14,12 @@ from condensery.cli.table import Table
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import described
+
+if TYPE_CHECKING:
+    from condensery.applications import Stage
+    from condensery.data import Data
+    from condensery.evaluation.protocols import ProtocolFor
+    from condensery.recipes import Recipe
 
 __all__ = ["continual_command"]
 
@@ -25,31 +34,52 @@ def continual_command(argv: list[str]) -> int:
     protocol = protocol_of(measuring, "fixed-steps")
     names = [usual(name, options.source.data) for name in dict.fromkeys(options.memory)]
     recipes = [recipe(name).having(ipc=options.ipc, net=options.net, seed=measuring.seed) for name in names]
-    from condensery.applications.continual import class_incremental
-
+    if options.then and measuring.protocol:
+        raise InputError("--protocol is for networks that are trained on the memory alone; leave it out with --then")
+    if options.then and options.stages is not None:
+        raise InputError("--stages is for the classes of one data set, and --then for whole data sets; leave one out")
     data = read(options.source)
+    later = [read(replace(options.source, data=name)) for name in options.then]
     warn_of_few(data)
     about = about_run(data, {"recipes": [each.record() for each in recipes]})
     lines, records = [], []
     try:
         for name, memory in zip(names, recipes, strict=True):
-            found = class_incremental(
-                data, memory, options.stages, options.net, protocol, measuring.repeats, measuring.seed
-            )
+            found = _stages(options, memory, data, later, protocol)
             lines.append((name, *(str(stage.accuracy) for stage in found), f"{found[-1].bytes:,}"))
             records += [
                 {"memory": name, "stage": i + 1, "classes": len(stage.classes), **figures_of(stage.accuracy),
                  "floats": stage.floats, "bytes": stage.bytes}
                 for i, stage in enumerate(found)
             ]  # fmt: skip
-            head = ("memory", *(f"{len(stage.classes)} classes" for stage in found), "bytes")
-            title = (
-                f"{data.name}, {options.ipc} images per class; {mean_of(measuring.repeats)}, {described(options.net)}"
-            )
-            table = Table(f"{title}, protocol {found[0].accuracy.protocol}", head, lines, records)
+            columns = [f"to {each.name}" for each in (data, *later)]
+            if not later:
+                columns = [f"{len(stage.classes)} classes" for stage in found]
+            title = f"{', '.join(each.name for each in (data, *later))}, {options.ipc} images per class"
+            title = f"{title}; {mean_of(measuring.repeats)}, {described(options.net)}"
+            protocol_name = found[-1].accuracy.protocol
+            table = Table(f"{title}, protocol {protocol_name}", ("memory", *columns, "bytes"), lines, records)
             table.write(measuring, about)  # after every row: a kill loses no figures
     finally:
         if lines:
             table.show()
     say_written(*measuring.files)
     return 0
+
+
+def _stages(
+    options: ContinualOptions, memory: "Recipe", data: "Data", later: "list[Data]", protocol: "ProtocolFor"
+) -> "list[Stage]":
+    """The stages with one recipe as memory: those of the classes of one data set, or one for each data set."""
+    from condensery.applications import Distillation, class_incremental, task_incremental
+
+    repeats, seed, distillation = options.measuring.repeats, options.measuring.seed, None
+    if options.distill:
+        distillation = Distillation()
+    if later:
+        tasks = [each.resized(32, 3) for each in (data, *later)]
+        return task_incremental(
+            tasks, memory, options.net, distillation, steps=options.steps, repeats=repeats, seed=seed
+        )  # fmt: skip
+    stages = 5 if options.stages is None else options.stages
+    return class_incremental(data, memory, stages, options.net, protocol, repeats, seed, distillation=distillation)

@@ -186,11 +186,12 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class ContinualOptions:
-    """Let the classes of a data set arrive in stages, keep a small memory of them, and train on the memory alone.
+    """Let the classes of a data set, or several data sets, arrive in stages, and keep a small memory of them.
 
     When classes arrive, their images are condensed (or chosen) by a recipe, and the set joins the memory. After every
-    stage, networks are trained from scratch on the memory and tested on all classes so far. A name such as dc stands
-    for its quick preset, as in compare.
+    stage, networks are trained on the memory alone and tested on all classes so far. With --then, whole data sets
+    arrive: networks go on learning on the images of the new one together with the memory of the earlier ones. A name
+    such as dc stands for its quick preset, as in compare.
     """
 
     source: Annotated[Source, tyro.conf.arg(name="")]
@@ -198,8 +199,17 @@ class ContinualOptions:
     """Recipes that fill the memory; every one is a row of the table."""
     ipc: int = 10
     """Stored images per class."""
-    stages: int = 5
-    """Stages in which the classes arrive, the same number in each."""
+    stages: int | None = None
+    """Stages in which the classes arrive, the same number in each; by default 5."""
+    then: tuple[str, ...] = ()
+    """Data sets that arrive one after another after --data, instead of stages of classes; all are resized to 32 x 32
+    pixels and three channels."""
+    steps: tuple[int, int] = (5000, 500)
+    """With --then, the updates of a stage: on the new images and the memory, then on the memory alone."""
+    distill: bool = False
+    """Whether networks go on from their weights of the last stage, with a loss that keeps their outputs for earlier
+    classes near those of that stage. Otherwise, networks are trained from scratch; with --then, they go on without this
+    loss."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()

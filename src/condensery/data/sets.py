@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from condensery.data.facts import Facts
 from condensery.data.pixels import PixelSpace, Whitening
@@ -337,6 +338,32 @@ class Data:
         return replace(
             self, train=known, test=TestSet(*parts[1], train.space, train.dtype, train.device), class_names=names
         )
+
+    def resized(self, side: int, channels: int) -> "Data":
+        """The same images with `side` x `side` pixels and as many channels, normalized by their own mean and std.
+
+        Arguments:
+            side: pixels along each side; images are interpolated (bilinear, antialiased).
+            channels: 1 or 3; a gray image gets three equal channels, and a colored one the mean of its channels.
+
+        Raises:
+            InputError: `side` is below 1, or `channels` is not 1 or 3.
+        """
+        if side < 1 or channels not in (1, 3):
+            raise InputError(f"images are resized to a side of at least 1 and 1 or 3 channels, got {side}, {channels}")
+
+        def scaled(images: Tensor) -> Tensor:
+            x = images.float() / 255 if images.dtype == torch.uint8 else images
+            x = x.mean(1, keepdim=True) if channels == 1 else x.expand(-1, 3, -1, -1)
+            x = F.interpolate(x, (side, side), mode="bilinear", antialias=True)
+            return (255 * x).round().to(torch.uint8) if images.dtype == torch.uint8 else x
+
+        parts = [torch.cat([scaled(some) for some in part.images.split(4096)]) for part in (self.train, self.test)]
+        facts = replace(self.facts, mean=None, std=None)
+        train = RealSet.measured(parts[0], self.train.labels, self.train.classes, facts)
+        train = train.to(self.train.dtype, self.train.device)
+        test = TestSet(parts[1], self.test.labels, train.space, self.test.dtype, self.test.device)
+        return replace(self, train=train, test=test)
 
     def whitened(self, strength: float = 0.1) -> "Data":
         """The same data, read with ZCA whitening computed from the training rows; see `Whitening`.

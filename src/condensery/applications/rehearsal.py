@@ -1,0 +1,227 @@
+"""Networks that go on learning when classes or tasks arrive: rehearsal of a memory, and distillation."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from condensery.data import Data, TestSet
+from condensery.errors import InputError
+from condensery.evaluation.evaluate import Accuracy
+from condensery.evaluation.training import Training, fit, guesses
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, build
+from condensery.networks.network import Network, Point, initial
+from condensery.randomness import rng
+from condensery.recipes import Recipe
+from condensery.runs.condensed import Condensed
+from condensery.runs.run import condense
+
+__all__ = ["Distillation", "Stage", "grown", "hard", "near", "task_incremental"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The state after a stage.
+
+    Arguments:
+        classes: the names of all classes that have arrived.
+        accuracy: on the test rows of what has arrived.
+        floats, bytes: size of the memory.
+    """
+
+    classes: tuple[str, ...]
+    accuracy: Accuracy
+    floats: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """A loss that keeps a network from forgetting: for earlier classes, its outputs stay near those of its last stage.
+
+    Arguments:
+        weight: factor of this loss.
+        temperature: both outputs are divided by it before the softmax; the loss is multiplied by its square.
+
+    References:
+        Li and Hoiem, Learning without Forgetting (2016); Castro et al., End-to-End Incremental Learning (2018); DC
+        section 4.3 (weight 1.0, temperature 2).
+    """
+
+    weight: float = 1.0
+    temperature: float = 2.0
+
+    def __call__(self, logits: Tensor, before: Tensor) -> Tensor:
+        """The loss.
+
+        Arguments:
+            logits: of the network, shape (n, classes).
+            before: of the network of the last stage, which knew the first classes only, shape (n, earlier classes).
+        """
+        t = self.temperature
+        ours, theirs = (logits[:, : before.shape[1]] / t).log_softmax(1), (before / t).log_softmax(1)
+        return self.weight * t**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def grown(before: Point | None, network: Network, generator: torch.Generator) -> Point:
+    """The weights of the last stage in a network with more outputs, whose weights are new; or new weights at first.
+
+    Arguments:
+        before: the network after the last stage. None: this is the first one.
+        network: the architecture with the outputs of all classes so far.
+        generator: for the new weights.
+    """
+    point = initial(network, generator)
+    for mine, theirs in ((point.params, before.params), (point.buffers, before.buffers)) if before else ():
+        for name, value in theirs.items():
+            mine[name][tuple(slice(size) for size in value.shape)] = value
+    return point
+
+
+def near(before: Point | None, distillation: Distillation | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The loss that `fit` adds so that outputs stay near those of the last stage. None: there is nothing to add."""
+    if before is None or distillation is None:
+        return None
+    teacher, loss = before, distillation
+
+    def also(x: Tensor, logits: Tensor) -> Tensor:
+        with torch.no_grad():
+            told = teacher.logits(x)
+        return loss(logits, told)
+
+    return also
+
+
+def task_incremental(
+    tasks: Sequence[Data],
+    memory: Recipe,
+    net: Architecture | None = None,
+    distillation: Distillation | None = Distillation(),
+    how: Training = Training(0.01, 0.9, 5e-4, 256),
+    steps: tuple[int, int] = (5000, 500),
+    repeats: int = 5,
+    seed: int = 0,
+    observe: Callable[[Stage], None] = lambda stage: None,
+    progress: bool = True,
+) -> list[Stage]:
+    """Learn several data sets one after another, with a memory of the earlier ones that a recipe fills.
+
+    In every stage, the network goes on learning on all rows of the new task and on the memory, and then, with a tenth
+    of the learning rate, on the memory of all tasks alone, in which every class has as many rows. Outputs belong to
+    names of classes: tasks that share them share the outputs, and others add theirs.
+
+    Arguments:
+        tasks: the data sets, whose rows have the same shape; each is normalized by its own mean and std.
+        memory: the recipe, whose `ipc` is the memory per class and task.
+        net: the network that is trained. None: the one in which the recipe condenses.
+        distillation: the loss that keeps outputs near those of the last stage. None: there is none.
+        how: how weights are updated in the first part of a stage.
+        steps: updates in the two parts of a stage.
+        repeats: number of networks.
+        seed: seed of weights and of the order of rows.
+        observe: called after every stage.
+        progress: whether to show what is being done.
+
+    Returns:
+        A `Stage` for every task; its accuracy is the mean over all tasks so far, on all classes so far.
+
+    Raises:
+        InputError: there are no tasks, their rows have different shapes, or the memory has soft labels.
+
+    References:
+        DC section 4.3 (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01 and 0.001), with the
+        training of Castro et al. 2018.
+    """
+    if not tasks or len({task.shape for task in tasks}) > 1:
+        shapes = ", ".join(f"{task.name} {'x'.join(map(str, task.shape))}" for task in tasks)
+        raise InputError(
+            f"tasks must have rows of one shape ({shapes or 'there are none'}); resize them with Data.resized"
+        )
+    given = memory.net if net is None else net
+    chosen = named(given) if isinstance(given, str) else given
+    memories: list[_Part] = []
+    points: list[Point | None] = [None] * repeats
+    found, names, sizes = [], list[str](), [0, 0]
+    for stage, task in enumerate(tasks):
+        names += [name for name in task.class_names if name not in names]
+        ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
+        condensed, start = hard(condense(memory, task.train, progress=progress)), time.perf_counter()
+        sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
+        rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels]), *memories])
+        memories.append(_remembered(condensed, ids[-1]))
+        network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
+        for r, before in enumerate(points):
+            key, also = ("task", stage, r), near(before, distillation)
+            point = grown(before, network, rng(seed, "weights", *key))
+            point = replace(fit(point, rows, how, steps[0], seed, key, also=also), momenta={})
+            slow = replace(how, lr=how.lr / 10)
+            points[r] = fit(point, _Joined(memories), slow, steps[1], seed, ("balanced", *key), also=also)
+        runs = [
+            fmean(_accuracy(point, each.test, places) for each, places in zip(tasks, ids, strict=False))
+            for point in points if point
+        ]  # fmt: skip
+        words = f"rehearsal{', distilled' if distillation else ''} ({steps[0]} + {steps[1]} steps)"
+        found.append(Stage(tuple(names), Accuracy(tuple(runs), words, chosen, time.perf_counter() - start), *sizes))
+        observe(found[-1])
+    return found
+
+
+def hard(condensed: Condensed) -> Condensed:
+    """The set, unless its labels are soft.
+
+    Raises:
+        InputError: they are.
+    """
+    if condensed.synthetic.labels is not None:
+        raise InputError("the memory would have soft labels, which know no classes of later stages; learn none")
+    return condensed
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some rows to train on.
+
+    Arguments:
+        read: gives the normalized rows at an index (n,).
+        labels: their ids among all classes so far.
+    """
+
+    read: Callable[[Tensor], Tensor]
+    labels: Tensor
+
+
+class _Joined:
+    """The rows of several parts as one set to train on, in one random order; see `Rows`."""
+
+    def __init__(self, parts: Sequence[_Part]):
+        self.parts = list(parts)
+        self.starts = [sum(len(part.labels) for part in parts[:i]) for i in range(len(parts))]
+
+    def __len__(self) -> int:
+        return sum(len(part.labels) for part in self.parts)
+
+    def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for index in torch.randperm(len(self), generator=generator).split(size):
+            x, y = [], []
+            for part, start in zip(self.parts, self.starts, strict=True):
+                here = index[(index >= start) & (index < start + len(part.labels))] - start
+                x.append(part.read(here))
+                y.append(part.labels[here].to(x[-1].device))
+            yield torch.cat(x), torch.cat(y), index
+
+
+@torch.no_grad()
+def _remembered(condensed: Condensed, ids: Tensor) -> _Part:
+    """The decoded rows of a set, whose classes have these ids."""
+    x, y = condensed.synthetic().flat()
+    return _Part(lambda index: x[index.to(x.device)], ids[y.cpu()])
+
+
+def _accuracy(point: Point, test: TestSet, ids: Tensor) -> float:
+    """The fraction of test rows that are taken for their own class, among all classes so far."""
+    return float((guesses(point, test) == ids.to(test.device)[test.labels]).double().mean())
