@@ -1,13 +1,16 @@
 """Classes that arrive in stages, and a memory of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from conftest import blobs
 from lists import TINY
 from test_leak import with_test_part
 
 from condensery.applications import class_incremental
+from condensery.applications.continual import _with_decoders_of
 from condensery.cli import main
 from condensery.data import digits
 from condensery.errors import InputError
@@ -16,6 +19,7 @@ from condensery.evaluation.protocols import kfs2022
 from condensery.recipes import DC, DM, KFS, Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
+from condensery.synthetic import random_real
 
 CODES = KFS(ipc=8, channels=(3, 2), decoders=2, pretraining=2, steps=2, strict=True, net=TINY)
 
@@ -29,6 +33,32 @@ def test_the_memory_grows_by_the_classes_of_a_stage(recipe):
     assert [stage.classes for stage in found] == [data.class_names[:5], data.class_names]
     assert found[1].floats == 2 * found[0].floats
     assert found[1].bytes == 2 * found[0].bytes
+
+
+def test_decoders_are_learned_once_and_counted_once():
+    found = class_incremental(digits(), CODES, 2, protocol=kfs2022, repeats=1, share_decoders=True, progress=False)
+    decoders = CODES.decoder((1, 8, 8), 5).floats
+    assert found[1].floats == 2 * found[0].floats - decoders
+    assert found[1].bytes == 2 * found[0].bytes - 4 * decoders
+
+
+def test_codes_are_learned_for_decoders_that_stay():
+    data = digits()
+    first, part = condense(CODES, data.of_classes(range(5)).train, progress=False), data.of_classes(range(5, 10)).train
+    before = [value.clone() for value in first.synthetic.decoder.parameters()]
+    alone = _with_decoders_of(first, replace(CODES, steps=1, codes_lr=1e-9), part, False)
+    made = _with_decoders_of(first, replace(CODES, steps=5), part, False)
+    assert made.synthetic.decoder is first.synthetic.decoder
+    assert all(torch.equal(*pair) for pair in zip(before, first.synthetic.decoder.parameters(), strict=True))
+    assert not torch.allclose(made.synthetic.bases, alone.synthetic.bases, atol=1e-3)
+    rows = random_real(part, CODES.codes(made.synthetic.decoder, 5), CODES.seed)
+    unit = part.space.unit(rows)  # of which the codes start as encodings
+    torch.testing.assert_close(alone.synthetic.bases, made.synthetic.decoder.encode(unit), rtol=0, atol=1e-4)
+
+
+def test_there_must_be_decoders_to_share():
+    with pytest.raises(InputError, match="no decoders to share"):
+        class_incremental(digits(), Random(ipc=1, net=TINY), 2, share_decoders=True, progress=False)
 
 
 def test_in_one_stage_it_is_condensing_and_evaluating():

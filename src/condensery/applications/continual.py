@@ -6,20 +6,25 @@ from dataclasses import replace
 
 import torch
 
+from condensery.algorithms.autoencoder import Autoencoder
+from condensery.algorithms.matching import Matching
 from condensery.applications.rehearsal import Distillation, Stage, grown, hard, near
-from condensery.data import Data
+from condensery.console import watched
+from condensery.data import Data, RealSet
+from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate
 from condensery.evaluation.protocols import ProtocolFor, fixed_steps
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.training import TensorRows, accuracy, fit
+from condensery.formats import size
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
 from condensery.networks.network import Point
 from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import condense
+from condensery.runs.run import condense, origin
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["class_incremental"]
@@ -35,6 +40,7 @@ def class_incremental(
     seed: int = 0,
     observe: Callable[[Stage], None] = lambda stage: None,
     distillation: Distillation | None = None,
+    share_decoders: bool = False,
     progress: bool = True,
 ) -> list[Stage]:
     """Learn the classes of a data set in stages, with a memory that a recipe fills.
@@ -54,14 +60,16 @@ def class_incremental(
         observe: called after every stage.
         distillation: the loss that keeps the outputs of networks that go on near those of the last stage. None: every
             stage trains networks from scratch.
+        share_decoders: whether decoders are learned in the first stage only; later stages learn codes for them, and the
+            memory holds them once.
         progress: whether to show what is being done.
 
     Returns:
         A `Stage` for every stage.
 
     Raises:
-        InputError: `stages` does not divide the number of classes, a stage would have one class, or the memory has soft
-            labels.
+        InputError: `stages` does not divide the number of classes, a stage would have one class, the memory has soft
+            labels, or it has no decoders to share.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
@@ -74,20 +82,49 @@ def class_incremental(
             f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
             f"give one of {', '.join(map(str, fitting))}"
         )
-    each, kept, found = classes // stages, [], []
+    each, kept, found = classes // stages, list[Condensed](), []
     for stage in range(stages):
         part = data.of_classes(range(stage * each, (stage + 1) * each))
-        kept.append(hard(condense(memory, part.train, progress=progress)))
+        if share_decoders and kept:
+            kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
+        else:
+            kept.append(hard(condense(memory, part.train, progress=progress)))
+        if share_decoders and not isinstance(kept[0].synthetic.decoder, Factorized):
+            raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
         arrived = data.of_classes(range((stage + 1) * each))
         together, given = _together(kept, arrived), net or memory.net
         if distillation is None:
             reached = evaluate(together, arrived, given, protocol, repeats, seed, progress=progress)
         else:
             reached, points = _distilled(together, arrived, given, protocol, repeats, seed, distillation, points)
-        sizes = [sum(getattr(condensed, what) for condensed in kept) for what in ("floats", "bytes")]
-        found.append(Stage(arrived.class_names, reached, *sizes))
+        found.append(Stage(arrived.class_names, reached, *_sizes(kept)))
         observe(found[-1])
     return found
+
+
+def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress: bool) -> Condensed:
+    """The set of a later stage: codes for the decoders of the first one, which are not learned any further.
+
+    References:
+        KFS section 4: decoders are learned on the first classes.
+    """
+    made = memory.algorithm(real)
+    assert isinstance(made, Matching)
+    made.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
+    beginnings = [work for work in made.beginnings if not isinstance(work, Autoencoder)]
+    with watched(memory.name, None, progress) as told:
+        synthetic = replace(made, beginnings=beginnings).run(observe=told)
+    return Condensed(synthetic, real.class_names, memory.record(), made.steps, origin(real))
+
+
+def _sizes(kept: list[Condensed]) -> tuple[int, int]:
+    """The floats and the bytes of all sets; a decoder that sets share is counted once."""
+    stored = {
+        id(value): (value.numel(), size(value, each.synthetic.format, each.synthetic.grids.get(name)))
+        for each in kept for name, value in each.synthetic.named_parameters()
+    }  # fmt: skip
+    floats, of_bytes = zip(*stored.values(), strict=True)
+    return sum(floats), sum(of_bytes)
 
 
 @torch.no_grad()

@@ -82,4 +82,7 @@ def _stages(
             tasks, memory, options.net, distillation, steps=options.steps, repeats=repeats, seed=seed
         )  # fmt: skip
     stages = 5 if options.stages is None else options.stages
-    return class_incremental(data, memory, stages, options.net, protocol, repeats, seed, distillation=distillation)
+    return class_incremental(
+        data, memory, stages, options.net, protocol, repeats, seed, distillation=distillation,
+        share_decoders=options.share_decoders,
+    )  # fmt: skip

@@ -206,6 +206,8 @@ class ContinualOptions:
     pixels and three channels."""
     steps: tuple[int, int] = (5000, 500)
     """With --then, the updates of a stage: on the new images and the memory, then on the memory alone."""
+    share_decoders: bool = False
+    """Whether decoders (kfs) are learned in the first stage only, and later stages learn codes for them."""
     distill: bool = False
     """Whether networks go on from their weights of the last stage, with a loss that keeps their outputs for earlier
     classes near those of that stage. Otherwise, networks are trained from scratch; with --then, they go on without this
