@@ -296,6 +296,23 @@ def continual() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def tasks() -> str:
+    """Mean accuracy after every task, a line for each memory."""
+    found: dict[tuple[str, str, bool], dict[int, Row]] = {}
+    for row in results("tasks"):
+        found.setdefault((row["order"], row["memory"], row["distilled"]), {})[row["tasks"]] = row
+    orders, lines = importlib.import_module("tasks").ORDERS, []
+    for (order, memory, distilled), line in found.items():
+        last = line[max(line)]
+        accuracies = [percent(line[count]) if count in line else "-" for count in (1, 2, 3)]
+        lines.append(
+            [", ".join(orders[order]), memory, "yes" if distilled else "no", *accuracies, f"{last['bytes']:,}",
+             str(last["n"]), last["commit"][:7]]
+        )  # fmt: skip
+    head = ["tasks", "memory", "distilled", "after the first", "second", "third", "bytes", "n", "commit"]
+    return table(head, lines) if lines else "No figures yet."
+
+
 def idc_table5() -> str:
     """The cases of the ablation, with the paper's figures for CIFAR-10."""
     rows = {(r["ipc"], r["case"]): r for r in results("idc_table5")}
@@ -470,7 +487,7 @@ def bench_plan() -> str:
 PARTS = TABLES | {
     make.__name__: make
     for make in (
-        continual, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps,
+        continual, tasks, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps,
         bench_sides, bench_scaling, bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Architecture search on proxies: DC's table 6 at CPU scale, on FashionMNIST.
+"""Architecture search on proxies: DC's table 4 at CPU scale, on FashionMNIST.
 
     python experiments/nas.py --data-dir DIR [--proxies random dc ...] [--engine local|ray] [--workers N]
 

@@ -29,7 +29,7 @@ __all__ = ["EarlyStopping", "Ranking", "architecture_search", "dc_grid", "small_
 
 
 def dc_grid() -> list[ConvNet]:
-    """The 720 ConvNets among which DC searches (table 6): 4 widths, 4 depths, 5 norms, 3 activations, 3 poolings."""
+    """The 720 ConvNets among which DC searches (appendix A): 4 widths, 4 depths, 5 norms, 3 activations, 3 poolings."""
     norms, activations = ("none", "batch", "layer", "instance", "group"), ("sigmoid", "relu", "leaky_relu")
     return _grid((32, 64, 128, 256), (1, 2, 3, 4), norms, activations, ("none", "max", "avg"))
 
@@ -158,9 +158,9 @@ def architecture_search(
         RunError: a process was killed.
 
     References:
-        DC section 4.3 and table 6 (720 ConvNets on CIFAR-10, 10 images per class, correlation over the 10 best).
-    Departs: DC names the correlation between validation accuracies on proxies and test accuracies; here, too, networks
-        are trained on all training rows for the latter. Early stopping has the steps and rows per step of the protocol.
+        DC section 3.2, table 4 and appendix A (720 ConvNets on CIFAR-10, 10 images per class, correlation over the 10 best).
+    Departs: DC correlates validation accuracies on both sides. Here, networks that are trained on the whole training
+        part learn the held-out tenth, too, and are measured on the test part.
     """
     several = _several(nets, data)
     _check(proxies, top, folder)

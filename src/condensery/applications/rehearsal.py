@@ -50,7 +50,7 @@ class Distillation:
 
     References:
         Li and Hoiem, Learning without Forgetting (2016); Castro et al., End-to-End Incremental Learning (2018); DC
-        section 4.3 (weight 1.0, temperature 2).
+        appendix A (weight 1.0, temperature 2).
     """
 
     weight: float = 1.0
@@ -134,7 +134,7 @@ def task_incremental(
         InputError: there are no tasks, their rows have different shapes, or the memory has soft labels.
 
     References:
-        DC section 4.3 (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01 and 0.001), with the
+        DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01 and 0.001), with the
         training of Castro et al. 2018.
     """
     if not tasks or len({task.shape for task in tasks}) > 1:
