@@ -158,7 +158,8 @@ def architecture_search(
         RunError: a process was killed.
 
     References:
-        DC section 3.2, table 4 and appendix A (720 ConvNets on CIFAR-10, 10 images per class, correlation over the 10 best).
+        DC section 3.2, table 4 and appendix A (720 ConvNets on CIFAR-10, 10 images per class, correlation over the 10
+        best).
     Departs: DC correlates validation accuracies on both sides. Here, networks that are trained on the whole training
         part learn the held-out tenth, too, and are measured on the test part.
     """

@@ -134,8 +134,8 @@ def task_incremental(
         InputError: there are no tasks, their rows have different shapes, or the memory has soft labels.
 
     References:
-        DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01 and 0.001), with the
-        training of Castro et al. 2018.
+        DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01
+        and 0.001), with the training of Castro et al. 2018.
     """
     if not tasks or len({task.shape for task in tasks}) > 1:
         shapes = ", ".join(f"{task.name} {'x'.join(map(str, task.shape))}" for task in tasks)
