@@ -159,6 +159,10 @@ def correlation(name: str, row: Row) -> str:
     return f"{row[name]:.2f}" if name in row else "-"
 
 
+def area(name: str, row: Row) -> str:
+    return f"{100 * row[name]:.1f} ± {100 * row[f'{name} half width']:.1f}"
+
+
 PHOTOS = {"idc": "`idc:photos`", "kfs": "`kfs:quick`", "dm": "`dm:quick`"}
 """The presets of photos.py by the names of their methods."""
 NETWORK, CASE = ("dataset", "ipc", "measured_in"), ("dataset", "ipc", "label")
@@ -225,6 +229,13 @@ TABLES: dict[str, Callable[[], str]] = {
             {"correlation, best 10": "top", "all": "spearman", "Kendall, all": "kendall"}.items()},
          "paper, CIFAR-10": lambda row: row["paper"] or "-", "bytes": lambda row: f"{row['bytes']:,}",
          "training": lambda row: f"{row['seconds'] / 60:.0f} min", **PROVENANCE},
+    ),
+    "privacy": partial(
+        listed, "privacy",
+        {"method": lambda row: row["method"], "networks trained on": lambda row: row["trained_on"],
+         "to be told from others": lambda row: row["members"],
+         **{name: partial(area, key) for name, key in {"by the loss": "loss", "by the ratio": "ratio"}.items()},
+         "n": lambda row: row["n"], **PROVENANCE},
     ),
     "growing": partial(
         listed, "growing",

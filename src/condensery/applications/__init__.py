@@ -2,9 +2,10 @@
 
 from condensery.applications.architectures import EarlyStopping, Ranking, architecture_search, dc_grid, small_grid
 from condensery.applications.continual import class_incremental
+from condensery.applications.privacy import Exposure, membership
 from condensery.applications.rehearsal import Distillation, Stage, task_incremental
 
 __all__ = [
-    "Distillation", "EarlyStopping", "Ranking", "Stage", "architecture_search", "class_incremental", "dc_grid",
-    "small_grid", "task_incremental",
+    "Distillation", "EarlyStopping", "Exposure", "Ranking", "Stage", "architecture_search", "class_incremental",
+    "dc_grid", "membership", "small_grid", "task_incremental",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from condensery.cli.evaluate import evaluate_command
 from condensery.cli.files import export_command, import_command, subset_command
 from condensery.cli.names import ADDED, PROTOCOLS, RECIPES, flags
 from condensery.cli.nas import nas_command
+from condensery.cli.privacy import privacy_command
 from condensery.cli.report import report_command
 from condensery.cli.show import show_command
 from condensery.cli.sources import EMBEDDED, FILES
@@ -47,6 +48,7 @@ commands:
   compare     compare methods with each other and with the whole set
   continual   let classes arrive in stages, with a memory that a method fills
   nas         find the best of several networks by training on small sets
+  privacy     probe whether a set gives away which images were condensed
   show        describe a condensed set, or draw it
   report      write a page about condensed sets, to read in a browser
   subset      cut a smaller condensed set out of one
@@ -95,9 +97,9 @@ def main(argv: list[str] | None = None) -> int:
     log.setLevel(logging.INFO)
     commands: dict[str, Callable[[list[str]], int]] = {
         "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
-        "compare": compare_command, "continual": continual_command, "nas": nas_command, "show": show_command,
-        "report": report_command, "subset": subset_command, "export": export_command, "import": import_command,
-        "data": data_command, "demo": demo_command, "completion": completion_command,
+        "compare": compare_command, "continual": continual_command, "nas": nas_command, "privacy": privacy_command,
+        "show": show_command, "report": report_command, "subset": subset_command, "export": export_command,
+        "import": import_command, "data": data_command, "demo": demo_command, "completion": completion_command,
     }  # fmt: skip
     try:
         if not argv or argv[0] in ("-h", "--help"):

@@ -21,6 +21,7 @@ __all__ = [
     "Measuring",
     "NasOptions",
     "PlanOptions",
+    "PrivacyOptions",
     "ReportOptions",
     "ResumeOptions",
     "RunOptions",
@@ -106,7 +107,7 @@ class Measuring:
     protocol: str | None = None
     """How networks are trained and tested: dc2021, dsa2021, idc2022, idc2022-equal-steps, imagenet2022, kfs2022,
     fixed-steps, fixed-seconds or whole. By default, evaluate takes the one of the recipe's paper, compare dc2021,
-    and continual and nas fixed-steps. Accuracies under different protocols cannot be compared."""
+    and continual, nas and privacy fixed-steps. Accuracies under different protocols cannot be compared."""
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
@@ -248,6 +249,27 @@ class NasOptions:
     """Folder for the condensed sets and the finished trials, from which the same command goes on; by default nothing is
     kept."""
     measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring(repeats=1)
+    network: NetName = "convnet"
+    net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
+
+
+@dataclass(frozen=True)
+class PrivacyOptions:
+    """Probe whether networks that were trained on a condensed set give away which images were condensed.
+
+    The training part is divided into three. Each method condenses the first third; attacks try to tell its images from
+    those of the second third. For comparison, networks are trained on the real images from which a set starts, and on
+    random images of the same number. A name such as dc stands for its quick preset, as in compare.
+    """
+
+    source: Annotated[Source, tyro.conf.arg(name="")]
+    methods: tuple[str, ...]
+    """Recipes to probe."""
+    ipc: int = 1
+    """Stored images per class."""
+    shadows: int = 8
+    """Number of networks that are trained on other images; they tell how hard an image is."""
+    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 

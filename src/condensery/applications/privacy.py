@@ -1,0 +1,205 @@
+"""A privacy probe: can one tell from a network whether an image was among those that were condensed?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from condensery.console import counted
+from condensery.data import Batch, Data, RealSet
+from condensery.errors import InputError
+from condensery.evaluation.protocols import ProtocolFor, fixed_steps
+from condensery.evaluation.protocols import named as named_protocol
+from condensery.evaluation.statistics import half_width
+from condensery.evaluation.training import TensorRows, fit
+from condensery.networks.names import named
+from condensery.networks.net import Architecture, build
+from condensery.networks.network import Point, initial, rows_at_once
+from condensery.randomness import rng
+from condensery.recipes import Recipe, Wrapper
+from condensery.runs.condensed import Condensed
+from condensery.runs.run import condense
+from condensery.synthetic import random_real
+
+__all__ = ["Exposure", "membership"]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How well two attacks tell members from other images, by networks that were trained on a set.
+
+    Arguments:
+        trained_on: what the networks were trained on.
+        members: which images are to be told from images that nothing was made from.
+        loss: area under the ROC curve of the attack by the loss of an image, one for each network: 0.5 is guessing, 1
+            is certainty.
+        ratio: the same of the attack by the likelihood ratio, which takes into account how hard an image is.
+    """
+
+    trained_on: str
+    members: str
+    loss: tuple[float, ...]
+    ratio: tuple[float, ...]
+
+    @property
+    def half_widths(self) -> tuple[float | None, float | None]:
+        """Half the widths of the 95 % confidence intervals of the means of `loss` and `ratio`. None: one network."""
+        return half_width(self.loss), half_width(self.ratio)
+
+
+def membership(
+    data: Data,
+    recipe: Recipe,
+    net: Architecture | None = None,
+    protocol: ProtocolFor | str = fixed_steps,
+    repeats: int = 5,
+    shadows: int = 8,
+    most: int = 2000,
+    seed: int = 0,
+    progress: bool = True,
+) -> list[Exposure]:
+    """Attack networks that were trained on a condensed set, and compare with networks trained on real images.
+
+    The training part is divided into three. The recipe condenses the first third, whose images are the members; those
+    of the second third are not. Networks that are trained on random images of the last third tell how hard an image is.
+
+    Arguments:
+        data: the data set, of which only the training part is read.
+        recipe: the recipe; its initial images, if it has real ones, are attacked by themselves, too.
+        net: the network that is trained. None: the one in which the recipe condenses.
+        protocol: how networks are trained.
+        repeats: number of networks for each set.
+        shadows: number of networks that are trained on images of the last third; at least 2.
+        most: the most members that are attacked, and the most other images.
+        seed: seed of the division, of weights and of the order of rows.
+        progress: whether to show progress.
+
+    Returns:
+        Exposures of all members and of the initial images by networks that were trained on the condensed set; and for
+        comparison of the initial images, and of as many random images, by networks that were trained on these.
+
+    Raises:
+        InputError: `shadows` is below 2, or a class has too few images to be divided.
+
+    References:
+        Yeom et al., Privacy Risk in Machine Learning (2018), for the loss; Carlini et al., Membership Inference Attacks
+        From First Principles (2022), for the likelihood ratio: the offline attack with one variance for all images.
+    """
+    if not isinstance(shadows, int) or isinstance(shadows, bool) or shadows < 2:
+        raise InputError(f"`shadows` must be a whole number of at least 2, got {shadows!r}")
+    if min(data.train.sizes) < 3 * recipe.ipc:
+        raise InputError(
+            f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "
+            "needed; give a smaller `ipc`"
+        )
+    inside, outside, other = _thirds(data.train, seed)
+    made = condense(recipe, inside, progress=progress)
+    beginning, count = _initial(recipe, made, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
+    with torch.no_grad():
+        learned = {_CONDENSED: _Images.of(made.synthetic())}
+    if beginning:
+        learned[_INITIAL] = beginning
+    learned[_RANDOM] = _Images.drawn(inside, count, seed, "alone")
+    chosen = named(net) if isinstance(net, str) else net or recipe.net
+    rules = (named_protocol(protocol) if isinstance(protocol, str) else protocol)(data, made, chosen)
+    network = build(chosen, data.shape, data.train.classes).to(inside.device, inside.dtype)
+    todo = [(name, r, rows) for name, rows in learned.items() for r in range(repeats)]
+    todo += [(_STRANGERS, k, _Images.drawn(other, count, seed, "other", k)) for k in range(shadows)]
+    points: dict[str, list[Point]] = {}
+    with counted("networks trained") as tell:
+        for done, (name, r, images) in enumerate(todo, 1):
+            start, steps = initial(network, rng(seed, "weights", name, r)), rules.steps_for(len(images.y))
+            point = fit(start, images.rows(), rules.how, steps, seed, (name, r), rules.augment, rules.mix)
+            points.setdefault(name, []).append(point)
+            if progress:
+                tell(done, len(todo))
+    attacked = [(_CONDENSED, "all condensed images", _Images.some(inside, most, seed))]
+    attacked += [(_CONDENSED, _INITIAL, beginning), (_INITIAL, _INITIAL, beginning)] if beginning else []
+    attacked += [(_RANDOM, _RANDOM, learned[_RANDOM])]
+    others = _Images.some(outside, most, seed)
+    return [
+        Exposure(trained_on, members, *_areas(points[trained_on], points[_STRANGERS], images, others))
+        for trained_on, members, images in attacked
+    ]
+
+
+_CONDENSED, _INITIAL, _RANDOM, _STRANGERS = "the condensed set", "its initial images", "random images", "other images"
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Normalized rows (n, channels, height, width) and their labels (n,)."""
+
+    x: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch) -> "_Images":
+        return cls(*(part.detach() for part in batch.flat()))
+
+    @classmethod
+    def drawn(cls, real: RealSet, count: int, seed: int, *key: str | int) -> "_Images":
+        """So many random rows of every class."""
+        return cls.of(real.sample(count, range(real.classes), partial(rng, seed, *key)))
+
+    @classmethod
+    def some(cls, real: RealSet, most: int, seed: int) -> "_Images":
+        """At most so many random rows of a set."""
+        index = torch.randperm(len(real), generator=rng(seed, "attacked"))[:most].sort().values
+        return cls(real.read(index), real.labels[index.to(real.device)])
+
+    def rows(self) -> TensorRows:
+        """The same rows, to train on."""
+        soft = self.y if self.y.is_floating_point() else None
+        labels = self.y if soft is None else self.y.argmax(1)
+        return TensorRows(Batch(self.x[None], labels[None], None if soft is None else soft[None]))
+
+
+def _thirds(real: RealSet, seed: int) -> list[RealSet]:
+    """Three parts of a set, each with a third of every class."""
+    part = torch.zeros(len(real), dtype=torch.long)
+    for c, size in enumerate(real.sizes):
+        order = torch.randperm(size, generator=rng(seed, "thirds", c))
+        part[real.rows(c).start + order] = torch.arange(size) % 3
+    return [real.subset((part == k).nonzero().flatten().to(real.device)) for k in range(3)]
+
+
+def _initial(recipe: Recipe, made: Condensed, real: RealSet) -> _Images | None:
+    """The real images from which learning started. None: it started from noise, or images were chosen, not learned."""
+    while isinstance(recipe, Wrapper):
+        recipe = recipe.base
+    if not made.steps or getattr(recipe, "init", "real") != "real":
+        return None
+    rows = random_real(real, made.bases_per_class, recipe.seed, made.synthetic.decoder)
+    labels = torch.arange(real.classes, device=rows.device)[:, None].expand(rows.shape[:2])
+    return _Images.of(Batch(rows, labels))
+
+
+def _areas(
+    points: Sequence[Point], strangers: Sequence[Point], members: _Images, others: _Images
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The areas under the ROC curves of both attacks, for every network."""
+    from sklearn.metrics import roc_auc_score
+
+    x, y = torch.cat([members.x, others.x]), torch.cat([members.y, others.y])
+    truth = torch.arange(len(y)) < len(members.y)
+    usual = torch.stack([_margins(point, x, y)[1] for point in strangers])
+    losses, ratios = [], []
+    for point in points:
+        likelihood, margin = _margins(point, x, y)
+        losses.append(float(roc_auc_score(truth, likelihood)))
+        ratios.append(float(roc_auc_score(truth, margin - usual.mean(0))))
+    return tuple(losses), tuple(ratios)
+
+
+@torch.no_grad()
+def _margins(point: Point, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The log-likelihood of the label of each row, and its log-odds against all other classes."""
+    logits = torch.cat([point.logits(part) for part in x.split(rows_at_once(x.device))]).double().cpu()
+    own = torch.zeros_like(logits, dtype=torch.bool)
+    own[torch.arange(len(y)), y.cpu()] = True
+    rest = logits.masked_fill(own, -torch.inf).logsumexp(1)
+    margin = logits[own] - rest
+    return -torch.nn.functional.softplus(-margin), margin

@@ -1,0 +1,66 @@
+"""The command `privacy`."""
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from condensery.cli.measure import about_run, mean_of, protocol_of, say_written
+from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.options import PrivacyOptions
+from condensery.cli.parsing import parse
+from condensery.cli.sources import Source, read
+from condensery.cli.table import Table
+from condensery.errors import InputError
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import described
+
+if TYPE_CHECKING:
+    from condensery.applications import Exposure
+
+__all__ = ["privacy_command"]
+
+_HEAD = ("method", "networks trained on", "to be told from others", "by the loss", "by the likelihood ratio")
+
+
+def privacy_command(argv: list[str]) -> int:
+    net = chosen(argv) or ConvNet()
+    unset = PrivacyOptions(Source(tyro.MISSING), tyro.MISSING, network=described(net), net=net)
+    options = parse(PrivacyOptions, argv, "privacy", unset)
+    measuring = options.measuring
+    if not options.methods:
+        raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
+    protocol = protocol_of(measuring, "fixed-steps")
+    names = [usual(name, options.source.data) for name in dict.fromkeys(options.methods)]
+    recipes = [recipe(name).having(ipc=options.ipc, net=options.net, seed=measuring.seed) for name in names]
+    from condensery.applications import membership
+
+    data = read(options.source)
+    about = about_run(data, {"recipes": [each.record() for each in recipes]})
+    lines, records = [], list[dict[str, Any]]()
+    each = mean_of(measuring.repeats)
+    title = f"{data.name}, {options.ipc} image{'s' if options.ipc > 1 else ''} per class; area under the ROC curve"
+    title += f" (50 % is guessing), {each}, {described(options.net)}, protocol {measuring.protocol or 'fixed-steps'}"
+    try:
+        for name, method in zip(names, recipes, strict=True):
+            for found in membership(
+                data, method, options.net, protocol, measuring.repeats, options.shadows, seed=measuring.seed
+            ):
+                lines.append((name, found.trained_on, found.members, *_words(found)))
+                records.append({
+                    "method": name, "trained on": found.trained_on, "members": found.members, "loss": found.loss,
+                    "likelihood ratio": found.ratio,
+                })  # fmt: skip
+            table = Table(title, _HEAD, lines, records)
+            table.write(measuring, about)  # after every method: a kill loses no figures
+    finally:
+        if lines:
+            Table(title, _HEAD, lines, records).show()
+    say_written(*measuring.files)
+    return 0
+
+
+def _words(found: "Exposure") -> list[str]:
+    """The areas in percent, each with its 95 % confidence interval."""
+    pairs = zip((found.loss, found.ratio), found.half_widths, strict=True)
+    return [f"{100 * fmean(areas):.1f}" + ("" if half is None else f" ± {100 * half:.1f}") for areas, half in pairs]

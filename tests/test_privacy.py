@@ -1,0 +1,101 @@
+"""Membership inference against networks trained on condensed sets."""
+
+import json
+
+import pytest
+import torch
+from lists import TINY
+
+from condensery.applications import membership
+from condensery.applications.privacy import _margins, _thirds
+from condensery.cli import main
+from condensery.data import digits
+from condensery.errors import InputError
+from condensery.evaluation.protocols import Protocol
+from condensery.evaluation.training import Training
+from condensery.networks.convnet import ConvNet
+from condensery.networks.net import build
+from condensery.networks.network import initial
+from condensery.randomness import rng
+from condensery.recipes import DC, DM, Compact, Random
+
+NET = ConvNet(width=8, depth=2)
+SMALL = DM(ipc=2, steps=3, real_rows=8, net=NET)
+
+
+def long(data, condensed=None, net=None):
+    return Protocol("long", Training(0.05, 0.9, batch_size=32), steps=60)
+
+
+def probed(recipe, **more):
+    given = {"protocol": long, "repeats": 2, "shadows": 3, "progress": False} | more
+    return membership(digits(), recipe, **given)
+
+
+def test_images_that_networks_learned_are_told_from_others():
+    found = {(each.trained_on, each.members): each for each in probed(SMALL)}
+    assert list(found) == [
+        ("the condensed set", "all condensed images"),
+        ("the condensed set", "its initial images"),
+        ("its initial images", "its initial images"),
+        ("random images", "random images"),
+    ]
+    for alone in ("its initial images", "random images"):
+        assert min(found[alone, alone].loss) > 0.9
+        assert min(found[alone, alone].ratio) > 0.75
+    many = found["the condensed set", "all condensed images"]
+    assert 0.4 < sum(many.loss) / 2 < 0.65  # 40 of 480 images are behind the set
+    assert all(len(each.loss) == len(each.ratio) == 2 for each in found.values())
+    assert all(width is not None and width >= 0 for width in many.half_widths)
+
+
+def test_the_same_seed_gives_the_same_areas():
+    assert probed(SMALL, repeats=1) == probed(SMALL, repeats=1)
+    assert probed(SMALL, repeats=1)[0].half_widths == (None, None)
+
+
+@pytest.mark.parametrize(("recipe", "rows"), [
+    (Random(ipc=2, net=NET), 2), (DC(ipc=2, outer_steps=1, network_epochs=0, real_rows=4, init="noise", net=NET), 2),
+    (Compact(SMALL), 4), (DC(ipc=2, outer_steps=1, network_epochs=1, real_rows=4, net=NET, learn="both"), 2),
+])  # fmt: skip
+def test_initial_images_are_attacked_where_there_are_any(recipe, rows):
+    found = probed(recipe, repeats=1, shadows=2)
+    expected = 4 if rows == 4 or getattr(recipe, "init", "") == "real" else 2
+    assert len(found) == expected
+
+
+def test_every_image_is_in_one_part():
+    real = digits().train
+    parts = _thirds(real, 0)
+    assert sum(map(len, parts)) == len(real)
+    rows = torch.cat([part.images.flatten(1) for part in parts])
+    assert rows.double().sum() == real.images.double().sum()
+    for c, size in enumerate(real.sizes):
+        assert sorted(part.sizes[c] for part in parts) == sorted((size // 3, (size + 1) // 3, (size + 2) // 3))
+
+
+def test_margins_are_log_odds():
+    point = initial(build(TINY, (1, 8, 8), 5), rng(0, "weights"))
+    x, y = torch.randn(6, 1, 8, 8), torch.tensor([0, 1, 2, 3, 4, 0])
+    likelihood, margin = _margins(point, x, y)
+    p = point.logits(x).detach().double().softmax(1)[torch.arange(6), y]
+    torch.testing.assert_close(likelihood, p.log(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(margin, (p / (1 - p)).log(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_probe_is_refused():
+    with pytest.raises(InputError, match="`shadows`"):
+        probed(SMALL, shadows=1)
+    with pytest.raises(InputError, match="smaller `ipc`"):
+        probed(Random(ipc=60, net=NET))
+
+
+def test_the_command_prints_all_attacks(capsys, tmp_path):
+    words = ["privacy", "--data", "digits", "--methods", "random", "--net.width", "4", "--protocol", "kfs2022",
+             "--repeats", "2", "--shadows", "2", "--json", str(tmp_path / "areas.json")]  # fmt: skip
+    assert main(words) == 0
+    assert "random images" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "areas.json").read_text())["results"]) == 2
+    assert main(["privacy", "--data", "digits", "--methods"]) == 2
+    assert main(["privacy", "--data", "digits", "--methods", "dm", "--shadows", "1"]) == 2
+    assert "--shadows" in capsys.readouterr().err
