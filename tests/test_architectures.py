@@ -9,7 +9,15 @@ import pytest
 import torch
 from lists import TINY
 
-from condensery.applications import EarlyStopping, architecture_search, dc_grid, engines, small_grid
+from condensery.applications import (
+    Candidate,
+    EarlyStopping,
+    architecture_search,
+    dc_grid,
+    engines,
+    settings,
+    small_grid,
+)
 from condensery.cli import main
 from condensery.data import TestSet, digits
 from condensery.errors import InputError, RunError
@@ -84,6 +92,35 @@ def test_early_stopping_takes_the_steps_and_rows_of_the_first_set():
     for net in NETS[:2]:
         reached = evaluate_whole(data.validation(), net, lambda *_: same, 1, progress=False)
         assert early.accuracies[net] == reached.mean
+
+
+def test_settings_change_how_networks_are_trained():
+    data = digits()
+    tried = [Candidate(TINY, lr=0.01), Candidate(TINY, lr=0.1, batch_size=8), Candidate("mlp", momentum=0.0)]
+    random, early, whole = search(data, nets=tried)
+    fold = data.validation()
+    made = condense(Random(ipc=2), fold.train, progress=False)
+
+    def fast(data, condensed=None, net=None):
+        return replace(brief(data), how=Training(0.1, 0.9, batch_size=8))
+
+    assert random.accuracies[tried[1]] == evaluate(made, fold, TINY, fast, 1, progress=False).mean
+    assert early.accuracies[tried[1]] == evaluate_whole(fold, TINY, fast, 1, progress=False).mean
+    assert whole.accuracies[tried[1]] == evaluate_whole(data, TINY, fast, 1, progress=False).mean
+    assert str(tried[1]) == "convnet width 4 depth 2, lr 0.1, batch_size 8"
+
+
+def test_settings_are_drawn_by_optuna(monkeypatch):
+    drawn = settings(5, TINY, seed=3)
+    assert drawn == settings(5, TINY, seed=3)
+    assert len(set(drawn)) == 5
+    assert all(0.0003 <= each.lr <= 0.3 and each.batch_size in (16, 32, 64, 128, 256) for each in drawn)
+    assert settings(2, TINY, lambda trial: {"lr": trial.suggest_float("lr", 1, 2)})[0].how.keys() == {"lr"}
+    with pytest.raises(InputError, match="at least 2"):
+        settings(1)
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    with pytest.raises(InputError, match=r"condensery\[search\]"):
+        settings(2)
 
 
 def test_the_test_part_chooses_nothing():
@@ -208,14 +245,19 @@ def test_the_command_tells_what_it_found(capsys, tmp_path):
     assert main([*words, "--no-whole"]) == 0
     assert "best network" in capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
-    assert found["results"][0]["best"]["family"] in ("mlp", "convnet")
+    assert found["results"][0]["best"] in ("mlp", "convnet width 2")
     assert (tmp_path / "out" / "random" / "condensed.safetensors").is_file()
+    settings = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--net.width", "2", "--settings", "2"]
+    assert main([*settings, "--protocol", "kfs2022", "--no-whole"]) == 0
+    assert "best settings" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("words", "said"), [
     ("--proxies", "proxies"), ("--proxies nothing", "nothing"), ("--proxies early-stopping", "recipe or a set"),
     ("--proxies random --networks mlp", "at least two"), ("--proxies random --top 1", "--top"),
-    ("--proxies random --workers 0", "--workers"), ("--proxies random --engine slurm", "--engine"),
+    ("--proxies random --settings 1", "--settings"), ("--proxies random --workers 0", "--workers"),
+    ("--proxies random --settings 3 --networks mlp lenet", "--networks"),
+    ("--proxies random --engine slurm", "--engine"),
 ])  # fmt: skip
 def test_wrong_options_are_one_line(capsys, words, said):
     assert main(["nas", "--data", "digits", *words.split()]) == 2

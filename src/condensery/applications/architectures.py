@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from condensery.applications.candidates import Candidate, Tried, named_of
 from condensery.applications.engines import ENGINES, Engine
 from condensery.applications.trials import Trials
 from condensery.console import counted
@@ -18,29 +18,13 @@ from condensery.errors import InputError, look_up
 from condensery.evaluation import protocols
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, ProtocolFor
-from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
-from condensery.networks.net import Architecture, Factory, Net, build, described, record
+from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense, run
 
-__all__ = ["EarlyStopping", "Ranking", "architecture_search", "dc_grid", "small_grid"]
-
-
-def dc_grid() -> list[ConvNet]:
-    """The 720 ConvNets among which DC searches (appendix A): 4 widths, 4 depths, 5 norms, 3 activations, 3 poolings."""
-    norms, activations = ("none", "batch", "layer", "instance", "group"), ("sigmoid", "relu", "leaky_relu")
-    return _grid((32, 64, 128, 256), (1, 2, 3, 4), norms, activations, ("none", "max", "avg"))
-
-
-def small_grid() -> list[ConvNet]:
-    """24 ConvNets that a CPU can train: 2 widths, 3 depths, with and without instance norm, 2 poolings."""
-    return _grid((16, 32), (1, 2, 3), ("none", "instance"), ("relu",), ("max", "avg"))
-
-
-def _grid(widths: Any, depths: Any, norms: Any, activations: Any, poolings: Any) -> list[ConvNet]:
-    return [ConvNet(*fields) for fields in product(widths, depths, norms, activations, poolings)]
+__all__ = ["EarlyStopping", "Ranking", "architecture_search"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +53,8 @@ class Ranking:
     """
 
     proxy: str
-    accuracies: Mapping[Net | Factory, float]
-    best: Net | Factory
+    accuracies: Mapping[Tried, float]
+    best: Tried
     performance: float
     top: float | None
     spearman: float | None
@@ -84,7 +68,13 @@ class _Job(NamedTuple):
     """A network to be trained on a proxy; the proxy None is the whole training part."""
 
     proxy: str | None
-    net: Net | Factory
+    tried: Tried
+
+    @property
+    def net(self) -> Net | Factory:
+        """The architecture."""
+        net = self.tried.net if isinstance(self.tried, Candidate) else self.tried
+        return named(net) if isinstance(net, str) else net
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ class _Shared:
 def architecture_search(
     data: Data,
     proxies: Mapping[str, Recipe | Condensed | EarlyStopping],
-    nets: Sequence[Architecture],
+    nets: Sequence[Architecture | Candidate],
     protocol: ProtocolFor | str = protocols.fixed_steps,
     reference: ProtocolFor | str = protocols.whole,
     whole: bool = True,
@@ -135,7 +125,8 @@ def architecture_search(
         data: the data set.
         proxies: by name, a recipe, a condensed set or `EarlyStopping()`. A condensed set should come from
             `data.validation().train`; otherwise it may contain something of the rows on which networks are measured.
-        nets: the networks, such as `dc_grid()`, `small_grid()` or names.
+        nets: the networks, such as `dc_grid()`, `small_grid()` or names; or, with settings for training them, a list of
+            `Candidate`, such as `settings(20)`.
         protocol: how networks are trained on a proxy.
         reference: how networks are trained on the whole training part.
         whole: whether all networks are trained on the whole training part, which rank correlations need. If not, only
@@ -206,19 +197,19 @@ def architecture_search(
     return rankings
 
 
-def _several(nets: Sequence[Architecture], data: Data) -> list[Net | Factory]:
+def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Tried]:
     """The networks, each of which suits the data.
 
     Raises:
         InputError: one does not, or there are too few, or two are equal.
     """
-    found = [named(net) if isinstance(net, str) else net for net in nets]
+    found: list[Tried] = [named(net) if isinstance(net, str) else net for net in nets]
     if len(found) < 2:
         raise InputError(f"`nets` has {len(found)} network; give at least two to choose from")
     for i, net in enumerate(found):
         if net in found[:i]:
-            raise InputError(f"`nets` has {described(net)} twice; leave one out")
-        build(net, data.shape, data.train.classes)
+            raise InputError(f"`nets` has {named_of(net)} twice; leave one out")
+        build(_Job(None, net).net, data.shape, data.train.classes)
     return found
 
 
@@ -246,8 +237,9 @@ def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progr
 def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], shared: _Shared) -> dict[str, Any]:
     """All that determines the result of a job."""
     rules = _rules(job, shared)
+    how = [rules.how.lr, rules.how.momentum, rules.how.weight_decay, rules.how.batch_size]
     about = {
-        "net": record(job.net), "protocol": rules.name, "steps": rules.steps, "epochs": rules.epochs,
+        "net": record(job.net), "protocol": rules.name, "how": how, "steps": rules.steps, "epochs": rules.epochs,
         "repeats": shared.repeats, "seed": shared.seed, "dtype": str(shared.dtype),
         "data": shared.data.train.fingerprint,
     }  # fmt: skip
@@ -255,7 +247,7 @@ def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], s
         return {"proxy": "whole", **about}
     proxy = proxies[job.proxy]
     if isinstance(proxy, EarlyStopping):
-        return {"proxy": "early stopping", "rows": rules.how.batch_size, **about}
+        return {"proxy": "early stopping", **about}
     made = shared.sets[job.proxy]
     return {"proxy": {"recipe": made.recipe, "data": made.data, "images": made.bases_per_class}, **about}
 
@@ -263,32 +255,37 @@ def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], s
 def _rules(job: _Job, shared: _Shared) -> Protocol:
     """How the network of a job is trained."""
     kind = shared.reference if job.proxy is None else shared.protocol
-    rules = protocols.named(kind) if isinstance(kind, str) else kind
-    if job.proxy is None:
-        return rules(shared.data, None, job.net)
-    if job.proxy in shared.sets:
-        return rules(shared.fold, shared.sets[job.proxy], job.net)
+    of = protocols.named(kind) if isinstance(kind, str) else kind
+    differs = job.tried.how if isinstance(job.tried, Candidate) else {}
+    if job.proxy is None or job.proxy in shared.sets:
+        data, made = (shared.data, None) if job.proxy is None else (shared.fold, shared.sets[job.proxy])
+        rules = of(data, made, job.net)
+        return replace(rules, how=replace(rules.how, **differs))
     first = next(iter(shared.sets.values()))
-    like, rows = rules(shared.fold, first, job.net), first.rows_per_class * first.synthetic.classes
-    how = replace(like.how, batch_size=min(like.how.batch_size, rows))
-    return replace(like, name=f"{like.name}, early stopping", how=how, steps=like.steps_for(rows))
+    rules, rows = of(shared.fold, first, job.net), first.rows_per_class * first.synthetic.classes
+    how = replace(rules.how, **differs)
+    steps = replace(rules, how=how).steps_for(rows)
+    small = replace(how, batch_size=min(how.batch_size, rows))
+    return replace(rules, name=f"{rules.name}, early stopping", how=small, steps=steps)
 
 
 def _measured(shared: _Shared, job: _Job) -> dict[str, float]:
     """The accuracy of the network of a job, and the seconds that it took."""
     how: dict[str, Any] = {"repeats": shared.repeats, "seed": shared.seed, "dtype": shared.dtype, "progress": False}
-    if job.proxy is None:
-        reached = evaluate_whole(shared.data, job.net, shared.reference, **how)
-    elif job.proxy in shared.sets:
-        reached = evaluate(shared.sets[job.proxy], shared.fold, job.net, shared.protocol, **how)
+    rules = _rules(job, shared)
+
+    def protocol(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        return rules
+
+    if made := shared.sets.get(job.proxy or ""):
+        reached = evaluate(made, shared.fold, job.net, protocol, **how)
     else:
-        rules = _rules(job, shared)
-        reached = evaluate_whole(shared.fold, job.net, lambda data, condensed=None, net=None: rules, **how)
+        reached = evaluate_whole(shared.data if job.proxy is None else shared.fold, job.net, protocol, **how)
     return {"accuracy": reached.mean, "seconds": reached.seconds}
 
 
 def _correlations(
-    ours: Mapping[Net | Factory, float], theirs: Mapping[Net | Factory, float], top: int
+    ours: Mapping[Tried, float], theirs: Mapping[Tried, float], top: int
 ) -> tuple[float | None, float | None, float | None]:
     """Spearman's correlation over the networks that are best by `ours`, then over all, and Kendall's over all."""
     from scipy.stats import kendalltau, spearmanr

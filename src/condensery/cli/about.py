@@ -102,7 +102,8 @@ def demo_command(argv: list[str]) -> int:
 def completion_command(argv: list[str]) -> int:
     shell = parse(CompletionOptions, argv, "completion").shell
     script = _BASH.format(
-        commands="run resume plan evaluate compare continual show report subset export import data demo completion",
+        commands="run resume plan evaluate compare continual nas privacy show report subset export import data demo "
+        "completion",
         recipes=" ".join(RECIPES), data=" ".join(NAMED),
         protocols=" ".join(PROTOCOLS), networks=" ".join(NETWORKS),
     )  # fmt: skip

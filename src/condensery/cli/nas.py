@@ -1,5 +1,6 @@
 """The command `nas`: architecture search."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from condensery.console import duration, say
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
-from condensery.networks.net import described, record
+from condensery.networks.net import described
 
 if TYPE_CHECKING:
-    from condensery.applications import Ranking
+    from condensery.applications import Candidate, Ranking
     from condensery.data import Data
+    from condensery.networks.net import Architecture
     from condensery.recipes import Recipe
     from condensery.runs.condensed import Condensed
 
@@ -40,18 +42,22 @@ def nas_command(argv: list[str]) -> int:
     names = [usual(name, options.source.data) for name in dict.fromkeys(options.proxies)]
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
     recipes = {name: recipe(name).having(**fields) for name in names if name != _EARLY}
-    from condensery.applications import EarlyStopping, architecture_search, dc_grid, small_grid
+    from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
 
     # a name means the network with the fields that --net.FIELD sets, as in compare
     nets = [options.net if (asked := named(name)) == net else asked for name in options.networks]
-    grid = {"small": small_grid, "dc": dc_grid}[options.grid]
+    candidates: Sequence[Architecture | Candidate] = nets or {"small": small_grid, "dc": dc_grid}[options.grid]()
+    if options.settings:
+        if nets:
+            raise InputError("--settings is for the one network of --net, and --networks names others; leave one out")
+        candidates = settings(options.settings, options.net, seed=measuring.seed)
     data = read(options.source)
     warn_of_few(data)
     proxies: dict[str, Recipe | Condensed | EarlyStopping] = {
         name: EarlyStopping() if name == _EARLY else _proxy(name, recipes[name], options, data) for name in names
     }
     found = architecture_search(
-        data, proxies, nets or grid(), protocol, whole=options.whole, top=options.top,
+        data, proxies, candidates, protocol, whole=options.whole, top=options.top,
         repeats=measuring.repeats, seed=measuring.seed, engine=options.engine, workers=options.workers,
         folder=options.out, dtype=dtype_of(measuring),
     )  # fmt: skip
@@ -73,17 +79,19 @@ def _proxy(name: str, recipe: "Recipe", options: NasOptions, data: "Data") -> "R
 
 def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
     """The table of a search; it has rank correlations if all networks were trained on the whole training part."""
-    head = ["proxy", "best network", "held-out %", "test %"]
+    from condensery.applications.candidates import named_of
+
+    head = ["proxy", "best settings" if options.settings else "best network", "held-out %", "test %"]
     head += [f"rank correlation, best {options.top}", "all", "Kendall, all"] if options.whole else []
     lines, records = [], []
     for row in found:
         correlations = ["-" if value is None else f"{value:.2f}" for value in (row.top, row.spearman, row.kendall)]
         held_out = "-" if row.proxy == "whole" else f"{100 * row.accuracies[row.best]:.1f}"
-        line = [row.proxy, described(row.best), held_out, f"{100 * row.performance:.1f}"]
+        line = [row.proxy, named_of(row.best), held_out, f"{100 * row.performance:.1f}"]
         lines.append((*line, *(correlations if options.whole else []), f"{row.bytes:,}"))
         records.append({
-            "proxy": row.proxy, "best": record(row.best), "test accuracy": row.performance,
-            "accuracies": {described(net): accuracy for net, accuracy in row.accuracies.items()},
+            "proxy": row.proxy, "best": named_of(row.best), "test accuracy": row.performance,
+            "accuracies": {named_of(each): accuracy for each, accuracy in row.accuracies.items()},
             "rank correlation of the best": row.top, "rank correlation": row.spearman,
             "Kendall": row.kendall, "floats": row.floats, "bytes": row.bytes,
         })  # fmt: skip
