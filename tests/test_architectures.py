@@ -13,6 +13,7 @@ from condensery.applications import (
     Candidate,
     EarlyStopping,
     architecture_search,
+    architectures,
     dc_grid,
     engines,
     settings,
@@ -175,10 +176,11 @@ def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
     ({"nets": [TINY, ConvNet(depth=9)]}, "too deep"),
     ({"top": 1}, "`top`"),
     ({"engine": "slurm"}, "unknown engine"),
-    ({"engine": "local", "workers": 0}, "`workers`"),
+    ({"workers": 0}, "`workers`"),
 ])  # fmt: skip
-def test_a_wrong_search_is_refused(tmp_path, monkeypatch, wrong, said):
+def test_a_wrong_search_is_refused_before_anything_is_condensed(tmp_path, monkeypatch, wrong, said):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(architectures, "_condensed", None)
     with pytest.raises(InputError, match=said):
         search(digits(), **wrong)
 

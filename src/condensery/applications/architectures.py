@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from condensery.applications.candidates import Candidate, Tried, named_of
-from condensery.applications.engines import ENGINES, Engine
+from condensery.applications.engines import ENGINES, Engine, processes
 from condensery.applications.trials import Trials
 from condensery.console import counted
 from condensery.data import Data
@@ -156,11 +156,12 @@ def architecture_search(
     """
     several = _several(nets, data)
     _check(proxies, top, folder)
+    workers = processes(workers)
     spread = look_up(ENGINES, engine, "engine") if isinstance(engine, str) else engine
     fold, out = data.validation(), None if folder is None else Path(folder)
     trials = Trials(out and out / "trials.jsonl")
     sets = {
-        name: _condensed(proxy, fold, out and out / name, progress)
+        name: _condensed(proxy, fold, out and out / name.replace(":", "-"), progress)
         for name, proxy in proxies.items()
         if not isinstance(proxy, EarlyStopping)
     }

@@ -8,7 +8,7 @@ import torch
 
 from condensery.errors import InputError, RunError
 
-__all__ = ["ENGINES", "Engine", "local", "on_ray"]
+__all__ = ["ENGINES", "Engine", "local", "on_ray", "processes"]
 
 Shared = TypeVar("Shared")
 Job = TypeVar("Job")
@@ -50,7 +50,7 @@ def local(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = Parallel(_count(workers), return_as="generator_unordered", pre_dispatch="n_jobs", max_nbytes=None)
+    parallel = Parallel(processes(workers), return_as="generator_unordered", pre_dispatch="n_jobs", max_nbytes=None)
     try:
         yield from parallel(delayed(_with_job)(function, shared, job) for job in jobs)
     except TerminatedWorkerError as error:
@@ -73,7 +73,7 @@ def on_ray(
         raise InputError("Ray is not installed; install condensery[ray], or take the engine `local`") from error
     ours = not ray.is_initialized()
     if ours:
-        ray.init(**_beginning(_count(workers)))
+        ray.init(**_beginning(processes(workers)))
     try:
         there = ray.put(shared)
         task: Any = ray.remote(max_retries=3)(_alone)
@@ -102,7 +102,7 @@ def _beginning(workers: int) -> dict[str, Any]:
     return {**quiet, "num_cpus": workers, "include_dashboard": False}
 
 
-def _count(workers: int | None) -> int:
+def processes(workers: int | None) -> int:
     """The number of processes.
 
     Raises:

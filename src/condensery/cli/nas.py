@@ -1,12 +1,10 @@
 """The command `nas`: architecture search."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.condense import kept, started_by_options
 from condensery.cli.measure import about_run, dtype_of, mean_of, protocol_of, say_written, warn_of_few
 from condensery.cli.names import RECIPES, chosen, recipe, usual
 from condensery.cli.options import NasOptions
@@ -54,27 +52,23 @@ def nas_command(argv: list[str]) -> int:
     data = read(options.source)
     warn_of_few(data)
     proxies: dict[str, Recipe | Condensed | EarlyStopping] = {
-        name: EarlyStopping() if name == _EARLY else _proxy(name, recipes[name], options, data) for name in names
+        name: EarlyStopping() if name == _EARLY else recipes[name] for name in names
     }
-    found = architecture_search(
-        data, proxies, candidates, protocol, whole=options.whole, top=options.top,
-        repeats=measuring.repeats, seed=measuring.seed, engine=options.engine, workers=options.workers,
-        folder=options.out, dtype=dtype_of(measuring),
-    )  # fmt: skip
+    try:
+        found = architecture_search(
+            data, proxies, candidates, protocol, whole=options.whole, top=options.top,
+            repeats=measuring.repeats, seed=measuring.seed, engine=options.engine, workers=options.workers,
+            folder=options.out, dtype=dtype_of(measuring),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        left = "repeat the command to go on" if options.out else "nothing is kept without --out"
+        raise KeyboardInterrupt(f"interrupted; {left}") from None
     table = _table(found, options, data)
     table.write(measuring, about_run(data, {"seconds": {row.proxy: row.seconds for row in found}}))
     table.show()
     say("time of one thread: " + ", ".join(f"{row.proxy} {duration(row.seconds)}" for row in found))
     say_written(*measuring.files)
     return 0
-
-
-def _proxy(name: str, recipe: "Recipe", options: NasOptions, data: "Data") -> "Recipe | Condensed":
-    """The set of a recipe if there is a folder to keep it in; otherwise the recipe itself."""
-    if options.out is None:
-        return recipe
-    folder = Path(options.out) / name.replace(":", "-")
-    return kept(name, recipe, folder, data.validation(), started=started_by_options(options.source))
 
 
 def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
