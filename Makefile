@@ -12,7 +12,7 @@ demo: $(VENV)/.core
 	$(BIN)/condensery compare --data digits --ipc 1 --methods random herding dc idc --out runs/demo
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10 --durations-min=5
 
 lint: $(VENV)/.types
 	$(BIN)/ruff check .
