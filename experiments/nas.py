@@ -18,7 +18,6 @@ from record import Table, at_gpu, brief, options, parsed, program, read, small, 
 
 from condensery import ConvNet, Recipe
 from condensery.applications import EarlyStopping, architecture_search, dc_grid, small_grid
-from condensery.applications.candidates import named_of
 from condensery.data import Data
 from condensery.evaluation.protocols import Protocol, fixed_steps, whole
 
@@ -68,9 +67,9 @@ def main() -> None:
             numbers |= {name: value for name, value in correlations.items() if value is not None}
             recipe = recipes[row.proxy].record() if row.proxy in recipes else {}
             table.note(
-                data, numbers, recipe, 0.0, dataset=DATASET, proxy=row.proxy, best=named_of(row.best),
+                data, numbers, recipe, 0.0, dataset=DATASET, proxy=row.proxy, best=str(row.best),
                 floats=row.floats, bytes=row.bytes, paper=PAPER.get(row.proxy),
-                accuracies={named_of(net): accuracy for net, accuracy in row.accuracies.items()},
+                accuracies={str(net): accuracy for net, accuracy in row.accuracies.items()},
             )  # fmt: skip
 
 

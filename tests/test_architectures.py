@@ -58,10 +58,10 @@ def test_networks_are_ranked_by_training_on_the_proxy():
     random, early, whole = search(data)
     fold = data.validation()
     made = condense(Random(ipc=2), fold.train, progress=False)
-    by_proxy = {net: evaluate(made, fold, net, brief, 1, progress=False).mean for net in NETS}
+    by_proxy = {Candidate(net): evaluate(made, fold, net, brief, 1, progress=False).mean for net in NETS}
     assert random.accuracies == by_proxy
     assert by_proxy[random.best] == max(by_proxy.values())
-    assert random.performance == evaluate_whole(data, random.best, brief, 1, progress=False).mean
+    assert random.performance == evaluate_whole(data, random.best.net, brief, 1, progress=False).mean
     assert (random.floats, random.bytes) == (made.floats, made.bytes)
     assert (whole.proxy, whole.top, whole.kendall) == ("whole", 1, 1)
     assert whole.performance >= max(random.performance, early.performance)
@@ -92,7 +92,7 @@ def test_early_stopping_takes_the_steps_and_rows_of_the_first_set():
     same = Protocol("same", Training(0.1, batch_size=20), steps=3)
     for net in NETS[:2]:
         reached = evaluate_whole(data.validation(), net, lambda *_: same, 1, progress=False)
-        assert early.accuracies[net] == reached.mean
+        assert early.accuracies[Candidate(net)] == reached.mean
 
 
 def test_settings_change_how_networks_are_trained():

@@ -9,7 +9,7 @@ from lists import TINY
 from torch.nn import functional as F
 
 from condensery.applications import Distillation, class_incremental, task_incremental
-from condensery.applications.rehearsal import grown, near
+from condensery.applications.rehearsal import distilling, grown
 from condensery.cli import main
 from condensery.data import digits, from_arrays
 from condensery.errors import InputError
@@ -54,8 +54,8 @@ def test_new_outputs_leave_the_old_ones():
     x = torch.randn(4, 1, 8, 8)
     torch.testing.assert_close(after.logits(x)[:, :3], before.logits(x))
     assert torch.equal(after.params["head.weight"][3:], initial(large, rng(0, "after")).params["head.weight"][3:])
-    assert near(None, Distillation()) is None
-    assert near(before, None) is None
+    assert distilling(None, Distillation()) is None
+    assert distilling(before, None) is None
 
 
 def test_distillation_keeps_outputs_near_those_of_the_last_stage():
@@ -136,6 +136,9 @@ def test_on_the_command_line(capsys):
     assert main([*words, "--then", "digits", "--steps", "3", "2"]) == 0
     assert "to digits" in capsys.readouterr().out
     for wrong, said in ((["--then", "nothing"], "nothing"), (["--then", "digits", "--stages", "2"], "--stages"),
-                        (["--then", "digits", "--protocol", "kfs2022"], "--protocol")):  # fmt: skip
+                        (["--then", "digits", "--protocol", "kfs2022"], "--protocol"),
+                        (["--then", "digits", "--share-decoders"], "--share-decoders"),
+                        (["--steps", "1", "1"], "--steps"),
+                        (["--dtype", "bfloat16"], "--dtype"), (["--then", "digits", "--zca"], "--zca")):  # fmt: skip
         assert main([*words, *wrong]) == 2
         assert said in capsys.readouterr().err

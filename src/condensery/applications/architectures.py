@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from condensery.applications.candidates import Candidate, Tried, named_of
+from condensery.applications.candidates import Candidate
 from condensery.applications.engines import ENGINES, Engine, processes
 from condensery.applications.trials import Trials
 from condensery.console import counted
@@ -53,8 +53,8 @@ class Ranking:
     """
 
     proxy: str
-    accuracies: Mapping[Tried, float]
-    best: Tried
+    accuracies: Mapping[Candidate, float]
+    best: Candidate
     performance: float
     top: float | None
     spearman: float | None
@@ -68,12 +68,12 @@ class _Job(NamedTuple):
     """A network to be trained on a proxy; the proxy None is the whole training part."""
 
     proxy: str | None
-    tried: Tried
+    candidate: Candidate
 
     @property
     def net(self) -> Net | Factory:
         """The architecture."""
-        net = self.tried.net if isinstance(self.tried, Candidate) else self.tried
+        net = self.candidate.net
         return named(net) if isinstance(net, str) else net
 
 
@@ -198,19 +198,19 @@ def architecture_search(
     return rankings
 
 
-def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Tried]:
+def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Candidate]:
     """The networks, each of which suits the data.
 
     Raises:
         InputError: one does not, or there are too few, or two are equal.
     """
-    found: list[Tried] = [named(net) if isinstance(net, str) else net for net in nets]
+    found = [net if isinstance(net, Candidate) else Candidate(net) for net in nets]
     if len(found) < 2:
         raise InputError(f"`nets` has {len(found)} network; give at least two to choose from")
-    for i, net in enumerate(found):
-        if net in found[:i]:
-            raise InputError(f"`nets` has {named_of(net)} twice; leave one out")
-        build(_Job(None, net).net, data.shape, data.train.classes)
+    for i, candidate in enumerate(found):
+        if candidate in found[:i]:
+            raise InputError(f"`nets` has {candidate} twice; leave one out")
+        build(candidate.net, data.shape, data.train.classes)
     return found
 
 
@@ -238,11 +238,9 @@ def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progr
 def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], shared: _Shared) -> dict[str, Any]:
     """All that determines the result of a job."""
     rules = _rules(job, shared)
-    how = [rules.how.lr, rules.how.momentum, rules.how.weight_decay, rules.how.batch_size]
     about = {
-        "net": record(job.net), "protocol": rules.name, "how": how, "steps": rules.steps, "epochs": rules.epochs,
-        "repeats": shared.repeats, "seed": shared.seed, "dtype": str(shared.dtype),
-        "data": shared.data.train.fingerprint,
+        "net": record(job.net), "protocol": rules.record(), "repeats": shared.repeats, "seed": shared.seed,
+        "dtype": str(shared.dtype), "data": [shared.data.train.fingerprint, shared.data.test.fingerprint],
     }  # fmt: skip
     if job.proxy is None:
         return {"proxy": "whole", **about}
@@ -257,7 +255,7 @@ def _rules(job: _Job, shared: _Shared) -> Protocol:
     """How the network of a job is trained."""
     kind = shared.reference if job.proxy is None else shared.protocol
     of = protocols.named(kind) if isinstance(kind, str) else kind
-    differs = job.tried.how if isinstance(job.tried, Candidate) else {}
+    differs = job.candidate.how
     if job.proxy is None or job.proxy in shared.sets:
         data, made = (shared.data, None) if job.proxy is None else (shared.fold, shared.sets[job.proxy])
         rules = of(data, made, job.net)
@@ -286,7 +284,7 @@ def _measured(shared: _Shared, job: _Job) -> dict[str, float]:
 
 
 def _correlations(
-    ours: Mapping[Tried, float], theirs: Mapping[Tried, float], top: int
+    ours: Mapping[Candidate, float], theirs: Mapping[Candidate, float], top: int
 ) -> tuple[float | None, float | None, float | None]:
     """Spearman's correlation over the networks that are best by `ours`, then over all, and Kendall's over all."""
     from scipy.stats import kendalltau, spearmanr

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
-from condensery.networks.net import Architecture, Factory, Net, described
+from condensery.networks.net import Architecture, described
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["Candidate", "Tried", "dc_grid", "named_of", "settings", "small_grid", "usual_space"]
+__all__ = ["Candidate", "dc_grid", "settings", "small_grid", "usual_space"]
 
 
 def dc_grid() -> list[ConvNet]:
@@ -93,12 +93,3 @@ def settings(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     return [Candidate(net, **space(study.ask())) for _ in range(count)]
-
-
-Tried = Net | Factory | Candidate
-"""What a search ranks."""
-
-
-def named_of(tried: Tried) -> str:
-    """A short text for what was ranked."""
-    return str(tried) if isinstance(tried, Candidate) else described(tried)

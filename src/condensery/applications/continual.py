@@ -8,7 +8,7 @@ import torch
 
 from condensery.algorithms.autoencoder import Autoencoder
 from condensery.algorithms.matching import Matching
-from condensery.applications.rehearsal import Distillation, Stage, grown, hard, near
+from condensery.applications.rehearsal import Distillation, Stage, distilling, grown, with_hard_labels
 from condensery.console import watched
 from condensery.data import Data, RealSet
 from condensery.decoders import Factorized
@@ -82,15 +82,15 @@ def class_incremental(
             f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
             f"give one of {', '.join(map(str, fitting))}"
         )
+    if share_decoders and not isinstance(memory.algorithm(data.train).synthetic.decoder, Factorized):
+        raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
     each, kept, found = classes // stages, list[Condensed](), []
     for stage in range(stages):
         part = data.of_classes(range(stage * each, (stage + 1) * each))
         if share_decoders and kept:
             kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
         else:
-            kept.append(hard(condense(memory, part.train, progress=progress)))
-        if share_decoders and not isinstance(kept[0].synthetic.decoder, Factorized):
-            raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
+            kept.append(with_hard_labels(condense(memory, part.train, progress=progress)))
         arrived = data.of_classes(range((stage + 1) * each))
         together, given = _together(kept, arrived), net or memory.net
         if distillation is None:
@@ -155,9 +155,9 @@ def _distilled(
     fitted = []
     for r, before in enumerate(points or [None] * repeats):
         key = ("stage", arrived.train.classes, r)
-        point, also = grown(before, network, rng(seed, "weights", *key)), near(before, distillation)
+        point, regularizer = grown(before, network, rng(seed, "weights", *key)), distilling(before, distillation)
         steps = rules.steps_for(len(rows))
-        fitted.append(fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, also=also))
+        fitted.append(fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, regularizer=regularizer))
     test = arrived.test.normalized_by(together.space)
     runs = tuple(accuracy(point, test) for point in fitted)
     return Accuracy(runs, f"{rules.name}, distilled", net, time.perf_counter() - start), fitted

@@ -7,6 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from condensery.algorithms.algorithm import FromRows
+from condensery.algorithms.matching import Matching
 from condensery.console import counted
 from condensery.data import Batch, Data, RealSet
 from condensery.errors import InputError
@@ -18,8 +20,7 @@ from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
 from condensery.networks.network import Point, initial, rows_at_once
 from condensery.randomness import rng
-from condensery.recipes import Recipe, Wrapper
-from condensery.runs.condensed import Condensed
+from condensery.recipes import Recipe
 from condensery.runs.run import condense
 from condensery.synthetic import random_real
 
@@ -81,7 +82,7 @@ def membership(
         comparison of the initial images, and of as many random images, by networks that were trained on these.
 
     Raises:
-        InputError: `shadows` is below 2, or a class has too few images to be divided.
+        InputError: `shadows` is below 2, `repeats` below 1, or a class has too few images to be divided.
 
     References:
         Yeom et al., Privacy Risk in Machine Learning (2018), for the loss; Carlini et al., Membership Inference Attacks
@@ -89,6 +90,8 @@ def membership(
     """
     if not isinstance(shadows, int) or isinstance(shadows, bool) or shadows < 2:
         raise InputError(f"`shadows` must be a whole number of at least 2, got {shadows!r}")
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
     if min(data.train.sizes) < 3 * recipe.ipc:
         raise InputError(
             f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "
@@ -96,7 +99,7 @@ def membership(
         )
     inside, outside, other = _thirds(data.train, seed)
     made = condense(recipe, inside, progress=progress)
-    beginning, count = _initial(recipe, made, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
+    beginning, count = _initial(recipe, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
     with torch.no_grad():
         learned = {_CONDENSED: _Images.of(made.synthetic())}
     if beginning:
@@ -166,13 +169,20 @@ def _thirds(real: RealSet, seed: int) -> list[RealSet]:
     return [real.subset((part == k).nonzero().flatten().to(real.device)) for k in range(3)]
 
 
-def _initial(recipe: Recipe, made: Condensed, real: RealSet) -> _Images | None:
-    """The real images from which learning started. None: it started from noise, or images were chosen, not learned."""
-    while isinstance(recipe, Wrapper):
-        recipe = recipe.base
-    if not made.steps or getattr(recipe, "init", "real") != "real":
+def _initial(recipe: Recipe, real: RealSet) -> _Images | None:
+    """The real images from which learning starts. None: it starts from something else, or images are chosen."""
+    algorithm = recipe.algorithm(real)
+    if not isinstance(algorithm, Matching):
         return None
-    rows = random_real(real, made.bases_per_class, recipe.seed, made.synthetic.decoder)
+    start, beginnings = algorithm.synthetic, algorithm.beginnings
+    if told := [work.rows() for work in beginnings if isinstance(work, FromRows)]:
+        rows = told[-1]
+    elif beginnings:  # an autoencoder whose codes are noise, or an earlier set
+        return None
+    else:
+        rows = random_real(real, recipe.ipc, recipe.seed, start.decoder)
+        if not torch.equal(start.decoder.encode(start.space.encode(rows)), start.bases):
+            return None
     labels = torch.arange(real.classes, device=rows.device)[:, None].expand(rows.shape[:2])
     return _Images.of(Batch(rows, labels))
 

@@ -21,7 +21,7 @@ from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 
-__all__ = ["Distillation", "Stage", "grown", "hard", "near", "task_incremental"]
+__all__ = ["Distillation", "Stage", "distilling", "grown", "task_incremental", "with_hard_labels"]
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,18 @@ def grown(before: Point | None, network: Network, generator: torch.Generator) ->
     return point
 
 
-def near(before: Point | None, distillation: Distillation | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+def distilling(before: Point | None, distillation: Distillation | None) -> Callable[[Tensor, Tensor], Tensor] | None:
     """The loss that `fit` adds so that outputs stay near those of the last stage. None: there is nothing to add."""
     if before is None or distillation is None:
         return None
     teacher, loss = before, distillation
 
-    def also(x: Tensor, logits: Tensor) -> Tensor:
+    def regularizer(x: Tensor, logits: Tensor) -> Tensor:
         with torch.no_grad():
             told = teacher.logits(x)
         return loss(logits, told)
 
-    return also
+    return regularizer
 
 
 def task_incremental(
@@ -150,17 +150,17 @@ def task_incremental(
     for stage, task in enumerate(tasks):
         names += [name for name in task.class_names if name not in names]
         ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
-        condensed, start = hard(condense(memory, task.train, progress=progress)), time.perf_counter()
+        condensed, start = with_hard_labels(condense(memory, task.train, progress=progress)), time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels]), *memories])
         memories.append(_remembered(condensed, ids[-1]))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
         for r, before in enumerate(points):
-            key, also = ("task", stage, r), near(before, distillation)
+            key, regularizer = ("task", stage, r), distilling(before, distillation)
             point = grown(before, network, rng(seed, "weights", *key))
-            point = replace(fit(point, rows, how, steps[0], seed, key, also=also), momenta={})
+            point = replace(fit(point, rows, how, steps[0], seed, key, regularizer=regularizer), momenta={})
             slow = replace(how, lr=how.lr / 10)
-            points[r] = fit(point, _Joined(memories), slow, steps[1], seed, ("balanced", *key), also=also)
+            points[r] = fit(point, _Joined(memories), slow, steps[1], seed, ("balanced", *key), regularizer=regularizer)
         runs = [
             fmean(_accuracy(point, each.test, places) for each, places in zip(tasks, ids, strict=False))
             for point in points if point
@@ -171,7 +171,7 @@ def task_incremental(
     return found
 
 
-def hard(condensed: Condensed) -> Condensed:
+def with_hard_labels(condensed: Condensed) -> Condensed:
     """The set, unless its labels are soft.
 
     Raises:

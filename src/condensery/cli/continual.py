@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from condensery.cli.measure import about_run, figures_of, mean_of, protocol_of, say_written, warn_of_few
-from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -32,19 +32,25 @@ def continual_command(argv: list[str]) -> int:
     if not options.memory:
         raise InputError(f"--memory is empty; give at least one of {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
-    names = [usual(name, options.source.data) for name in dict.fromkeys(options.memory)]
-    recipes = [recipe(name).having(ipc=options.ipc, net=options.net, seed=measuring.seed) for name in names]
+    if measuring.dtype != "float32":
+        raise InputError("--dtype is for evaluate, compare and nas; leave it out")
+    fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
+    recipes = presets(options.memory, options.source.data, **fields)
     if options.then and measuring.protocol:
         raise InputError("--protocol is for networks that are trained on the memory alone; leave it out with --then")
     if options.then and options.stages is not None:
         raise InputError("--stages is for the classes of one data set, and --then for whole data sets; leave one out")
+    if options.then and options.share_decoders:
+        raise InputError("--share-decoders is for the classes of one data set; leave it out with --then")
+    if options.steps and not options.then:
+        raise InputError("--steps is for whole data sets, with --then; leave it out")
     data = read(options.source)
     later = [read(replace(options.source, data=name)) for name in options.then]
     warn_of_few(data)
-    about = about_run(data, {"recipes": [each.record() for each in recipes]})
+    about = about_run(data, {"recipes": [each.record() for each in recipes.values()]})
     lines, records = [], []
     try:
-        for name, memory in zip(names, recipes, strict=True):
+        for name, memory in recipes.items():
             found = _stages(options, memory, data, later, protocol)
             lines.append((name, *(str(stage.accuracy) for stage in found), f"{found[-1].bytes:,}"))
             records += [
@@ -79,7 +85,7 @@ def _stages(
     if later:
         tasks = [each.resized(32, 3) for each in (data, *later)]
         return task_incremental(
-            tasks, memory, options.net, distillation, steps=options.steps, repeats=repeats, seed=seed
+            tasks, memory, options.net, distillation, steps=options.steps or (5000, 500), repeats=repeats, seed=seed
         )  # fmt: skip
     stages = 5 if options.stages is None else options.stages
     return class_incremental(

@@ -17,7 +17,7 @@ from condensery.networks.names import named
 from condensery.networks.net import Factory, Net
 from condensery.recipes import Recipe, Wrapper
 
-__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "own", "recipe", "usual"]
+__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "own", "presets", "recipe", "usual"]
 
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
@@ -82,6 +82,11 @@ def usual(name: str, data: str) -> str:
         if f"{base}:{preset}" in RECIPES:
             return "+".join([f"{base}:{preset}", *added])
     return name
+
+
+def presets(names: Sequence[str], data: str, **fields: Any) -> dict[str, Recipe]:
+    """The usual presets of recipes, each once, with values for some of their fields."""
+    return {name: recipe(name).having(**fields) for name in dict.fromkeys(usual(name, data) for name in names)}
 
 
 _VARIANTS = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from condensery.cli.measure import about_run, dtype_of, mean_of, protocol_of, say_written, warn_of_few
-from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import NasOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -37,9 +37,8 @@ def nas_command(argv: list[str]) -> int:
     if not options.proxies:
         raise InputError(f"--proxies is empty; give at least one of {_EARLY}, {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
-    names = [usual(name, options.source.data) for name in dict.fromkeys(options.proxies)]
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
-    recipes = {name: recipe(name).having(**fields) for name in names if name != _EARLY}
+    recipes = presets([name for name in options.proxies if name != _EARLY], options.source.data, **fields)
     from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
 
     # a name means the network with the fields that --net.FIELD sets, as in compare
@@ -51,9 +50,9 @@ def nas_command(argv: list[str]) -> int:
         candidates = settings(options.settings, options.net, seed=measuring.seed)
     data = read(options.source)
     warn_of_few(data)
-    proxies: dict[str, Recipe | Condensed | EarlyStopping] = {
-        name: EarlyStopping() if name == _EARLY else recipes[name] for name in names
-    }
+    proxies: dict[str, Recipe | Condensed | EarlyStopping] = dict(recipes)
+    if _EARLY in options.proxies:
+        proxies[_EARLY] = EarlyStopping()
     try:
         found = architecture_search(
             data, proxies, candidates, protocol, whole=options.whole, top=options.top,
@@ -73,19 +72,17 @@ def nas_command(argv: list[str]) -> int:
 
 def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
     """The table of a search; it has rank correlations if all networks were trained on the whole training part."""
-    from condensery.applications.candidates import named_of
-
     head = ["proxy", "best settings" if options.settings else "best network", "held-out %", "test %"]
     head += [f"rank correlation, best {options.top}", "all", "Kendall, all"] if options.whole else []
     lines, records = [], []
     for row in found:
         correlations = ["-" if value is None else f"{value:.2f}" for value in (row.top, row.spearman, row.kendall)]
         held_out = "-" if row.proxy == "whole" else f"{100 * row.accuracies[row.best]:.1f}"
-        line = [row.proxy, named_of(row.best), held_out, f"{100 * row.performance:.1f}"]
+        line = [row.proxy, str(row.best), held_out, f"{100 * row.performance:.1f}"]
         lines.append((*line, *(correlations if options.whole else []), f"{row.bytes:,}"))
         records.append({
-            "proxy": row.proxy, "best": named_of(row.best), "test accuracy": row.performance,
-            "accuracies": {named_of(each): accuracy for each, accuracy in row.accuracies.items()},
+            "proxy": row.proxy, "best": str(row.best), "test accuracy": row.performance,
+            "accuracies": {str(each): accuracy for each, accuracy in row.accuracies.items()},
             "rank correlation of the best": row.top, "rank correlation": row.spearman,
             "Kendall": row.kendall, "floats": row.floats, "bytes": row.bytes,
         })  # fmt: skip

@@ -205,8 +205,9 @@ class ContinualOptions:
     then: tuple[str, ...] = ()
     """Data sets that arrive one after another after --data, instead of stages of classes; all are resized to 32 x 32
     pixels and three channels."""
-    steps: tuple[int, int] = (5000, 500)
-    """With --then, the updates of a stage: on the new images and the memory, then on the memory alone."""
+    steps: tuple[int, int] | None = None
+    """With --then, the updates of a stage: on the new images and the memory, then on the memory alone; by default 5000
+    and 500."""
     share_decoders: bool = False
     """Whether decoders (kfs) are learned in the first stage only, and later stages learn codes for them."""
     distill: bool = False

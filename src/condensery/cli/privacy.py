@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from condensery.cli.measure import about_run, mean_of, protocol_of, say_written
-from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import PrivacyOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -31,18 +31,20 @@ def privacy_command(argv: list[str]) -> int:
     if not options.methods:
         raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
-    names = [usual(name, options.source.data) for name in dict.fromkeys(options.methods)]
-    recipes = [recipe(name).having(ipc=options.ipc, net=options.net, seed=measuring.seed) for name in names]
+    if measuring.dtype != "float32":
+        raise InputError("--dtype is for evaluate, compare and nas; leave it out")
+    fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
+    recipes = presets(options.methods, options.source.data, **fields)
     from condensery.applications import membership
 
     data = read(options.source)
-    about = about_run(data, {"recipes": [each.record() for each in recipes]})
+    about = about_run(data, {"recipes": [each.record() for each in recipes.values()]})
     lines, records = [], list[dict[str, Any]]()
     each = mean_of(measuring.repeats)
     title = f"{data.name}, {options.ipc} image{'s' if options.ipc > 1 else ''} per class; area under the ROC curve"
     title += f" (50 % is guessing), {each}, {described(options.net)}, protocol {measuring.protocol or 'fixed-steps'}"
     try:
-        for name, method in zip(names, recipes, strict=True):
+        for name, method in recipes.items():
             for found in membership(
                 data, method, options.net, protocol, measuring.repeats, options.shadows, seed=measuring.seed
             ):

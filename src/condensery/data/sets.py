@@ -347,8 +347,10 @@ class Data:
             channels: 1 or 3; a gray image gets three equal channels, and a colored one the mean of its channels.
 
         Raises:
-            InputError: `side` is below 1, or `channels` is not 1 or 3.
+            InputError: `side` is below 1, `channels` is not 1 or 3, or the data are whitened.
         """
+        if self.train.space.whitening:
+            raise InputError(f"{self.name}: whitened images cannot be resized; resize them first, or leave out `zca`")
         if side < 1 or channels not in (1, 3):
             raise InputError(f"images are resized to a side of at least 1 and 1 or 3 channels, got {side}, {channels}")
 

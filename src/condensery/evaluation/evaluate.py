@@ -239,12 +239,9 @@ class _Kept:
     """
 
     def __init__(self, data: Data, net: Net | Factory, rules: Protocol, seed: int):
-        how = rules.how
         about = [
             __version__, environment(data.train.device), data.train.fingerprint, data.test.fingerprint,
-            data.train.space.fingerprint, str(data.train.dtype), record(net), seed, rules.name,
-            rules.steps_for(len(data.train)), how.lr, how.momentum, how.weight_decay, how.batch_size, how.restart_at,
-            str(how.dtype), [how.schedule(i / 20) for i in range(20)], repr(rules.augment), repr(rules.mix),
+            data.train.space.fingerprint, str(data.train.dtype), record(net), seed, rules.record(),
         ]  # fmt: skip
         self.about, folder = json.dumps(about, sort_keys=True), storage.cache("whole")
         name = hashlib.blake2b(self.about.encode(), digest_size=16).hexdigest()

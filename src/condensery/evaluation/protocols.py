@@ -6,7 +6,7 @@ on it, because the papers' programs treat some data sets, sizes and networks in 
 
 from dataclasses import dataclass, replace
 from math import cos, pi, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 from condensery.augment import (
@@ -87,6 +87,15 @@ class Protocol:
     augment: Augmentation | None = None
     mix: CutMix | None = None
     batch_norm: bool = True
+
+    def record(self) -> list[Any]:
+        """All that determines how a network is trained, as JSON."""
+        how = self.how
+        return [
+            self.name, self.epochs, self.steps, self.seconds, how.lr, how.momentum, how.weight_decay, how.batch_size,
+            how.restart_at, str(how.dtype), [how.schedule(i / 20) for i in range(20)], repr(self.augment),
+            repr(self.mix),
+        ]  # fmt: skip
 
     def steps_for(self, rows: int) -> int:
         """Number of updates for `rows` rows, if it does not depend on the time that they take."""

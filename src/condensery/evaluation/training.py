@@ -119,7 +119,7 @@ def fit(
     keeper: Keeper | None = None,
     observed: Mapping[str, Tensor] = MappingProxyType({}),
     report: Callable[[int, int, float], None] | None = None,
-    also: Callable[[Tensor, Tensor], Tensor] | None = None,
+    regularizer: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Point:
     """The point after `steps` steps of SGD on the mean cross-entropy of minibatches of `rows`.
 
@@ -135,15 +135,15 @@ def fit(
         keeper: writes checkpoints, one of them at the end, and resumes from the last one. None: no checkpoints.
         observed: tensors that `observe` changes in place; they are part of checkpoints.
         report: called with (steps done, steps, loss) after every update.
-        also: called with the rows and the logits of a minibatch; its result is added to the loss.
+        regularizer: called with the rows and the logits of a minibatch; its result is added to the loss.
 
     Raises:
         Interrupted: the keeper was asked to stop; the state is kept.
     """
     network = point.placed().train()
     # the passes compute in evaluation mode, in which batch norm, for example, would not update its statistics
-    by_autograd = mode() == "plain" or point.buffers or network.plain_training or also
-    gradient = partial(_plainly, also=also) if by_autograd else _by_passes
+    by_autograd = mode() == "plain" or point.buffers or network.plain_training or regularizer
+    gradient = partial(_plainly, regularizer=regularizer) if by_autograd else _by_passes
     optimizer = _optimizer(network, how, point.momenta)
     state = keeper.resume(network, optimizer, more=observed) if keeper else None
     step = state.step if state else 0
@@ -191,14 +191,14 @@ def _plainly(
     cut: Cut | None,
     dtype: torch.dtype,
     most: int,
-    also: Callable[[Tensor, Tensor], Tensor] | None = None,
+    regularizer: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Loss and logits of a minibatch by autograd; gradients are added to the parameters."""
     with torch.autocast(x.device.type, dtype, enabled=dtype != x.dtype):
         logits = network(x).to(x.dtype)
     loss = cut.loss(logits, y) if cut else F.cross_entropy(logits, y)
-    if also is not None:
-        loss = loss + also(x, logits)
+    if regularizer is not None:
+        loss = loss + regularizer(x, logits)
     loss.backward()
     return loss.detach(), logits.detach()
 
