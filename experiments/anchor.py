@@ -21,7 +21,7 @@ from condensery.recipes import Anchor
 
 PARTS: dict[str, dict[str, Any]] = {
     "anchor": {},
-    "with cross-entropy": {"calibration": 0.1},
+    "embeddings only": {"last_layer": 0.0},
     "only trained networks": {"points": 3},
     "one network": {"networks": 1, "points": 16},
 }

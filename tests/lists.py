@@ -7,7 +7,7 @@ import condensery as cd
 from condensery import augment, objectives
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
-from condensery.objectives import distances, maps
+from condensery.objectives import distances, means
 from condensery.randomness import global_rng, rng
 from condensery.synthetic import noise, random_real
 
@@ -58,11 +58,7 @@ MATCHES = {name: getattr(objectives, name) for name in ("weights", "convolutions
 OBJECTIVES = {
     "gradient": objectives.GradientMatching,
     "distribution": objectives.DistributionMatching,
-    "distribution, calibrated": lambda *distance: objectives.DistributionMatching(*distance, calibration=0.5),
-    "moments": lambda *distance: objectives.DistributionMatching(*distance, row_map=maps.Moments(2.0)),
-    "characteristic function": lambda *distance: objectives.DistributionMatching(
-        *distance, row_map=maps.CharacteristicFunction(8)
-    ),
+    "distribution, last layer": lambda *distance: objectives.DistributionMatching(*distance, mean=means.LastLayer(0.5)),
 }
 
 

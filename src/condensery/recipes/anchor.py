@@ -22,12 +22,12 @@ class Anchor(Wrapper[R]):
     It wraps the recipes that match means of embeddings: `Anchor(KFS.quick())`. A few networks are trained on the real
     images, and the points at which means are matched lie between these and their random beginnings. Because the points
     come back, the means of real images are computed once for each; a step then costs the synthetic rows only. Rows are
-    not augmented, since means of augmented images could not be kept.
+    not augmented, since means of augmented images could not be kept. Beside the mean embedding, the mean gradient of
+    the last layer is matched, which costs no more.
 
     References:
         DANCE: Dual-View Distribution Alignment for Dataset Condensation (Zhang et al., 2024),
-        https://arxiv.org/abs/2406.01112, for the points; IDM: Improved Distribution Matching for Dataset Condensation
-        (Zhao et al., 2023), https://arxiv.org/abs/2307.09742, for the cross-entropy.
+        https://arxiv.org/abs/2406.01112, for the points.
     """
 
     name: ClassVar[str] = "anchor"
@@ -38,8 +38,8 @@ class Anchor(Wrapper[R]):
     """Number of different points, at least `networks`."""
     updates: Count = 800
     """Updates by which every network is trained, each on 64 real images."""
-    calibration: Rate = 0.0
-    """Factor of the cross-entropy of synthetic rows in the same networks, which is added to the loss."""
+    last_layer: Rate = 1.0
+    """Weight of the gradient in the last layer, whose mean is matched beside that of embeddings; 0: without it."""
     real_rows: Count | None = 1024
     """Real images per class whose mean is taken at each point; None: all of them."""
 
@@ -61,6 +61,7 @@ class Anchor(Wrapper[R]):
         from condensery.algorithms.samplers import Whole
         from condensery.algorithms.schedules import KeptPoints
         from condensery.evaluation.training import Training
+        from condensery.objectives.means import LastLayer
         from condensery.runs.storage import cache
 
         made = self.matching(real)
@@ -72,7 +73,7 @@ class Anchor(Wrapper[R]):
                 updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
             ),
             sampler=Whole(folder=cache("means"), rows=self.real_rows),
-            objective=objective.calibrated(self.calibration),
+            objective=objective.with_mean(LastLayer(self.last_layer)) if self.last_layer else objective,
             augment=None,
         )  # fmt: skip
 
@@ -89,9 +90,9 @@ class Anchor(Wrapper[R]):
         if self.points < self.networks:
             raise InputError(f"`points={self.points}` is below `networks={self.networks}`; give at least as many")
         names = [name for name, _ in made.schedule.network.named_parameters()]
-        if self.calibration and not any(name.startswith("head.") for name in names):
+        if self.last_layer and not any(name.startswith("head.") for name in names):
             raise InputError(
-                "the cross-entropy is taken by the last layer, which a network of your own does not name; give "
-                "`calibration=0`, or a network of the library"
+                "the gradient of the last layer is matched, which a network of your own does not name; give "
+                "`last_layer=0`, or a network of the library"
             )
         return made.objective
