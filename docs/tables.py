@@ -155,6 +155,20 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
     return table(list(columns), lines) if lines else "No figures yet."
 
 
+def numbered(name: str, *down: str, across: str, unit: str, **more: Callable[[Row], str]) -> str:
+    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the largest."""
+    found: dict[tuple[str, ...], dict[int, Row]] = {}
+    for row in results(name):
+        found.setdefault(tuple(row[key] for key in down), {})[row[across]] = row
+    numbers, lines = sorted({number for line in found.values() for number in line}), []
+    for keys, line in found.items():
+        last = line[max(line)]
+        accuracies = [percent(line[number]) if number in line else "-" for number in numbers]
+        lines.append([*keys, *accuracies, *(text(last) for text in more.values()), str(last["n"]), last["commit"][:7]])
+    head = [*down, *(f"{number:,} {unit}" for number in numbers), *more, "n", "commit"]
+    return table(head, lines) if lines else "No figures yet."
+
+
 def correlation(name: str, row: Row) -> str:
     return f"{row[name]:.2f}" if name in row else "-"
 
@@ -242,7 +256,23 @@ TABLES: dict[str, Callable[[], str]] = {
         {"method": lambda row: row["method"], "added": lambda row: row["added"], "condensed": lambda row: row["case"],
          "condensing": lambda row: f"{row['condense_seconds']:.0f} s", **MEASURED},
     ),
-    "bytes": partial(cross, "bytes", "dataset", "method", across="budget"),
+    "continual": partial(
+        numbered, "continual", "dataset", "memory", across="classes", unit="classes",
+        bytes=lambda row: f"{row['bytes']:,}",
+    ),
+    "bytes": partial(numbered, "bytes", "dataset", "method", across="budget", unit="bytes"),
+    "trials": partial(
+        listed, "trials",
+        {"": lambda row: row["trial"], "rows per class": lambda row: row["rows"] // 10,
+         "floats": lambda row: f"{row['floats']:,}", "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
+         **MEASURED},
+    ),
+    "anchor": partial(cross, "anchor", "dataset", "method", across="protocol_name"),
+    "time_to_accuracy": partial(
+        listed, "time_to_accuracy",
+        {"method": lambda row: row["method"], "steps": lambda row: row["step"],
+         "seconds": lambda row: f"{row['seconds']:.0f}", **MEASURED},
+    ),
     "photos": partial(
         listed, "photos",
         {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
@@ -290,21 +320,6 @@ def mdc_table7() -> str:
             lines.append([f"{whose}, fall", *(f"{fall / falls[0]:.2f}" for fall in falls)])
     commits = {row["commit"][:7] for row in rows}
     return table(["", *names], lines) + (f"\n\nCommit {', '.join(sorted(commits))}." if commits else "")
-
-
-def continual() -> str:
-    """Accuracy after every stage, a line for each memory."""
-    found: dict[tuple[str, str], dict[int, Row]] = {}
-    for row in results("continual"):
-        found.setdefault((row["dataset"], row["memory"]), {})[row["classes"]] = row
-    counts = sorted({count for line in found.values() for count in line})
-    lines = []
-    for (dataset, memory), line in found.items():
-        last = line[max(line)]
-        accuracies = [percent(line[count]) if count in line else "-" for count in counts]
-        lines.append([dataset, memory, *accuracies, f"{last['bytes']:,}", str(last["n"]), last["commit"][:7]])
-    head = ["dataset", "memory", *(f"{count} classes" for count in counts), "bytes", "n", "commit"]
-    return table(head, lines) if lines else "No figures yet."
 
 
 def tasks() -> str:
@@ -498,7 +513,7 @@ def bench_plan() -> str:
 PARTS = TABLES | {
     make.__name__: make
     for make in (
-        continual, tasks, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps,
+        tasks, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7, bench_steps,
         bench_sides, bench_scaling, bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip

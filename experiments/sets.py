@@ -126,7 +126,6 @@ READERS: dict[str, Callable[[Path | None], Data]] = {
     "speech-commands-8-subset": lambda folder: audio_folder(_root(folder) / "speech-commands-8-subset"),
     "FashionMNIST-zca": lambda folder: fashion_mnist(folder).whitened(),
     "CIFAR10-zca": lambda folder: cifar10(folder).whitened(),
-    "FashionMNIST-validation": lambda folder: fashion_mnist(folder).validation(),
     "digits": lambda folder: digits(),
     "cifar10-jpeg": cifar10_jpeg,
     "svhn-train-subset": svhn_subset,
