@@ -9,7 +9,8 @@ from condensery.data import Batch
 from condensery.errors import InputError
 from condensery.networks.net import build
 from condensery.networks.network import initial
-from condensery.objectives import GradientMatching
+from condensery.objectives import DistributionMatching, GradientMatching
+from condensery.objectives.means import LastLayer
 from condensery.randomness import rng
 
 
@@ -45,6 +46,19 @@ def test_real_rows_are_at_distance_zero_from_themselves(part, kind, distance):
     target = objective.target(point, batch)
     assert not any(t.requires_grad for t in target)
     assert objective.loss(point, batch, target).abs().max() < 1e-9
+
+
+@over({name: net for name, net in NETS.items() if name != "own"})
+def test_the_last_layer_is_its_gradient_by_autograd(part):
+    real = blobs()
+    point, batch = place(part, real), rows(real, 5)
+    last = [name for name in point.params if name.startswith("head.") and name.endswith("weight")][-1]
+    (found,) = DistributionMatching(mean=LastLayer(0.5)).statistic(point, batch)
+    (embedding,) = DistributionMatching().statistic(point, batch)
+    assert torch.equal(found[:, : embedding.shape[1]], embedding)
+    for mine, x, y in zip(found[:, embedding.shape[1] :], batch.x, batch.y, strict=True):
+        (gradient,) = literal(point, x, y, [last])
+        assert (mine - 0.5 * gradient.flatten()).abs().max() < 1e-9
 
 
 @over(NETS)

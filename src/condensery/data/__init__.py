@@ -9,7 +9,8 @@ from condensery.data.folder import image_folder
 from condensery.data.hub import hub
 from condensery.data.imagenet import imagenet10, imagenet100
 from condensery.data.matlab import svhn
-from condensery.data.sets import Batch, Data, RealSet, TestSet
+from condensery.data.rows import Batch, RealSet, TestSet
+from condensery.data.sets import Data
 
 __all__ = [
     "Batch",

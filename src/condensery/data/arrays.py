@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from condensery.data.facts import FACTS, Facts
-from condensery.data.sets import Data, RealSet, TestSet, stratified
+from condensery.data.rows import RealSet, TestSet, stratified
+from condensery.data.sets import Data
 from condensery.errors import InputError, bounded, plain, unprintable
 
 __all__ = ["archive", "digits", "from_arrays", "from_dataset", "held_out", "npz"]

@@ -11,7 +11,7 @@ from condensery.kernels.passes import passes
 from condensery.networks.network import Point
 from condensery.objectives.distances import Distance, squared_euclidean
 from condensery.objectives.embeddings import embeddings
-from condensery.objectives.means import Mean, mean_embedding
+from condensery.objectives.means import Mean, MeanEmbedding
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 
@@ -45,15 +45,14 @@ class DistributionMatching(Objective):
         real_dtype: torch.dtype | None = None,
         synthetic_dtype: torch.dtype | None = None,
         part: int | None = None,
-        mean: Mean = mean_embedding,
+        mean: Mean = MeanEmbedding(),
     ):
         self.distance, self.chunk, self.part, self.mean = distance, chunk, part, mean
         self.real_dtype, self.synthetic_dtype = real_dtype, synthetic_dtype
 
     @property
     def of_real(self) -> str:
-        mean = getattr(self.mean, "__name__", self.mean)
-        return f"{type(self).__name__} {mean} {self.chunk} {self.real_dtype}"  # not the synthetic side
+        return f"{type(self).__name__} {self.mean!r} {self.chunk} {self.real_dtype}"  # not the synthetic side
 
     def with_mean(self, mean: Mean) -> "DistributionMatching":
         """The same objective with another mean."""

@@ -9,15 +9,21 @@ from torch.nn import functional as F
 
 from condensery.networks.network import Point
 
-__all__ = ["LastLayer", "Mean", "mean_embedding"]
+__all__ = ["LastLayer", "Mean", "MeanEmbedding"]
 
 Mean = Callable[[Point, Tensor, Tensor, Tensor], Tensor]
-"""A mean (e,) over rows at a point, from their embeddings (n, d), labels (n,) and weights (n,), which sum to 1."""
+"""A mean (e,) over rows at a point, from their embeddings (n, d), labels (n,) and weights (n,).
+
+Its `repr` must say all that it depends on, because means of real rows are kept under a name that contains it.
+"""
 
 
-def mean_embedding(point: Point, embeddings: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class MeanEmbedding:
     """The mean embedding (d,)."""
-    return weights @ embeddings
+
+    def __call__(self, point: Point, embeddings: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        return weights @ embeddings
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,9 @@ class LastLayer:
     """The mean embedding, and the mean gradient of the cross-entropy in the weights of the last layer.
 
     A row gives the gradient (p - y) f, with f its embedding, p the probabilities that the network gives to the classes
-    and y the one-hot label. The mean of these counts most the rows about which the network is wrong, and, unlike the
-    mean of f, depends on the borders between classes. Only f and p are needed for it: no gradient goes to the weights.
+    and y the one-hot label. The mean gives most weight to the rows about which the network is wrong, and unlike the
+    mean of f, it depends on the borders between classes. It is computed from f and p alone, without a backward pass
+    through the network.
 
     Arguments:
         weight: factor of the gradient.

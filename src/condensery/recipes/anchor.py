@@ -23,7 +23,7 @@ class Anchor(Wrapper[R]):
     images, and the points at which means are matched lie between these and their random beginnings. Because the points
     come back, the means of real images are computed once for each; a step then costs the synthetic rows only. Rows are
     not augmented, since means of augmented images could not be kept. Beside the mean embedding, the mean gradient of
-    the last layer is matched, which costs no more.
+    the last layer is matched, which takes only another product of two small matrices.
 
     References:
         DANCE: Dual-View Distribution Alignment for Dataset Condensation (Zhang et al., 2024),
@@ -92,7 +92,7 @@ class Anchor(Wrapper[R]):
         names = [name for name, _ in made.schedule.network.named_parameters()]
         if self.last_layer and not any(name.startswith("head.") for name in names):
             raise InputError(
-                "the gradient of the last layer is matched, which a network of your own does not name; give "
-                "`last_layer=0`, or a network of the library"
+                "anchor matches the gradient of the last layer, and a network of your own does not say which layer "
+                "that is; give `last_layer=0`, or a network of the library"
             )
         return made.objective
