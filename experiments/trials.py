@@ -44,7 +44,7 @@ RECIPES = {
     "anchor": Anchor(BASE),
     "embeddings only": Anchor(BASE, last_layer=0.0),
     "trained networks only": Anchor(BASE, points=3),
-    "one network": Anchor(BASE, networks=1, points=16),
+    "one network": Anchor(BASE, trained_networks=1, points=16),
     "1000 steps": Anchor(replace(BASE, steps=1000)),
 }
 

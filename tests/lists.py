@@ -210,10 +210,10 @@ WRAPPED = {
     "compact of idc": cd.Compact(LEARNED["idc learnable"], format="float16", share=1.0),
     "compact of dc with labels": cd.Compact(LEARNED["dc soft labels"], share=0.6),
     "mdc of compact of idc": cd.MDC(cd.Compact(LEARNED["idc 2"].having(real_rows=6, **_SEVERAL)), period=1, window=2),
-    "anchor of kfs": cd.Anchor(LEARNED["kfs whole"], networks=2, points=5, updates=3),
-    "anchor of dm": cd.Anchor(LEARNED["dm 2"], networks=1, points=2, updates=3, real_rows=6),
+    "anchor of kfs": cd.Anchor(LEARNED["kfs whole"], trained_networks=2, points=5, updates=3),
+    "anchor of dm": cd.Anchor(LEARNED["dm 2"], trained_networks=1, points=2, updates=3, mean_rows=6),
     "mdc of anchor of kfs": cd.MDC(
-        cd.Anchor(LEARNED["kfs whole"].having(ipc=2), networks=1, points=2, updates=3), fraction=0.3, window=1
+        cd.Anchor(LEARNED["kfs whole"].having(ipc=2), trained_networks=1, points=2, updates=3), fraction=0.3, window=1
     ),
     "mdc of dream of kfs": cd.MDC(cd.DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }

@@ -322,6 +322,14 @@ def test_help_lists_the_names_of_networks_and_the_fields_of_the_chosen_one(comma
     assert all(name in said for name in NETWORKS)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_help(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", name, "--help"])
+    assert not ended.value.code
+    assert "--ipc" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("width", [40, 80, 300])
 @pytest.mark.parametrize("command", ["run idc", "plan dc:quick+mdc"])
 def test_help_of_a_recipe_lists_the_options_first_that_are_set_most_often(command, width, capsys, monkeypatch):

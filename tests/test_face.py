@@ -51,6 +51,15 @@ def test_help_says_what_every_field_is(kind):
         assert re.search(rf"^ \|      {field.name}: [A-Z`]", shown, re.M), field.name
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if issubclass(kind, cd.Wrapper)], ids=lambda kind: kind.name)
+def test_a_wrapper_has_no_field_of_another_recipe(kind):
+    """The command line offers the fields of both side by side."""
+    own = {field.name for field in fields(kind)} - {"base"}
+    assert {other.name: own & {field.name for field in fields(other)} for other in KINDS if other is not kind} == {
+        other.name: set() for other in KINDS if other is not kind
+    }
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -32,15 +32,15 @@ class Anchor(Wrapper[R]):
 
     name: ClassVar[str] = "anchor"
 
-    networks: Count = 3
+    trained_networks: Count = 3
     """Number of networks that are trained on the real images."""
     points: Count = 48
-    """Number of different points, at least `networks`."""
+    """Number of different points, at least `trained_networks`."""
     updates: Count = 800
     """Updates by which every network is trained, each on 64 real images."""
     last_layer: Rate = 1.0
     """Weight of the gradient in the last layer, whose mean is matched beside that of embeddings; 0: without it."""
-    real_rows: Count | None = 1024
+    mean_rows: Count | None = 1024
     """Real images per class whose mean is taken at each point; None: all of them."""
 
     @classmethod
@@ -69,10 +69,10 @@ class Anchor(Wrapper[R]):
         return replace(
             made,
             schedule=KeptPoints(
-                network=network, outer=made.schedule.outer, networks=self.networks, points=self.points,
+                network=network, outer=made.schedule.outer, networks=self.trained_networks, points=self.points,
                 updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
             ),
-            sampler=Whole(folder=cache("means"), rows=self.real_rows),
+            sampler=Whole(folder=cache("means"), rows=self.mean_rows),
             objective=objective.with_mean(LastLayer(self.last_layer)) if self.last_layer else objective,
             augment=None,
         )  # fmt: skip
@@ -87,8 +87,10 @@ class Anchor(Wrapper[R]):
 
         if not isinstance(made.objective, DistributionMatching):
             raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
-        if self.points < self.networks:
-            raise InputError(f"`points={self.points}` is below `networks={self.networks}`; give at least as many")
+        if self.points < self.trained_networks:
+            raise InputError(
+                f"`points={self.points}` is below `trained_networks={self.trained_networks}`; give at least as many"
+            )
         names = [name for name, _ in made.schedule.network.named_parameters()]
         if self.last_layer and not any(name.startswith("head.") for name in names):
             raise InputError(
