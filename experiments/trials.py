@@ -205,8 +205,7 @@ def regression(made: Matching, real: RealSet, steps: int) -> None:
     points = [initial(network, rng(0, "pool", i)) for i in range(pool)]
     for step in range(steps):
         i = step % pool
-        with torch.no_grad():
-            points[i] = fit(points[i], TensorRows(synthetic()), how, 1, 0, ("pool", step))
+        points[i] = fit(points[i], TensorRows(synthetic()), how, 1, 0, ("pool", step))
         draws = [rng(0, "real", step, c) for c in range(real.classes)]
         batch = real.sample(each, range(real.classes), draws.__getitem__)
         (x, y), (rows, labels) = batch.flat(), synthetic().flat()
