@@ -192,6 +192,7 @@ LEARNED = {
     ),
 }
 
+_ROUNDS = {"trainings": 2, "rounds": 2, "unrolled_updates": 3, "minibatch": 4, "judging_rows": 3}
 _SEVERAL = {"ipc": 3, "outer_steps": 4, "inner_steps": 3}
 WRAPPED = {
     "mdc of dc": cd.MDC(LEARNED["dc 2"].having(ipc=3, outer_steps=4), fraction=0.3, class_wise=True),
@@ -215,6 +216,14 @@ WRAPPED = {
     "mdc of anchor of kfs": cd.MDC(
         cd.Anchor(LEARNED["kfs whole"].having(ipc=2), trained_networks=1, points=2, updates=3), fraction=0.3, window=1
     ),
+    "unrolled of kfs": cd.Unrolled(LEARNED["kfs whole"], **_ROUNDS),
+    "unrolled of anchor of kfs": cd.Unrolled(
+        cd.Anchor(LEARNED["kfs whole"], trained_networks=1, points=2, updates=3), **_ROUNDS
+    ),
+    "unrolled of compact of kfs": cd.Unrolled(cd.Compact(LEARNED["kfs strict"]), **_ROUNDS),
+    "unrolled of dc batch norm": cd.Unrolled(LEARNED["dc batch norm"], **_ROUNDS),
+    "unrolled of dc with labels": cd.Unrolled(LEARNED["dc soft labels"], **_ROUNDS),
+    "unrolled of idc": cd.Unrolled(LEARNED["idc learnable"], **_ROUNDS),
     "mdc of dream of kfs": cd.MDC(cd.DREAM(LEARNED["kfs strict"]), fraction=0.3, window=1),
 }
 

@@ -3,13 +3,15 @@ from itertools import cycle
 import pytest
 import torch
 from conftest import blobs
-from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, over
+from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, TINY, over
+from torch.nn import functional as F
 
 from condensery.data import Batch
 from condensery.errors import InputError
+from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.networks.network import initial
-from condensery.objectives import DistributionMatching, GradientMatching
+from condensery.objectives import DistributionMatching, GradientMatching, Unrolling
 from condensery.objectives.means import LastLayer
 from condensery.randomness import rng
 
@@ -27,7 +29,7 @@ def literal(point, x, y, matched):
     params = {k: v.detach().requires_grad_(k in matched) for k, v in point.params.items()}
     total = 0
     for i in range(len(x)):
-        total = total + torch.nn.functional.cross_entropy(point.logits(x[i : i + 1], params), y[i : i + 1])
+        total = total + F.cross_entropy(point.logits(x[i : i + 1], params), y[i : i + 1])
     return torch.autograd.grad(total / len(x), [params[k] for k in matched])
 
 
@@ -138,3 +140,26 @@ def test_the_papers_choice_of_parameters_is_the_default():
     point = place(NETS["convnet instance"], real)
     shapes = [tuple(t.shape[1:]) for t in GradientMatching().statistic(point, rows(real, 2))]
     assert shapes == [tuple(v.shape) for v in point.params.values() if v.ndim in (2, 4)]
+
+
+def test_unrolled_training_is_training():
+    """The loss is that of a network after the updates of torch.optim.SGD, its gradient that of small differences."""
+    real = blobs()
+    point, how = place(TINY, real), Training(0.05, 0.9, 1e-2, batch_size=100)
+    objective, batch = Unrolling(4, how, seed=0), rows(real, 3)
+    target = objective.target(point, rows(real, 5, "other"))
+    network = point.placed()
+    optimizer = torch.optim.SGD(network.parameters(), how.lr, how.momentum, weight_decay=how.weight_decay)
+    x, y = batch.flat()
+    for _ in range(4):
+        optimizer.zero_grad()
+        F.cross_entropy(network(x), y).backward()
+        optimizer.step()
+    expected = F.cross_entropy(network(target[0]), target[1]).detach()
+    learned = batch.x.clone().requires_grad_()
+    loss = objective.loss(point, Batch(learned, batch.y), target)
+    assert torch.allclose(loss.detach(), expected, rtol=1e-12)
+    loss.backward()
+    there = torch.randn(batch.x.shape, generator=rng(1), dtype=batch.x.dtype)
+    ahead, behind = (objective.loss(point, Batch(batch.x + e * there, batch.y), target) for e in (1e-5, -1e-5))
+    assert ((ahead - behind) / 2e-5).item() == pytest.approx((learned.grad * there).sum().item(), rel=1e-5)

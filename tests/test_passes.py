@@ -24,7 +24,7 @@ from condensery.networks.lenet import LeNet
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.networks.resnet import ResNet
-from condensery.objectives import DistributionMatching, GradientMatching
+from condensery.objectives import DistributionMatching, GradientMatching, Unrolling
 from condensery.randomness import rng
 from condensery.recipes import DC, KFS, MDC
 from condensery.runs.checkpoint import Interrupted, Keeper
@@ -72,6 +72,18 @@ def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
     plain, passes = (gradient(objective, point, real, mode) for mode in ("plain", "passes"))
     assert apart(plain[0], passes[0]) < 1e-9
     assert apart(plain[1], passes[1]) < 1e-9
+
+
+@over(NETS)
+@pytest.mark.parametrize("shape", SHAPES[::3], ids=str)
+def test_the_way_back_through_training_is_the_oracle(part, shape):
+    real = blobs(shape)
+    point, objective = place(part, real), Unrolling(3, Training(1e-3, 0.9, 1e-2, batch_size=5), seed=0)
+    momenta = {k: torch.full_like(v, 1e-3) for k, v in point.params.items()}
+    for begun in (point, replace(point, momenta=momenta)):
+        plain, passes = (gradient(objective, begun, real, mode) for mode in ("plain", "passes"))
+        assert apart(plain[0], passes[0]) < 1e-9
+        assert apart(plain[1], passes[1]) < 1e-9
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)], ids=str)

@@ -1,5 +1,7 @@
 """The loop that every matching method shares."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from condensery.algorithms.algorithm import Beginning, Observe, Step
+from condensery.algorithms.algorithm import Aside, Beginning, Observe, Step
 from condensery.algorithms.samplers import Sampler
 from condensery.algorithms.schedules import Schedule, walk
 from condensery.augment import Augmentation
@@ -22,7 +24,9 @@ from condensery.randomness import rng
 from condensery.runs.checkpoint import Keeper, State
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Matching"]
+__all__ = ["FromMatching", "Matching"]
+
+log = logging.getLogger("condensery")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Matching:
         quantize_from: the progress, in [0, 1], from which rows are decoded from rounded numbers, if the set is stored
             in fewer bits.
         finish: turns the learned set into the set that is stored, for example with another decoder.
+        of_unit_norm: whether the gradient of every learned tensor is divided by its norm before an update, so that
+            points at which the loss is steep do not count more.
         classes_per_pass: classes whose autograd graph is in memory at a time; None: 1 on a CPU, all on a GPU. Any value
             gives the same step up to rounding.
 
@@ -67,6 +73,7 @@ class Matching:
     beginnings: Sequence[Beginning] = ()
     quantize_from: float = 1.0
     finish: Callable[[SyntheticSet], SyntheticSet] = lambda synthetic: synthetic
+    of_unit_norm: bool = False
     classes_per_pass: int | None = None
 
     @property
@@ -139,7 +146,11 @@ class Matching:
             loss += distance.detach()
         if not torch.isfinite(loss):
             raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower `lr` may help")
-        norms = [p.grad.norm() for p in learned if p.grad is not None]
+        gradients = [p.grad for p in learned if p.grad is not None]
+        norms = [gradient.norm() for gradient in gradients]
+        if self.of_unit_norm:
+            for gradient, norm in zip(gradients, norms, strict=True):
+                gradient.div_(norm.clamp(min=torch.finfo(norm.dtype).tiny))
         self._update(done)
         return loss.item(), torch.stack(norms).norm().item()
 
@@ -176,3 +187,33 @@ class Matching:
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
         a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
         return worthwhile("matching", self.steps * operations(network, self.real.shape) * a_step, self.real.device)
+
+
+@dataclass(frozen=True)
+class FromMatching:
+    """A beginning that runs another matching on the same synthetic set.
+
+    Arguments:
+        name: what it is called in messages and in names of files.
+        matching: learns the same set.
+    """
+
+    name: str
+    matching: Matching
+
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
+        told = time.monotonic()
+
+        def tell(step: Step) -> None:
+            nonlocal told
+            if time.monotonic() - told > 10 or step.done == step.total:
+                told = time.monotonic()
+                log.info(f"{self.name}: step {step.done}/{step.total}")
+
+        self.matching.run(aside and aside(self.name, ""), tell)
+
+    def rare(self, synthetic: SyntheticSet) -> None:
+        """None: a plan estimates the cost of the matching as it does for a run of its own."""
+
+    def steady(self) -> "FromMatching":
+        return self

@@ -103,12 +103,14 @@ class Chain:
         targets: Tensor,
         weight: Tensor,
         residuals: Sequence[Tensor],
-    ) -> Tensor:
-        """The gradient with respect to `x`, in its shape, of the inner product of the gradients with `direction`.
+        of_weights: bool = False,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of the inner product of the gradients with `direction`, with respect to `x` and to the weights.
 
         Arguments:
             direction: V by parameter name; a missing parameter counts as 0.
             residuals: what `gradients` returned for the same rows.
+            of_weights: whether the gradients with respect to the parameters, by name, are wanted too.
         """
         flat, logits, *rest = residuals
         each = len(_Block._fields)
@@ -121,11 +123,17 @@ class Chain:
             logits_v = logits_v + direction["head.bias"]
         shares = logits.softmax(1)
         gradient_v = shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]
+        gradient = (shares - targets) * weight[:, None]
         back = gradient_v @ params["head.weight"]
         if "head.weight" in direction:
-            back = back + ((shares - targets) * weight[:, None]) @ direction["head.weight"]
+            back = back + gradient @ direction["head.weight"]
         do_v = _unflattened(back, features_v)
-        return self._backward_along(params, direction, blocks, moved, do_v).permute(0, 3, 1, 2)
+        along = {}
+        if of_weights:
+            along["head.weight"] = gradient_v.T @ flat + gradient.T @ _flattened(features_v)
+            along["head.bias"] = gradient_v.sum(0)
+        x_v = self._backward_along(params, direction, blocks, moved, do_v, along if of_weights else None)
+        return x_v.permute(0, 3, 1, 2), along
 
     def embed(self, params: Params, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Embeddings (n, d) of rows `x` (n, channels, height, width), and the results for `embed_back`."""
@@ -180,17 +188,18 @@ class Chain:
 
     def _forward_along(
         self, params: Params, direction: Params, blocks: Sequence[_Block]
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """The output of the last block along V; for every block u̇, p and mean u̇."""
-        x_v, moved = None, []
+    ) -> tuple[Tensor, list[tuple[Tensor | None, Tensor, Tensor]]]:
+        """The output of the last block along V; for every block the prepared rows along V, u̇, and p and mean u̇."""
+        x_v: Tensor | None = None
+        moved: list[tuple[Tensor | None, Tensor, Tensor]] = []
         for i, (convolution, block) in enumerate(zip(self.convolutions, blocks, strict=True)):
             w, _, scale, shift = self.names(i)
             m, r, factor, constant = block.norm
-            pairs = []
+            pairs, rows_v = [], None if x_v is None else convolution.rows(x_v)
             if w in direction:
                 pairs.append((block.rows, convolution.filters(direction[w])))
-            if x_v is not None:
-                pairs.append((convolution.rows(x_v), convolution.filters(params[w])))
+            if rows_v is not None:
+                pairs.append((rows_v, convolution.filters(params[w])))
             u_v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
             p, mean = r * _mean((block.u - m) * u_v), _mean(u_v)
             # ż = γ̇ h + γ ḣ + β̇ as a sum of multiples of u̇, u - m and 1; these are the factors of the last two
@@ -202,7 +211,7 @@ class Chain:
             numbers = _written(on_u, on_1, p, mean)
             z_v = factor * u_v + (block.u - m) * numbers[0] + numbers[1]
             x_v = _pooled(torch.where(block.u * factor + constant > 0, z_v, 0.0))
-            moved.append((u_v, numbers[2:]))
+            moved.append((rows_v, u_v, numbers[2:]))
         assert x_v is not None
         return x_v, moved
 
@@ -211,15 +220,19 @@ class Chain:
         params: Params,
         direction: Params,
         blocks: Sequence[_Block],
-        moved: Sequence[tuple[Tensor, Tensor]],
+        moved: Sequence[tuple[Tensor | None, Tensor, Tensor]],
         do_v: Tensor,
+        along: dict[str, Tensor] | None,
     ) -> Tensor:
-        """The derivative along V of the gradient with respect to the rows, (n, height, width, channels)."""
+        """The derivative along V of the gradient with respect to the rows, (n, height, width, channels).
+
+        That of the gradients of the blocks is added to `along`, unless that is None.
+        """
         for i, (convolution, block) in reversed(list(enumerate(zip(self.convolutions, blocks, strict=True)))):
-            w, _, scale, _ = self.names(i)
+            w, bias, scale, shift = self.names(i)
             m, r, factor, constant = block.norm
             s, t = block.sums[0], block.sums[1]
-            u_v, (p, mean) = moved[i]
+            rows_v, u_v, (p, mean) = moved[i]
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
             s_v = _mean(dz_v)
@@ -235,6 +248,14 @@ class Chain:
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
             du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
+            if along is not None:
+                pixels = u_v.shape[1] * u_v.shape[2]
+                along[bias] = torch.zeros_like(params[bias])
+                along[shift], along[scale] = (v.sum((0, 1, 2)) * pixels for v in (s_v, t_v))
+                along[w] = convolution.filters_gradient(block.rows, du_v)
+                if rows_v is not None:
+                    du = factor * dz - (block.u - m) * block.sums[2] - block.sums[3]
+                    along[w] = along[w] + convolution.filters_gradient(rows_v, du)
             pairs = [(convolution.result_gradient(du_v), convolution.filters_back(params[w]))]
             if w in direction:
                 pairs.append((block.result_gradient, convolution.filters_back(direction[w])))

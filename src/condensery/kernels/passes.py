@@ -2,7 +2,8 @@
 
 There are two: gradients, and the derivative of gradients along a direction, which gradient matching needs. With
 g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the gradient with respect to the rows is
-∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one backward along V, without a graph of the gradients.
+∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one backward along V, without a graph of the gradients. The
+same two passes give ∇_θ ⟨V, g⟩ = d/dε ∇_θ ℓ(x, θ + εV), the product of V with the Hessian, for unrolled training.
 """
 
 from abc import ABC, abstractmethod
@@ -47,6 +48,7 @@ class Passes(ABC):
         self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
         self._kept = Kernel("the gradient of synthetic rows", self._all_results)
         self._along: dict[tuple[str, ...], Kernel] = {}
+        self._back_through = Kernel("the way back through an update", self._along_all)
         self._features = Kernel("the embeddings", lambda *tensors: self._embedded(*tensors)[:1])
         self._features_kept = Kernel("the embeddings of synthetic rows", self._embedded)
         self._back = Kernel("the gradient of the embeddings", self._embedded_back)
@@ -85,6 +87,17 @@ class Passes(ABC):
             self._along[named] = Kernel("the second pass of synthetic rows", lambda *t: [self._along_rows(named, t)])
         tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
         return self._along[named](*tensors)[0]
+
+    def back_through(
+        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The gradients of the inner product with `direction` with respect to `x`, and to the parameters in order.
+
+        Arguments: as those of `along`; here `direction` has all parameters.
+        """
+        tensors = (*self._listed(state), *(direction[name] for name in self.names), x, targets, weight, *residuals)
+        rows, *weights = self._back_through(*tensors)
+        return rows, weights
 
     def embeddings(self, state: State, x: Tensor) -> Tensor:
         """The embeddings (n, d) of rows `x` (n, channels, height, width), in the number format of the rows."""
@@ -129,7 +142,14 @@ class Passes(ABC):
         count = len(self.names) + len(self.buffers)
         direction = dict(zip(named, tensors[count:], strict=False))
         x, targets, weight, *residuals = tensors[count + len(named) :]
-        return self.second(self._state(tensors), direction, x, targets, weight, residuals)
+        return self.second(self._state(tensors), direction, x, targets, weight, residuals, False)[0]
+
+    def _along_all(self, *tensors: Tensor) -> list[Tensor]:
+        count = len(self.names) + len(self.buffers)
+        direction = dict(zip(self.names, tensors[count:], strict=False))
+        x, targets, weight, *residuals = tensors[count + len(self.names) :]
+        rows, weights = self.second(self._state(tensors), direction, x, targets, weight, residuals, True)
+        return [rows, *(weights[name] for name in self.names)]
 
     @abstractmethod
     def first(
@@ -139,9 +159,16 @@ class Passes(ABC):
 
     @abstractmethod
     def second(
-        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
-    ) -> Tensor:
-        """The derivative of the gradients along a direction; see `along`."""
+        self,
+        state: State,
+        direction: State,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        residuals: Residuals,
+        of_weights: bool,
+    ) -> tuple[Tensor, State]:
+        """The derivatives along a direction of the gradients with respect to the rows, and `of_weights`, by name."""
 
     @abstractmethod
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
@@ -165,9 +192,16 @@ class _Chain(Passes):
         return self.chain.gradients(state, x, targets, weight)
 
     def second(
-        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
-    ) -> Tensor:
-        return self.chain.along(state, direction, x, targets, weight, residuals)
+        self,
+        state: State,
+        direction: State,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        residuals: Residuals,
+        of_weights: bool,
+    ) -> tuple[Tensor, State]:
+        return self.chain.along(state, direction, x, targets, weight, residuals, of_weights)
 
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
         return self.chain.embed(state, x)
@@ -200,15 +234,24 @@ class _Generic(Passes):
         return loss, logits, gradients, ()
 
     def second(
-        self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
-    ) -> Tensor:
+        self,
+        state: State,
+        direction: State,
+        x: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        residuals: Residuals,
+        of_weights: bool,
+    ) -> tuple[Tensor, State]:
         params, rest = self._parts(state)
 
-        def gradient(params: State) -> Tensor:
-            return grad(lambda x: self._loss(params, rest, x, targets, weight)[0])(x)
+        def gradient(params: State) -> tuple[Tensor, State]:
+            if of_weights:
+                return grad(lambda x, params: self._loss(params, rest, x, targets, weight)[0], (0, 1))(x, params)
+            return grad(lambda x: self._loss(params, rest, x, targets, weight)[0])(x), {}
 
         moved = {k: direction[k] if k in direction else torch.zeros_like(v) for k, v in params.items()}
-        along: Tensor = jvp(gradient, (params,), (moved,))[1]
+        along: tuple[Tensor, State] = jvp(gradient, (params,), (moved,))[1]
         return along
 
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:

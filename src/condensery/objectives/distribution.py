@@ -12,7 +12,7 @@ from condensery.networks.network import Point
 from condensery.objectives.distances import Distance, squared_euclidean
 from condensery.objectives.embeddings import embeddings
 from condensery.objectives.means import Mean, MeanEmbedding
-from condensery.objectives.objective import Objective
+from condensery.objectives.objective import Statistic
 from condensery.randomness import rng
 
 __all__ = ["DistributionMatching"]
@@ -20,7 +20,7 @@ __all__ = ["DistributionMatching"]
 Order = Tensor | slice
 
 
-class DistributionMatching(Objective):
+class DistributionMatching(Statistic):
     """‖mean g(real) - mean g(synthetic)‖² per class, with g the embedding of a network: the features before its head.
 
     Arguments:

@@ -14,7 +14,7 @@ from condensery.kernels.compiling import mode
 from condensery.kernels.passes import Passes, chunked, passes
 from condensery.networks.network import Point, outputs, rows_at_once
 from condensery.objectives.distances import Distance, layerwise_cosine
-from condensery.objectives.objective import Objective
+from condensery.objectives.objective import Statistic
 
 __all__ = ["GradientMatching", "by_autograd", "convolutions", "everything", "weights"]
 
@@ -41,7 +41,7 @@ def everything(name: str, parameter: Tensor) -> bool:
     return True
 
 
-class GradientMatching(Objective):
+class GradientMatching(Statistic):
     """D(∇θ L^S(θ), ∇θ L^T(θ)), with L the mean cross-entropy over the rows of one class.
 
     Arguments:

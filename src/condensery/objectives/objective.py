@@ -1,10 +1,10 @@
-"""What an objective is: a statistic, which is a mean over rows, and a distance between two statistics."""
+"""What an objective is, and the kind that most are: a statistic, a mean over rows, and a distance of two statistics."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -13,23 +13,14 @@ from condensery.kernels.passes import evenly, jointly
 from condensery.networks.network import Point
 from condensery.objectives.distances import Distance
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "Statistic"]
 
 
 class Objective(ABC):
-    """What synthetic and real rows of a class are made to have in common at a point.
+    """What synthetic and real rows are made to have in common at a point."""
 
-    A subclass defines the statistic. Because it is a *mean over rows*, rows may be processed in chunks of any size, and
-    `loss(point, rows, target(point, rows))` is 0.
-    """
-
-    distance: Distance
     operations: tuple[int, int]
     """The approximate cost of a real row and of a synthetic row, in forward passes of the network."""
-    chunk: int | None = None
-    """Most rows that go through the network at once; None: as many as are fast on the device."""
-    sizes: Sequence[int] | None = None
-    """Sizes of chunks in the passes; the last chunk is padded. None: by `chunk` and the number of rows."""
     state: Mapping[str, Tensor] = MappingProxyType({})
     """Tensors of the objective that steps change in place; they are part of checkpoints."""
 
@@ -49,7 +40,29 @@ class Objective(ABC):
         """
         return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
 
-    def divided(self, ends: Sequence[int]) -> "Objective":
+    @abstractmethod
+    def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
+        """What `loss` needs of real rows, without a graph."""
+
+    @abstractmethod
+    def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
+        """The loss of the synthetic rows, one number for each of their classes or one for all."""
+
+
+class Statistic(Objective):
+    """A statistic of the rows of a class at a point, which is to be the same for synthetic and for real rows.
+
+    A subclass defines the statistic. Because it is a *mean over rows*, rows may be processed in chunks of any size, and
+    `loss(point, rows, target(point, rows))` is 0.
+    """
+
+    distance: Distance
+    chunk: int | None = None
+    """Most rows that go through the network at once; None: as many as are fast on the device."""
+    sizes: Sequence[int] | None = None
+    """Sizes of chunks in the passes; the last chunk is padded. None: by `chunk` and the number of rows."""
+
+    def divided(self, ends: Sequence[int]) -> Self:
         """A copy for parts of batches: each size of a chunk is compiled once and serves all parts.
 
         Arguments:

@@ -12,7 +12,7 @@ from condensery.evaluation.training import TensorRows, Training, accuracy, fit
 from condensery.networks.network import Network, Point, initial
 from condensery.objectives.embeddings import embeddings
 from condensery.objectives.gradient import GradientMatching
-from condensery.objectives.objective import Objective
+from condensery.objectives.objective import Statistic
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
 
@@ -119,7 +119,7 @@ class SubsetAccuracy(Metric):
         return torch.tensor([found])
 
 
-class AdaptiveSubset(Objective):
+class AdaptiveSubset(Statistic):
     """The base's distance for the whole set, plus the same distance for its most learnable subset (MDC eq. 4, 9, 10).
 
     A subset is the first n bases of every class. The statistic is a mean over rows, so the statistic of the whole is
@@ -146,7 +146,7 @@ class AdaptiveSubset(Objective):
 
     def __init__(
         self,
-        base: Objective,
+        base: Statistic,
         synthetic: SyntheticSet,
         metric: Metric | None,
         period: int,
@@ -177,7 +177,7 @@ class AdaptiveSubset(Objective):
     def of_real(self) -> str:
         return f"{self.base.of_real}, {self.metric.of_real}" if self.metric and self.measuring else self.base.of_real
 
-    def steady(self) -> Objective:
+    def steady(self) -> Statistic:
         """The same objective with n = 1 throughout and without scores."""
         return AdaptiveSubset(self.base, self.synthetic, None, self.period, self.first, self.window)
 

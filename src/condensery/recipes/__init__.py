@@ -14,6 +14,7 @@ from condensery.recipes.idc import IDC
 from condensery.recipes.kfs import KFS
 from condensery.recipes.mdc import MDC
 from condensery.recipes.recipe import Recipe, Wrapper
+from condensery.recipes.unrolled import Unrolled
 from condensery.recipes.warm import Warm
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "KCenter",
     "Random",
     "Recipe",
+    "Unrolled",
     "Warm",
     "Wrapper",
 ]

@@ -59,6 +59,7 @@ class DREAM(Wrapper[R]):
         from condensery.algorithms.samplers import Epochwise, Representative, Uniform
 
         made = self.matching(real)
+        self.statistic(made)
         if not isinstance(made.sampler, Uniform | Epochwise):
             raise InputError(
                 f"dream picks real images per class, but {self.base.name} matches all of them; give `real_rows`"

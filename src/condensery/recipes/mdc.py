@@ -90,7 +90,7 @@ class MDC(Wrapper[R]):
         made.synthetic.decoder_freezes = self.shared_decoder == "frozen"
         period, first, window = self.moments(made.schedule.outer, made.schedule.inner)
         objective = AdaptiveSubset(
-            base=made.objective,
+            base=self.statistic(made),
             synthetic=made.synthetic,
             metric=self._metric(made.schedule.network, held) if self.compare else None,
             period=period, first=first, window=window,

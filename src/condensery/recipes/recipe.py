@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
     from condensery.networks.network import Network
+    from condensery.objectives import Statistic
 
 __all__ = ["Recipe", "Wrapper"]
 
@@ -244,3 +245,18 @@ class Wrapper(Recipe, Generic[R]):
         if not isinstance(made, Matching):
             raise InputError(f"{self.name} cannot wrap {self.base.name}, which matches nothing; wrap dc, for example")
         return made
+
+    def statistic(self, made: "Matching") -> "Statistic":
+        """The objective of the algorithm of `base`, if it compares statistics of synthetic and real rows.
+
+        Raises:
+            InputError: it compares none.
+        """
+        from condensery.objectives import Statistic
+
+        if not isinstance(made.objective, Statistic):
+            raise InputError(
+                f"{self.name} cannot wrap {self.base.name}, which compares no statistics of images; apply {self.name} "
+                f"first, as in `dc:quick+{self.name}+{self.base.name}`"
+            )
+        return made.objective

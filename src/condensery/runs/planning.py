@@ -3,13 +3,14 @@
 import logging
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
 from condensery.algorithms.algorithm import Algorithm, Rare, Step
-from condensery.algorithms.matching import Matching
+from condensery.algorithms.matching import FromMatching, Matching
 from condensery.algorithms.samplers import Whole
 from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
@@ -81,8 +82,12 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         InputError: the recipe refuses `real` or its own fields.
         RunError: the loss is not finite in the probe.
     """
-    tell = log.info if progress else log.debug
-    algorithm = recipe.algorithm(real)
+    return _plan(lambda: recipe.algorithm(real), real, log.info if progress else log.debug)
+
+
+def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], None]) -> Plan:
+    """The plan of an algorithm, which `made` returns anew with every call."""
+    algorithm = made()
     apart = 0.0
     if isinstance(algorithm, Matching):
         found = [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]
@@ -90,6 +95,8 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         for rare in filter(None, found):
             tell(f"timing {rare.what}")
             apart += rare.count * _seconds(rare)
+        if _before(algorithm):
+            apart += _plan(lambda: _before(made())[0].matching, real, tell).seconds
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
     with without_cache():
         first = again = _probe(_steady(algorithm))
@@ -97,11 +104,17 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
             new = min(algorithm.schedule.different, algorithm.steps)
         if new < algorithm.steps:
-            again = _probe(_steady(recipe.algorithm(real), networks=1))
+            again = _probe(_steady(made(), networks=1))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
     synthetic = algorithm.synthetic
     return Plan(algorithm.steps, synthetic.floats, synthetic.bytes, seconds + apart, memory, first.computing)
+
+
+def _before(algorithm: Algorithm) -> list[FromMatching]:
+    """The matchings with which an algorithm begins."""
+    beginnings = algorithm.beginnings if isinstance(algorithm, Matching) else ()
+    return [beginning for beginning in beginnings if isinstance(beginning, FromMatching)]
 
 
 def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
@@ -112,7 +125,8 @@ def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
     if networks is not None:
         schedule = schedule.in_turn(networks)
     sampler, objective = algorithm.sampler.steady(), algorithm.objective.steady()
-    beginnings = [beginning.steady() for beginning in algorithm.beginnings]
+    before = _before(algorithm)
+    beginnings = [beginning.steady() for beginning in algorithm.beginnings if beginning not in before]
     return replace(algorithm, beginnings=beginnings, schedule=schedule, sampler=sampler, objective=objective)
 
 

@@ -1,0 +1,171 @@
+"""Unrolled training: real rows should be classified well by a network that has just been trained on synthetic rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from condensery.data import Batch
+from condensery.evaluation.training import Training
+from condensery.kernels.compiling import mode
+from condensery.kernels.passes import Passes, Residuals, chunked, evenly, passes
+from condensery.networks.network import Point, outputs
+from condensery.objectives.objective import Objective
+from condensery.randomness import rng
+
+__all__ = ["Unrolling"]
+
+State = Mapping[str, Tensor]
+
+
+class Unrolling(Objective):
+    """The cross-entropy of real rows after `window` updates of the network on synthetic rows.
+
+    The gradient goes back through the updates: at each of them, with the loss's gradients a in the weights w and b in
+    the momenta m that the update has made, v = b - lr a is the gradient in the update's own gradient g. It gives
+    ∇_x <v, g> to the minibatch, and to the weights before the update a + decay v + ∇_w <v, g>; the momenta before it
+    have momentum · v.
+
+    Arguments:
+        window: number of updates.
+        how: how the weights are updated, with a constant learning rate.
+        seed: seed of the order of the rows.
+
+    References:
+        Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
+        the Past (2022), section 3.2, for momentum. Feng et al., Embarrassingly Simple Dataset Distillation (2024),
+        https://arxiv.org/abs/2311.07025, for windows that begin at different times of training.
+    """
+
+    operations = (3, 9)
+
+    def __init__(self, window: int, how: Training, seed: int):
+        self.window, self.how, self.seed = window, how, seed
+
+    def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
+        """The real rows (n, channels, height, width) and their labels, by which the trained network is judged."""
+        return real.detach().flat()
+
+    def loss(self, point: Point, synthetic: Batch, target: Sequence[Tensor]) -> Tensor:
+        """The cross-entropy, a single number.
+
+        Arguments:
+            synthetic: the rows of all classes.
+        """
+        x, y = synthetic.flat()
+        classes = outputs(point.network, x.shape[1:])
+        targets, wanted = (each if each.is_floating_point() else F.one_hot(each, classes) for each in (y, target[1]))
+        targets, wanted = targets.to(x.dtype), wanted.to(x.dtype)
+        order = self._order(point, len(x)).to(x.device)
+        # the passes compute the gradient with respect to rows only, not to labels
+        if mode() == "plain" or point.network.plain_training or targets.requires_grad:
+            trained = _by_autograd(point, self.how, x, targets, order)
+            return F.cross_entropy(point.logits(target[0], trained), wanted)
+        made = passes(point.network, x.dtype)
+        trained = dict(zip(made.names, _Trained.apply(x, targets, order, made, point, self.how), strict=True))
+        judged: Tensor = _Judged.apply(target[0], wanted, made, point, *trained.values())
+        return judged
+
+    def _order(self, point: Point, rows: int) -> Tensor:
+        """The rows of every minibatch, (window, batch size): all rows in random order, again and again."""
+        size = min(self.how.batch_size, rows)
+        draw = rng(self.seed, "window", point.outer, point.inner)
+        rounds = [torch.randperm(rows, generator=draw) for _ in range(-(-self.window * size // rows))]
+        return torch.cat(rounds)[: self.window * size].unflatten(0, (self.window, size))
+
+
+def _by_autograd(point: Point, how: Training, x: Tensor, targets: Tensor, order: Tensor) -> dict[str, Tensor]:
+    """The weights after training, with a graph of all updates.
+
+    This is the readable version, against which the way back by passes is tested.
+    """
+    weights = {k: v.detach().requires_grad_() for k, v in point.params.items()}
+    momenta = {k: point.momenta.get(k, torch.zeros_like(v)) for k, v in weights.items()}
+    for index in order:
+        loss = F.cross_entropy(point.logits(x[index], weights), targets[index])
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        for (name, w), gradient in zip(list(weights.items()), gradients, strict=True):
+            momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * w
+            weights[name] = w - how.lr * momenta[name]
+    return weights
+
+
+class _Trained(torch.autograd.Function):
+    """The same weights by compiled passes, with the way back that `Unrolling` describes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, targets: Tensor, order: Tensor, made: Passes, point: Point, how: Training
+    ) -> tuple[Tensor, ...]:
+        weights = {k: v.detach() for k, v in point.params.items()}
+        momenta = {k: point.momenta.get(k, torch.zeros_like(v)) for k, v in weights.items()}
+        ctx.updates = []
+        for index in order:
+            state = weights | point.buffers
+            gradients, kept = _gradients(made, state, x[index], targets[index], True)
+            ctx.updates.append((state, kept))
+            for name, gradient in gradients.items():
+                momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * weights[name]
+            weights = {k: v - how.lr * momenta[k] for k, v in weights.items()}
+        ctx.made, ctx.how, ctx.order, ctx.shape = made, how, order, x.shape
+        return tuple(weights[name] for name in made.names)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        made, how = ctx.made, ctx.how
+        of_weights = dict(zip(made.names, gradients, strict=True))
+        of_momenta = {name: torch.zeros_like(v) for name, v in of_weights.items()}
+        of_rows = gradients[0].new_zeros(ctx.shape)
+        for index in reversed(ctx.order):
+            state, kept = ctx.updates.pop()  # frees the intermediate results of the update
+            v = {name: of_momenta[name] - how.lr * of_weights[name] for name in made.names}
+            found = []
+            for part, residuals in kept:
+                rows, hessian = made.back_through(state, v, *part, residuals)
+                found.append(rows)
+                for name, product in zip(made.names, hessian, strict=True):
+                    of_weights[name] = of_weights[name] + product
+            of_rows.index_add_(0, index, torch.cat(found)[: len(index)])
+            of_weights = {name: a + how.weight_decay * v[name] for name, a in of_weights.items()}
+            of_momenta = {name: how.momentum * each for name, each in v.items()}
+        return of_rows, None, None, None, None, None
+
+
+class _Judged(torch.autograd.Function):
+    """The cross-entropy of rows by compiled passes, differentiable with respect to the weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, targets: Tensor, made: Passes, point: Point, *weights: Tensor) -> Tensor:
+        state = dict(zip(made.names, weights, strict=True)) | point.buffers
+        total = x.new_zeros(())
+        sums = [torch.zeros_like(w) for w in weights]
+        for part in chunked([made.rows], x, targets, x.new_full((len(x),), 1 / len(x))):
+            loss, _, gradients, _ = made.gradients(state, *part)
+            total += loss
+            for each, gradient in zip(sums, gradients, strict=True):
+                each += gradient
+        ctx.gradients = sums
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, None, *(gradient * each for each in ctx.gradients)
+
+
+def _gradients(
+    made: Passes, state: State, x: Tensor, targets: Tensor, keep: bool
+) -> tuple[dict[str, Tensor], list[tuple[tuple[Tensor, ...], Residuals]]]:
+    """The gradients of the mean cross-entropy by name, and the chunks of the rows with what `back_through` needs."""
+    sums: dict[str, Tensor] = {}
+    kept = []
+    for part in chunked([evenly(len(x), made.rows)], x, targets, x.new_full((len(x),), 1 / len(x))):
+        _, _, gradients, residuals = made.gradients(state, *part, keep=keep)
+        kept.append((part, residuals))
+        for name, gradient in zip(made.names, gradients, strict=True):
+            sums[name] = sums[name] + gradient if name in sums else gradient
+    return sums, kept
