@@ -146,7 +146,7 @@ def test_unrolled_training_is_training():
     """The loss is that of a network after the updates of torch.optim.SGD, its gradient that of small differences."""
     real = blobs()
     point, how = place(TINY, real), Training(0.05, 0.9, 1e-2, batch_size=100)
-    objective, batch = Unrolling(4, how, seed=0), rows(real, 3)
+    objective, batch = Unrolling(point.network, 4, how, seed=0), rows(real, 3)
     target = objective.target(point, rows(real, 5, "other"))
     network = point.placed()
     optimizer = torch.optim.SGD(network.parameters(), how.lr, how.momentum, weight_decay=how.weight_decay)

@@ -78,7 +78,8 @@ def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
 @pytest.mark.parametrize("shape", SHAPES[::3], ids=str)
 def test_the_way_back_through_training_is_the_oracle(part, shape):
     real = blobs(shape)
-    point, objective = place(part, real), Unrolling(3, Training(1e-3, 0.9, 1e-2, batch_size=5), seed=0)
+    point = place(part, real)
+    objective = Unrolling(point.network, 3, Training(1e-3, 0.9, 1e-2, batch_size=5), seed=0)
     momenta = {k: torch.full_like(v, 1e-3) for k, v in point.params.items()}
     for begun in (point, replace(point, momenta=momenta)):
         plain, passes = (gradient(objective, begun, real, mode) for mode in ("plain", "passes"))

@@ -128,7 +128,6 @@ class TrainedOnSynthetic(Fresh):
         how: how the weights are updated.
         seed: seed of the weights, the order of rows and the augmentation.
         augment: augmentation of the rows in training, drawn for each row (DSA).
-        updates: number of updates between two points, in place of `epochs`.
 
     References:
         DC algorithm 1, lines 2 to 4 and 9; DSA algorithm 1, line 11. The program counts passes where the paper says
@@ -144,15 +143,14 @@ class TrainedOnSynthetic(Fresh):
         how: Training,
         seed: int,
         augment: Augmentation | None = None,
-        updates: int | None = None,
     ):
         super().__init__(network, outer, seed)
-        self.inner, self.epochs, self.how, self.augment, self.updates = inner, epochs, how, augment, updates
+        self.inner, self.epochs, self.how, self.augment = inner, epochs, how, augment
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         with torch.no_grad():
             rows = TensorRows(synthetic())
-        steps = self.updates or self.how.steps(self.epochs, len(rows))
+        steps = self.how.steps(self.epochs, len(rows))
         trained = fit(point, rows, self.how, steps, self.seed, ("schedule", point.outer, point.inner), self.augment)
         moved = replace(trained, inner=point.inner + 1, key=f"{self.seed}/{point.outer}/{point.inner + 1}")
         return _frozen(moved, real, self.seed)

@@ -1,6 +1,7 @@
 """Unrolled training: real rows should be classified well by a network that has just been trained on synthetic rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from condensery.data import Batch
 from condensery.evaluation.training import Training
 from condensery.kernels.compiling import mode
 from condensery.kernels.passes import Passes, Residuals, chunked, evenly, passes
-from condensery.networks.network import Point, outputs
+from condensery.networks.network import Network, Point, outputs
 from condensery.objectives.objective import Objective
 from condensery.randomness import rng
 
@@ -22,7 +23,10 @@ State = Mapping[str, Tensor]
 
 
 class Unrolling(Objective):
-    """The cross-entropy of real rows after `window` updates of the network on synthetic rows.
+    """The cross-entropy of real rows after `window` updates of a network on synthetic rows.
+
+    Several networks take turns, each going on from where it was; one that has had `lifetime` updates starts anew. The
+    first ones end early, one after another, so that networks of all ages take turns from then on.
 
     The gradient goes back through the updates: at each of them, with the loss's gradients a in the weights w and b in
     the momenta m that the update has made, v = b - lr a is the gradient in the update's own gradient g. It gives
@@ -30,9 +34,12 @@ class Unrolling(Objective):
     have momentum · v.
 
     Arguments:
-        window: number of updates.
+        network: the architecture.
+        window: number of updates in a step.
         how: how the weights are updated, with a constant learning rate.
         seed: seed of the order of the rows.
+        networks: number of networks that take turns.
+        lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
 
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
@@ -42,8 +49,25 @@ class Unrolling(Objective):
 
     operations = (3, 9)
 
-    def __init__(self, window: int, how: Training, seed: int):
+    def __init__(
+        self, network: Network, window: int, how: Training, seed: int, networks: int = 1, lifetime: int | None = None
+    ):
         self.window, self.how, self.seed = window, how, seed
+        self.networks, self.lifetime = networks, lifetime or window
+        self._ended: Point | None = None
+        params = {name: p.detach() for name, p in network.named_parameters()}
+        device = next(iter(params.values())).device
+        # steps before the next start of each network; the first lives are shorter
+        self._left = torch.zeros(networks, dtype=torch.int64, device=device)
+        self._weights, self._momenta = (
+            {name: p.new_zeros(networks, *p.shape) for name, p in params.items()} for _ in range(2)
+        )
+
+    @property
+    def state(self) -> Mapping[str, Tensor]:  # type: ignore[override]
+        """The networks: their weights and momenta, and how many steps they have left."""
+        weights = {f"weights.{name}": tensor for name, tensor in self._weights.items()}
+        return {"left": self._left, **weights, **{f"momenta.{name}": each for name, each in self._momenta.items()}}
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
         """The real rows (n, channels, height, width) and their labels, by which the trained network is judged."""
@@ -53,32 +77,63 @@ class Unrolling(Objective):
         """The cross-entropy, a single number.
 
         Arguments:
+            point: where the network starts if it starts anew.
             synthetic: the rows of all classes.
         """
         x, y = synthetic.flat()
+        point = self._reached(point, target[0])
         classes = outputs(point.network, x.shape[1:])
         targets, wanted = (each if each.is_floating_point() else F.one_hot(each, classes) for each in (y, target[1]))
         targets, wanted = targets.to(x.dtype), wanted.to(x.dtype)
         order = self._order(point, len(x)).to(x.device)
         # the passes compute the gradient with respect to rows only, not to labels
         if mode() == "plain" or point.network.plain_training or targets.requires_grad:
-            trained = _by_autograd(point, self.how, x, targets, order)
-            return F.cross_entropy(point.logits(target[0], trained), wanted)
-        made = passes(point.network, x.dtype)
-        trained = dict(zip(made.names, _Trained.apply(x, targets, order, made, point, self.how), strict=True))
-        judged: Tensor = _Judged.apply(target[0], wanted, made, point, *trained.values())
-        return judged
+            weights, momenta = _by_autograd(point, self.how, x, targets, order)
+            loss = F.cross_entropy(point.logits(target[0], weights), wanted)
+        else:
+            made = passes(point.network, x.dtype)
+            ended, count = _Trained.apply(x, targets, order, made, point, self.how), len(made.names)
+            loss = _Judged.apply(target[0], wanted, made, point, *ended[:count])
+            weights = dict(zip(made.names, ended[:count], strict=True))
+            momenta = dict(zip(made.names, ended[count:], strict=True))
+        self._ended = replace(point, params=weights, momenta=momenta)
+        return loss
+
+    def after(self) -> dict[str, Any]:
+        """The network of the step goes on from where it is now."""
+        assert self._ended
+        which = self._ended.outer % self.networks
+        for there, now in ((self._weights, self._ended.params), (self._momenta, self._ended.momenta)):
+            for name, tensor in now.items():
+                there[name][which] = tensor.detach()
+        if not self._left[which]:
+            lives, steps = self._ended.outer // self.networks, max(1, self.lifetime // self.window)
+            self._left[which] = steps if lives else max(1, steps * (which + 1) // self.networks)
+        self._left[which] -= 1
+        self._ended = None
+        return {}
+
+    def _reached(self, point: Point, rows: Tensor) -> Point:
+        """The network whose turn it is, which starts at `point` if it starts anew."""
+        which = point.outer % self.networks
+        if not self._left[which]:
+            return point
+        weights = {name: tensor[which] for name, tensor in self._weights.items()}
+        momenta = {name: tensor[which] for name, tensor in self._momenta.items()}
+        return replace(point, params=weights, momenta=momenta).with_statistics_of(rows)
 
     def _order(self, point: Point, rows: int) -> Tensor:
         """The rows of every minibatch, (window, batch size): all rows in random order, again and again."""
         size = min(self.how.batch_size, rows)
-        draw = rng(self.seed, "window", point.outer, point.inner)
+        draw = rng(self.seed, "window", point.outer)
         rounds = [torch.randperm(rows, generator=draw) for _ in range(-(-self.window * size // rows))]
         return torch.cat(rounds)[: self.window * size].unflatten(0, (self.window, size))
 
 
-def _by_autograd(point: Point, how: Training, x: Tensor, targets: Tensor, order: Tensor) -> dict[str, Tensor]:
-    """The weights after training, with a graph of all updates.
+def _by_autograd(
+    point: Point, how: Training, x: Tensor, targets: Tensor, order: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights and momenta after training, with a graph of all updates.
 
     This is the readable version, against which the way back by passes is tested.
     """
@@ -90,11 +145,11 @@ def _by_autograd(point: Point, how: Training, x: Tensor, targets: Tensor, order:
         for (name, w), gradient in zip(list(weights.items()), gradients, strict=True):
             momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * w
             weights[name] = w - how.lr * momenta[name]
-    return weights
+    return weights, momenta
 
 
 class _Trained(torch.autograd.Function):
-    """The same weights by compiled passes, with the way back that `Unrolling` describes."""
+    """The same weights and momenta by compiled passes, with the way back that `Unrolling` describes."""
 
     @staticmethod
     def forward(
@@ -111,13 +166,15 @@ class _Trained(torch.autograd.Function):
                 momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * weights[name]
             weights = {k: v - how.lr * momenta[k] for k, v in weights.items()}
         ctx.made, ctx.how, ctx.order, ctx.shape = made, how, order, x.shape
-        return tuple(weights[name] for name in made.names)
+        ended = [momenta[name] for name in made.names]
+        ctx.mark_non_differentiable(*ended)
+        return *(weights[name] for name in made.names), *ended
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         made, how = ctx.made, ctx.how
-        of_weights = dict(zip(made.names, gradients, strict=True))
+        of_weights = dict(zip(made.names, gradients, strict=False))  # none in the momenta
         of_momenta = {name: torch.zeros_like(v) for name, v in of_weights.items()}
         of_rows = gradients[0].new_zeros(ctx.shape)
         for index in reversed(ctx.order):

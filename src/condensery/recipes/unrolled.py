@@ -17,26 +17,29 @@ __all__ = ["Unrolled"]
 class Unrolled(Wrapper[R]):
     """Unrolled: after the wrapped recipe, learn through the training of networks on the set.
 
-    It wraps any recipe that matches: `Unrolled(Anchor(KFS.quick()))`. Networks are trained on the set, one after
-    another. In every round, a network is trained for a few updates more, and the set moves so that it would have
-    classified real images better after them: the gradient goes back through the updates. A round takes ten times as
-    long as a step that matches means, and what it improves is the goal itself.
+    It wraps any recipe that matches: `Unrolled(Anchor(KFS.quick()))`. Networks of different ages are trained on the
+    set. In every round, one of them is trained for a few updates more, and the set moves so that it would have
+    classified real images better after them: the gradient goes back through the updates. A round takes longer than a
+    step that matches means, and what it improves is the goal itself.
 
     References:
         Dataset Distillation (Wang et al., 2018), https://arxiv.org/abs/1811.10959, algorithm 1; Remember the Past (Deng
         and Russakovsky, 2022), https://arxiv.org/abs/2206.02916, section 3.2, for momentum; Embarrassingly Simple
         Dataset Distillation (Feng et al., 2024), https://arxiv.org/abs/2311.07025, section 4, for windows of training.
-    Departs: the rounds follow another recipe's steps; windows follow one another from the first update of a network on.
+    Departs: the rounds follow another recipe's steps; the windows of a network follow one another from its first update
+        on.
     """
 
     name: ClassVar[str] = "unrolled"
 
-    trainings: Count = 8
-    """Networks that are trained on the set, one after another, after the wrapped recipe is done."""
-    rounds: Count = 40
-    """Rounds for which a network is trained; the set is updated after each."""
+    rounds: Count = 300
+    """Updates of the set after the wrapped recipe is done."""
     unrolled_updates: Count = 15
     """Updates of a network in a round, through which the gradient goes back."""
+    taking_turns: Count = 8
+    """Networks that are trained on the set, one in each round."""
+    lifetime: Count = 600
+    """Updates after which a network starts anew with random weights."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
     judging_rows: Count = 100
@@ -46,8 +49,8 @@ class Unrolled(Wrapper[R]):
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
-        """The settings of the wrapped recipe, then 3 trainings."""
-        return cls(base, trainings=3)
+        """The settings of the wrapped recipe, then 100 rounds."""
+        return cls(base, rounds=100)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
@@ -61,23 +64,20 @@ class Unrolled(Wrapper[R]):
         """The algorithm of `base`, then rounds in which the gradient goes back through the training of a network."""
         from condensery.algorithms.matching import FromMatching
         from condensery.algorithms.samplers import Uniform
-        from condensery.algorithms.schedules import TrainedOnSynthetic
+        from condensery.algorithms.schedules import Fresh
         from condensery.evaluation.training import Training
         from condensery.objectives import Unrolling
 
-        made, how = self.matching(real), Training(0.01, 0.9, 5e-4, self.minibatch)
-        steps = self.trainings * self.rounds
+        made, network, how = self.matching(real), self.network(real), Training(0.01, 0.9, 5e-4, self.minibatch)
         return replace(
             made,
             beginnings=(FromMatching(self.base.name, made),),
-            schedule=TrainedOnSynthetic(
-                self.network(real), self.trainings, self.rounds, 0, how, self.seed, updates=self.unrolled_updates
-            ),
+            schedule=Fresh(network, self.rounds, self.seed),
             sampler=Uniform(self.judging_rows),
-            objective=Unrolling(self.unrolled_updates, how, self.seed),
+            objective=Unrolling(network, self.unrolled_updates, how, self.seed, self.taking_turns, self.lifetime),
             augment=None,
             optimizer=self._optimizer(made),
-            drops=(steps * 7 // 10, steps * 9 // 10),
+            drops=(self.rounds * 7 // 10, self.rounds * 9 // 10),
             quantize_from=float(made.quantize_from == 1),
             of_unit_norm=True,
             classes_per_pass=real.classes,
