@@ -33,9 +33,10 @@ from condensery.data import (
     imagenet100,
     mnist,
     svhn,
+    usps,
 )
 from condensery.data.facts import FACTS
-from condensery.recipes import DC, DM, DSA, IDC, KFS, Anchor, Forgetting, Herding, KCenter, Random
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Anchor, Forgetting, Herding, KCenter, Random, Unrolled
 from condensery.recipes.idc import PUBLISHED
 
 __all__ = ["METHODS", "READERS", "made", "recipe_of"]
@@ -54,6 +55,10 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
     "idc": (IDC.quick(), IDC()),
     "kfs": (KFS.quick(), KFS(strict=True)),
     "anchor": (Anchor.quick(KFS.quick()), Anchor(KFS(strict=True))),
+    **{
+        f"unrolled:{minutes}": (Unrolled.named()[f"unrolled:{minutes}"], Unrolled.named()["unrolled"])
+        for minutes in ("3min", "10min", "30min")
+    },
 }
 """Recipes at `cpu` and `gpu` scale."""
 METHODS = (*COARSE, *LEARNED)
@@ -116,6 +121,7 @@ def no_reader(folder: Path | None) -> Data:
 READERS: dict[str, Callable[[Path | None], Data]] = {
     "MNIST": mnist,
     "FashionMNIST": fashion_mnist,
+    "USPS": usps,
     "SVHN": svhn,
     "CIFAR10": cifar10,
     "CIFAR100": cifar100,
@@ -171,7 +177,7 @@ def made(
         variant: what this changes, for the name of the set.
     """
     recipe, papers = recipe_of(dataset, ipc, method, seed), at_gpu() and method in LEARNED
-    parts = [dataset, ipc, method, variant.replace(" ", "-"), seed, "paper" if papers else ""]
+    parts = [dataset, ipc, method.replace(":", "-"), variant.replace(" ", "-"), seed, "paper" if papers else ""]
     name = "-".join(str(part) for part in parts if part)
     return stored(name, change(recipe) if change else recipe, data)
 

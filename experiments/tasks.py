@@ -19,7 +19,7 @@ from record import Table, at_gpu, few, options, parsed, program, read, small, sm
 
 from condensery import ConvNet
 from condensery.applications import Distillation, Stage, task_incremental
-from condensery.data import Data, TestSet, usps
+from condensery.data import Data, TestSet
 from condensery.evaluation.training import Training
 
 ORDERS = {"digits": ("svhn-train-subset", "MNIST", "USPS"), "clothes": ("MNIST", "USPS", "FashionMNIST")}
@@ -39,8 +39,7 @@ def balanced(data: Data, count: int = 2000) -> Data:
 
 def task(name: str, folder: Path | None) -> Data:
     """A data set as a task: 32 x 32 pixels, three channels, as many test rows of every class."""
-    reader = usps if name == "USPS" else sets.READERS[name]
-    return balanced(read(reader, folder).resized(8 if smoke_run() else 32, 3))
+    return balanced(read(sets.READERS[name], folder).resized(8 if smoke_run() else 32, 3))
 
 
 def main() -> None:

@@ -54,11 +54,21 @@ class Unrolled(Wrapper[R]):
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Unrolled around Anchor and KFS."""
+        """Unrolled around Anchor and KFS; and in networks of width 64, for about 3, 10 and 30 minutes of two cores.
+
+        The minutes are those of 28-pixel gray images in ten classes.
+        """
+        from condensery.networks.convnet import ConvNet
         from condensery.recipes.anchor import Anchor
 
-        whole, quick = Anchor.named()["anchor"], Anchor.named()["anchor:quick"]
-        return {"unrolled": cls(whole), "unrolled:quick": cls.quick(quick)}  # type: ignore[arg-type]
+        whole, quick = Anchor.named()["anchor"], Anchor.named()["anchor:quick"].having(net=ConvNet(width=64))
+        short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
+        return {
+            "unrolled": cls(whole, rounds=3000),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=30),  # type: ignore[arg-type]
+            "unrolled:10min": cls(quick, rounds=150),  # type: ignore[arg-type]
+            "unrolled:30min": cls(quick, rounds=600),  # type: ignore[arg-type]
+        }
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, then rounds in which the gradient goes back through the training of a network."""
