@@ -267,7 +267,7 @@ TABLES: dict[str, Callable[[], str]] = {
          "floats": lambda row: f"{row['floats']:,}", "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
          **MEASURED},
     ),
-    "best": partial(cross, "best", "dataset", "method", across="protocol_name"),
+    "best": partial(cross, "best", "dataset", "method", "measured_in", across="protocol_name"),
     "time_to_accuracy": partial(
         listed, "time_to_accuracy",
         {"method": lambda row: row["method"], "steps": lambda row: row["step"],

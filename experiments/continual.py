@@ -20,14 +20,16 @@ from condensery.data import Data
 from condensery.evaluation import plots
 from condensery.evaluation.protocols import fixed_steps
 
-DATASETS, MEMORIES = ("FashionMNIST", "cifar10-jpeg"), ("random", "herding", "dm", "idc", "kfs")
+EQUAL = ("random, in equal bytes", "herding, in equal bytes")  # a value of a real image takes one byte, not four
+DATASETS, MEMORIES = ("FashionMNIST", "cifar10-jpeg"), ("random", "herding", "dm", "idc", "kfs", *EQUAL)
 IPC, STAGES, REPEATS, NET = 10, 5, 5, ConvNet(width=64)
 ABOUT = "Class-incremental learning from the memory alone, 10 images per class; ConvNet-3, width 64; test accuracy"
 
 
 def recipe_of(dataset: str, memory: str) -> Recipe:
     """The quick preset of a method, with 10 images per class (the fields of single images, not those of tables)."""
-    return small(sets.recipe_of(dataset, 1, memory).having(ipc=IPC, net=NET))
+    method, _, equal = memory.partition(", ")
+    return small(sets.recipe_of(dataset, 1, method).having(ipc=4 * IPC if equal else IPC, net=NET))
 
 
 def measure(table: Table, data: Data, dataset: str, memory: str) -> None:
