@@ -1,11 +1,12 @@
-"""What was tried for the best set of its size: the parts of Anchor one by one, and ideas that are not in the library.
+"""What was tried for the best set of its size: its parts one by one, and ideas that are not in the library.
 
     python experiments/trials.py --data-dir DIR [--trials anchor "shared bases" ...]
 
 A tenth of FashionMNIST's training part is held out. 1 image per class in strict floats; ConvNet of width 64 to match in
-and to measure with, both in bfloat16; 300 steps; 1 set x 3 networks under `fixed-steps`. Every trial changes one thing
-of KFS or of Anchor around it. The code of ideas that did not pay is here and nowhere else. No published figures. Cost
-at `cpu` scale: 5 to 10 minutes of one core for each trial. Cells that are in the results file are skipped.
+and to measure with, both in bfloat16; 300 steps, and 300 rounds of what is unrolled; 1 set x 3 networks under
+`fixed-steps`. Every trial changes one thing of KFS, of Anchor around it, or of Unrolled around both. The code of ideas
+that did not pay is here and nowhere else. No published figures. Cost at `cpu` scale: 5 to 10 minutes of one core for a
+trial, 20 to 40 for one that is unrolled. Cells that are in the results file are skipped.
 """
 
 import math
@@ -34,7 +35,7 @@ from condensery.objectives import DistributionMatching
 from condensery.objectives.embeddings import embeddings
 from condensery.objectives.means import Mean
 from condensery.randomness import global_rng, rng
-from condensery.recipes import KFS
+from condensery.recipes import KFS, Unrolled
 from condensery.synthetic import SyntheticSet, random_real
 
 REPEATS, NET = 3, ConvNet(width=64)
@@ -46,6 +47,11 @@ RECIPES = {
     "trained networks only": Anchor(BASE, points=3),
     "one network": Anchor(BASE, trained_networks=1, points=16),
     "1000 steps": Anchor(replace(BASE, steps=1000)),
+    "unrolled": Unrolled(Anchor(BASE)),
+    "unrolled without anchor": Unrolled(BASE),
+    "unrolled, one network at a time": Unrolled(Anchor(BASE), taking_turns=1),
+    "unrolled, 5 updates": Unrolled(Anchor(BASE), unrolled_updates=5),
+    "unrolled, 30 updates": Unrolled(Anchor(BASE), unrolled_updates=30),
 }
 
 
@@ -252,7 +258,7 @@ TRIALS = [*RECIPES, *MEANS, *DECODERS, REGRESSION]
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--trials", nargs="+", choices=TRIALS, default=TRIALS, help="only these trials")
-    given = parsed(parser, trials=["anchor", *MEANS, *DECODERS, REGRESSION])
+    given = parsed(parser, trials=["anchor", "unrolled", *MEANS, *DECODERS, REGRESSION])
     table = Table("trials", "Trials for the best set of its size: FashionMNIST, validation part of train; width 64")
     data = read(fashion_mnist, given.data_dir)
     data = data if smoke_run() else data.validation()
