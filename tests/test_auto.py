@@ -11,7 +11,7 @@ from condensery import auto, digits
 from condensery.cli import main
 from condensery.data import TestSet
 from condensery.errors import InputError
-from condensery.recipes import DM, Compact
+from condensery.recipes import DM, Compact, Unrolled
 from condensery.runs import auto as module
 
 
@@ -77,8 +77,13 @@ def test_known_figures_rank_the_learned_candidates(monkeypatch):
         {"values": 3072, "bytes_per_class": 3072, "accuracies": {"kfs+compact": 0.9}},
     ]
     monkeypatch.setattr(module.json, "loads", lambda text: rows)
-    ranked = [name.split(":")[0] for name in module._ranked(digits(), 700)]
-    assert ranked == ["idc", "dm", "kfs"]
+    ranked = [name.replace(":digits", "") for name in module._ranked(digits(), 700)]
+    assert ranked == ["idc+compact", "dm+compact", "kfs+compact", "kfs+compact+unrolled"]
+
+
+def test_a_longer_recipe_has_more_steps_and_more_rounds():
+    longer = module._lengthened(Unrolled(Compact(DM(steps=4)), rounds=10), 2.5)
+    assert (longer.rounds, longer.base.base.steps) == (25, 10)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from condensery.evaluation.protocols import Protocol, fixed_steps
 from condensery.fields import byte_count
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture
-from condensery.recipes import DM, IDC, KFS, Compact, Herding, Random, Recipe, Wrapper
+from condensery.recipes import DM, IDC, KFS, Compact, Herding, Random, Recipe, Unrolled, Wrapper
 from condensery.runs.condensed import Condensed
 from condensery.runs.planning import plan
 from condensery.runs.run import condense
@@ -124,8 +125,9 @@ def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
     tiny = max(shape[1:]) < 16
     preset = "digits" if tiny else "quick"
     learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (KFS, DM, IDC)]
-    compact = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
-    return {**compact, "random": Random(), "herding": Herding(feature_epochs=1, net=NARROW)}
+    compact: dict[str, Recipe] = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
+    unrolled = {f"kfs:{preset}+compact+unrolled": Unrolled.quick(compact[f"kfs:{preset}+compact"])}
+    return {**unrolled, **compact, "random": Random(), "herding": Herding(feature_epochs=1, net=NARROW)}
 
 
 def _fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
@@ -149,16 +151,18 @@ def _ranked(data: Data, bytes: int) -> list[str]:
     if not known:
         return names
     like = min(known, key=unlike)["accuracies"]
-    return sorted(names, key=lambda name: -like.get(f"{name.split(':')[0]}+compact", 0.0))
+    return sorted(names, key=lambda name: -like.get(re.sub(":[a-z]+", "", name), 0.0))
 
 
 def _lengthened(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with so many times as many steps, and at least one."""
-    inside = recipe
-    while isinstance(inside, Wrapper):
-        inside = inside.base
-    field = "outer_steps" if "outer_steps" in vars(inside) else "steps"
-    return recipe.having(**{field: max(1, round(vars(inside)[field] * factor))})
+    """The recipe with so many times as many steps and rounds, and at least one."""
+    if isinstance(recipe, Wrapper):
+        recipe = replace(recipe, base=_lengthened(recipe.base, factor))
+    changed = {
+        field: max(1, round(vars(recipe)[field] * factor))
+        for field in ("outer_steps", "steps", "rounds") if field in vars(recipe)
+    }  # fmt: skip
+    return replace(recipe, **changed)
 
 
 def _reason(trials: Sequence[Trial]) -> str:
