@@ -45,7 +45,7 @@ class Step:
 
 Observe = Callable[[Step], Any]
 Aside = Callable[[str, str], Keeper]
-"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, which phase)."""
+"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, what is done)."""
 
 
 class Algorithm(Interface):

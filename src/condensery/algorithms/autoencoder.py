@@ -129,7 +129,7 @@ class Autoencoder:
     width: int
 
     def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
-        decoder, keeper = synthetic.decoder, aside and aside("autoencoder", "")
+        decoder, keeper = synthetic.decoder, aside and aside("autoencoder", "training the autoencoder")
         assert isinstance(decoder, Factorized)
         pretrained(
             decoder, self.real, self.steps, self.seed, self.diversity, self.amount, self.width, keeper=keeper

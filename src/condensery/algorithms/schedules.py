@@ -207,7 +207,7 @@ class TrainedOnReal(Fresh):
         if not steps:
             return point
         log.info(f"training network {member} on real rows before its first match, {steps} steps")
-        keeper = aside and aside(f"early-{member}" if self.pool else "early", str(member))
+        keeper = aside and aside(f"early-{member}" if self.pool else "early", f"training network {member}")
         key = ("early", member)
         return fit(point, real, self.how, steps, self.seed, key, self.augment, self.mix, keeper=keeper)
 

@@ -104,15 +104,16 @@ class Keeper:
         self.path, self.identity, self.seconds, self.stop, self.strict = path, identity, seconds, stop, strict
         self._last = time.monotonic()
 
-    def beside(self, name: str, which: str) -> "Keeper":
-        """A keeper for a phase of this run, such as the training of a network, with its own file.
+    def beside(self, name: str, doing: str) -> "Keeper":
+        """A keeper for a phase of this run, with its own file.
 
         Arguments:
             name: suffix of the file name.
-            which: distinguishes phases that use the same file one after the other.
+            doing: what is done, such as "training network 1"; it distinguishes phases that use the same file one after
+                the other.
         """
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
-        return Keeper(path, {**self.identity, "phase": f"{name} {which}"}, self.seconds, self.stop, strict=False)
+        return Keeper(path, {**self.identity, "phase": doing}, self.seconds, self.stop, strict=False)
 
     def remove(self) -> None:
         """Delete the checkpoints of this run and its phases, and partly written ones that a kill left; nothing else."""
@@ -186,8 +187,8 @@ class Keeper:
             return
         self.write(step, learned, optimizer, point, more)
         if stop:
-            phase = self.identity.get("phase", "").strip()
-            raise Interrupted(f"stopped after step {step}{phase and f' of the phase {phase}'}")
+            doing = self.identity.get("phase", "")
+            raise Interrupted(f"stopped after step {step}{doing and f' of {doing}'}")
 
     def write(
         self,
