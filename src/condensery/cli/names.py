@@ -103,6 +103,8 @@ def meaning(name: str) -> str:
     made: Any = getattr(type(RECIPES[name]), preset or "__class__", None)
     if preset == "digits" and made is None:
         return f"Settings for the embedded digits, about a minute: {base} around another recipe's settings for them"
+    if preset.endswith("min"):
+        return f"About {preset.removesuffix('min')} minutes on two cores for small gray images: KFS, Anchor, Unrolled"
     if preset and made is None:
         return f"The settings of the released program for {preset}"
     about = inspect.cleandoc((made if preset else type(RECIPES[name])).__doc__ or "").split("\n\n")[0]
