@@ -57,7 +57,7 @@ LEARNED: dict[str, tuple[Recipe, Recipe]] = {
     "anchor": (Anchor.quick(KFS.quick()), Anchor(KFS(strict=True))),
     **{
         f"unrolled:{minutes}": (Unrolled.named()[f"unrolled:{minutes}"], Unrolled.named()["unrolled"])
-        for minutes in ("3min", "10min", "30min")
+        for minutes in ("3min", "quick", "30min")
     },
 }
 """Recipes at `cpu` and `gpu` scale."""
