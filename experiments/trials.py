@@ -49,7 +49,7 @@ RECIPES = {
     "1000 steps": Anchor(replace(BASE, steps=1000)),
     "unrolled": Unrolled(Anchor(BASE)),
     "unrolled without anchor": Unrolled(BASE),
-    "unrolled, one network at a time": Unrolled(Anchor(BASE), taking_turns=1),
+    "unrolled, one network at a time": Unrolled(Anchor(BASE), network_pool=1),
     "unrolled, 5 updates": Unrolled(Anchor(BASE), unrolled_updates=5),
     "unrolled, 30 updates": Unrolled(Anchor(BASE), unrolled_updates=30),
 }

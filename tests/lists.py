@@ -192,7 +192,7 @@ LEARNED = {
     ),
 }
 
-_ROUNDS = {"rounds": 5, "unrolled_updates": 3, "taking_turns": 2, "lifetime": 6, "minibatch": 4, "judging_rows": 3}
+_ROUNDS = {"rounds": 5, "unrolled_updates": 3, "network_pool": 2, "lifetime": 6, "minibatch": 4, "outer_rows": 3}
 _SEVERAL = {"ipc": 3, "outer_steps": 4, "inner_steps": 3}
 WRAPPED = {
     "mdc of dc": cd.MDC(LEARNED["dc 2"].having(ipc=3, outer_steps=4), fraction=0.3, class_wise=True),

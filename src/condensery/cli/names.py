@@ -91,6 +91,9 @@ def presets(names: Sequence[str], data: str, **fields: Any) -> dict[str, Recipe]
 
 _VARIANTS = {
     "ld": "Label distillation: learn soft labels of fixed real images, by the algorithm of DC",
+    "unrolled:3min": "KFS, Anchor and Unrolled, meant for 3 minutes of two cores and small gray images",
+    "unrolled:quick": "KFS, Anchor and Unrolled, meant for 10 minutes of two cores and small gray images",
+    "unrolled:30min": "KFS, Anchor and Unrolled, meant for 30 minutes of two cores and small gray images",
     "idc-i": "IDC-I: IDC without multi-formation, so that a stored image is one row",
 }
 
@@ -98,13 +101,11 @@ _VARIANTS = {
 def meaning(name: str) -> str:
     """The first sentence of what a recipe or a preset is."""
     base, _, preset = name.partition(":")
-    if not preset and base in _VARIANTS:
-        return _VARIANTS[base]
+    if name in _VARIANTS:
+        return _VARIANTS[name]
     made: Any = getattr(type(RECIPES[name]), preset or "__class__", None)
     if preset == "digits" and made is None:
         return f"Settings for the embedded digits, about a minute: {base} around another recipe's settings for them"
-    if preset.endswith("min"):
-        return f"About {preset.removesuffix('min')} minutes on two cores for small gray images: KFS, Anchor, Unrolled"
     if preset and made is None:
         return f"The settings of the released program for {preset}"
     about = inspect.cleandoc((made if preset else type(RECIPES[name])).__doc__ or "").split("\n\n")[0]

@@ -31,6 +31,10 @@ SECOND = 1.05  # a second size is compiled if one size alone costs more than thi
 
 State = Mapping[str, Tensor]
 Residuals = Sequence[Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Rows, their label probabilities, and their weights in the loss."""
+Along = tuple[Tensor, State]
+"""Derivatives along a direction of the gradients with respect to the rows and, if asked for, to the parameters."""
 
 
 class Passes(ABC):
@@ -48,7 +52,9 @@ class Passes(ABC):
         self._gradients = Kernel("the gradient", lambda *tensors: self._results(tensors)[0])
         self._kept = Kernel("the gradient of synthetic rows", self._all_results)
         self._along: dict[tuple[str, ...], Kernel] = {}
-        self._back_through = Kernel("the way back through an update", self._along_all)
+        self._back_through = Kernel(
+            "the way back through an update", lambda *tensors: self._along_all(self.names, True, tensors)
+        )
         self._features = Kernel("the embeddings", lambda *tensors: self._embedded(*tensors)[:1])
         self._features_kept = Kernel("the embeddings of synthetic rows", self._embedded)
         self._back = Kernel("the gradient of the embeddings", self._embedded_back)
@@ -84,16 +90,18 @@ class Passes(ABC):
         """
         named = tuple(name for name in self.names if name in direction)
         if named not in self._along:
-            self._along[named] = Kernel("the second pass of synthetic rows", lambda *t: [self._along_rows(named, t)])
+            self._along[named] = Kernel(
+                "the second pass of synthetic rows", lambda *t: self._along_all(named, False, t)
+            )
         tensors = (*self._listed(state), *(direction[name] for name in named), x, targets, weight, *residuals)
         return self._along[named](*tensors)[0]
 
     def back_through(
         self, state: State, direction: State, x: Tensor, targets: Tensor, weight: Tensor, residuals: Residuals
     ) -> tuple[Tensor, list[Tensor]]:
-        """The gradients of the inner product with `direction` with respect to `x`, and to the parameters in order.
+        """The gradients of the inner product of the gradients with `direction`: with respect to `x` and each parameter.
 
-        Arguments: as those of `along`; here `direction` has all parameters.
+        Arguments are those of `along`, but `direction` has all parameters. The parameters are in the order of `names`.
         """
         tensors = (*self._listed(state), *(direction[name] for name in self.names), x, targets, weight, *residuals)
         rows, *weights = self._back_through(*tensors)
@@ -138,18 +146,12 @@ class Passes(ABC):
         results, residuals = self._results(tensors)
         return results + residuals
 
-    def _along_rows(self, named: Sequence[str], tensors: Sequence[Tensor]) -> Tensor:
+    def _along_all(self, named: Sequence[str], of_weights: bool, tensors: Sequence[Tensor]) -> list[Tensor]:
         count = len(self.names) + len(self.buffers)
         direction = dict(zip(named, tensors[count:], strict=False))
         x, targets, weight, *residuals = tensors[count + len(named) :]
-        return self.second(self._state(tensors), direction, x, targets, weight, residuals, False)[0]
-
-    def _along_all(self, *tensors: Tensor) -> list[Tensor]:
-        count = len(self.names) + len(self.buffers)
-        direction = dict(zip(self.names, tensors[count:], strict=False))
-        x, targets, weight, *residuals = tensors[count + len(self.names) :]
-        rows, weights = self.second(self._state(tensors), direction, x, targets, weight, residuals, True)
-        return [rows, *(weights[name] for name in self.names)]
+        rows, weights = self.second(self._state(tensors), direction, (x, targets, weight), residuals, of_weights)
+        return [rows, *(weights[name] for name in self.names if of_weights)]
 
     @abstractmethod
     def first(
@@ -158,17 +160,8 @@ class Passes(ABC):
         """Loss, logits, gradients by name, and the results for `second`: one pass forward and one backward."""
 
     @abstractmethod
-    def second(
-        self,
-        state: State,
-        direction: State,
-        x: Tensor,
-        targets: Tensor,
-        weight: Tensor,
-        residuals: Residuals,
-        of_weights: bool,
-    ) -> tuple[Tensor, State]:
-        """The derivatives along a direction of the gradients with respect to the rows, and `of_weights`, by name."""
+    def second(self, state: State, direction: State, batch: Batch, residuals: Residuals, of_weights: bool) -> Along:
+        """The derivatives of the gradients along a direction, those of the parameters only if `of_weights`."""
 
     @abstractmethod
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
@@ -191,17 +184,8 @@ class _Chain(Passes):
     ) -> tuple[Tensor, Tensor, State, Residuals]:
         return self.chain.gradients(state, x, targets, weight)
 
-    def second(
-        self,
-        state: State,
-        direction: State,
-        x: Tensor,
-        targets: Tensor,
-        weight: Tensor,
-        residuals: Residuals,
-        of_weights: bool,
-    ) -> tuple[Tensor, State]:
-        return self.chain.along(state, direction, x, targets, weight, residuals, of_weights)
+    def second(self, state: State, direction: State, batch: Batch, residuals: Residuals, of_weights: bool) -> Along:
+        return self.chain.along(state, direction, *batch, residuals, of_weights)
 
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:
         return self.chain.embed(state, x)
@@ -233,25 +217,16 @@ class _Generic(Passes):
         gradients, (loss, logits) = grad_and_value(self._loss, has_aux=True)(params, rest, x, targets, weight)
         return loss, logits, gradients, ()
 
-    def second(
-        self,
-        state: State,
-        direction: State,
-        x: Tensor,
-        targets: Tensor,
-        weight: Tensor,
-        residuals: Residuals,
-        of_weights: bool,
-    ) -> tuple[Tensor, State]:
-        params, rest = self._parts(state)
+    def second(self, state: State, direction: State, batch: Batch, residuals: Residuals, of_weights: bool) -> Along:
+        (params, rest), (x, targets, weight) = self._parts(state), batch
 
-        def gradient(params: State) -> tuple[Tensor, State]:
+        def gradient(params: State) -> Along:
             if of_weights:
                 return grad(lambda x, params: self._loss(params, rest, x, targets, weight)[0], (0, 1))(x, params)
             return grad(lambda x: self._loss(params, rest, x, targets, weight)[0])(x), {}
 
         moved = {k: direction[k] if k in direction else torch.zeros_like(v) for k, v in params.items()}
-        along: tuple[Tensor, State] = jvp(gradient, (params,), (moved,))[1]
+        along: Along = jvp(gradient, (params,), (moved,))[1]
         return along
 
     def embed(self, state: State, x: Tensor) -> tuple[Tensor, Residuals]:

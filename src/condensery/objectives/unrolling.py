@@ -43,7 +43,7 @@ class Unrolling(Objective):
 
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
-        the Past (2022), section 3.2, for momentum. Feng et al., Embarrassingly Simple Dataset Distillation (2024),
+        the Past (2022), for momentum. Feng et al., Embarrassingly Simple Dataset Distillation (2024),
         https://arxiv.org/abs/2311.07025, for windows that begin at different times of training.
     """
 

@@ -24,8 +24,8 @@ class Unrolled(Wrapper[R]):
 
     References:
         Dataset Distillation (Wang et al., 2018), https://arxiv.org/abs/1811.10959, algorithm 1; Remember the Past (Deng
-        and Russakovsky, 2022), https://arxiv.org/abs/2206.02916, section 3.2, for momentum; Embarrassingly Simple
-        Dataset Distillation (Feng et al., 2024), https://arxiv.org/abs/2311.07025, section 4, for windows of training.
+        and Russakovsky, 2022), https://arxiv.org/abs/2206.02916, for momentum; Embarrassingly Simple
+        Dataset Distillation (Feng et al., 2024), https://arxiv.org/abs/2311.07025, for windows of training.
     Departs: the rounds follow another recipe's steps; the windows of a network follow one another from its first update
         on.
     """
@@ -36,15 +36,15 @@ class Unrolled(Wrapper[R]):
     """Updates of the set after the wrapped recipe is done."""
     unrolled_updates: Count = 15
     """Updates of a network in a round, through which the gradient goes back."""
-    taking_turns: Count = 8
+    network_pool: Count = 8
     """Networks that are trained on the set, one in each round."""
     lifetime: Count = 600
     """Updates after which a network starts anew with random weights."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
-    judging_rows: Count = 100
-    """Real images per class that a network is to classify after a round."""
-    slower: Rate = 0.3
+    outer_rows: Count = 100
+    """Real images per class by whose loss a round is judged."""
+    lr_factor: Rate = 0.3
     """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds."""
 
     @classmethod
@@ -85,8 +85,8 @@ class Unrolled(Wrapper[R]):
             made,
             beginnings=(FromMatching(self.base.name, made),),
             schedule=Fresh(network, self.rounds, self.seed),
-            sampler=Uniform(self.judging_rows),
-            objective=Unrolling(network, self.unrolled_updates, how, self.seed, self.taking_turns, self.lifetime),
+            sampler=Uniform(self.outer_rows),
+            objective=Unrolling(network, self.unrolled_updates, how, self.seed, self.network_pool, self.lifetime),
             augment=None,
             optimizer=self._optimizer(made),
             drops=(self.rounds * 7 // 10, self.rounds * 9 // 10),
@@ -96,8 +96,8 @@ class Unrolled(Wrapper[R]):
         )
 
     def _optimizer(self, made: "Matching") -> Any:
-        """Adam on what the optimizer of `made` updates, with its learning rates times `slower`."""
+        """Adam on what the optimizer of `made` updates, with its learning rates times `lr_factor`."""
         from torch.optim import Adam
 
-        groups = [{"params": each["params"], "lr": each["lr"] * self.slower} for each in made.optimizer.param_groups]
+        groups = [{"params": each["params"], "lr": each["lr"] * self.lr_factor} for each in made.optimizer.param_groups]
         return Adam(groups)
