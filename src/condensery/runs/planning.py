@@ -31,7 +31,7 @@ class Plan:
 
     Arguments:
         steps: number of updates.
-        floats, bytes: size of the condensed set.
+        floats, bytes: size of the condensed set; with uint8, bytes include grids, which learned pixels may not need.
         seconds: wall time of the whole run, without compiling, which the plan has already done.
         memory: peak memory of the process in bytes; None: the system does not report it.
         computing: how steps are computed; see `compiling.Mode`.
@@ -88,6 +88,7 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
 def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], None]) -> Plan:
     """The plan of an algorithm, which `made` returns anew with every call."""
     algorithm = made()
+    floats, stored = algorithm.synthetic.floats, algorithm.synthetic.bytes  # before steps, whose number time decides
     apart = 0.0
     if isinstance(algorithm, Matching):
         found = [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]
@@ -107,8 +108,7 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
             again = _probe(_steady(made(), networks=1))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
-    synthetic = algorithm.synthetic
-    return Plan(algorithm.steps, synthetic.floats, synthetic.bytes, seconds + apart, memory, first.computing)
+    return Plan(algorithm.steps, floats, stored, seconds + apart, memory, first.computing)
 
 
 def _before(algorithm: Algorithm) -> list[FromMatching]:
