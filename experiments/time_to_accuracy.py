@@ -1,18 +1,27 @@
 """How long methods take to reach an accuracy: FashionMNIST, 1 image per class, while condensing.
 
-    python experiments/time_to_accuracy.py --data-dir DIR [--methods kfs anchor] [--figures DIR]
+    python experiments/time_to_accuracy.py --data-dir DIR [--methods kfs unrolled:quick] [--figures DIR]
 
-Presets of minutes, measured on the validation part of FashionMNIST's train after some shares of their steps: 2 networks
-of width 128 for each moment, under `fixed-steps`. Seconds are those of the run itself, from its beginning and with all
-that happens before its first step; compiling and measuring are left out. They depend on the machine and on its load:
-compare rows of one run of this program only. Cost at `cpu` scale on 2 cores: two hours, most of it measuring. Methods
-that are in the results file are skipped.
+Presets of minutes, in a ConvNet of width 64, measured on the validation part of FashionMNIST's train after some shares
+of their steps: 2 networks of width 64 for each moment, trained in bfloat16 under `fixed-steps`. Seconds are those of
+the run itself, from its beginning and with all that happens before its first step; compiling and measuring are left
+out. Beside them, hours of the released program's manner: steps of `benchmarks/baseline.py`, timed in the same minutes,
+times the number of steps that the released program takes. Seconds depend on the machine and on its load: compare rows
+of one run of this program only, and run nothing beside it until it measures. Cost at `cpu` scale on 2 cores: 40 minutes
+to condense, and as many to measure. Methods that are in the results file are skipped.
 """
 
+import json
+import subprocess
+import sys
 import time
 from copy import deepcopy
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import sets
+import torch
 from record import (
     Figures,
     Table,
@@ -25,6 +34,7 @@ from record import (
     program,
     read,
     small,
+    smoke_run,
     write_figures,
 )
 
@@ -33,9 +43,24 @@ from condensery.data import Data, fashion_mnist
 from condensery.evaluation import plots, protocols
 from condensery.kernels.compiling import seconds_spent
 
-METHODS = ("dc", "dsa", "dm", "idc", "kfs", "anchor")
-SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
-ABOUT = "Time to accuracy: FashionMNIST, validation part of train, 1 image per class, presets; ConvNet-3, width 128"
+METHODS = ("dc", "dsa", "dm", "idc", "kfs", "anchor", "unrolled:quick")
+SHARES = (0.05, 0.2, 0.5, 1.0)
+NET = ConvNet(width=64)
+RELEASED = {
+    "dc": (1000, {"dc": 1.0}),
+    "dsa": (1000, {"dsa": 1.0}),
+    "dm": (20_000, {"dm": 1.0}),
+    "idc": (200_000, {"idc": 1.0, "network update": 8 / 20}),
+    "kfs": (20_000, {"kfs": 1.0}),
+}
+"""Steps of the released programs at 1 image per class, and what a step is in `benchmarks/baseline.py`.
+
+IDC's trains its network for 8 minibatches after every match; the baseline's network update is 20 of them. KFS has no
+released program; the number of steps is the paper's.
+"""
+ABOUT = "Time to accuracy: FashionMNIST, validation part of train, 1 image per class, presets; ConvNet-3, width 64"
+Moments = dict[int, tuple[float, SyntheticSet]]
+"""What a run has learned after some numbers of steps, and the seconds that it took until then."""
 
 
 def drawn(table: Table) -> Figures:
@@ -46,12 +71,12 @@ def drawn(table: Table) -> Figures:
     return {"time-to-accuracy": plots.plot_curves(lines, "seconds", "accuracy %", log=True, scale=100)}
 
 
-def measure(table: Table, method: str, data: Data) -> None:
-    """Condense with a method and measure what it has learned at every moment."""
-    recipe = small(sets.recipe_of("FashionMNIST", 1, method))
+def followed(method: str, data: Data) -> tuple[Moments, dict[str, Any]]:
+    """The moments of a method's run, and the record of its recipe."""
+    recipe = small(sets.recipe_of("FashionMNIST", 1, method).having(net=NET))
     steps = recipe.algorithm(data.train).steps
     moments = {max(1, round(share * steps)) for share in SHARES}
-    seen: dict[int, tuple[float, SyntheticSet]] = {}
+    seen: Moments = {}
     start, before = time.perf_counter(), seconds_spent()
     copying = 0.0
 
@@ -65,20 +90,40 @@ def measure(table: Table, method: str, data: Data) -> None:
 
     with compiled():
         made, _ = condensed(recipe, data, observe)
-    for step, (seconds, synthetic) in seen.items():
-        reached = evaluate(by_hand(synthetic, data, made.recipe), data, ConvNet(), protocols.fixed_steps, 2)
-        table.add(data, reached, made.recipe, seconds, method=method, step=step, seconds=round(seconds, 1))
+    return seen, made.recipe
+
+
+def released(method: str) -> dict[str, float]:
+    """Hours of the released program's manner on this machine, as a key of rows; empty where there is none."""
+    if method not in RELEASED:
+        return {}
+    steps, parts = RELEASED[method]
+    options = {"side": "baseline", "shape": [1, 28, 28], "ipc": 1, "width": 8 if smoke_run() else 64}
+    times = 2 if smoke_run() else 6
+    asked = "".join(f"{part}\n" * times for part in parts)
+    worker = Path(__file__).resolve().parent.parent / "benchmarks" / "worker.py"
+    command = [sys.executable, str(worker), json.dumps(options)]
+    said = subprocess.run(command, input=asked, capture_output=True, text=True, check=True).stdout.split("\n")[1:]
+    ms = [json.loads(line)["ms"] for line in said if line]
+    each = [median(ms[i * times + 1 : (i + 1) * times]) for i in range(len(parts))]  # without the first one
+    step = sum(share * one for share, one in zip(parts.values(), each, strict=True)) / 1000
+    return {"released_hours": round(steps * step / 3600, 2)}
 
 
 def main() -> None:
     parser = options(__doc__, figures=True)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="only these methods")
-    given = parsed(parser, methods=["dm", "anchor"])
+    given = parsed(parser, methods=["dm", "unrolled:quick"])
     table = Table("time_to_accuracy", ABOUT)
     data = read(fashion_mnist, given.data_dir).validation()
-    for method in given.methods:
-        if not table.has(method=method):
-            measure(table, method, data)
+    missing = [method for method in given.methods if not table.has(method=method)]
+    runs = {method: (*followed(method, data), released(method)) for method in missing}
+    for method, (moments, recipe, hours) in runs.items():
+        for step, (seconds, synthetic) in moments.items():
+            made = by_hand(synthetic, data, recipe)
+            reached = evaluate(made, data, NET, protocols.fixed_steps, 2, torch.bfloat16)
+            cell = {"method": method, "step": step, "seconds": round(seconds, 1), **hours}
+            table.add(data, reached, recipe, seconds, **cell)
     if given.figures:
         write_figures(drawn(table), given.figures)
 

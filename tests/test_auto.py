@@ -19,10 +19,8 @@ from condensery.runs import auto as module
 def quick(monkeypatch):
     """One learned candidate, of a few steps, and networks that are hardly trained."""
     dm = DM(steps=4, real_rows=8, net=TINY)
-    real = {
-        name: replace(recipe, net=TINY) for name, recipe in module._candidates((1, 8, 8)).items() if ":" not in name
-    }
-    monkeypatch.setattr(module, "_candidates", lambda shape: {"dm:digits+compact": Compact(dm), **real})
+    real = {name: replace(recipe, net=TINY) for name, recipe in module.candidates((1, 8, 8)).items() if ":" not in name}
+    monkeypatch.setattr(module, "candidates", lambda shape, net=None: {"dm:digits+compact": Compact(dm), **real})
     brief = module._brief
     monkeypatch.setattr(module, "_brief", lambda *given: replace(brief(*given), steps=20))
 
@@ -82,7 +80,7 @@ def test_known_figures_rank_the_learned_candidates(monkeypatch):
 
 
 def test_a_longer_recipe_has_more_steps_and_more_rounds():
-    longer = module._lengthened(Unrolled(Compact(DM(steps=4)), rounds=10), 2.5)
+    longer = module.lengthened(Unrolled(Compact(DM(steps=4)), rounds=10), 2.5)
     assert (longer.rounds, longer.base.base.steps) == (25, 10)
 
 

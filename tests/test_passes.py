@@ -12,7 +12,7 @@ from lists import DISTANCES, MATCHES, NETS, SHAPES, over
 from test_objectives import place, rows
 from torch.nn import functional as F
 
-from condensery.augment import Augmentation, Color, CutMix
+from condensery.augment import Augmentation, Color, CutMix, idc_strategy
 from condensery.data import Batch, digits
 from condensery.evaluation.training import Training, classifying, computing, fit
 from condensery.kernels import compiling
@@ -79,9 +79,10 @@ def test_mean_embeddings_by_passes_are_the_oracle(part, shape, part_of_rows):
 def test_the_way_back_through_training_is_the_oracle(part, shape):
     real = blobs(shape)
     point = place(part, real)
-    objective = Unrolling(point.network, 3, Training(1e-3, 0.9, 1e-2, batch_size=5), seed=0)
+    how, augmented = Training(1e-3, 0.9, 1e-2, batch_size=5), (idc_strategy(flip=True), CutMix(1.0))
+    objective = Unrolling(point.network, 3, how, 0, 2, None, *augmented)
     momenta = {k: torch.full_like(v, 1e-3) for k, v in point.params.items()}
-    for begun in (point, replace(point, momenta=momenta)):
+    for begun in (point, replace(point, momenta=momenta, outer=1)):  # in the second network, rows are augmented
         plain, passes = (gradient(objective, begun, real, mode) for mode in ("plain", "passes"))
         assert apart(plain[0], passes[0]) < 1e-9
         assert apart(plain[1], passes[1]) < 1e-9
@@ -131,6 +132,12 @@ def test_in_float32_one_step_is_near_and_bfloat16_points_the_same_way():
         rough = gradient(GradientMatching(real_dtype=torch.bfloat16), point, real, mode)[1]
         assert apart(exact, rough) > 1e-6  # it is rough indeed
         assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.999
+    trained = [Unrolling(point.network, 5, Training(0.01, 0.9, dtype=dtype), 0) for dtype in (None, torch.bfloat16)]
+    exact = gradient(trained[0], point, real, "passes")[1]
+    for mode in ("plain", "passes"):
+        rough = gradient(trained[1], point, real, mode)[1]
+        assert apart(exact, rough) > 1e-6
+        assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.95
 
 
 @over({name: NETS[name] for name in ("convnet instance", "convnet wide", "convnet swish", "mlp")})

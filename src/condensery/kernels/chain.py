@@ -121,9 +121,9 @@ class Chain:
             logits_v = logits_v + F.linear(flat, direction["head.weight"])
         if "head.bias" in direction:
             logits_v = logits_v + direction["head.bias"]
-        shares = logits.softmax(1)
-        gradient_v = shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]
-        gradient = (shares - targets) * weight[:, None]
+        shares = logits.to(weight.dtype).softmax(1)
+        gradient_v = (shares * (logits_v - (shares * logits_v).sum(1, keepdim=True)) * weight[:, None]).to(flat.dtype)
+        gradient = ((shares - targets) * weight[:, None]).to(flat.dtype)
         back = gradient_v @ params["head.weight"]
         if "head.weight" in direction:
             back = back + gradient @ direction["head.weight"]
@@ -201,7 +201,7 @@ class Chain:
             if rows_v is not None:
                 pairs.append((rows_v, convolution.filters(params[w])))
             u_v = convolution.apply(pairs) if pairs else torch.zeros_like(block.u)
-            p, mean = r * _mean((block.u - m) * u_v), _mean(u_v)
+            p, mean = r * _mean((block.u - m) * u_v), _mean(_wide(u_v))
             # ż = γ̇ h + γ ḣ + β̇ as a sum of multiples of u̇, u - m and 1; these are the factors of the last two
             on_u, on_1 = -factor * r * p, -factor * mean
             if scale in direction:
@@ -210,7 +210,7 @@ class Chain:
                 on_1 = on_1 + direction[shift]
             numbers = _written(on_u, on_1, p, mean)
             z_v = factor * u_v + (block.u - m) * numbers[0] + numbers[1]
-            x_v = _pooled(torch.where(block.u * factor + constant > 0, z_v, 0.0))
+            x_v = _pooled(torch.where(block.u * factor + constant > 0, z_v, 0.0)).to(block.u.dtype)
             moved.append((rows_v, u_v, numbers[2:]))
         assert x_v is not None
         return x_v, moved
@@ -234,7 +234,7 @@ class Chain:
             s, t = block.sums[0], block.sums[1]
             rows_v, u_v, (p, mean) = moved[i]
             mask = block.u * factor + constant > 0
-            dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
+            dz, dz_v = (torch.where(mask, _wide(_spread(d, u_v)), 0.0) for d in (block.do, do_v))
             s_v = _mean(dz_v)
             # ṫ = mean (dż h + dz ḣ), with mean dz ḣ = r (mean dz u̇ - s mean u̇ - t p)
             t_v = r * (_mean(dz_v * (block.u - m)) + _mean(dz * u_v) - s * mean - t * p)
@@ -246,8 +246,9 @@ class Chain:
             on_1 = -factor_v * s - factor * (s_v - r * mean * t)
             numbers = _written(factor_v, on_u, on_1, -factor * r * t)
             mask = block.u * factor + constant > 0
-            dz, dz_v = (torch.where(mask, _spread(d, u_v), 0.0) for d in (block.do, do_v))
+            dz, dz_v = (torch.where(mask, _wide(_spread(d, u_v)), 0.0) for d in (block.do, do_v))
             du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
+            du_v = du_v.to(u_v.dtype)
             if along is not None:
                 pixels = u_v.shape[1] * u_v.shape[2]
                 along[bias] = torch.zeros_like(params[bias])
@@ -255,7 +256,7 @@ class Chain:
                 along[w] = convolution.filters_gradient(block.rows, du_v)
                 if rows_v is not None:
                     du = factor * dz - (block.u - m) * block.sums[2] - block.sums[3]
-                    along[w] = along[w] + convolution.filters_gradient(rows_v, du)
+                    along[w] = along[w] + convolution.filters_gradient(rows_v, du.to(u_v.dtype))
             pairs = [(convolution.result_gradient(du_v), convolution.filters_back(params[w]))]
             if w in direction:
                 pairs.append((block.result_gradient, convolution.filters_back(direction[w])))

@@ -148,10 +148,11 @@ class Passes(ABC):
 
     def _along_all(self, named: Sequence[str], of_weights: bool, tensors: Sequence[Tensor]) -> list[Tensor]:
         count = len(self.names) + len(self.buffers)
-        direction = dict(zip(named, tensors[count:], strict=False))
+        direction = {name: v.to(self.dtype) for name, v in zip(named, tensors[count:], strict=False)}
         x, targets, weight, *residuals = tensors[count + len(named) :]
-        rows, weights = self.second(self._state(tensors), direction, (x, targets, weight), residuals, of_weights)
-        return [rows, *(weights[name] for name in self.names if of_weights)]
+        batch = (x.to(self.dtype), targets, weight)
+        rows, weights = self.second(self._state(tensors), direction, batch, residuals, of_weights)
+        return [rows.to(x.dtype), *(weights[name].to(x.dtype) for name in self.names if of_weights)]
 
     @abstractmethod
     def first(

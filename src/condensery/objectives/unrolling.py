@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from condensery.augment import Augmentation, CutMix
 from condensery.data import Batch
 from condensery.evaluation.training import Training
 from condensery.kernels.compiling import mode
@@ -20,6 +21,8 @@ from condensery.randomness import rng
 __all__ = ["Unrolling"]
 
 State = Mapping[str, Tensor]
+Minibatches = tuple[Tensor, Tensor]
+"""The rows (window, batch size, channels, height, width) of all updates, and their label probabilities."""
 
 
 class Unrolling(Objective):
@@ -36,10 +39,11 @@ class Unrolling(Objective):
     Arguments:
         network: the architecture.
         window: number of updates in a step.
-        how: how the weights are updated, with a constant learning rate.
+        how: how the weights are updated, with a constant learning rate; in its number format, real rows are judged too.
         seed: seed of the order of the rows.
         networks: number of networks that take turns.
         lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
+        augment, mix: applied to the minibatches of every second network.
 
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
@@ -50,8 +54,17 @@ class Unrolling(Objective):
     operations = (3, 9)
 
     def __init__(
-        self, network: Network, window: int, how: Training, seed: int, networks: int = 1, lifetime: int | None = None
+        self,
+        network: Network,
+        window: int,
+        how: Training,
+        seed: int,
+        networks: int = 1,
+        lifetime: int | None = None,
+        augment: Augmentation | None = None,
+        mix: CutMix | None = None,
     ):
+        self.augment, self.mix = augment, mix
         self.window, self.how, self.seed = window, how, seed
         self.networks, self.lifetime = networks, lifetime or window
         self._ended: Point | None = None
@@ -85,14 +98,15 @@ class Unrolling(Objective):
         classes = outputs(point.network, x.shape[1:])
         targets, wanted = (each if each.is_floating_point() else F.one_hot(each, classes) for each in (y, target[1]))
         targets, wanted = targets.to(x.dtype), wanted.to(x.dtype)
-        order = self._order(point, len(x)).to(x.device)
+        minibatches = self._minibatches(point, x, targets)
         # the passes compute the gradient with respect to rows only, not to labels
         if mode() == "plain" or point.network.plain_training or targets.requires_grad:
-            weights, momenta = _by_autograd(point, self.how, x, targets, order)
-            loss = F.cross_entropy(point.logits(target[0], weights), wanted)
+            with torch.autocast(x.device.type, self.how.dtype, enabled=self.how.dtype is not None):
+                weights, momenta = _by_autograd(point, self.how, minibatches)
+                loss = F.cross_entropy(point.logits(target[0], weights).to(x.dtype), wanted)
         else:
-            made = passes(point.network, x.dtype)
-            ended, count = _Trained.apply(x, targets, order, made, point, self.how), len(made.names)
+            made = passes(point.network, self.how.dtype or x.dtype)
+            ended, count = _Trained.apply(*minibatches, made, point, self.how), len(made.names)
             loss = _Judged.apply(target[0], wanted, made, point, *ended[:count])
             weights = dict(zip(made.names, ended[:count], strict=True))
             momenta = dict(zip(made.names, ended[count:], strict=True))
@@ -122,25 +136,38 @@ class Unrolling(Objective):
         momenta = {name: tensor[which] for name, tensor in self._momenta.items()}
         return replace(point, params=weights, momenta=momenta).with_statistics_of(rows)
 
-    def _order(self, point: Point, rows: int) -> Tensor:
-        """The rows of every minibatch, (window, batch size): all rows in random order, again and again."""
-        size = min(self.how.batch_size, rows)
+    def _minibatches(self, point: Point, x: Tensor, targets: Tensor) -> Minibatches:
+        """The rows of every minibatch, all in random order, again and again; they may be augmented."""
+        size = min(self.how.batch_size, len(x))
         draw = rng(self.seed, "window", point.outer)
-        rounds = [torch.randperm(rows, generator=draw) for _ in range(-(-self.window * size // rows))]
-        return torch.cat(rounds)[: self.window * size].unflatten(0, (self.window, size))
+        rounds = [torch.randperm(len(x), generator=draw) for _ in range(-(-self.window * size // len(x)))]
+        order = torch.cat(rounds)[: self.window * size].to(x.device)
+        rows, labels = (each.index_select(0, order).unflatten(0, (self.window, size)) for each in (x, targets))
+        if point.outer % self.networks % 2 == 0:
+            return rows, labels
+        augmented = [self._augmented(*each, draw) for each in zip(rows, labels, strict=True)]
+        return torch.stack([x for x, _ in augmented]), torch.stack([y for _, y in augmented])
+
+    def _augmented(self, x: Tensor, targets: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A minibatch, augmented and mixed."""
+        shape = (x.shape[1], x.shape[2], x.shape[3])
+        if self.augment:
+            x = self.augment(x, self.augment.draw(len(x), shape, draw))
+        cut = self.mix.draw(len(x), x.shape[2], x.shape[3], draw) if self.mix else None
+        if cut:
+            x, targets = cut(x), cut.share * targets + (1 - cut.share) * targets[cut.order.to(x.device)]
+        return x, targets
 
 
-def _by_autograd(
-    point: Point, how: Training, x: Tensor, targets: Tensor, order: Tensor
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _by_autograd(point: Point, how: Training, minibatches: Minibatches) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The weights and momenta after training, with a graph of all updates.
 
     This is the readable version, against which the way back by passes is tested.
     """
     weights = {k: v.detach().requires_grad_() for k, v in point.params.items()}
     momenta = {k: point.momenta.get(k, torch.zeros_like(v)) for k, v in weights.items()}
-    for index in order:
-        loss = F.cross_entropy(point.logits(x[index], weights), targets[index])
+    for x, targets in zip(*minibatches, strict=True):
+        loss = F.cross_entropy(point.logits(x, weights).to(x.dtype), targets)
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         for (name, w), gradient in zip(list(weights.items()), gradients, strict=True):
             momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * w
@@ -153,19 +180,19 @@ class _Trained(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, targets: Tensor, order: Tensor, made: Passes, point: Point, how: Training
+        ctx: Any, rows: Tensor, labels: Tensor, made: Passes, point: Point, how: Training
     ) -> tuple[Tensor, ...]:
         weights = {k: v.detach() for k, v in point.params.items()}
         momenta = {k: point.momenta.get(k, torch.zeros_like(v)) for k, v in weights.items()}
         ctx.updates = []
-        for index in order:
+        for x, targets in zip(rows, labels, strict=True):
             state = weights | point.buffers
-            gradients, kept = _gradients(made, state, x[index], targets[index], True)
+            gradients, kept = _gradients(made, state, x, targets, True)
             ctx.updates.append((state, kept))
             for name, gradient in gradients.items():
                 momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * weights[name]
             weights = {k: v - how.lr * momenta[k] for k, v in weights.items()}
-        ctx.made, ctx.how, ctx.order, ctx.shape = made, how, order, x.shape
+        ctx.made, ctx.how, ctx.size = made, how, rows.shape[1]
         ended = [momenta[name] for name in made.names]
         ctx.mark_non_differentiable(*ended)
         return *(weights[name] for name in made.names), *ended
@@ -176,8 +203,8 @@ class _Trained(torch.autograd.Function):
         made, how = ctx.made, ctx.how
         of_weights = dict(zip(made.names, gradients, strict=False))  # none in the momenta
         of_momenta = {name: torch.zeros_like(v) for name, v in of_weights.items()}
-        of_rows = gradients[0].new_zeros(ctx.shape)
-        for index in reversed(ctx.order):
+        of_minibatches: list[Tensor] = []
+        while ctx.updates:
             state, kept = ctx.updates.pop()  # frees the intermediate results of the update
             v = {name: of_momenta[name] - how.lr * of_weights[name] for name in made.names}
             found = []
@@ -186,10 +213,10 @@ class _Trained(torch.autograd.Function):
                 found.append(rows)
                 for name, product in zip(made.names, hessian, strict=True):
                     of_weights[name] = of_weights[name] + product
-            of_rows.index_add_(0, index, torch.cat(found)[: len(index)])
+            of_minibatches.insert(0, torch.cat(found)[: ctx.size])
             of_weights = {name: a + how.weight_decay * v[name] for name, a in of_weights.items()}
             of_momenta = {name: how.momentum * each for name, each in v.items()}
-        return of_rows, None, None, None, None, None
+        return torch.stack(of_minibatches), None, None, None, None
 
 
 class _Judged(torch.autograd.Function):

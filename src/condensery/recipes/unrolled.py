@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from condensery.fields import Count, Rate
+from condensery.fields import Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
+    from condensery.networks.network import Network
+    from condensery.objectives import Unrolling
 
 __all__ = ["Unrolled"]
 
@@ -34,7 +36,7 @@ class Unrolled(Wrapper[R]):
 
     rounds: Count = 300
     """Updates of the set after the wrapped recipe is done."""
-    unrolled_updates: Count = 15
+    unrolled_updates: Count = 40
     """Updates of a network in a round, through which the gradient goes back."""
     network_pool: Count = 8
     """Networks that are trained on the set, one in each round."""
@@ -44,13 +46,17 @@ class Unrolled(Wrapper[R]):
     """Rows of the set in an update of a network."""
     outer_rows: Count = 100
     """Real images per class by whose loss a round is judged."""
+    augmented: bool = False
+    """Whether every second network is trained on augmented and mixed rows, as in IDC's evaluation."""
+    unrolled_dtype: Precision = None
+    """Number format of the rows in the networks that are trained on the set; None: float32."""
     lr_factor: Rate = 0.3
     """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds."""
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
-        """The settings of the wrapped recipe, then 150 rounds."""
-        return cls(base, rounds=150)
+        """The settings of the wrapped recipe, then 100 rounds."""
+        return cls(base, rounds=100)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
@@ -66,10 +72,10 @@ class Unrolled(Wrapper[R]):
         short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
         return {
             "unrolled": cls(whole, rounds=3000),  # type: ignore[arg-type]
-            "unrolled:3min": cls(short, rounds=30),  # type: ignore[arg-type]
-            "unrolled:quick": cls.quick(quick),  # type: ignore[arg-type]
-            "unrolled:30min": cls(quick, rounds=600),  # type: ignore[arg-type]
-            "unrolled:digits": cls(KFS.digits(), rounds=40),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=25, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:quick": replace(cls.quick(quick), unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:30min": cls(quick, rounds=400, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:digits": cls(KFS.digits(), rounds=40, unrolled_updates=15),  # type: ignore[arg-type]
         }
 
     def algorithm(self, real: "RealSet") -> "Matching":
@@ -77,16 +83,14 @@ class Unrolled(Wrapper[R]):
         from condensery.algorithms.matching import FromMatching
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import Fresh
-        from condensery.evaluation.training import Training
-        from condensery.objectives import Unrolling
 
-        made, network, how = self.matching(real), self.network(real), Training(0.01, 0.9, 5e-4, self.minibatch)
+        made, network = self.matching(real), self.network(real)
         return replace(
             made,
             beginnings=(FromMatching(self.base.name, made),),
             schedule=Fresh(network, self.rounds, self.seed),
             sampler=Uniform(self.outer_rows),
-            objective=Unrolling(network, self.unrolled_updates, how, self.seed, self.network_pool, self.lifetime),
+            objective=self._objective(network, real),
             augment=None,
             optimizer=self._optimizer(made),
             drops=(self.rounds * 7 // 10, self.rounds * 9 // 10),
@@ -94,6 +98,19 @@ class Unrolled(Wrapper[R]):
             of_unit_norm=True,
             classes_per_pass=real.classes,
         )
+
+    def _objective(self, network: "Network", real: "RealSet") -> "Unrolling":
+        """Networks trained as in evaluation, except that the learning rate is constant."""
+        from condensery.augment import CutMix, idc_strategy
+        from condensery.evaluation.training import Training
+        from condensery.kernels.compiling import torch_dtype
+        from condensery.objectives import Unrolling
+
+        how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
+        augmented = self.augmented and real.facts.pictures
+        augment, mix = (idc_strategy(real.facts.flip), CutMix(0.5)) if augmented else (None, None)
+        window, pool, lifetime = self.unrolled_updates, self.network_pool, self.lifetime
+        return Unrolling(network, window, how, self.seed, pool, lifetime, augment, mix)
 
     def _optimizer(self, made: "Matching") -> Any:
         """Adam on what the optimizer of `made` updates, with its learning rates times `lr_factor`."""

@@ -22,13 +22,14 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.planning import plan
 from condensery.runs.run import condense
 
-__all__ = ["Choice", "Trial", "auto"]
+__all__ = ["Choice", "Trial", "auto", "candidates", "fitting", "lengthened"]
 
 log = logging.getLogger("condensery")
 
 LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
 TRIED = 0.3  # the part of the time in which they are condensed for the trial
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
+FAST = ConvNet(width=64)  # the papers' has width 128, in which a step takes three times as long
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
 
 
@@ -53,7 +54,7 @@ class Choice:
     """The recipe for the data, and why it is this one.
 
     Arguments:
-        name: the recipe's name on the command line.
+        name: the recipe's name on the command line, where it has the network of its preset.
         recipe: fits the bytes, and has as many steps as fit the time.
         trials: all candidates that were tried, the best one first.
         reason: one or two sentences.
@@ -77,7 +78,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         data: the data set.
         bytes: a number, or text such as "40 KB".
         minutes: minutes on this machine for the trial and for the run.
-        net: the network to condense in and to measure with. None: the ConvNet of the papers, and a narrow one.
+        net: the network to condense in and to measure with. None: ConvNets of width 64 and 32.
 
     Raises:
         InputError: `bytes` does not hold one image per class, or `minutes` is not above 0.
@@ -86,18 +87,16 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         raise InputError(f"`minutes` must be above 0, got {minutes!r}")
     Random().within(bytes, data.train)  # refuses what no candidate could store
     start, part = time.perf_counter(), data.validation()
-    candidates = {
-        name: recipe if net is None else recipe.having(net=net) for name, recipe in _candidates(data.shape).items()
-    }
+    known = candidates(data.shape, net)
     trials, seconds = [], {}
     for name in [*_ranked(data, byte_count(bytes))[:LEARNED], "random", "herding"]:
         try:
-            recipe, share = _fitting(candidates[name], bytes, part.train), 1.0
+            recipe, share = fitting(known[name], bytes, part.train), 1.0
             log.info(f"trying {name}")
             if name not in ("random", "herding"):
                 seconds[name] = plan(recipe, part.train, progress=False).seconds
                 share = min(1.0, TRIED / LEARNED * 60 * minutes / seconds[name])
-                recipe = _lengthened(recipe, share)
+                recipe = lengthened(recipe, share)
             made = condense(recipe, part.train, progress=False)
         except (InputError, RunError) as error:
             log.info(f"{name} is left out: {error}")
@@ -109,9 +108,9 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         raise InputError(f"no candidate suits {data.name} and {bytes} bytes; the lines above say why")
     trials.sort(key=lambda trial: -trial.accuracy)
     name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
-    recipe = _fitting(candidates[name], bytes, data.train)
+    recipe = fitting(known[name], bytes, data.train)
     if name in seconds:
-        recipe = _lengthened(recipe, min(LONGEST, max(left / seconds[name], trials[0].share)))
+        recipe = lengthened(recipe, min(LONGEST, max(left / seconds[name], trials[0].share)))
     return Choice(name, recipe, tuple(trials), _reason(trials))
 
 
@@ -120,17 +119,23 @@ def _brief(data: Data, condensed: Condensed | None = None, net: Architecture | N
     return replace(fixed_steps(data, condensed, net), name="fixed-steps, 300 steps", steps=300)
 
 
-def _candidates(shape: Sequence[int]) -> dict[str, Recipe]:
-    """Recipes by their names on the command line: presets for images of this shape."""
+def candidates(shape: Sequence[int], net: Architecture | None = None) -> dict[str, Recipe]:
+    """Recipes by their names on the command line: presets for images of this shape, in a network.
+
+    Arguments:
+        shape: (channels, height, width).
+        net: see `auto`.
+    """
     tiny = max(shape[1:]) < 16
     preset = "digits" if tiny else "quick"
     learned: list[Recipe] = [kind.named()[f"{kind.name}:{preset}"] for kind in (KFS, DM, IDC)]
     compact: dict[str, Recipe] = {f"{recipe.name}:{preset}+compact": Compact(recipe) for recipe in learned}
     unrolled = {f"kfs:{preset}+compact+unrolled": Unrolled.quick(compact[f"kfs:{preset}+compact"])}
-    return {**unrolled, **compact, "random": Random(), "herding": Herding(feature_epochs=1, net=NARROW)}
+    found = {name: recipe.having(net=net or FAST) for name, recipe in {**unrolled, **compact}.items()}
+    return {**found, "random": Random(), "herding": Herding(feature_epochs=1, net=net or NARROW)}
 
 
-def _fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
+def fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
     """The recipe with the largest set of at most `bytes`; of real images at most those of the smallest class."""
     fitting = recipe.within(bytes, real)
     if isinstance(recipe, Random | Herding) and fitting.ipc > min(real.sizes):
@@ -146,7 +151,7 @@ def _ranked(data: Data, bytes: int) -> list[str]:
         sizes = abs(math.log(row["values"] / values))
         return sizes + abs(math.log(row["bytes_per_class"] / row["values"] / (each / values)))
 
-    names = [name for name in _candidates(data.shape) if ":" in name]
+    names = [name for name in candidates(data.shape) if ":" in name]
     known: list[dict[str, Any]] = json.loads(resources.files("condensery.runs").joinpath("known.json").read_text())
     if not known:
         return names
@@ -154,10 +159,10 @@ def _ranked(data: Data, bytes: int) -> list[str]:
     return sorted(names, key=lambda name: -like.get(re.sub(":[a-z]+", "", name), 0.0))
 
 
-def _lengthened(recipe: Recipe, factor: float) -> Recipe:
+def lengthened(recipe: Recipe, factor: float) -> Recipe:
     """The recipe with so many times as many steps and rounds, and at least one."""
     if isinstance(recipe, Wrapper):
-        recipe = replace(recipe, base=_lengthened(recipe.base, factor))
+        recipe = replace(recipe, base=lengthened(recipe.base, factor))
     changed = {
         field: max(1, round(vars(recipe)[field] * factor))
         for field in ("outer_steps", "steps", "rounds") if field in vars(recipe)

@@ -1,0 +1,82 @@
+"""Whether `auto` chooses well: its set against the set of every candidate, in the same minutes and bytes.
+
+    python experiments/auto.py --data-dir DIR [--data USPS MNIST] [--minutes 3]
+
+On data that are in no table of `experiments/bytes.py`, at the bytes of 4 real images per class. `auto` spends a part of
+its minutes on a trial, and the rest on the set; each candidate alone has all of them, so many steps as its plan says.
+1 set x 3 networks of width 64, trained in bfloat16 under `fixed-steps`; the test part. Minutes depend on the machine:
+run nothing beside it. Cost at `cpu` scale on 2 cores: half an hour for a data set. Cells that are in the results file
+are skipped.
+"""
+
+import math
+import time
+from typing import Any
+
+import sets
+import torch
+from grid import at_hand
+from record import Table, compiled, evaluate, options, parsed, program, small, smoke_run
+
+import condensery as cd
+from condensery import ConvNet, InputError, Recipe
+from condensery.data import Data
+from condensery.evaluation.protocols import fixed_steps
+from condensery.runs.auto import LONGEST, auto, candidates, fitting, lengthened
+from condensery.runs.planning import plan
+
+NET = ConvNet(width=64)
+DATA = ("MNIST", "USPS", "svhn-train-subset", "cifar10-jpeg")
+IMAGES = 4
+ABOUT = "The choice of `auto` against every candidate, in equal minutes and bytes: ConvNet-3, width 64; test accuracy"
+
+
+def alone(recipe: Recipe, data: Data, bytes: int, minutes: float) -> Recipe:
+    """The recipe with as many steps as the minutes hold."""
+    recipe = small(fitting(recipe, bytes, data.train))
+    if recipe.name in ("random", "herding") or smoke_run():
+        return recipe
+    start = time.perf_counter()
+    seconds = plan(recipe, data.train, progress=False).seconds
+    return lengthened(recipe, min(LONGEST, (60 * minutes - (time.perf_counter() - start)) / seconds))
+
+
+def measure(table: Table, dataset: str, data: Data, minutes: float) -> None:
+    """Fill in the rows of a data set that the table does not contain."""
+    bytes = data.train.classes * IMAGES * math.prod(data.shape)
+    names = list(candidates(data.shape))
+    for name in names[:1] if smoke_run() else ["auto", *names]:  # the trial of `auto` takes a minute on any data
+        cell: dict[str, Any] = {"dataset": dataset, "method": name, "minutes": minutes}
+        if table.has(**cell):
+            continue
+        start, chosen = time.perf_counter(), None
+        try:
+            with compiled():
+                if name == "auto":
+                    choice = auto(data, bytes, minutes)
+                    chosen, recipe = choice.name, choice.recipe
+                else:
+                    recipe = alone(candidates(data.shape)[name], data, bytes, minutes)
+                made = cd.condense(recipe, data.train, progress=False)
+        except InputError as error:
+            print(f"{cell}: left out ({error})", flush=True)
+            continue
+        seconds = time.perf_counter() - start
+        reached = evaluate(made, data, NET, fixed_steps, 3, torch.bfloat16)
+        table.add(data, reached, made.recipe, seconds, **cell, chosen=chosen, bytes=made.bytes, budget=bytes)
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--data", nargs="+", choices=DATA, default=DATA, help="only these data sets")
+    parser.add_argument("--minutes", type=float, default=3.0, help="minutes for every set (default: 3)")
+    given = parsed(parser, data=["USPS"], minutes=0.05)
+    assert set(DATA) <= set(sets.READERS)
+    table = Table("auto", ABOUT)
+    for dataset in given.data:
+        if (data := at_hand(dataset, given.data_dir)) is not None:
+            measure(table, dataset, data, given.minutes)
+
+
+if __name__ == "__main__":
+    program(main)
