@@ -6,7 +6,7 @@ geometry, cutout. Flips, crops, scalings and rotations are affine maps, which ar
 `grid_sample`.
 """
 
-from condensery.augment.augmentation import Augmentation, dsa_strategy, idc_strategy
+from condensery.augment.augmentation import Augmentation, dsa_strategy
 from condensery.augment.cutmix import Cut, CutMix
 from condensery.augment.omega import Omega
 from condensery.augment.operations import (
@@ -24,5 +24,5 @@ from condensery.augment.operations import (
 
 __all__ = [
     "Augmentation", "Color", "Crop", "Cut", "CutMix", "Cutout", "Flip", "Jitter", "Lighting", "Omega", "Operation",
-    "ResizedCrop", "Rotate", "Scale", "dsa_strategy", "idc_strategy",
+    "ResizedCrop", "Rotate", "Scale", "dsa_strategy",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from condensery.augment.omega import Omega, Shape, applied
 from condensery.augment.operations import Color, Crop, Cutout, Flip, Operation, Rotate, Scale
 from condensery.randomness import PerClass
 
-__all__ = ["Augmentation", "dsa_strategy", "idc_strategy"]
+__all__ = ["Augmentation", "dsa_strategy"]
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,3 @@ def dsa_strategy(flip: bool) -> Augmentation:
     """
     flips = (Flip(),) if flip else ()
     return Augmentation(one_of=(Color(), Crop(), Cutout(), *flips, Scale(), Rotate()), choice="minibatch")
-
-
-def idc_strategy(flip: bool) -> Augmentation:
-    """The augmentation of IDC's evaluation: flip and color, then one of crop, scaling and rotation for a minibatch.
-
-    Arguments:
-        flip: whether flips are among the operations (see `data.facts.Facts`).
-
-    References:
-        The released program of IDC.
-    """
-    flips = (Flip(),) if flip else ()
-    return Augmentation((*flips, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")

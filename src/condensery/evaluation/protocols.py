@@ -11,6 +11,7 @@ from typing import Protocol as Interface
 
 from condensery.augment import (
     Augmentation,
+    Color,
     Crop,
     CutMix,
     Cutout,
@@ -22,7 +23,6 @@ from condensery.augment import (
     Rotate,
     Scale,
     dsa_strategy,
-    idc_strategy,
 )
 from condensery.data import Data
 from condensery.errors import look_up
@@ -175,7 +175,8 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
     """
-    augment = idc_strategy(data.facts.flip)
+    flip: tuple[Operation, ...] = (Flip(),) if data.facts.flip else ()
+    augment = Augmentation((*flip, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")
     short = isinstance(net, DenseNet) and condensed is not None and condensed.bases_per_class >= 50
     epochs, differs = (400, ["400 epochs"]) if short else (1000, [])
     if not data.facts.pictures:

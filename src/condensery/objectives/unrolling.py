@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from condensery.augment import Augmentation, CutMix
 from condensery.data import Batch
 from condensery.evaluation.training import Training
 from condensery.kernels.compiling import mode
@@ -43,7 +42,6 @@ class Unrolling(Objective):
         seed: seed of the order of the rows.
         networks: number of networks that take turns.
         lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
-        augment, mix: applied to the minibatches of every second network.
 
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
@@ -61,10 +59,7 @@ class Unrolling(Objective):
         seed: int,
         networks: int = 1,
         lifetime: int | None = None,
-        augment: Augmentation | None = None,
-        mix: CutMix | None = None,
     ):
-        self.augment, self.mix = augment, mix
         self.window, self.how, self.seed = window, how, seed
         self.networks, self.lifetime = networks, lifetime or window
         self._ended: Point | None = None
@@ -137,26 +132,13 @@ class Unrolling(Objective):
         return replace(point, params=weights, momenta=momenta).with_statistics_of(rows)
 
     def _minibatches(self, point: Point, x: Tensor, targets: Tensor) -> Minibatches:
-        """The rows of every minibatch, all in random order, again and again; they may be augmented."""
+        """The rows of every minibatch: all in random order, again and again."""
         size = min(self.how.batch_size, len(x))
         draw = rng(self.seed, "window", point.outer)
         rounds = [torch.randperm(len(x), generator=draw) for _ in range(-(-self.window * size // len(x)))]
         order = torch.cat(rounds)[: self.window * size].to(x.device)
         rows, labels = (each.index_select(0, order).unflatten(0, (self.window, size)) for each in (x, targets))
-        if point.outer % self.networks % 2 == 0:
-            return rows, labels
-        augmented = [self._augmented(*each, draw) for each in zip(rows, labels, strict=True)]
-        return torch.stack([x for x, _ in augmented]), torch.stack([y for _, y in augmented])
-
-    def _augmented(self, x: Tensor, targets: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A minibatch, augmented and mixed."""
-        shape = (x.shape[1], x.shape[2], x.shape[3])
-        if self.augment:
-            x = self.augment(x, self.augment.draw(len(x), shape, draw))
-        cut = self.mix.draw(len(x), x.shape[2], x.shape[3], draw) if self.mix else None
-        if cut:
-            x, targets = cut(x), cut.share * targets + (1 - cut.share) * targets[cut.order.to(x.device)]
-        return x, targets
+        return rows, labels
 
 
 def _by_autograd(point: Point, how: Training, minibatches: Minibatches) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -46,8 +46,6 @@ class Unrolled(Wrapper[R]):
     """Rows of the set in an update of a network."""
     outer_rows: Count = 100
     """Real images per class by whose loss a round is judged."""
-    augmented: bool = False
-    """Whether every second network is trained on augmented and mixed rows, as in IDC's evaluation."""
     unrolled_dtype: Precision = None
     """Number format of the rows in the networks that are trained on the set; None: float32."""
     lr_factor: Rate = 0.3
@@ -90,7 +88,7 @@ class Unrolled(Wrapper[R]):
             beginnings=(FromMatching(self.base.name, made),),
             schedule=Fresh(network, self.rounds, self.seed),
             sampler=Uniform(self.outer_rows),
-            objective=self._objective(network, real),
+            objective=self._objective(network),
             augment=None,
             optimizer=self._optimizer(made),
             drops=(self.rounds * 7 // 10, self.rounds * 9 // 10),
@@ -99,18 +97,14 @@ class Unrolled(Wrapper[R]):
             classes_per_pass=real.classes,
         )
 
-    def _objective(self, network: "Network", real: "RealSet") -> "Unrolling":
+    def _objective(self, network: "Network") -> "Unrolling":
         """Networks trained as in evaluation, except that the learning rate is constant."""
-        from condensery.augment import CutMix, idc_strategy
         from condensery.evaluation.training import Training
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import Unrolling
 
         how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
-        augmented = self.augmented and real.facts.pictures
-        augment, mix = (idc_strategy(real.facts.flip), CutMix(0.5)) if augmented else (None, None)
-        window, pool, lifetime = self.unrolled_updates, self.network_pool, self.lifetime
-        return Unrolling(network, window, how, self.seed, pool, lifetime, augment, mix)
+        return Unrolling(network, self.unrolled_updates, how, self.seed, self.network_pool, self.lifetime)
 
     def _optimizer(self, made: "Matching") -> Any:
         """Adam on what the optimizer of `made` updates, with its learning rates times `lr_factor`."""
