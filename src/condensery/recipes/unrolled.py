@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from condensery.fields import Count, Precision, Rate
+from condensery.fields import Amount, Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
-    from condensery.networks.network import Network
-    from condensery.objectives import Unrolling
 
 __all__ = ["Unrolled"]
 
@@ -36,11 +34,15 @@ class Unrolled(Wrapper[R]):
 
     rounds: Count = 300
     """Updates of the set after the wrapped recipe is done."""
-    unrolled_updates: Count = 40
+    unrolled_updates: Count = 15
     """Updates of a network in a round, through which the gradient goes back."""
+    long_rounds: Amount = 0
+    """Rounds of `long_updates` that follow; 0: none."""
+    long_updates: Count = 100
+    """Updates of a network in a long round. The intermediate results of all of them are in memory."""
     network_pool: Count = 8
     """Networks that are trained on the set, one in each round."""
-    lifetime: Count = 600
+    lifetime: Count = 1000
     """Updates after which a network starts anew with random weights."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
@@ -49,18 +51,20 @@ class Unrolled(Wrapper[R]):
     unrolled_dtype: Precision = None
     """Number format of the rows in the networks that are trained on the set; None: float32."""
     lr_factor: Rate = 0.3
-    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds."""
+    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds,
+    and of the long ones."""
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
-        """The settings of the wrapped recipe, then 100 rounds."""
-        return cls(base, rounds=100)
+        """The settings of the wrapped recipe, then 150 rounds and 20 long ones."""
+        return cls(base, rounds=150, long_rounds=20)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
         """Unrolled around Anchor and KFS; in networks of width 64, for about 3, 10 (quick) and 30 minutes of two cores.
 
-        The minutes are those of 28-pixel gray images in ten classes. On the embedded digits it is around KFS alone.
+        The minutes are those of 28-pixel gray images in ten classes, on processors that compute in bfloat16. On the
+        embedded digits it is around KFS alone.
         """
         from condensery.networks.convnet import ConvNet
         from condensery.recipes.anchor import Anchor
@@ -69,42 +73,51 @@ class Unrolled(Wrapper[R]):
         whole, quick = Anchor.named()["anchor"], Anchor.named()["anchor:quick"].having(net=ConvNet(width=64))
         short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
         return {
-            "unrolled": cls(whole, rounds=3000),  # type: ignore[arg-type]
-            "unrolled:3min": cls(short, rounds=25, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled": cls(whole, rounds=1000, long_rounds=1000),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=60, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:quick": replace(cls.quick(quick), unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:30min": cls(quick, rounds=400, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:digits": cls(KFS.digits(), rounds=40, unrolled_updates=15),  # type: ignore[arg-type]
+            "unrolled:30min": cls(quick, long_rounds=110, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:digits": cls(KFS.digits(), rounds=40),  # type: ignore[arg-type]
         }
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, then rounds in which the gradient goes back through the training of a network."""
         from condensery.algorithms.matching import FromMatching
-        from condensery.algorithms.samplers import Uniform
-        from condensery.algorithms.schedules import Fresh
 
-        made, network = self.matching(real), self.network(real)
-        return replace(
-            made,
+        made = self.matching(real)
+        short = replace(
+            self._unrolling(made, real, self.rounds, self.unrolled_updates),
             beginnings=(FromMatching(self.base.name, made),),
-            schedule=Fresh(network, self.rounds, self.seed),
-            sampler=Uniform(self.outer_rows),
-            objective=self._objective(network),
-            augment=None,
-            optimizer=self._optimizer(made),
-            drops=(self.rounds * 7 // 10, self.rounds * 9 // 10),
-            quantize_from=float(made.quantize_from == 1),
-            of_unit_norm=True,
-            classes_per_pass=real.classes,
+        )
+        if not self.long_rounds:
+            return short
+        return replace(
+            self._unrolling(made, real, self.long_rounds, self.long_updates),
+            beginnings=(FromMatching("short rounds", short),),
         )
 
-    def _objective(self, network: "Network") -> "Unrolling":
-        """Networks trained as in evaluation, except that the learning rate is constant."""
+    def _unrolling(self, made: "Matching", real: "RealSet", rounds: int, updates: int) -> "Matching":
+        """Rounds on the set of `made`; networks are trained as in evaluation, but at a constant learning rate."""
+        from condensery.algorithms.samplers import Uniform
+        from condensery.algorithms.schedules import Fresh
         from condensery.evaluation.training import Training
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import Unrolling
 
+        network = self.network(real)
         how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
-        return Unrolling(network, self.unrolled_updates, how, self.seed, self.network_pool, self.lifetime)
+        return replace(
+            made,
+            schedule=Fresh(network, rounds, self.seed),
+            sampler=Uniform(self.outer_rows),
+            objective=Unrolling(network, updates, how, self.seed, self.network_pool, self.lifetime),
+            augment=None,
+            optimizer=self._optimizer(made),
+            drops=(rounds * 7 // 10, rounds * 9 // 10),
+            quantize_from=float(made.quantize_from == 1),
+            of_unit_norm=True,
+            classes_per_pass=real.classes,
+        )
 
     def _optimizer(self, made: "Matching") -> Any:
         """Adam on what the optimizer of `made` updates, with its learning rates times `lr_factor`."""

@@ -160,12 +160,12 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 
 
 def lengthened(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with so many times as many steps and rounds, and at least one."""
+    """The recipe with so many times as many steps and rounds, and at least one of what it has."""
     if isinstance(recipe, Wrapper):
         recipe = replace(recipe, base=lengthened(recipe.base, factor))
     changed = {
         field: max(1, round(vars(recipe)[field] * factor))
-        for field in ("outer_steps", "steps", "rounds") if field in vars(recipe)
+        for field in ("outer_steps", "steps", "rounds", "long_rounds") if vars(recipe).get(field)
     }  # fmt: skip
     return replace(recipe, **changed)
 
