@@ -1,6 +1,7 @@
 """Architecture search on proxies: DC's table 4 at CPU scale, on FashionMNIST.
 
     python experiments/nas.py --data-dir DIR [--proxies random dc ...] [--engine local|ray] [--workers N]
+        [--figures DIR]
 
 The paper: 720 ConvNets, CIFAR-10, 10 images per class; correlation over the 10 networks that a proxy ranks highest.
 Here 24 ConvNets (widths 16 and 32, depths 1 to 3, with and without instance norm, maximum and average pooling), 10
@@ -10,15 +11,29 @@ tenth. Cost at `cpu` scale on 2 cores: 10 minutes for each proxy, and an hour fo
 sets are kept in `runs/nas/`.
 """
 
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
 import sets
-from record import Table, at_gpu, brief, options, parsed, program, read, small, smoke_run
+from record import (
+    Figures,
+    Table,
+    at_gpu,
+    brief,
+    options,
+    parsed,
+    program,
+    read,
+    small,
+    smoke_run,
+    write_figures,
+)
 
 from condensery import ConvNet, Recipe
 from condensery.applications import EarlyStopping, architecture_search, dc_grid, small_grid
 from condensery.data import Data
+from condensery.evaluation import plots
 from condensery.evaluation.protocols import Protocol, fixed_steps, whole
 
 DATASET, IPC, NET = "FashionMNIST", 10, ConvNet(width=32)
@@ -42,13 +57,37 @@ def recipe_of(method: str) -> Recipe:
     return small(sets.recipe_of(DATASET, 1, method).having(ipc=IPC, net=NET))
 
 
+def drawn(table: Table) -> Figures:
+    """For every proxy, the accuracy of each network after training on it and on the whole part."""
+    from matplotlib.figure import Figure
+
+    found = {row["proxy"]: row["accuracies"] for row in table.rows()}
+    whole = found.pop("whole", {})
+    panels = Figure(figsize=(11, 2.8 * -(-len(found) // 4)), layout="constrained").subplots(-(-len(found) // 4), 4)
+    for panel in panels.flat[len(found) :]:
+        panel.set_axis_off()
+    for panel, (proxy, accuracies) in zip(panels.flat, found.items(), strict=False):
+        groups = {"instance norm": [net for net in whole if "norm none" not in net]}
+        groups["no norm"] = [net for net in whole if net not in groups["instance norm"]]
+        pairs = {name: [(accuracies[net], whole[net]) for net in nets] for name, nets in groups.items()}
+        plots.plot_points(pairs, "trained on the proxy, %", "on the whole part, %", 100, panel).set_title(proxy)
+    return {"nas": panels.flat[0]}
+
+
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, figures=True)
     parser.add_argument("--proxies", nargs="+", choices=PROXIES, default=PROXIES, help="only these proxies")
     parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where networks are trained")
     parser.add_argument("--workers", type=int, help="number of processes; by default one per core")
     given = parsed(parser, proxies=["random", EARLY])
     table = Table("nas", ABOUT)
+    search(table, given)
+    if given.figures:
+        write_figures(drawn(table), given.figures)
+
+
+def search(table: Table, given: Namespace) -> None:
+    """Fill in the rows of the proxies that the table does not contain."""
     todo = [name for name in given.proxies if not table.has(dataset=DATASET, proxy=name)]
     if not todo:
         return

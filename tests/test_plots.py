@@ -7,7 +7,7 @@ import pytest
 
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
-from condensery.evaluation.plots import needed, plot_choices, plot_curves, plot_heat_map, plot_sizes, svg
+from condensery.evaluation.plots import needed, plot_choices, plot_curves, plot_heat_map, plot_points, plot_sizes, svg
 from condensery.networks.convnet import ConvNet
 
 
@@ -38,13 +38,16 @@ def test_numbers_are_drawn_as_curves_and_as_a_grid():
 def test_plots_go_into_the_axes_that_are_given():
     from matplotlib.figure import Figure
 
-    axes = Figure().subplots(1, 3)
+    axes = Figure().subplots(1, 4)
     assert plot_sizes({"convnet": {1: reached(0.5, 0.7), 10: reached(0.8)}}, axes=axes[0]) is axes[0]
     assert list(axes[0].lines[0].get_ydata()) == [60, 80]
     assert list(plot_sizes({"convnet": {1: 0.25, 10: reached(0.5)}}).lines[0].get_ydata()) == [25, 50]
     assert plot_curves({"real": {1: [2.0, 3.0]}}, "steps", "norm", axes=axes[1]) is axes[1]
     assert plot_heat_map({(8, 1): 3.0}, "pixels", "rows", "loss", axes=axes[2]) is axes[2]
     assert axes[2].get_xlabel() == "pixels"
+    points = plot_points({"with": [(0.5, 0.75), (0.25, 0.5)], "without": [(1.0, 1.0)]}, "proxy", "whole", 100, axes[3])
+    assert points is axes[3]
+    assert [each.get_offsets().tolist() for each in points.collections] == [[[50, 75], [25, 50]], [[100, 100]]]
 
 
 def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from condensery.evaluation.evaluate import Accuracy
 
-__all__ = ["needed", "plot_choices", "plot_curves", "plot_heat_map", "plot_sizes", "svg"]
+__all__ = ["needed", "plot_choices", "plot_curves", "plot_heat_map", "plot_points", "plot_sizes", "svg"]
 
 
 def needed() -> None:
@@ -88,6 +88,28 @@ def plot_curves(
         axes.errorbar(places, means, spreads, label=name, marker="o", capsize=3)
     if log:
         axes.set_xscale("log")
+    axes.set(xlabel=x, ylabel=y)
+    axes.legend()
+    return axes
+
+
+def plot_points(
+    groups: Mapping[str, Sequence[tuple[float, float]]], x: str, y: str, scale: float = 1.0, axes: "Axes | None" = None
+) -> "Axes":
+    """Plot pairs of numbers as points, with a color for each group.
+
+    Arguments:
+        groups: the pairs (across, up), for every group by its name.
+        x, y: labels of the axes.
+        scale: a factor on all numbers, such as 100 for accuracies in percent.
+        axes: where to draw; None: a new figure.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    axes = axes or _new()
+    for name, pairs in groups.items():
+        axes.scatter([scale * across for across, _ in pairs], [scale * up for _, up in pairs], label=name)
     axes.set(xlabel=x, ylabel=y)
     axes.legend()
     return axes
