@@ -26,7 +26,7 @@ Mode = Literal["plain", "passes", "compiled"]
 """plain: by autograd alone; passes: by the passes of `kernels.passes`, not compiled (for tests); compiled."""
 
 Work = Literal["matching", "training", "testing"]
-WORTH: dict[Work, float] = {"matching": 2e13, "training": 5e12, "testing": 2e12}
+WORTH: dict[Work, float] = {"matching": 6e12, "training": 5e12, "testing": 2e12}
 """The floating-point operations above which compiling saves time. They take minutes on two cores, or less if there is
 less to compile: several passes for matching, one for training, and one without gradients for testing."""
 
