@@ -119,11 +119,11 @@ def stuck(line: Mapping[str, tuple[Any, Row | None, str]]) -> list[str]:
     return said
 
 
-def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
+def cross(name: str, *down: str, across: str, part: str | None = None, timed: bool = False) -> str:
     """A line for all cells that share the keys `down`, a column for each value of `across`.
 
     An entry is our figure, and in parentheses the paper's. If the paper has figures, lines without any are left out
-    until they are run.
+    until they are run. `timed`: with the minutes that the set took.
     """
     found: dict[tuple[str, ...], dict[str, tuple[Any, Row | None, str]]] = {}
     for entry in cells(name, part):
@@ -139,12 +139,15 @@ def cross(name: str, *down: str, across: str, part: str | None = None) -> str:
         rows = [row for _, row, _ in line.values() if row]
         facts = {
             "n": [str(row["n"]) for row in rows],
+            "condensing": [f"{row['condense_seconds'] / 60:.1f} min" for row in rows],
             "protocol": [row["protocol"] for row in rows] or [cell.protocol for cell, *_ in line.values()],
             "commit": [row["commit"][:7] for row in rows],
             "": [*reasons(line), *stuck(line)],
         }
         if across == "protocol_name":
             del facts["protocol"]
+        if not timed:
+            del facts["condensing"]
         lines.append([*keys, *texts.values(), *(", ".join(dict.fromkeys(values)) for values in facts.values())])
     return table([*named(down), *columns, *facts], lines)
 
@@ -267,7 +270,7 @@ TABLES: dict[str, Callable[[], str]] = {
          "floats": lambda row: f"{row['floats']:,}", "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
          **MEASURED},
     ),
-    "best": partial(cross, "best", "dataset", "method", "measured_in", across="protocol_name"),
+    "best": partial(cross, "best", "dataset", "method", "measured_in", across="protocol_name", timed=True),
     "photos": partial(
         listed, "photos",
         {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
