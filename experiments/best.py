@@ -4,7 +4,7 @@
 
 What every part of it adds, and what else was tried, is in trials.py. The figures here read the test part once per
 network. ConvNet-3 of width 128, whatever the network in which a set was learned; MLP and ResNet-10 where the table
-says so. Networks are trained in bfloat16, but for the first figure. No published figures of this recipe.
+says so. Networks are trained in bfloat16, except for the first figure. No published figures of this recipe.
 
 Cost at `cpu` scale on 2 cores: 3 to 30 minutes to condense a set, and 5 networks 20 minutes to an hour. Cells that are
 in the results file are skipped.

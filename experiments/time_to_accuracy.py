@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,7 +28,6 @@ from record import (
     Table,
     by_hand,
     compiled,
-    condensed,
     evaluate,
     options,
     parsed,
@@ -39,6 +39,7 @@ from record import (
 )
 
 from condensery import ConvNet, Step, SyntheticSet
+from condensery.algorithms.matching import FromMatching, Matching
 from condensery.data import Data, fashion_mnist
 from condensery.evaluation import plots, protocols
 from condensery.kernels.compiling import seconds_spent
@@ -74,7 +75,9 @@ def drawn(table: Table) -> Figures:
 def followed(method: str, data: Data) -> tuple[Moments, dict[str, Any]]:
     """The moments of a method's run, and the record of its recipe."""
     recipe = small(sets.recipe_of("FashionMNIST", 1, method).having(net=NET))
-    steps = recipe.algorithm(data.train).steps
+    algorithm = recipe.algorithm(data.train)
+    parts = consecutive(algorithm) if isinstance(algorithm, Matching) else [algorithm]
+    steps, done = sum(part.steps for part in parts), 0
     moments = {max(1, round(share * steps)) for share in SHARES}
     seen: Moments = {}
     start, before = time.perf_counter(), seconds_spent()
@@ -82,15 +85,24 @@ def followed(method: str, data: Data) -> tuple[Moments, dict[str, Any]]:
 
     def observe(step: Step) -> None:
         nonlocal copying
-        if step.done in moments:
+        if done + step.done in moments:
             now = time.perf_counter()
             taken = now - start - copying - (seconds_spent() - before)
-            seen[step.done] = taken, deepcopy(step.synthetic)  # type: ignore[assignment]
+            seen[done + step.done] = taken, deepcopy(step.synthetic)  # type: ignore[assignment]
             copying += time.perf_counter() - now
 
     with compiled():
-        made, _ = condensed(recipe, data, observe)
-    return seen, made.recipe
+        for part in parts:
+            part.run(observe=observe)
+            done += part.steps
+    return seen, recipe.record()
+
+
+def consecutive(matching: Matching) -> list[Matching]:
+    """The matchings that one consists of, in the order in which they run, so that the steps of all can be observed."""
+    before = [each for each in matching.beginnings if isinstance(each, FromMatching)]
+    others = [each for each in matching.beginnings if each not in before]
+    return [*(part for each in before for part in consecutive(each.matching)), replace(matching, beginnings=others)]
 
 
 def released(method: str) -> dict[str, float]:

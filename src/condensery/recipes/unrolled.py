@@ -7,7 +7,7 @@ from condensery.fields import Amount, Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
-    from condensery.algorithms.matching import Matching
+    from condensery.algorithms.matching import FromMatching, Matching
     from condensery.data import RealSet
 
 __all__ = ["Unrolled"]
@@ -61,10 +61,10 @@ class Unrolled(Wrapper[R]):
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """Unrolled around Anchor and KFS; in networks of width 64, for about 3, 10 (quick) and 30 minutes of two cores.
+        """Unrolled around Anchor and KFS, and in networks of width 64 for 3, 10 (quick) and 30 minutes of two cores.
 
-        The minutes are those of 28-pixel gray images in ten classes, on processors that compute in bfloat16. On the
-        embedded digits it is around KFS alone.
+        The minutes are meant for ten classes of gray images of 28 pixels, and for processors that compute in bfloat16.
+        For the embedded digits, it is around KFS alone.
         """
         from condensery.networks.convnet import ConvNet
         from condensery.recipes.anchor import Anchor
@@ -85,18 +85,14 @@ class Unrolled(Wrapper[R]):
         from condensery.algorithms.matching import FromMatching
 
         made = self.matching(real)
-        short = replace(
-            self._unrolling(made, real, self.rounds, self.unrolled_updates),
-            beginnings=(FromMatching(self.base.name, made),),
-        )
+        short = self._unrolling(made, FromMatching(self.base.name, made), real, self.rounds, self.unrolled_updates)
         if not self.long_rounds:
             return short
-        return replace(
-            self._unrolling(made, real, self.long_rounds, self.long_updates),
-            beginnings=(FromMatching("short rounds", short),),
-        )
+        return self._unrolling(made, FromMatching("short rounds", short), real, self.long_rounds, self.long_updates)
 
-    def _unrolling(self, made: "Matching", real: "RealSet", rounds: int, updates: int) -> "Matching":
+    def _unrolling(
+        self, made: "Matching", before: "FromMatching", real: "RealSet", rounds: int, updates: int
+    ) -> "Matching":
         """Rounds on the set of `made`; networks are trained as in evaluation, but at a constant learning rate."""
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import Fresh
@@ -108,6 +104,7 @@ class Unrolled(Wrapper[R]):
         how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
         return replace(
             made,
+            beginnings=(before,),
             schedule=Fresh(network, rounds, self.seed),
             sampler=Uniform(self.outer_rows),
             objective=Unrolling(network, updates, how, self.seed, self.network_pool, self.lifetime),

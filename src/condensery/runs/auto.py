@@ -29,7 +29,7 @@ log = logging.getLogger("condensery")
 LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
 TRIED = 0.3  # the part of the time in which they are condensed for the trial
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
-FAST = ConvNet(width=64)  # the papers' has width 128, in which a step takes three times as long
+FAST = ConvNet(width=64)  # in the papers' width of 128, a few minutes hold too few steps
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
 
 
@@ -137,10 +137,10 @@ def candidates(shape: Sequence[int], net: Architecture | None = None) -> dict[st
 
 def fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
     """The recipe with the largest set of at most `bytes`; of real images at most those of the smallest class."""
-    fitting = recipe.within(bytes, real)
-    if isinstance(recipe, Random | Herding) and fitting.ipc > min(real.sizes):
-        return fitting.having(ipc=min(real.sizes))
-    return fitting
+    largest = recipe.within(bytes, real)
+    if isinstance(recipe, Random | Herding) and largest.ipc > min(real.sizes):
+        return largest.having(ipc=min(real.sizes))
+    return largest
 
 
 def _ranked(data: Data, bytes: int) -> list[str]:
@@ -160,7 +160,7 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 
 
 def lengthened(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with so many times as many steps and rounds, and at least one of what it has."""
+    """The recipe with so many times as many steps and rounds, but at least one of each kind that it has."""
     if isinstance(recipe, Wrapper):
         recipe = replace(recipe, base=lengthened(recipe.base, factor))
     changed = {
