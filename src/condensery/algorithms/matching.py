@@ -210,7 +210,7 @@ class FromMatching:
                 told = time.monotonic()
                 log.info(f"{self.name}: step {step.done}/{step.total}")
 
-        self.matching.run(aside and aside(self.name, f"condensing by {self.name}"), tell)
+        self.matching.run(aside and aside(self.name, self.name), tell)
 
     def rare(self, synthetic: SyntheticSet) -> None:
         """None: a plan estimates the cost of the matching as it does for a run of its own."""
