@@ -337,6 +337,30 @@ def tasks() -> str:
     return table(head, lines) if lines else "No figures yet."
 
 
+def auto() -> str:
+    """What `auto` reaches, and every candidate in the same minutes and bytes; the best candidate in bold face."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in results("auto"):
+        found.setdefault(row["dataset"], {})[row["method"]] = row
+    names = list(dict.fromkeys(name for line in found.values() for name in line if name != "auto"))
+    lines = []
+    for dataset, line in found.items():
+        best = max((row["accuracy"] for name, row in line.items() if name != "auto"), default=0.0)
+        texts = [percent(line[name]) if name in line else "-" for name in names]
+        texts = [f"**{text}**" if name in line and line[name]["accuracy"] == best else text
+                 for name, text in zip(names, texts, strict=True)]  # fmt: skip
+        chosen = line.get("auto")
+        ours = (
+            [percent(chosen), f"`{chosen['chosen']}`", f"{100 * (chosen['accuracy'] - best):+.1f}"] if chosen else "---"
+        )
+        last = list(line.values())[-1]
+        facts = [f"{last['budget']:,}", f"{last['minutes']:g}", str(last["n"]), last["protocol"], last["commit"][:7]]
+        lines.append([dataset, *ours, *texts, *facts])
+    head = ["data", "auto", "chosen", "minus the best", *(f"`{name}`" for name in names), "bytes", "minutes", "n",
+            "protocol", "commit"]  # fmt: skip
+    return table(head, lines) if lines else "No figures yet."
+
+
 def time_to_accuracy() -> str:
     """Seconds until the first measured moment with some accuracy, and those of the whole run, a line a method."""
     found: dict[str, list[Row]] = {}
@@ -530,7 +554,7 @@ def bench_plan() -> str:
 PARTS = TABLES | {
     make.__name__: make
     for make in (
-        tasks, time_to_accuracy, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7,
+        tasks, auto, time_to_accuracy, dc_table12, mdc_table1_absent, mdc_table7, idc_table5, methods, kfs_figure7,
         bench_steps, bench_sides, bench_scaling, bench_plan, bench_multisize, bench_beside,
     )
 }  # fmt: skip

@@ -26,7 +26,7 @@ from condensery.runs.auto import LONGEST, auto, candidates, fitting, lengthened
 from condensery.runs.planning import plan
 
 NET = ConvNet(width=64)
-DATA = ("MNIST", "USPS", "svhn-train-subset", "cifar10-jpeg")
+DATA = ("MNIST", "USPS", "svhn-train-subset", "imagenette-128-subset-32")
 IMAGES = 4
 ABOUT = "The choice of `auto` against every candidate, in equal minutes and bytes: ConvNet-3, width 64; test accuracy"
 
