@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,13 +8,25 @@ from conftest import blobs
 from lists import CHOSEN, LEARNED, PROTOCOLS, TINY, over
 from torch import nn
 
-from condensery.augment import Color, Crop, CutMix, Cutout, Flip, Jitter, Lighting, ResizedCrop, Rotate, Scale
+from condensery.augment import (
+    Augmentation,
+    Color,
+    Crop,
+    CutMix,
+    Cutout,
+    Flip,
+    Jitter,
+    Lighting,
+    ResizedCrop,
+    Rotate,
+    Scale,
+)
 from condensery.data import Data, RealSet, TestSet, from_arrays
 from condensery.data.facts import FACTS, Facts
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Uniform
 from condensery.errors import InputError
-from condensery.evaluation import protocols
+from condensery.evaluation import kept, protocols
 from condensery.evaluation.compare import compare
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import (
@@ -326,3 +339,80 @@ def test_batch_norm_on_a_last_minibatch_of_one_row_is_refused():
     with pytest.raises(InputError, match="9 rows in minibatches of 8 leave one"):
         evaluate(chosen(d, ipc=3), d, shrinking, short, repeats=1)
     assert evaluate(chosen(d, ipc=4), d, shrinking, short, repeats=1).runs
+
+
+class _Killed(BaseException):
+    """Like a kill, nothing catches it."""
+
+
+def updates(monkeypatch, most=None):
+    """Count updates of networks in a list; after `most` of them, the evaluation is killed."""
+    counted, step = [], torch.optim.SGD.step
+
+    def counting(*given, **more):
+        counted.append(1)
+        if len(counted) == most:
+            raise _Killed
+        return step(*given, **more)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", counting)
+    return counted
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 31, 40, 60, 75, 119])
+def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accuracies(monkeypatch, killed_at):
+    d = data()
+    sets = [chosen(d, seed=seed) for seed in (0, 1)]
+
+    def thirty(*given):
+        return replace(short(*given), steps=30, augment=Augmentation((Crop(0.2),)))
+
+    monkeypatch.setattr(kept, "SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        every = updates(patched)
+        expected = evaluate(sets, d, TINY, thirty, 2)
+        assert len(every) == 4 * 30
+    with monkeypatch.context() as patched:
+        updates(patched, killed_at)
+        with pytest.raises(_Killed):
+            evaluate(sets, d, TINY, thirty, 2)
+    for other in ({"seed": 1}, {"repeats": 1}):  # do not continue it, and leave it alone
+        evaluate(**{"sets": sets, "data": d, "net": TINY, "protocol": thirty, "repeats": 2, **other})
+    with monkeypatch.context() as patched:
+        left = updates(patched)
+        again = evaluate(sets, d, TINY, thirty, 2)
+        assert len(left) == 4 * 30 - (killed_at - 1)
+    assert (again.runs, again.confusion) == (expected.runs, expected.confusion)
+    with monkeypatch.context() as patched:  # what is finished is measured anew
+        every = updates(patched)
+        assert evaluate(sets, d, TINY, thirty, 2).runs == expected.runs
+        assert len(every) == 4 * 30
+
+
+def test_an_evaluation_carries_on_where_nothing_can_be_kept(monkeypatch, tmp_path):
+    d, expected = data(), None
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(kept, "SECONDS", 0.0)
+    for cache in ("", str(tmp_path / "file"), str(tmp_path / "folder")):
+        monkeypatch.setenv("CONDENSERY_CACHE", cache)
+        reached = evaluate(chosen(d), d, TINY, short, 2)
+        assert expected is None or reached.runs == expected
+        expected = reached.runs
+    assert not [path for path in (tmp_path / "folder").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("wrong", ["", "[]", "{}", "[" * 10**5, "other", "fewer rows", "other classes"])
+def test_kept_accuracies_that_cannot_be_used_are_measured_again(tmp_path, wrong):
+    d = data()
+    expected = evaluate_whole(d, TINY, short, 1)
+    (file,) = (tmp_path / "cache" / "evaluations").iterdir()
+    content = json.loads(file.read_text())
+    changed = {
+        "other": {**content, "about": "another evaluation"},
+        "fewer rows": {**content, "networks": [[1] * 9]},
+        "other classes": {**content, "networks": [[31]]},
+    }
+    file.write_text(json.dumps(changed[wrong]) if wrong in changed else wrong)
+    again = evaluate_whole(d, TINY, short, 1)
+    assert (again.runs, again.confusion) == (expected.runs, expected.confusion)
+    assert json.loads(file.read_text()) == content

@@ -139,7 +139,7 @@ def test_the_whole_set_is_trained_once(monkeypatch):
     trained = []
     from condensery.evaluation import evaluate as module
 
-    monkeypatch.setattr(module, "fit", lambda *given: trained.append(given) or pytest.fail("trained again"))
+    monkeypatch.setattr(module, "fit", lambda *given, **more: trained.append(given) or pytest.fail("trained again"))
     assert evaluate_whole(d, TINY, short, repeats=2).runs == first.runs
     assert evaluate_whole(d, TINY, short, repeats=1).runs == first.runs[:1]
     for changed in ({"seed": 1}, {"net": "mlp"}, {"data": data("SVHN").validation(0.3)}, {"repeats": 3}):

@@ -1,11 +1,11 @@
 """Measure a condensed set: networks are trained from scratch on it and tested on the test part."""
 
 import hashlib
-import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,8 +13,9 @@ import torch
 
 from condensery import __version__
 from condensery.console import counted
-from condensery.data import Data, TestSet
+from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
+from condensery.evaluation.kept import Kept
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
@@ -26,12 +27,13 @@ from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.networks.network import Network, Point, initial
 from condensery.networks.packages import Packaged
 from condensery.randomness import rng
-from condensery.runs import storage
-from condensery.runs.checkpoint import environment
+from condensery.runs.checkpoint import Keeper, environment
 from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Accuracy", "evaluate", "evaluate_whole"]
+
+log = logging.getLogger("condensery")
 
 Observe = Callable[[int, int], None]
 
@@ -47,10 +49,10 @@ class Accuracy:
         runs: one accuracy per network, in [0, 1]; set after set.
         protocol: name of the protocol by which the networks were trained.
         net: the architecture of the networks.
-        seconds: wall time of training and testing.
+        seconds: wall time of training and testing, without what an evaluation did before it was killed.
         sets: number of sets, each with the same number of networks.
         confusion: how many test rows of each class (first axis) networks took for each class (second axis), summed
-            over all networks. None: some of the accuracies come from the cache.
+            over all networks. None: not known.
     """
 
     runs: tuple[float, ...]
@@ -103,6 +105,9 @@ def evaluate(
     progress: bool = True,
 ) -> Accuracy:
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
+
+    If it is killed, the same call goes on where it was, from the cache folder (see CONDENSERY_CACHE), on the same kind
+    of machine; except in networks that are functions of your own, since nothing tells whether these have changed.
 
     Arguments:
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
@@ -220,50 +225,15 @@ def evaluate_whole(
 ) -> Accuracy:
     """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`.
 
-    Accuracies are kept in the cache folder (see CONDENSERY_CACHE), so that each network is trained only once for the
-    same data, architecture and protocol on the same kind of machine. Those of a function of your own are not kept,
-    since nothing tells whether it has changed.
+    Accuracies stay in the cache folder (see CONDENSERY_CACHE), so that each network is trained only once for the same
+    data, architecture and protocol on the same kind of machine. Those of a function of your own are not kept, since
+    nothing tells whether it has changed.
     """
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
     net = named(net) if isinstance(net, str) else net
     sets = [(data.train, data.test)]
     return _measure(sets, data, net, protocol, None, repeats, seed, _seen(observe, progress), dtype)
-
-
-class _Kept:
-    """Accuracies of the first networks that a protocol trains on a whole data set, in a file of the cache folder.
-
-    Arguments:
-        data, net, rules, seed: what the accuracies depend on.
-    """
-
-    def __init__(self, data: Data, net: Net | Factory, rules: Protocol, seed: int):
-        about = [
-            __version__, environment(data.train.device), data.train.fingerprint, data.test.fingerprint,
-            data.train.space.fingerprint, str(data.train.dtype), record(net), seed, rules.record(),
-        ]  # fmt: skip
-        self.about, folder = json.dumps(about, sort_keys=True), storage.cache("whole")
-        name = hashlib.blake2b(self.about.encode(), digest_size=16).hexdigest()
-        self.file = folder and folder / f"{name}.json"
-
-    def read(self) -> list[float]:
-        """The accuracies in the file; none if there is no such file or it cannot be used."""
-        if not self.file or not self.file.is_file():
-            return []
-        try:
-            content = json.loads(self.file.read_text())
-            runs = [float(run) for run in content["runs"]] if content["about"] == self.about else []
-        except (ValueError, KeyError, TypeError, OSError, RecursionError):
-            return []
-        return runs if all(0 <= run <= 1 for run in runs) else []
-
-    def write(self, runs: Sequence[float]) -> None:
-        """Keep the accuracies; if the folder cannot be written, the networks are trained again the next time."""
-        if self.file:
-            with suppress(OSError):
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                storage.write(self.file, json.dumps({"about": self.about, "runs": list(runs)}).encode())
 
 
 def _measure(
@@ -290,32 +260,52 @@ def _measure(
         words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
         rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
-    lasting = first is None and rules.seconds is None and isinstance(net, Net | Packaged)
-    kept = _Kept(data, net, rules, seed) if lasting else None
-    runs = kept.read()[:repeats] if kept else []
-    cached, classes = len(runs), data.train.classes
-    counts = torch.zeros(classes * classes, dtype=torch.long)
-    missing = repeats - len(runs)
-    training_mode = _mode(network, data, sets, rules, missing)
-    testing_mode = classifying(network, data.shape, sum(missing * len(test) for _, test in sets))
+    lasting, classes, count = first is None, data.train.classes, repeats * len(sets)
+    about = None
+    if rules.seconds is None and isinstance(net, Net | Packaged):
+        about = [
+            __version__, environment(data.train.device), data.test.fingerprint, record(net), seed, rules.record(),
+            *(_contents(rows, test) for rows, test in sets),
+            None if lasting else repeats,  # the first networks on the whole set are the same for any number of them
+        ]  # fmt: skip
+    kept = Kept(about, classes, len(data.test), lasting)
+    matrices = kept.read()[:count]
+    if matrices and not lasting:
+        log.info(f"going on: {len(matrices)} of {count} networks were measured before")
+    training_mode = _mode(network, data, sets, rules, repeats)
+    testing_mode = classifying(network, data.shape, repeats * sum(len(test) for _, test in sets))
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
             with during(training_mode):
                 steps = _steps(network, rows, rules, seed)
-            for r in range(len(runs) - s * repeats, repeats):
+            for r in range(len(matrices) - s * repeats, repeats):
                 key = ("evaluation", s, r)
                 point = initial(network, rng(seed, "weights", *key))
                 with during(training_mode):
-                    fitted = _fitted(point, rows, rules, steps, seed, key)
+                    fitted = _fitted(point, rows, rules, steps, seed, key, kept.training(len(matrices), steps))
                 with during(testing_mode):
                     found = guesses(fitted, test)
-                runs.append(int((found == test.labels).sum()) / len(test))
-                counts += (test.labels * classes + found).bincount(minlength=len(counts)).cpu()
-                if kept:
-                    kept.write(runs)
-                observe(len(runs), repeats * len(sets))
-    confusion = None if cached else tuple(map(tuple, counts.reshape(classes, classes).tolist()))
-    return Accuracy(tuple(runs), rules.name, net, time.perf_counter() - start, len(sets), confusion)
+                counts = (test.labels * classes + found).bincount(minlength=classes**2).cpu()
+                matrices.append(counts.view(classes, classes))
+                kept.offer(matrices)
+                observe(len(matrices), count)
+    kept.done()
+    runs = tuple(int(each.trace()) / int(each.sum()) for each in matrices)
+    confusion = tuple(map(tuple, torch.stack(matrices).sum(0).tolist()))
+    return Accuracy(runs, rules.name, net, time.perf_counter() - start, len(sets), confusion)
+
+
+def _contents(rows: Rows, test: TestSet) -> list[str]:
+    """What tells the rows of a training set, and how test rows are read, from others."""
+    if isinstance(rows, RealSet):
+        trained = [rows.fingerprint, rows.space.fingerprint, str(rows.dtype)]
+    else:
+        digest = hashlib.blake2b(digest_size=16)
+        for x, y, _ in rows.minibatches(256, rng(0, "contents")):
+            for part in (x, y):
+                digest.update(part.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        trained = [digest.hexdigest()]
+    return [*trained, test.space.fingerprint, str(test.dtype)]
 
 
 def _mode(network: Network, data: Data, sets: Sequence[tuple[Rows, TestSet]], rules: Protocol, repeats: int) -> Mode:
@@ -340,14 +330,22 @@ def _steps(network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
     return max(1, int(rules.seconds * count / took))
 
 
-def _fitted(point: Point, rows: Rows, rules: Protocol, steps: int, seed: int, key: tuple[str | int, ...]) -> Point:
+def _fitted(
+    point: Point,
+    rows: Rows,
+    rules: Protocol,
+    steps: int,
+    seed: int,
+    key: tuple[str | int, ...],
+    keeper: Keeper | None = None,
+) -> Point:
     """The point after some steps by a protocol.
 
     Raises:
         InputError: batch norm in a network of the user's cannot be trained on a minibatch of one row.
     """
     try:
-        return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix)
+        return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, keeper=keeper)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
