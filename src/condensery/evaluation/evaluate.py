@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -106,8 +108,9 @@ def evaluate(
 ) -> Accuracy:
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
-    If it is killed, the same call goes on where it was, from the cache folder (see CONDENSERY_CACHE), on the same kind
-    of machine; except in networks that are functions of your own, since nothing tells whether these have changed.
+    If it is killed, the same call goes on where it was, with the same code on the same kind of machine: what it needs
+    for this is in the cache folder (see CONDENSERY_CACHE). Networks that are functions of your own begin again, since
+    nothing tells whether these have changed.
 
     Arguments:
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
@@ -266,7 +269,7 @@ def _measure(
         about = [
             __version__, environment(data.train.device), data.test.fingerprint, record(net), seed, rules.record(),
             *(_contents(rows, test) for rows, test in sets),
-            None if lasting else repeats,  # the first networks on the whole set are the same for any number of them
+            None if lasting else [repeats, _code()],  # networks on the whole set serve other numbers and later code
         ]  # fmt: skip
     kept = Kept(about, classes, len(data.test), lasting)
     matrices = kept.read()[:count]
@@ -293,6 +296,15 @@ def _measure(
     runs = tuple(int(each.trace()) / int(each.sum()) for each in matrices)
     confusion = tuple(map(tuple, torch.stack(matrices).sum(0).tolist()))
     return Accuracy(runs, rules.name, net, time.perf_counter() - start, len(sets), confusion)
+
+
+@cache
+def _code() -> str:
+    """A hash of the library's code, so that no evaluation mixes networks of different code."""
+    digest, root = hashlib.blake2b(digest_size=16), Path(__file__).parent.parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _contents(rows: Rows, test: TestSet) -> list[str]:
