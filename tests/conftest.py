@@ -1,3 +1,6 @@
+import itertools
+from functools import partial
+
 import pytest
 import torch
 
@@ -26,8 +29,9 @@ def real() -> RealSet:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Nothing is kept from one test to the next."""
+    """Nothing is kept from one test to the next, nor from one evaluation of a set to the next: each has other code."""
     monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("condensery.evaluation.evaluate._code", partial(next, itertools.count()))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from condensery.data.facts import FACTS, Facts
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Uniform
 from condensery.errors import InputError
+from condensery.evaluation import evaluate as measuring
 from condensery.evaluation import kept, protocols
 from condensery.evaluation.compare import compare
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
@@ -359,8 +360,15 @@ def updates(monkeypatch, most=None):
     return counted
 
 
+@pytest.fixture
+def same_code(monkeypatch):
+    monkeypatch.setattr(measuring, "_code", lambda: "")
+
+
 @pytest.mark.parametrize("killed_at", [1, 13, 30])
-def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accuracies(monkeypatch, killed_at):
+def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accuracies(
+    same_code, monkeypatch, tmp_path, killed_at
+):
     d = data()
     sets = [chosen(d, seed=seed) for seed in (0, 1)]
 
@@ -369,6 +377,7 @@ def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accur
 
     monkeypatch.setattr(kept, "SECONDS", 0.0)
     with monkeypatch.context() as patched:
+        patched.setenv("CONDENSERY_CACHE", "")
         every = updates(patched)
         expected = evaluate(sets, d, TINY, twelve, 2)
         assert len(every) == 4 * 12
@@ -376,20 +385,33 @@ def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accur
         updates(patched, killed_at)
         with pytest.raises(_Killed):
             evaluate(sets, d, TINY, twelve, 2)
-    for other in ({"seed": 1}, {"repeats": 1}):  # do not continue it, and leave it alone
-        evaluate(**{"sets": sets, "data": d, "net": TINY, "protocol": twelve, "repeats": 2, **other})
+    for other in ({"seed": 1}, {"sets": sets[1]}, {"net": "mlp"}):  # do not go on with it, and leave it alone
+        evaluate(**{"sets": sets, "data": d, "net": TINY, "protocol": twelve, "repeats": 1, **other})
     with monkeypatch.context() as patched:
         left = updates(patched)
         again = evaluate(sets, d, TINY, twelve, 2)
         assert len(left) == 4 * 12 - (killed_at - 1)
     assert (again.runs, again.confusion) == (expected.runs, expected.confusion)
-    with monkeypatch.context() as patched:  # what is finished is measured anew
-        every = updates(patched)
-        assert evaluate(sets, d, TINY, twelve, 2).runs == expected.runs
-        assert len(every) == 4 * 12
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_an_evaluation_carries_on_where_nothing_can_be_kept(monkeypatch, tmp_path):
+def test_no_network_is_trained_twice_by_the_same_code(same_code, monkeypatch):
+    d, counted = data(), updates(monkeypatch)
+    first = evaluate(chosen(d), d, TINY, short, 2)
+    three = evaluate(chosen(d), d, TINY, short, 3)
+    assert len(counted) == 3 * 30
+    assert three.runs[:2] == first.runs
+    assert first.seconds < three.seconds
+    one = evaluate(chosen(d), d, TINY, short, 1)
+    assert (one.runs, one.confusion) == (first.runs[:1], one.confusion)
+    assert np.sum(one.confusion) == len(d.test)
+    assert len(counted) == 3 * 30
+    monkeypatch.setattr(measuring, "_code", lambda: "other code")
+    assert evaluate(chosen(d), d, TINY, short, 3).runs == three.runs
+    assert len(counted) == 2 * 3 * 30
+
+
+def test_an_evaluation_carries_on_where_nothing_can_be_kept(same_code, monkeypatch, tmp_path):
     d, expected = data(), None
     (tmp_path / "file").touch()
     monkeypatch.setattr(kept, "SECONDS", 0.0)
@@ -398,21 +420,22 @@ def test_an_evaluation_carries_on_where_nothing_can_be_kept(monkeypatch, tmp_pat
         reached = evaluate(chosen(d), d, TINY, short, 2)
         assert expected is None or reached.runs == expected
         expected = reached.runs
-    assert not [path for path in (tmp_path / "folder").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("wrong", ["", "[]", "{}", "[" * 10**5, "other", "fewer rows", "other classes"])
+@pytest.mark.parametrize("wrong", ["", "[]", "{}", "[" * 10**5, "other", "fewer rows", "other classes", "no pairs"])
 def test_kept_accuracies_that_cannot_be_used_are_measured_again(tmp_path, wrong):
     d = data()
     expected = evaluate_whole(d, TINY, short, 1)
     (file,) = (tmp_path / "cache" / "evaluations").iterdir()
     content = json.loads(file.read_text())
+    (network,) = content["networks"]
     changed = {
-        "other": {**content, "about": "another evaluation"},
-        "fewer rows": {**content, "networks": [[1] * 9]},
-        "other classes": {**content, "networks": [[31]]},
+        "other": {"about": "another evaluation"},
+        "fewer rows": {"networks": [{**network, "counts": [1] * len(network["counts"])}]},
+        "other classes": {"networks": [{**network, "places": [9] * len(network["counts"])}]},
+        "no pairs": {"networks": [{**network, "places": [0], "counts": [30, 1]}]},
     }
-    file.write_text(json.dumps(changed[wrong]) if wrong in changed else wrong)
+    file.write_text(json.dumps({**content, **changed[wrong]}) if wrong in changed else wrong)
     again = evaluate_whole(d, TINY, short, 1)
     assert (again.runs, again.confusion) == (expected.runs, expected.confusion)
-    assert json.loads(file.read_text()) == content
+    assert json.loads(file.read_text())["networks"][0]["counts"] == network["counts"]

@@ -17,7 +17,7 @@ from condensery import __version__
 from condensery.console import counted
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
-from condensery.evaluation.kept import Kept
+from condensery.evaluation.kept import Kept, Measured
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
@@ -51,10 +51,11 @@ class Accuracy:
         runs: one accuracy per network, in [0, 1]; set after set.
         protocol: name of the protocol by which the networks were trained.
         net: the architecture of the networks.
-        seconds: wall time of training and testing, without what an evaluation did before it was killed.
+        seconds: wall time of training and testing, whenever that was; of a network that was being trained when an
+            evaluation was killed, the time since then.
         sets: number of sets, each with the same number of networks.
         confusion: how many test rows of each class (first axis) networks took for each class (second axis), summed
-            over all networks. None: not known.
+            over all networks. None: unknown.
     """
 
     runs: tuple[float, ...]
@@ -108,9 +109,10 @@ def evaluate(
 ) -> Accuracy:
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
-    If it is killed, the same call goes on where it was, with the same code on the same kind of machine: what it needs
-    for this is in the cache folder (see CONDENSERY_CACHE). Networks that are functions of your own begin again, since
-    nothing tells whether these have changed.
+    The accuracy of each network stays in the cache folder (see CONDENSERY_CACHE), and the state of the one in training,
+    so that no network is trained twice by the same code on the same kind of machine, and a call that is killed goes on
+    where it was. Nothing is kept of networks that are functions of your own, since nothing tells whether these have
+    changed.
 
     Arguments:
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
@@ -257,45 +259,43 @@ def _measure(
             raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
     if repeats < 1:
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
-    start = time.perf_counter()
     rules = _rules(protocol, data, first, net)
     if dtype not in (None, data.train.dtype):
         words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
         rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
-    lasting, classes, count = first is None, data.train.classes, repeats * len(sets)
-    about = None
-    if rules.seconds is None and isinstance(net, Net | Packaged):
-        about = [
-            __version__, environment(data.train.device), data.test.fingerprint, record(net), seed, rules.record(),
-            *(_contents(rows, test) for rows, test in sets),
-            None if lasting else [repeats, _code()],  # networks on the whole set serve other numbers and later code
-        ]  # fmt: skip
-    kept = Kept(about, classes, len(data.test), lasting)
-    matrices = kept.read()[:count]
-    if matrices and not lasting:
-        log.info(f"going on: {len(matrices)} of {count} networks were measured before")
+    classes, about, every = data.train.classes, None, list[Measured]()
     training_mode = _mode(network, data, sets, rules, repeats)
     testing_mode = classifying(network, data.shape, repeats * sum(len(test) for _, test in sets))
+    if rules.seconds is None and isinstance(net, Net | Packaged):
+        about = [
+            __version__, None if first is None else _code(),  # networks on the whole set serve later code too
+            environment(data.train.device), training_mode, testing_mode, data.test.fingerprint, record(net), seed,
+            rules.record(),
+        ]  # fmt: skip
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
+            kept = Kept(about and [*about, s, _contents(rows, test)], classes, len(test))
+            done = kept.read()[:repeats]
+            if done and first is not None:
+                log.info(f"{len(done)} of {repeats} networks were measured before")
             with during(training_mode):
                 steps = _steps(network, rows, rules, seed)
-            for r in range(len(matrices) - s * repeats, repeats):
-                key = ("evaluation", s, r)
+            for r in range(len(done), repeats):
+                start, key = time.perf_counter(), ("evaluation", s, r)
                 point = initial(network, rng(seed, "weights", *key))
                 with during(training_mode):
-                    fitted = _fitted(point, rows, rules, steps, seed, key, kept.training(len(matrices), steps))
+                    fitted = _fitted(point, rows, rules, steps, seed, key, kept.training(r, steps))
                 with during(testing_mode):
                     found = guesses(fitted, test)
                 counts = (test.labels * classes + found).bincount(minlength=classes**2).cpu()
-                matrices.append(counts.view(classes, classes))
-                kept.offer(matrices)
-                observe(len(matrices), count)
-    kept.done()
-    runs = tuple(int(each.trace()) / int(each.sum()) for each in matrices)
-    confusion = tuple(map(tuple, torch.stack(matrices).sum(0).tolist()))
-    return Accuracy(runs, rules.name, net, time.perf_counter() - start, len(sets), confusion)
+                done.append(Measured(counts.view(classes, classes), time.perf_counter() - start))
+                kept.write(done)
+                observe(len(every) + len(done), repeats * len(sets))
+            every += done
+    runs = tuple(int(each.confusion.trace()) / int(each.confusion.sum()) for each in every)
+    confusion = tuple(map(tuple, torch.stack([each.confusion for each in every]).sum(0).tolist()))
+    return Accuracy(runs, rules.name, net, sum(each.seconds for each in every), len(sets), confusion)
 
 
 @cache

@@ -1,10 +1,11 @@
-"""What an evaluation keeps in the cache folder, so that one that was killed goes on where it was."""
+"""What evaluations keep in the cache folder, so that none is computed twice and one that was killed goes on."""
 
 import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -17,57 +18,85 @@ from condensery.networks.network import Point
 from condensery.runs import storage
 from condensery.runs.checkpoint import Keeper
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "Measured"]
 
 SECONDS = 20.0
-"""Seconds between two writes: what an evaluation that is killed has to compute again, at most."""
+"""Seconds between two checkpoints of a network in training: the most that a killed evaluation computes again."""
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network that was trained on a set and measured on the test rows.
+
+    Arguments:
+        confusion: how many test rows of each class (first axis) the network took for each class (second axis).
+        seconds: wall time of training and testing, since the last kill.
+    """
+
+    confusion: Tensor
+    seconds: float
+
+
+class _Network(msgspec.Struct):
+    places: list[Number]  # of the entries that are not 0, in the flattened matrix
+    counts: list[Number]
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Content(msgspec.Struct):
     about: str
-    networks: list[list[Number]]
+    networks: list[_Network]
 
 
 class Kept:
-    """The confusion matrices of the networks that are measured, and the state of the one that is being trained.
+    """The networks that were measured on a set, and the state of the one that is being trained.
 
     If the cache folder cannot be used, nothing is kept, and networks are trained again.
 
     Arguments:
-        about: all that the matrices depend on, as JSON. None: nothing is kept.
-        classes, rows: number of classes, and of the test rows that a matrix counts.
-        lasting: whether the matrices stay when the evaluation is done.
+        about: all that the accuracies depend on, as JSON. None: nothing is kept.
+        classes, rows: number of classes, and of test rows.
     """
 
-    def __init__(self, about: Sequence[Any] | None, classes: int, rows: int, lasting: bool):
-        self.about = json.dumps(about, sort_keys=True)
-        self.classes, self.rows, self.lasting = classes, rows, lasting
+    def __init__(self, about: Sequence[Any] | None, classes: int, rows: int):
+        self.about, self.classes, self.rows = json.dumps(about, sort_keys=True), classes, rows
         self._name = hashlib.blake2b(self.about.encode(), digest_size=16).hexdigest()
         self._folder = storage.cache("evaluations") if about is not None else None
-        self._last = time.monotonic()
 
-    def read(self) -> list[Tensor]:
-        """The matrices, each (classes, classes); see `Accuracy.confusion`. Empty if there are none that can be used."""
-        if not self._folder or not self._file.is_file():
+    def read(self) -> list[Measured]:
+        """The networks that are kept, the first ones of any number. Empty if there are none that can be used."""
+        if not self._folder or not (file := self._folder / f"{self._name}.json").is_file():
             return []
         try:
-            content = storage.checked(json.loads(self._file.read_bytes()), _Content)
+            content = storage.checked(json.loads(file.read_bytes()), _Content)
+            return [self._measured(each) for each in content.networks] if content.about == self.about else []
         except (ValueError, OSError, RecursionError):
             return []
-        shape = self.classes, self.classes
-        fit = all(len(each) == self.classes**2 and sum(each) == self.rows for each in content.networks)
-        return [torch.tensor(each).view(shape) for each in content.networks if fit and content.about == self.about]
 
-    def offer(self, networks: Sequence[Tensor]) -> None:
-        """Write the matrices, if that is due."""
-        if not self._folder or not (self.lasting or time.monotonic() - self._last >= SECONDS):
+    def _measured(self, kept: _Network) -> Measured:
+        if len(kept.places) != len(kept.counts) or sum(kept.counts) != self.rows:
+            raise ValueError("not a matrix of the test rows")
+        if max(kept.places, default=0) >= self.classes**2:
+            raise ValueError("not a matrix of these classes")
+        confusion = torch.zeros(self.classes**2, dtype=torch.long)
+        confusion[torch.tensor(kept.places)] = torch.tensor(kept.counts)
+        return Measured(confusion.view(self.classes, self.classes), kept.seconds)
+
+    def write(self, networks: Sequence[Measured]) -> None:
+        """Keep the networks, and remove the state of the last one, which is trained."""
+        if not self._folder:
             return
-        self._last = time.monotonic()
-        content = {"about": self.about, "networks": [each.flatten().tolist() for each in networks]}
+        every = []
+        for each in networks:
+            places = each.confusion.flatten().nonzero().flatten()
+            counts = each.confusion.flatten()[places]
+            every.append({"places": places.tolist(), "counts": counts.tolist(), "seconds": each.seconds})
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            storage.write(self._file, json.dumps(content).encode())
+            content = {"about": self.about, "networks": every}
+            storage.write(self._folder / f"{self._name}.json", json.dumps(content).encode())
+            (self._folder / f"{self._name}.safetensors").unlink(missing_ok=True)
 
     def training(self, number: int, steps: int) -> Keeper | None:
         """Keeps the state of a network in training; `number` of those before it, `steps` that it takes."""
@@ -76,22 +105,9 @@ class Kept:
         identity = {"evaluation": self._name, "network": number}
         return _Passing(self._folder / f"{self._name}.safetensors", identity, steps)
 
-    def done(self) -> None:
-        """Remove what is of no use after the evaluation."""
-        if self._folder:
-            with suppress(OSError):
-                (self._folder / f"{self._name}.safetensors").unlink(missing_ok=True)
-                if not self.lasting:
-                    self._file.unlink(missing_ok=True)
-
-    @property
-    def _file(self) -> Path:
-        assert self._folder
-        return self._folder / f"{self._name}.json"
-
 
 class _Passing(Keeper):
-    """Keeps the state before the last step only, and carries on if that cannot be written."""
+    """Keeps no state after the last step, and carries on if one cannot be written."""
 
     def __init__(self, path: Path, identity: dict[str, Any], steps: int):
         super().__init__(path, identity, SECONDS, strict=False)
