@@ -350,9 +350,9 @@ def auto() -> str:
         texts = [f"**{text}**" if name in line and line[name]["accuracy"] == best else text
                  for name, text in zip(names, texts, strict=True)]  # fmt: skip
         chosen = line.get("auto")
-        ours = (
-            [percent(chosen), f"`{chosen['chosen']}`", f"{100 * (chosen['accuracy'] - best):+.1f}"] if chosen else "---"
-        )
+        ours = ["-"] * 3
+        if chosen:
+            ours = [percent(chosen), f"`{chosen['chosen']}`", f"{100 * (chosen['accuracy'] - best):+.1f}"]
         last = list(line.values())[-1]
         facts = [f"{last['budget']:,}", f"{last['minutes']:g}", str(last["n"]), last["protocol"], last["commit"][:7]]
         lines.append([dataset, *ours, *texts, *facts])

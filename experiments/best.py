@@ -6,9 +6,10 @@ What every part of it adds, and what else was tried, is in trials.py. The figure
 network. ConvNet-3 of width 128, whatever the network in which a set was learned; MLP and ResNet-10 where the table
 says so. Networks are trained in bfloat16, except for the first figure. No published figures of this recipe.
 
-The data of the comparison are colored images and USPS, which no choice of the recipe has seen. There, every method
-learns in width 64, with so many steps that `condensery plan` says 10 to 12 minutes for each on 2 cores (3 on USPS).
-`fixed-steps`, since long protocols take hours on sets that decode to hundreds of rows.
+`unrolled:quick` is compared with KFS, IDC and DM on colored images and USPS, on which nothing about the recipe was
+chosen. There, every method learns in width 64, and takes as many steps as fit into 10 to 12 minutes of 2 cores by
+`condensery plan` (3 minutes on USPS). These sets are measured under `fixed-steps`, because other protocols take hours
+on sets that decode to hundreds of rows.
 
 Cost at `cpu` scale on 2 cores: 3 to 35 minutes to condense a set, and 5 networks 20 minutes to an hour; 8 hours in all
 for the comparison. Cells that are in the results file are skipped.
@@ -30,7 +31,7 @@ LENGTHS: dict[str, dict[str, dict[str, Any]]] = {
     "svhn-train-subset": LONG,
     "USPS": {"unrolled:quick": {}, "kfs": {"steps": 900}, "idc": {"outer_steps": 20}, "dm": {"steps": 2000}},
 }
-"""The presets' fields that say how long each method learns, where it is not as long as the preset says."""
+"""What differs from the presets, so that all methods learn for about as long as `unrolled:quick`."""
 
 
 def compared(dataset: str, method: str, net: Net | str) -> Cell:

@@ -343,11 +343,11 @@ def test_batch_norm_on_a_last_minibatch_of_one_row_is_refused():
 
 
 class _Killed(BaseException):
-    """Like a kill, nothing catches it."""
+    """Nothing catches it, as nothing catches a kill."""
 
 
 def updates(monkeypatch, most=None):
-    """Count updates of networks in a list; after `most` of them, the evaluation is killed."""
+    """A list that grows with every update of a network; the evaluation is killed in update number `most`."""
     counted, step = [], torch.optim.SGD.step
 
     def counting(*given, **more):
@@ -403,12 +403,38 @@ def test_no_network_is_trained_twice_by_the_same_code(same_code, monkeypatch):
     assert three.runs[:2] == first.runs
     assert first.seconds < three.seconds
     one = evaluate(chosen(d), d, TINY, short, 1)
-    assert (one.runs, one.confusion) == (first.runs[:1], one.confusion)
+    assert one.runs == first.runs[:1]
     assert np.sum(one.confusion) == len(d.test)
+    assert np.trace(one.confusion) == round(one.mean * len(d.test))
     assert len(counted) == 3 * 30
     monkeypatch.setattr(measuring, "_code", lambda: "other code")
     assert evaluate(chosen(d), d, TINY, short, 3).runs == three.runs
     assert len(counted) == 2 * 3 * 30
+
+
+class _OwnNet(ConvNet):
+    """A user's network."""
+
+
+class _OwnCrop(Crop):
+    """A user's operation."""
+
+
+@pytest.mark.parametrize("own", ["network", "schedule", "always", "one of"])
+def test_nothing_is_kept_of_code_that_may_have_changed(same_code, monkeypatch, own):
+    d, counted = data(), updates(monkeypatch)
+    net = _OwnNet(width=4, depth=1) if own == "network" else TINY
+
+    def rules(*given):
+        usual = short(*given)
+        if own == "schedule":
+            return replace(usual, how=replace(usual.how, schedule=lambda progress: 1.0))
+        each = {"always": {"always": (_OwnCrop(0.2),)}, "one of": {"one_of": (Crop(0.1), _OwnCrop(0.2))}}
+        return replace(usual, augment=Augmentation(**each[own])) if own in each else usual
+
+    for times in (1, 2):
+        evaluate(chosen(d), d, net, rules, 1)
+        assert len(counted) == 30 * times
 
 
 def test_an_evaluation_carries_on_where_nothing_can_be_kept(same_code, monkeypatch, tmp_path):

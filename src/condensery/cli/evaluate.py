@@ -39,6 +39,13 @@ log = logging.getLogger("condensery")
 
 
 def evaluate_command(argv: list[str]) -> int:
+    try:
+        return _evaluate(argv)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; repeat the command to go on") from None
+
+
+def _evaluate(argv: list[str]) -> int:
     options = parse(EvaluateOptions, argv, "evaluate")
     measuring = options.measuring
     from condensery.decoders import Factorized

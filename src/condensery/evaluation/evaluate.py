@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from condensery import __version__
+from condensery.augment import Augmentation, CutMix
 from condensery.console import counted
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
@@ -109,10 +111,10 @@ def evaluate(
 ) -> Accuracy:
     """Train `repeats` networks from scratch on each set and measure them on `data.test`.
 
-    The accuracy of each network stays in the cache folder (see CONDENSERY_CACHE), and the state of the one in training,
-    so that no network is trained twice by the same code on the same kind of machine, and a call that is killed goes on
-    where it was. Nothing is kept of networks that are functions of your own, since nothing tells whether these have
-    changed.
+    The accuracy of each network stays in the cache folder (see CONDENSERY_CACHE), and so does the state of the one in
+    training. No network is trained twice by the same code on the same kind of machine, and a call that was killed goes
+    on where it stopped. Nothing is kept if the network, the learning rate schedule or the augmentation is code of your
+    own, since nothing tells whether it has changed.
 
     Arguments:
         sets: one condensed set, or several of one method (for example with different seeds); mean and std are over all
@@ -231,8 +233,8 @@ def evaluate_whole(
     """The reference: the accuracy of networks trained on all of `data.train`. See `evaluate`.
 
     Accuracies stay in the cache folder (see CONDENSERY_CACHE), so that each network is trained only once for the same
-    data, architecture and protocol on the same kind of machine. Those of a function of your own are not kept, since
-    nothing tells whether it has changed.
+    data, architecture and protocol on the same kind of machine, unless one of these is code of your own (see
+    `evaluate`).
     """
     if not isinstance(data, Data):
         raise InputError(f"networks are trained and tested on a data set, not on a {type(data).__name__}")
@@ -264,15 +266,17 @@ def _measure(
         words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
         rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
-    classes, about, every = data.train.classes, None, list[Measured]()
+    classes, about = data.train.classes, None
     training_mode = _mode(network, data, sets, rules, repeats)
     testing_mode = classifying(network, data.shape, repeats * sum(len(test) for _, test in sets))
-    if rules.seconds is None and isinstance(net, Net | Packaged):
+    if rules.seconds is None and _from_library(net, rules):
         about = [
             __version__, None if first is None else _code(),  # networks on the whole set serve later code too
+            version(net.package) if isinstance(net, Packaged) else None,
             environment(data.train.device), training_mode, testing_mode, data.test.fingerprint, record(net), seed,
             rules.record(),
         ]  # fmt: skip
+    every: list[Measured] = []
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
             kept = Kept(about and [*about, s, _contents(rows, test)], classes, len(test))
@@ -296,6 +300,13 @@ def _measure(
     runs = tuple(int(each.confusion.trace()) / int(each.confusion.sum()) for each in every)
     confusion = tuple(map(tuple, torch.stack([each.confusion for each in every]).sum(0).tolist()))
     return Accuracy(runs, rules.name, net, sum(each.seconds for each in every), len(sets), confusion)
+
+
+def _from_library(net: Net | Factory, rules: Protocol) -> bool:
+    """Whether a network and its training are this library's code, or that of packages that have a version."""
+    augment, mix = rules.augment or Augmentation(), rules.mix or CutMix()
+    parts = [rules.how.schedule, *map(type, (net, augment, *augment.always, *augment.one_of, mix))]
+    return all(part.__module__.partition(".")[0] == "condensery" for part in parts)
 
 
 @cache

@@ -3,18 +3,16 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from condensery.networks.network import Point
 from condensery.runs import storage
 from condensery.runs.checkpoint import Keeper
 
@@ -31,7 +29,7 @@ class Measured:
 
     Arguments:
         confusion: how many test rows of each class (first axis) the network took for each class (second axis).
-        seconds: wall time of training and testing, since the last kill.
+        seconds: wall time of training and testing; of a network whose training was resumed, the time since then.
     """
 
     confusion: Tensor
@@ -65,7 +63,7 @@ class Kept:
         self._folder = storage.cache("evaluations") if about is not None else None
 
     def read(self) -> list[Measured]:
-        """The networks that are kept, the first ones of any number. Empty if there are none that can be used."""
+        """The networks that are kept, in the order of their training; empty if none can be used."""
         if not self._folder or not (file := self._folder / f"{self._name}.json").is_file():
             return []
         try:
@@ -84,7 +82,7 @@ class Kept:
         return Measured(confusion.view(self.classes, self.classes), kept.seconds)
 
     def write(self, networks: Sequence[Measured]) -> None:
-        """Keep the networks, and remove the state of the last one, which is trained."""
+        """Keep the networks, and remove the state of the last one, whose training is over."""
         if not self._folder:
             return
         every = []
@@ -99,7 +97,12 @@ class Kept:
             (self._folder / f"{self._name}.safetensors").unlink(missing_ok=True)
 
     def training(self, number: int, steps: int) -> Keeper | None:
-        """Keeps the state of a network in training; `number` of those before it, `steps` that it takes."""
+        """The keeper of the state of a network in training, or None.
+
+        Arguments:
+            number: number of networks before it.
+            steps: number of updates of its training.
+        """
         if not self._folder:
             return None
         identity = {"evaluation": self._name, "network": number}
@@ -107,22 +110,15 @@ class Kept:
 
 
 class _Passing(Keeper):
-    """Keeps no state after the last step, and carries on if one cannot be written."""
+    """Writes no state after the last step, where the accuracy follows, and carries on if one cannot be written."""
 
     def __init__(self, path: Path, identity: dict[str, Any], steps: int):
         super().__init__(path, identity, SECONDS, strict=False)
         self.steps = steps
 
-    def write(
-        self,
-        step: int,
-        learned: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        point: Point | None = None,
-        more: Mapping[str, Tensor] = MappingProxyType({}),
-    ) -> None:
+    def write(self, step: int, *state: Any, **more: Any) -> None:
         if step < self.steps:
-            self._last = time.monotonic()
+            self._last = time.monotonic()  # the next try is as far away if this one fails
             with suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                super().write(step, learned, optimizer, point, more)
+                super().write(step, *state, **more)
