@@ -338,7 +338,7 @@ def tasks() -> str:
 
 
 def auto() -> str:
-    """What `auto` reaches, and every candidate in the same minutes and bytes; the best candidate in bold face."""
+    """What `auto` reaches, and every candidate in the same minutes and bytes, the best one in bold."""
     found: dict[str, dict[str, Row]] = {}
     for row in results("auto"):
         found.setdefault(row["dataset"], {})[row["method"]] = row

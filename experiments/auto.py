@@ -2,8 +2,9 @@
 
     python experiments/auto.py --data-dir DIR [--data USPS MNIST] [--minutes 3]
 
-On data that are in no table of `experiments/bytes.py`, at the bytes of 4 real images per class. `auto` spends a part of
-its minutes on a trial, and the rest on the set; each candidate alone has all of them, so many steps as its plan says.
+The data are not among those of `experiments/bytes.py`, from which `auto` knows what usually does well, and sets have
+the bytes of 4 real images per class. `auto` spends a part of its minutes on a trial, and the rest on the set; each
+candidate alone spends all of them on its set, and takes as many steps as fit by its plan.
 1 set x 3 networks of width 64, trained in bfloat16 under `fixed-steps`; the test part. Minutes depend on the machine:
 run nothing beside it. Cost at `cpu` scale on 2 cores: half an hour for a data set. Cells that are in the results file
 are skipped.
