@@ -270,7 +270,12 @@ TABLES: dict[str, Callable[[], str]] = {
          "floats": lambda row: f"{row['floats']:,}", "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
          **MEASURED},
     ),
-    "best": partial(cross, "best", "dataset", "method", "measured_in", across="protocol_name", timed=True),
+    "best": partial(
+        cross, "best", "dataset", "method", "measured_in", across="protocol_name", part="papers", timed=True
+    ),
+    "best at equal time": partial(
+        cross, "best", "dataset", "method", across="measured_in", part="time", timed=True
+    ),
     "photos": partial(
         listed, "photos",
         {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
