@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -344,13 +345,13 @@ def tasks() -> str:
 
 def auto() -> str:
     """What `auto` reaches, and every candidate in the same minutes and bytes, the best one in bold."""
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[tuple[str, float], dict[str, Row]] = {}
     for row in results("auto"):
-        found.setdefault(row["dataset"], {})[row["method"]] = row
+        found.setdefault((row["dataset"], row["minutes"]), {})[row["method"]] = row
     names = list(dict.fromkeys(name for line in found.values() for name in line if name != "auto"))
     lines = []
-    for dataset, line in found.items():
-        best = max((row["accuracy"] for name, row in line.items() if name != "auto"), default=0.0)
+    for (dataset, minutes), line in found.items():
+        best = max((row["accuracy"] for name, row in line.items() if name != "auto"), default=math.nan)
         texts = [percent(line[name]) if name in line else "-" for name in names]
         texts = [f"**{text}**" if name in line and line[name]["accuracy"] == best else text
                  for name, text in zip(names, texts, strict=True)]  # fmt: skip
@@ -358,11 +359,15 @@ def auto() -> str:
         ours = ["-"] * 3
         if chosen:
             ours = [percent(chosen), f"`{chosen['chosen']}`", f"{100 * (chosen['accuracy'] - best):+.1f}"]
-        last = list(line.values())[-1]
-        facts = [f"{last['budget']:,}", f"{last['minutes']:g}", str(last["n"]), last["protocol"], last["commit"][:7]]
+        last, taken = (
+            max(line.values(), key=lambda row: row["date"]),
+            [row["condense_seconds"] for row in line.values()],
+        )
+        facts = [f"{last['budget']:,}", f"{minutes:g} ({max(taken) / 60:.1f})", str(last["n"]), last["protocol"],
+                 last["commit"][:7]]  # fmt: skip
         lines.append([dataset, *ours, *texts, *facts])
-    head = ["data", "auto", "chosen", "minus the best", *(f"`{name}`" for name in names), "bytes", "minutes", "n",
-            "protocol", "commit"]  # fmt: skip
+    head = ["data", "auto", "chosen", "minus the best", *(f"`{name}`" for name in names), "bytes", "minutes (longest)",
+            "n", "protocol", "commit"]  # fmt: skip
     return table(head, lines) if lines else "No figures yet."
 
 
@@ -404,7 +409,7 @@ UNPUBLISHED = ("kfs", "unrolled:")
 def methods() -> str:
     """Every method with its file: the accuracy at 1 image per class under its protocol, in its paper and here."""
     rows = {
-        (r["dataset"], r["method"]): percent(r)
+        (r["dataset"], r["method"]): percent(r) + " (bf16)" * bool(r.get("half"))
         for name in ("dc_table1", "idc_table10", "best") for r in results(name)
         if r["ipc"] == 1 and (r["paper"] or (r["method"].startswith(UNPUBLISHED) and r["protocol_name"] == "dc2021"))
     }  # fmt: skip
@@ -589,8 +594,9 @@ def known(text: str) -> str:
     cells: dict[tuple[str, int], Row] = {}
     for row in results("bytes"):
         values, classes = SHAPES[row["dataset"]]
-        cell = {"values": values, "bytes_per_class": row["budget"] // classes, "accuracies": {}}
-        cells.setdefault((row["dataset"], row["budget"]), cell)["accuracies"][row["method"]] = round(row["accuracy"], 3)
+        cell = {"data": row["data"]["fingerprint"], "values": values, "bytes_per_class": row["budget"] // classes}
+        found = cells.setdefault((row["dataset"], row["budget"]), {**cell, "accuracies": {}})
+        found["accuracies"][row["method"]] = round(row["accuracy"], 3)
     return json.dumps(list(cells.values()), indent=1) + "\n"
 
 

@@ -8,9 +8,9 @@ usual width, where the table says so. Networks are trained in bfloat16, except f
 figures of this recipe.
 
 `unrolled:quick` is compared with KFS, IDC and DM on colored images and USPS, on which nothing about the recipe was
-chosen. There, every method learns in width 64, and takes as many steps as fit into 10 to 12 minutes of 2 cores by
-`condensery plan` (3 minutes on USPS). These sets are measured under `fixed-steps`, because other protocols take hours
-on sets that decode to hundreds of rows.
+chosen. There, every method learns in width 64 and in bfloat16, and takes as many steps as fit into 10 to 12 minutes of
+2 cores by `condensery plan` (3 minutes on USPS). These sets are measured under `fixed-steps`, because other protocols
+take hours on sets that decode to hundreds of rows.
 
 Cost at `cpu` scale on 2 cores: 3 to 30 minutes to condense a set, and half a minute to 25 minutes for a network; 12
 hours in all. Cells that are in the results file are skipped.
@@ -38,7 +38,7 @@ LENGTHS: dict[str, dict[str, dict[str, Any]]] = {
 
 def compared(dataset: str, method: str, net: Net | str) -> Cell:
     """3 sets of a method that learns as long as the others, each measured in one network."""
-    fields = LENGTHS[dataset][method]
+    fields = LENGTHS[dataset][method] | ({"synthetic_dtype": "bfloat16"} if method in ("kfs", "dm") else {})
     return Cell(
         dataset, 1, method, "fixed-steps", net, having(net=FAST, **fields), "equal time" if fields else "",
         sets=3, repeats=1, half=True,

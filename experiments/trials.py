@@ -16,7 +16,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from record import Table, by_hand, compiled, evaluate, few, kept, options, parsed, program, read, small, smoke_run
+from record import (
+    Table,
+    by_hand,
+    commit,
+    compiled,
+    evaluate,
+    few,
+    kept,
+    options,
+    parsed,
+    program,
+    read,
+    small,
+    smoke_run,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -237,8 +251,8 @@ def regression(made: Matching, real: RealSet, steps: int) -> None:
             points[i] = initial(network, rng(0, "pool", pool + step))
 
 
-def tried(table: Table, name: str, data: Data) -> tuple[Condensed, float]:
-    """The set of a trial, and the seconds that it took."""
+def tried(table: Table, name: str, data: Data) -> tuple[Condensed, float, str]:
+    """The set of a trial, the seconds that it took, and the commit at which it was condensed."""
     if name in UNROLLED:
         start, recipe = UNROLLED[name]
         tried(table, start, data)
@@ -246,9 +260,9 @@ def tried(table: Table, name: str, data: Data) -> tuple[Condensed, float]:
     elif name in RECIPES:
         recipe = RECIPES[name]
     else:
-        return changed(name, data)
+        return (*changed(name, data), commit())
     there = kept(recipe, data, table.runs / name)
-    return there.condensed, there.seconds
+    return there.condensed, there.seconds, there.commit
 
 
 def changed(name: str, data: Data) -> tuple[Condensed, float]:
@@ -285,9 +299,10 @@ def main() -> None:
         if table.has(trial=name):
             continue
         with compiled():
-            made, seconds = tried(table, name, data)
+            made, seconds, made_at = tried(table, name, data)
         reached = evaluate(made, data, NET, fixed_steps, REPEATS, torch.bfloat16)
-        table.add(data, reached, made.recipe, seconds, trial=name, floats=made.floats, rows=10 * made.rows_per_class)
+        facts = {"trial": name, "floats": made.floats, "rows": 10 * made.rows_per_class}
+        table.add(data, reached, made.recipe, seconds, made_at, **facts)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def real() -> RealSet:
 def cache(tmp_path, monkeypatch):
     """Nothing is kept from one test to the next, nor from one evaluation of a set to the next: each has other code."""
     monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("condensery.evaluation.evaluate._code", partial(next, itertools.count()))
+    monkeypatch.setattr("condensery.evaluation.evaluate.code", partial(next, itertools.count()))
 
 
 @pytest.fixture

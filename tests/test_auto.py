@@ -66,16 +66,19 @@ def test_the_reason_says_whether_real_images_do_as_well(accuracies, said):
 
 
 def test_known_figures_rank_the_learned_candidates(monkeypatch):
+    data = digits()
     rows = [
+        {"data": data.train.fingerprint, "values": 64, "bytes_per_class": 70, "accuracies": {"dm+compact": 1.0}},
         {
+            "data": "other digits",
             "values": 64,
             "bytes_per_class": 64,
             "accuracies": {"idc+compact": 0.9, "dm+compact": 0.8, "kfs+compact": 0.7},
         },
-        {"values": 3072, "bytes_per_class": 3072, "accuracies": {"kfs+compact": 0.9}},
+        {"data": "photographs", "values": 3072, "bytes_per_class": 3072, "accuracies": {"kfs+compact": 0.9}},
     ]
     monkeypatch.setattr(module.json, "loads", lambda text: rows)
-    ranked = [name.replace(":digits", "") for name in module._ranked(digits(), 700)]
+    ranked = [name.replace(":digits", "") for name in module._ranked(data, 700)]
     assert ranked == ["idc+compact", "dm+compact", "kfs+compact", "kfs+compact+unrolled"]
 
 
@@ -84,9 +87,10 @@ def test_a_longer_recipe_has_more_steps_and_more_rounds():
     assert (longer.rounds, longer.base.base.steps) == (25, 10)
 
 
-@pytest.mark.parametrize(
-    ("bytes", "minutes", "word"), [(10, 1, "too few"), ("2KB", 0, "minutes"), ("2KB", -1, "minutes")]
-)
+@pytest.mark.parametrize(("bytes", "minutes", "word"), [
+    (10, 1, "too few"), ("2KB", 0, "minutes"), ("2KB", -1, "minutes"), ("2KB", "10", "minutes"),
+    ("2KB", float("inf"), "minutes"), (float("inf"), 1, "bytes"), (None, 1, "bytes"), ([1], 1, "bytes"),
+])  # fmt: skip
 def test_what_cannot_be_is_refused(bytes, minutes, word):
     with pytest.raises(InputError, match=word):
         auto(digits(), bytes, minutes)

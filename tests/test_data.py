@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from conftest import blobs
 from layouts import CIFAR, SVHN, VERSIONS, pickled, python2, write_cifar, write_svhn
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -290,6 +291,11 @@ def test_validation_is_drawn_from_its_seed():
 def test_validation_refuses_a_fraction_that_is_none(fraction):
     with pytest.raises(InputError, match="between 0 and 1"):
         digits().validation(fraction)
+
+
+def test_classes_of_one_row_leave_none_to_hold_out():
+    with pytest.raises(InputError, match=r"the classes of made are too small to hold out 0\.1 of them"):
+        replace(parts(), train=blobs(sizes=(1, 1, 1))).validation()
 
 
 # ---- the MNIST family

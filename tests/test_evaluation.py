@@ -362,7 +362,7 @@ def updates(monkeypatch, most=None):
 
 @pytest.fixture
 def same_code(monkeypatch):
-    monkeypatch.setattr(measuring, "_code", lambda: "")
+    monkeypatch.setattr(measuring, "code", lambda: "")
 
 
 @pytest.mark.parametrize("killed_at", [1, 13, 30])
@@ -407,7 +407,7 @@ def test_no_network_is_trained_twice_by_the_same_code(same_code, monkeypatch):
     assert np.sum(one.confusion) == len(d.test)
     assert np.trace(one.confusion) == round(one.mean * len(d.test))
     assert len(counted) == 3 * 30
-    monkeypatch.setattr(measuring, "_code", lambda: "other code")
+    monkeypatch.setattr(measuring, "code", lambda: "other code")
     assert evaluate(chosen(d), d, TINY, short, 3).runs == three.runs
     assert len(counted) == 2 * 3 * 30
 

@@ -7,10 +7,13 @@ from dataclasses import replace
 import pytest
 from lists import RECIPES, TINY, over
 
+import condensery as cd
+from condensery.algorithms.matching import updates
 from condensery.cli import main
 from condensery.data import digits
 from condensery.recipes import KFS
 from condensery.runs.planning import plan
+from condensery.runs.run import condense
 
 
 @over(RECIPES)
@@ -18,12 +21,29 @@ def test_a_plan_says_what_is_stored_and_how_many_steps(part):
     real = digits().train
     algorithm = part.algorithm(real)
     planned, made = plan(part, real), algorithm.run()
-    assert (planned.floats, planned.steps) == (made.floats, algorithm.steps)
+    assert (planned.floats, planned.steps) == (made.floats, updates(algorithm))
     grids = 8 * len(list(made.parameters())) if made.format == "uint8" else 0  # not needed where pixels span 0 to 1
     assert made.bytes <= planned.bytes <= made.bytes + grids
-    assert planned.seconds > 0
+    assert planned.seconds > planned.fixed >= 0
     assert planned.computing == "plain"
     assert planned.memory is None or planned.memory > 1e7
+
+
+def test_the_updates_of_all_parts_of_a_run_are_counted():
+    unrolled = RECIPES["unrolled of kfs"]
+    kfs = unrolled.base
+    assert (kfs.steps, unrolled.rounds, unrolled.long_rounds) == (6, 5, 3)
+    assert updates(unrolled.algorithm(digits().train)) == condense(unrolled, digits().train).steps == 6 + 5 + 3
+    assert updates(cd.Random(ipc=1).algorithm(digits().train)) == 0
+
+
+def test_what_does_not_grow_with_the_steps_is_known_apart():
+    planned = [
+        plan(cd.KFS.digits().having(steps=steps, net=cd.ConvNet(width=4)), digits().train) for steps in (50, 5000)
+    ]
+    assert planned[0].fixed == pytest.approx(planned[1].fixed, rel=1)  # the autoencoder, timed twice
+    assert planned[0].fixed > 0
+    assert planned[1].seconds - planned[1].fixed > 20 * (planned[0].seconds - planned[0].fixed)
 
 
 def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch):

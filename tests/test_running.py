@@ -20,6 +20,7 @@ from condensery.networks.convnet import ConvNet
 from condensery.networks.names import recorded
 from condensery.networks.net import described
 from condensery.recipes import DC
+from condensery.runs import storage
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.run import condense, run
 
@@ -153,20 +154,25 @@ def test_two_processes_do_not_run_in_one_folder(tmp_path):
     run(recipe, data, tmp_path / "out")
 
 
-def test_time_is_counted_over_all_sessions_even_killed_ones(tmp_path):
-    data, recipe = digits(), LEARNED["dc 1"]
-    asked = iter([False, False, True])
+@pytest.mark.parametrize(("name", "phase"), [("dc 1", ""), ("unrolled of kfs", "kfs"), ("unrolled of kfs", "short")])
+def test_time_is_counted_over_all_sessions_even_killed_ones(name, phase, tmp_path):
+    data, recipe = digits(), RECIPES[name]
+
+    def stop():
+        return any(phase in path.name for path in tmp_path.glob("checkpoint*.safetensors"))
+
     with pytest.raises(Interrupted):
-        run(recipe, data, tmp_path, stop=lambda: next(asked))
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert len(lines) == 2
-    slow = [json.loads(line) | {"seconds": 1000.0 + i} for i, line in enumerate(lines)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in slow))
+        run(recipe, data, tmp_path, stop=stop, checkpoint_seconds=0)
+    late = sorted(tmp_path.glob("checkpoint*.safetensors"), key=lambda path: path.stat().st_mtime_ns)[-1]
+    assert phase in late.name
+    head, tensors = storage.read_tensors(late)
+    storage.write_tensors(late, tensors, head | {"seconds": head["seconds"] + 1000})
     record = json.loads((tmp_path / "run.json").read_text())
     del record["seconds"]  # as a kill would leave it
     (tmp_path / "run.json").write_text(json.dumps(record))
     run(recipe, data, tmp_path)
-    assert 1001 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 1100
+    assert 1000 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 1100
+    assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["seconds"] > 1000
 
 
 def test_a_failed_run_says_so(tmp_path):

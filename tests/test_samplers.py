@@ -113,6 +113,24 @@ def test_clusters_are_of_pixels_that_are_not_normalized():
     assert torch.equal(a, b)
 
 
+def test_means_at_points_that_come_back_are_computed_once():
+    real, calls = blobs(), []
+
+    class Counting(DistributionMatching):
+        def target(self, point, rows):
+            calls.append(1)
+            return super().target(point, rows)
+
+    network = build(TINY, real.shape, 3).double()
+    points = [initial(network, rng(0, i)) for i in range(3)]
+    sampler, objective = Whole(points=3), Counting()
+    first = [sampler.target(objective, point, real, range(3), rng)[0] for point in points]
+    computed = len(calls)
+    again = [sampler.target(objective, point, real, range(3), rng)[0] for point in points]
+    assert len(calls) == computed > 0
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
 def test_whole_may_take_a_few_rows_which_stay_the_same(tmp_path):
     real = blobs(sizes=(9, 5, 7))
     point = initial(build(TINY, real.shape, real.classes).double(), rng(0))

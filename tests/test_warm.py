@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lists import LEARNED, TINY, over
+from lists import LEARNED, TINY, WRAPPED, over
 from test_leak import with_test_part
 
 import condensery as cd
@@ -47,6 +47,17 @@ def test_every_recipe_starts_from_its_earlier_set(part, real, tmp_path):
     before = {name: value.clone() for name, value in made.synthetic.named_parameters()}
     made.run(observe=lambda step: None)
     assert any((value != before[name]).any() for name, value in made.synthetic.named_parameters())
+
+
+def test_a_set_takes_the_place_of_what_unrolled_wraps(real, tmp_path):
+    recipe = WRAPPED["unrolled of kfs"]
+    earlier, file = kept(recipe, real, tmp_path)
+    short, long = Warm(recipe, file).algorithm(real).parts
+    assert (short.steps, long.steps) == (recipe.rounds, recipe.long_rounds)
+    (first,) = short.beginnings
+    first(short.synthetic, None)
+    torch.testing.assert_close(short.synthetic.bases, earlier.synthetic.bases, rtol=0, atol=1e-6)
+    assert short.synthetic is long.synthetic
 
 
 @pytest.mark.parametrize("recipe", [DM2, LEARNED["idc 2"], LEARNED["dc 2"]])

@@ -60,7 +60,7 @@ def byte_count(bytes: int | str) -> int:
     words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
     if words:
         return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
-    if isinstance(bytes, str | bool) or not bytes >= 0:
+    if isinstance(bytes, bool) or not isinstance(bytes, int | float) or not (bytes >= 0 and isfinite(bytes)):
         raise InputError(
             f"{bytes!r} is no number of bytes; give a number of at least 0, or text such as '40 KB' or '1.5 MB'"
         )

@@ -58,7 +58,7 @@ class Algorithm(Interface):
 
     @property
     def steps(self) -> int:
-        """Updates of the synthetic set in a whole run; 0 if it is chosen, not learned."""
+        """Updates of the synthetic set after all beginnings; 0 if it is chosen, not learned."""
         ...
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:

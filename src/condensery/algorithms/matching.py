@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from condensery.algorithms.algorithm import Aside, Beginning, Observe, Step
+from condensery.algorithms.algorithm import Algorithm, Aside, Beginning, Observe, Step
 from condensery.algorithms.samplers import Sampler
 from condensery.algorithms.schedules import Schedule, walk
 from condensery.augment import Augmentation
@@ -24,7 +24,7 @@ from condensery.randomness import rng
 from condensery.runs.checkpoint import Keeper, State
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["FromMatching", "Matching"]
+__all__ = ["FromMatching", "Matching", "updates"]
 
 log = logging.getLogger("condensery")
 
@@ -80,6 +80,13 @@ class Matching:
     def steps(self) -> int:
         """The number of points of the schedule."""
         return self.schedule.outer * self.schedule.inner
+
+    @property
+    def parts(self) -> "list[Matching]":
+        """The matchings of which this one consists, in the order in which they run; the last one takes `steps`."""
+        before = [each for each in self.beginnings if isinstance(each, FromMatching)]
+        others = [each for each in self.beginnings if each not in before]
+        return [*(part for each in before for part in each.matching.parts), replace(self, beginnings=others)]
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
         """Perform the remaining steps; see `Algorithm.run`."""
@@ -217,3 +224,8 @@ class FromMatching:
 
     def steady(self) -> "FromMatching":
         return self
+
+
+def updates(algorithm: Algorithm) -> int:
+    """Updates of the synthetic set in a whole run, over all its parts; 0 if it is chosen, not learned."""
+    return sum(part.steps for part in algorithm.parts) if isinstance(algorithm, Matching) else algorithm.steps

@@ -206,8 +206,9 @@ class Whole(Sampler):
     augmentation, nor for networks that are not the library's, since nothing tells whether they have changed.
 
     Arguments:
-        folder: the folder of the files, one per point; None: nothing is kept.
+        folder: the folder of the files, one per point; None: there are none.
         rows: takes only so many rows of each class, the same random ones in every step. None: all of them.
+        points: the targets at so many points stay in memory too.
 
     References:
         KFS section 3.2, "full batch training".
@@ -215,11 +216,11 @@ class Whole(Sampler):
 
     CHUNK = 1024  # rows that are read at a time
 
-    def __init__(self, folder: Path | None = None, rows: int | None = None):
-        self.folder, self.rows = folder, rows
+    def __init__(self, folder: Path | None = None, rows: int | None = None, points: int = 1):
+        self.folder, self.rows, self.points = folder, rows, points
         self._point: Point | None = None
         self._key = ""
-        self._known: dict[int, Sequence[Tensor]] = {}
+        self._means: dict[str, dict[int, Sequence[Tensor]]] = {}
 
     def count(self, real: RealSet) -> float:
         return sum(len(self._rows(real, c)) for c in range(real.classes))
@@ -266,18 +267,20 @@ class Whole(Sampler):
         self, objective: Objective, point: Point, real: RealSet, classes: Sequence[int]
     ) -> dict[int, Sequence[Tensor]]:
         if point is not self._point:
-            key = self._identity(objective, point, real)
+            self._point, self._key = point, self._identity(objective, point, real)
             if point.network.plain_training:
                 self.folder = None
-            if key != self._key:
-                self._key, self._known = key, self._read(key, objective, point, real)
-            self._point = point
+            if self._key not in self._means:
+                self._means[self._key] = self._read(self._key, objective, point, real)
+            if len(self._means) > self.points:
+                del self._means[next(iter(self._means))]
+        known = self._means[self._key]
         for c in classes:
-            if c not in self._known:
-                self._known[c] = self._made(objective, point, real, c, None)
-                if len(self._known) == real.classes:
-                    self._write()
-        return self._known
+            if c not in known:
+                known[c] = self._made(objective, point, real, c, None)
+                if len(known) == real.classes:
+                    self._write(known)
+        return known
 
     def _path(self, key: str) -> Path | None:
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
@@ -302,11 +305,11 @@ class Whole(Sampler):
             return {}
         return {c: [part[c : c + 1] for part in parts] for c in range(real.classes)}
 
-    def _write(self) -> None:
+    def _write(self, known: Mapping[int, Sequence[Tensor]]) -> None:
         path = self._path(self._key)
         if path is None:
             return
-        parts = zip(*(self._known[c] for c in sorted(self._known)), strict=True)
+        parts = zip(*(known[c] for c in sorted(known)), strict=True)
         tensors = {str(i): torch.cat(part) for i, part in enumerate(parts)}
         if not path.parent.is_dir():
             size = sum(t.numel() * t.element_size() for t in tensors.values())
@@ -325,6 +328,6 @@ class Whole(Sampler):
         weights = hashlib.blake2b(digest_size=16)
         for name, tensor in sorted((point.params | point.buffers).items()):
             weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        about = [__version__, objective.of_real, repr(point.network), weights.hexdigest(), real.fingerprint,
-                 real.space.fingerprint, str(real.dtype), mode(), self.rows]  # fmt: skip
+        about = [__version__, storage.code(), objective.of_real, repr(point.network), weights.hexdigest(),
+                 real.fingerprint, real.space.fingerprint, str(real.dtype), mode(), self.rows]  # fmt: skip
         return json.dumps([about, environment(real.device)], sort_keys=True)

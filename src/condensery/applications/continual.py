@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from condensery.algorithms.autoencoder import Autoencoder
-from condensery.algorithms.matching import Matching
+from condensery.algorithms.matching import Matching, updates
 from condensery.applications.rehearsal import Distillation, Stage, distilling, grown, with_hard_labels
 from condensery.console import watched
 from condensery.data import Data, RealSet
@@ -114,7 +114,7 @@ def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress:
     beginnings = [work for work in made.beginnings if not isinstance(work, Autoencoder)]
     with watched(memory.name, None, progress) as told:
         synthetic = replace(made, beginnings=beginnings).run(observe=told)
-    return Condensed(synthetic, real.class_names, memory.record(), made.steps, origin(real))
+    return Condensed(synthetic, real.class_names, memory.record(), updates(made), origin(real))
 
 
 def _sizes(kept: list[Condensed]) -> tuple[int, int]:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,6 +31,7 @@ from condensery.networks.packages import Packaged
 from condensery.randomness import rng
 from condensery.runs.checkpoint import Keeper, environment
 from condensery.runs.condensed import Condensed
+from condensery.runs.storage import code
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Accuracy", "evaluate", "evaluate_whole"]
@@ -271,7 +270,7 @@ def _measure(
     testing_mode = classifying(network, data.shape, repeats * sum(len(test) for _, test in sets))
     if rules.seconds is None and _from_library(net, rules):
         about = [
-            __version__, None if first is None else _code(),  # networks on the whole set serve later code too
+            __version__, None if first is None else code(),  # networks on the whole set serve later code too
             version(net.package) if isinstance(net, Packaged) else None,
             environment(data.train.device), training_mode, testing_mode, data.test.fingerprint, record(net), seed,
             rules.record(),
@@ -286,14 +285,15 @@ def _measure(
             with during(training_mode):
                 steps = _steps(network, rows, rules, seed)
             for r in range(len(done), repeats):
-                start, key = time.perf_counter(), ("evaluation", s, r)
+                start, key, keeper = time.perf_counter(), ("evaluation", s, r), kept.training(r, steps)
                 point = initial(network, rng(seed, "weights", *key))
                 with during(training_mode):
-                    fitted = _fitted(point, rows, rules, steps, seed, key, kept.training(r, steps))
+                    fitted = _fitted(point, rows, rules, steps, seed, key, keeper)
                 with during(testing_mode):
                     found = guesses(fitted, test)
                 counts = (test.labels * classes + found).bincount(minlength=classes**2).cpu()
-                done.append(Measured(counts.view(classes, classes), time.perf_counter() - start))
+                seconds = time.perf_counter() - start + (keeper.clock.before if keeper else 0.0)
+                done.append(Measured(counts.view(classes, classes), seconds))
                 kept.write(done)
                 observe(len(every) + len(done), repeats * len(sets))
             every += done
@@ -307,15 +307,6 @@ def _from_library(net: Net | Factory, rules: Protocol) -> bool:
     augment, mix = rules.augment or Augmentation(), rules.mix or CutMix()
     parts = [rules.how.schedule, *map(type, (net, augment, *augment.always, *augment.one_of, mix))]
     return all(part.__module__.partition(".")[0] == "condensery" for part in parts)
-
-
-@cache
-def _code() -> str:
-    """A hash of the library's code, so that no evaluation mixes networks of different code."""
-    digest, root = hashlib.blake2b(digest_size=16), Path(__file__).parent.parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _contents(rows: Rows, test: TestSet) -> list[str]:

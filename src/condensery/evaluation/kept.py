@@ -29,7 +29,7 @@ class Measured:
 
     Arguments:
         confusion: how many test rows of each class (first axis) the network took for each class (second axis).
-        seconds: wall time of training and testing; of a network whose training was resumed, the time since then.
+        seconds: wall time of training and testing, over all sessions if the training was resumed.
     """
 
     confusion: Tensor

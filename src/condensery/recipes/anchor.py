@@ -72,7 +72,7 @@ class Anchor(Wrapper[R]):
                 network=network, outer=made.schedule.outer, networks=self.trained_networks, points=self.points,
                 updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
             ),
-            sampler=Whole(folder=cache("means"), rows=self.mean_rows),
+            sampler=Whole(folder=cache("means"), rows=self.mean_rows, points=self.points),
             objective=objective.with_mean(LastLayer(self.last_layer)) if self.last_layer else objective,
             augment=None,
         )  # fmt: skip

@@ -88,7 +88,7 @@ class Unrolled(Wrapper[R]):
         short = self._unrolling(made, FromMatching(self.base.name, made), real, self.rounds, self.unrolled_updates)
         if not self.long_rounds:
             return short
-        return self._unrolling(made, FromMatching("short rounds", short), real, self.long_rounds, self.long_updates)
+        return self._unrolling(made, FromMatching("short-rounds", short), real, self.long_rounds, self.long_updates)
 
     def _unrolling(
         self, made: "Matching", before: "FromMatching", real: "RealSet", rounds: int, updates: int
@@ -110,7 +110,8 @@ class Unrolled(Wrapper[R]):
             objective=Unrolling(network, updates, how, self.seed, self.network_pool, self.lifetime),
             augment=None,
             optimizer=self._optimizer(made),
-            drops=(rounds * 7 // 10, rounds * 9 // 10),
+            drops=[max(1, rounds * tenths // 10) for tenths in (7, 9)],
+            project_every=1,
             quantize_from=float(made.quantize_from == 1),
             of_unit_norm=True,
             classes_per_pass=real.classes,

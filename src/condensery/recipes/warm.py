@@ -8,6 +8,7 @@ from condensery.errors import InputError
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
+    from condensery.algorithms.algorithm import FromSet
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
     from condensery.runs.condensed import Condensed
@@ -22,7 +23,8 @@ class Warm(Wrapper[R]):
 
     It wraps any recipe that matches: `Warm(DM(ipc=10, steps=100), start="runs/last")`. The classes of the earlier set
     start from its images (or codes), and decoders from its decoders; new classes start as the wrapped recipe says. So
-    fewer steps are needed than in the first run; their number is that of the wrapped recipe.
+    fewer steps are needed than in the first run; their number is that of the wrapped recipe. Around a recipe that goes
+    on from another one, such as Unrolled, the earlier set takes the place of that one's.
     """
 
     name: ClassVar[str] = "warm"
@@ -53,8 +55,17 @@ class Warm(Wrapper[R]):
         names = earlier.class_names
         places = [names.index(name) if name in names else None for name in real.class_names]
         self._check(earlier, made.finish(made.synthetic), places)
-        usual = made.beginnings if None in places else ()  # all of the set is replaced
-        return replace(made, beginnings=(*usual, FromSet(earlier.synthetic, places)))
+        return self._begun(made, FromSet(earlier.synthetic, places))
+
+    def _begun(self, made: "Matching", first: "FromSet") -> "Matching":
+        """The matching that begins with an earlier set, in the first of its parts that goes on from another one."""
+        from condensery.algorithms.matching import FromMatching
+
+        match made.beginnings:
+            case (FromMatching(name, before),) if any(isinstance(each, FromMatching) for each in before.beginnings):
+                return replace(made, beginnings=(FromMatching(name, self._begun(before, first)),))
+        usual = made.beginnings if None in first.places else ()  # otherwise all of the set is replaced
+        return replace(made, beginnings=(*usual, first))
 
     def _check(self, earlier: "Condensed", synthetic: "SyntheticSet", places: Sequence[int | None]) -> None:
         """Check that a set can start from an earlier one.

@@ -10,24 +10,26 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
-from condensery.data import Data, RealSet
+from condensery.data import Data
 from condensery.errors import InputError, RunError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import Protocol, fixed_steps
 from condensery.fields import byte_count
+from condensery.kernels.compiling import during, mode
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture
 from condensery.recipes import DM, IDC, KFS, Compact, Herding, Random, Recipe, Unrolled, Wrapper
 from condensery.runs.condensed import Condensed
-from condensery.runs.planning import plan
+from condensery.runs.planning import Plan, plan
 from condensery.runs.run import condense
 
-__all__ = ["Choice", "Trial", "auto", "candidates", "fitting", "lengthened"]
+__all__ = ["Choice", "Trial", "auto", "candidates", "fitting_in", "lengthened"]
 
 log = logging.getLogger("condensery")
 
 LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
 TRIED = 0.3  # the part of the time in which they are condensed for the trial
+REAL = ("random", "herding")
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
 FAST = ConvNet(width=64)  # in the papers' width of 128, a few minutes hold too few steps
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
@@ -81,36 +83,38 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         net: the network to condense in and to measure with. None: ConvNets of width 64 and 32.
 
     Raises:
-        InputError: `bytes` does not hold one image per class, or `minutes` is not above 0.
+        InputError: `bytes` does not hold a set of any candidate, `minutes` is not above 0, or the classes are too small
+            to hold out a tenth.
     """
-    if not minutes > 0:
-        raise InputError(f"`minutes` must be above 0, got {minutes!r}")
-    Random().within(bytes, data.train)  # refuses what no candidate could store
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
+        raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
     start, part = time.perf_counter(), data.validation()
     known = candidates(data.shape, net)
-    trials, seconds = [], {}
+    trials, plans, refused = [], {}, ""
     for name in [*_ranked(data, byte_count(bytes))[:LEARNED], "random", "herding"]:
         try:
-            recipe, share = fitting(known[name], bytes, part.train), 1.0
+            recipe, share, computing = known[name].within(bytes, part.train), 1.0, mode()
             log.info(f"trying {name}")
-            if name not in ("random", "herding"):
-                seconds[name] = plan(recipe, part.train, progress=False).seconds
-                share = min(1.0, TRIED / LEARNED * 60 * minutes / seconds[name])
-                recipe = lengthened(recipe, share)
-            made = condense(recipe, part.train, progress=False)
+            if name not in REAL:
+                plans[name] = plan(recipe, part.train, progress=False)
+                share = min(1.0, fitting_in(plans[name], TRIED / LEARNED * 60 * minutes))
+                recipe, computing = lengthened(recipe, share), plans[name].computing
+            with during(computing):  # as it was planned, though a short trial alone would not be worth compiling
+                made = condense(recipe, part.train, progress=False)
         except (InputError, RunError) as error:
-            log.info(f"{name} is left out: {error}")
+            refused = f"{name} is left out: {error}"
+            log.info(refused)
             continue
         reached = evaluate(made, part, net=net or NARROW, protocol=_brief, repeats=2, progress=False)
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
     if not trials:
-        raise InputError(f"no candidate suits {data.name} and {bytes} bytes; the lines above say why")
+        raise InputError(f"no candidate suits {data.name} and {bytes} bytes; {refused}")
     trials.sort(key=lambda trial: -trial.accuracy)
     name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
-    recipe = fitting(known[name], bytes, data.train)
-    if name in seconds:
-        recipe = lengthened(recipe, min(LONGEST, max(left / seconds[name], trials[0].share)))
+    recipe = known[name].within(bytes, data.train)
+    if name in plans:
+        recipe = lengthened(recipe, max(fitting_in(plans[name], left), trials[0].share))
     return Choice(name, recipe, tuple(trials), _reason(trials))
 
 
@@ -135,16 +139,11 @@ def candidates(shape: Sequence[int], net: Architecture | None = None) -> dict[st
     return {**found, "random": Random(), "herding": Herding(feature_epochs=1, net=net or NARROW)}
 
 
-def fitting(recipe: Recipe, bytes: int | str, real: RealSet) -> Recipe:
-    """The recipe with the largest set of at most `bytes`; of real images at most those of the smallest class."""
-    largest = recipe.within(bytes, real)
-    if isinstance(recipe, Random | Herding) and largest.ipc > min(real.sizes):
-        return largest.having(ipc=min(real.sizes))
-    return largest
-
-
 def _ranked(data: Data, bytes: int) -> list[str]:
-    """The learned candidates, the best first by the known figures of the most similar data and bytes."""
+    """The learned candidates, the best first by the known figures of the most similar data and bytes.
+
+    The figures are of test parts, so those of the very data do not count.
+    """
     values, each = math.prod(data.shape), bytes / data.train.classes
 
     def unlike(row: dict[str, Any]) -> float:
@@ -153,10 +152,17 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 
     names = [name for name in candidates(data.shape) if ":" in name]
     known: list[dict[str, Any]] = json.loads(resources.files("condensery.runs").joinpath("known.json").read_text())
+    known = [row for row in known if row["data"] != data.train.fingerprint]
     if not known:
         return names
     like = min(known, key=unlike)["accuracies"]
     return sorted(names, key=lambda name: -like.get(re.sub(":[a-z]+", "", name), 0.0))
+
+
+def fitting_in(planned: Plan, seconds: float) -> float:
+    """How many times as many steps as planned fit into so many seconds, at most `LONGEST`; 0: not one."""
+    steps = max(planned.seconds - planned.fixed, 1e-9)
+    return min(LONGEST, max(0.0, seconds - planned.fixed) / steps)
 
 
 def lengthened(recipe: Recipe, factor: float) -> Recipe:
@@ -182,7 +188,7 @@ def _reason(trials: Sequence[Trial]) -> str:
     real = next((trial for trial in trials if ":" not in trial.name), None)
     if real is None:
         return words
-    if real is best:
+    if real is best and others and ":" in "".join(other.name for other in others):
         return f"{words} At these bytes, real images do as well as sets that are learned in this time."
     if real.accuracy >= best.accuracy - best.std - real.std:
         return f"{words} Real images ({real.name}) of as many bytes do about as well."

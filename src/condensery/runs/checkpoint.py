@@ -19,7 +19,7 @@ from condensery.kernels.compiling import Mode, mode
 from condensery.networks.network import Network, Point
 from condensery.runs.storage import checked, parts, read_head, read_tensors, write_tensors
 
-__all__ = ["Interrupted", "Keeper", "State", "difference", "environment"]
+__all__ = ["Clock", "Interrupted", "Keeper", "State", "difference", "environment"]
 
 log = logging.getLogger("condensery")
 
@@ -76,10 +76,21 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
     """Schema of the head of a checkpoint, its JSON."""
 
     step: Count
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
     computing: Mode
     point: _Place | None
     identity: dict[str, Any]
     environment: dict[str, Any]
+
+
+class Clock:
+    """The seconds of a run: those of this session, and those before the checkpoint from which it resumed."""
+
+    def __init__(self) -> None:
+        self.before, self._start = 0.0, time.perf_counter()
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self._start
 
 
 class Keeper:
@@ -91,6 +102,7 @@ class Keeper:
         seconds: seconds between two checkpoints.
         stop: called before every step; if it returns True, the state is written and `Interrupted` raised.
         strict: whether a checkpoint of another run is refused; otherwise it is ignored and replaced.
+        clock: counts the seconds of the run over all its sessions. None: a new clock, which begins now.
     """
 
     def __init__(
@@ -100,8 +112,10 @@ class Keeper:
         seconds: float = 30.0,
         stop: Callable[[], bool] = lambda: False,
         strict: bool = True,
+        clock: Clock | None = None,
     ):
         self.path, self.identity, self.seconds, self.stop, self.strict = path, identity, seconds, stop, strict
+        self.clock = clock or Clock()
         self._last = time.monotonic()
 
     def beside(self, name: str, doing: str) -> "Keeper":
@@ -113,7 +127,7 @@ class Keeper:
                 the other.
         """
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
-        return Keeper(path, {**self.identity, "phase": doing}, self.seconds, self.stop, strict=False)
+        return Keeper(path, {**self.identity, "phase": doing}, self.seconds, self.stop, False, self.clock)
 
     def remove(self) -> None:
         """Delete the checkpoints of this run and its phases, and partly written ones that a kill left; nothing else."""
@@ -214,6 +228,7 @@ class Keeper:
             parts |= {"params": point.params, "buffers": point.buffers, "momenta": point.momenta}
         head = {
             "step": step,
+            "seconds": self.clock.seconds(),
             "computing": mode(),
             "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
             "identity": self.identity,
@@ -271,6 +286,7 @@ class Keeper:
             raise InputError(
                 f"{self.path}: does not fit its run ({error}), perhaps of another version; remove it to start over"
             ) from error
+        self.clock.before = max(self.clock.before, head.seconds)  # a phase has the latest checkpoint
         return State(head.step, head.computing, point)
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 
 from condensery.algorithms.algorithm import Algorithm, Rare, Step
-from condensery.algorithms.matching import FromMatching, Matching
+from condensery.algorithms.matching import FromMatching, Matching, updates
 from condensery.algorithms.samplers import Whole
 from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
@@ -30,9 +30,10 @@ class Plan:
     """The estimated cost of a run on this machine.
 
     Arguments:
-        steps: number of updates.
+        steps: number of updates, over all parts of the run.
         floats, bytes: size of the condensed set; with uint8, bytes include grids, which learned pixels may not need.
         seconds: wall time of the whole run, without compiling, which the plan has already done.
+        fixed: the part of `seconds` that would be the same with fewer or more steps.
         memory: peak memory of the process in bytes; None: the system does not report it.
         computing: how steps are computed; see `compiling.Mode`.
     """
@@ -41,6 +42,7 @@ class Plan:
     floats: int
     bytes: int
     seconds: float
+    fixed: float
     memory: int | None
     computing: Mode
 
@@ -89,15 +91,17 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
     """The plan of an algorithm, which `made` returns anew with every call."""
     algorithm = made()
     floats, stored = algorithm.synthetic.floats, algorithm.synthetic.bytes  # before steps, whose number time decides
-    apart = 0.0
+    fixed = apart = 0.0
     if isinstance(algorithm, Matching):
-        found = [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]
-        found += [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]
-        for rare in filter(None, found):
+        for rare in filter(None, [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]):
+            tell(f"timing {rare.what}")
+            fixed += rare.count * _seconds(rare)
+        for rare in filter(None, [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]):
             tell(f"timing {rare.what}")
             apart += rare.count * _seconds(rare)
         if _before(algorithm):
-            apart += _plan(lambda: _before(made())[0].matching, real, tell).seconds
+            before = _plan(lambda: _before(made())[0].matching, real, tell)
+            fixed, apart = fixed + before.fixed, apart + before.seconds - before.fixed
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
     with without_cache():
         first = again = _probe(_steady(algorithm))
@@ -108,7 +112,7 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
             again = _probe(_steady(made(), networks=1))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
-    return Plan(algorithm.steps, floats, stored, seconds + apart, memory, first.computing)
+    return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)
 
 
 def _before(algorithm: Algorithm) -> list[FromMatching]:

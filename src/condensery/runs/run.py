@@ -16,11 +16,12 @@ import torch
 
 from condensery import __version__, console
 from condensery.algorithms.algorithm import Algorithm, Step
+from condensery.algorithms.matching import updates
 from condensery.data import Data, RealSet
 from condensery.errors import InputError, RunError
 from condensery.recipes.recipe import Recipe
 from condensery.runs import artifact, storage
-from condensery.runs.checkpoint import Interrupted, Keeper, difference, environment
+from condensery.runs.checkpoint import Clock, Interrupted, Keeper, difference, environment
 from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 from condensery.runs.sinks import Sink
@@ -74,7 +75,7 @@ def condense(
     identity, algorithm = provenance(recipe, real), recipe.algorithm(real)
     with console.watched(recipe.name, observe, progress) as told:
         synthetic = algorithm.run(observe=told)
-    return Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
+    return Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
 
 
 def run(
@@ -184,10 +185,10 @@ def _run(
 ) -> Condensed:
     keeper.check()
     _tidy(out)
-    session = _Session(out, algorithm.steps, identity, real.device, observe, started, real.class_names)
+    session = _Session(out, updates(algorithm), identity, real.device, observe, started, real.class_names, keeper.clock)
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
-        condensed = Condensed(synthetic, real.class_names, identity["recipe"], algorithm.steps, identity["data"])
+        condensed = Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
         storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", png(grid(synthetic, real.class_names)))
         session.close("done", condensed.floats, synthetic.bytes)
         try:
@@ -310,16 +311,16 @@ class _Session:
     def __init__(
         self,
         out: Path,
-        steps: int,
+        updates: int,
         identity: dict[str, Any],
         device: torch.device,
         observe: Callable[[Step], Any],
         started: dict[str, Any] | None,
         names: tuple[str, ...],
+        clock: Clock,
     ):
-        self.out, self.observe, self.steps, self.names = out, observe, steps, names
-        self.metrics = out / "metrics.jsonl"
-        self.start, self.first, self.before = time.perf_counter(), True, 0.0
+        self.out, self.observe, self.updates, self.names, self.clock = out, observe, updates, names, clock
+        self.metrics, self.first = out / "metrics.jsonl", True
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
         earlier = _earlier(out)
         if started := started or (earlier.started if earlier else None):
@@ -334,12 +335,9 @@ class _Session:
         if self.first:  # steps after the last checkpoint are repeated, so drop their lines
             self.first = False
             self.now["from_step"] = step.done
-            kept = self._lines_before(step.done)
-            self.before = _line(kept[-1]).seconds if kept else 0.0
-            storage.write(self.metrics, b"".join(kept))
+            storage.write(self.metrics, b"".join(self._lines_before(step.done)))
             self._write()
-        seconds = self._seconds()
-        line = {"step": step.done, "loss": step.loss, "seconds": seconds, **step.said}
+        line = {"step": step.done, "loss": step.loss, "seconds": self._seconds(), **step.said}
         storage.append(self.metrics, json.dumps(line))
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
             storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic, self.names)))
@@ -347,8 +345,8 @@ class _Session:
         self.observe(step)
 
     def _seconds(self) -> float:
-        """Seconds of this session and of the steps of earlier sessions that are not repeated."""
-        return round(self.before + time.perf_counter() - self.start, 3)
+        """Seconds of this session and of the work of earlier sessions that is not repeated."""
+        return round(self.clock.seconds(), 3)
 
     def _lines_before(self, step: int) -> list[bytes]:
         if not self.metrics.exists():
@@ -373,12 +371,10 @@ class _Session:
             raise
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
-        if self.first and (lines := self._lines_before(self.steps + 1)):  # no step was left
-            self.before = _line(lines[-1]).seconds
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
         if floats is not None:
-            self.head |= {"floats": floats, "bytes": bytes, "steps": self.steps}
+            self.head |= {"floats": floats, "bytes": bytes, "steps": self.updates}
         self._write()
 
     def _write(self) -> None:

@@ -20,14 +20,29 @@ from torch import Tensor
 from condensery.errors import InputError, bounded
 
 __all__ = [
-    "append", "cache", "checked", "locked", "parts", "read_head", "read_tensors", "tensor_file", "without_cache",
-    "write", "write_tensors",
+    "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file",
+    "without_cache", "write", "write_tensors",
 ]  # fmt: skip
 
 _KEY = "condensery"
 _caching: ContextVar[bool] = ContextVar("caching", default=True)
 
 Head = TypeVar("Head")
+
+
+def _hashed() -> str:
+    digest, root = hashlib.blake2b(digest_size=16), Path(__file__).parent.parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_CODE = _hashed()  # when the library is imported, because files may change while a program runs
+
+
+def code() -> str:
+    """A hash of the library's code, so that what is cached serves the same code only."""
+    return _CODE
 
 
 @contextmanager
