@@ -159,11 +159,17 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
     return table(list(columns), lines) if lines else "No figures yet."
 
 
-def numbered(name: str, *down: str, across: str, unit: str, **more: Callable[[Row], str]) -> str:
-    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the largest."""
+def numbered(
+    name: str, *down: str, across: str, unit: str, dataset: str | None = None, **more: Callable[[Row], str]
+) -> str:
+    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the largest.
+
+    `dataset`: of this data set only.
+    """
     found: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in results(name):
-        found.setdefault(tuple(row[key] for key in down), {})[row[across]] = row
+        if dataset in (None, row["dataset"]):
+            found.setdefault(tuple(row[key] for key in down), {})[row[across]] = row
     numbers, lines = sorted({number for line in found.values() for number in line}), []
     for keys, line in found.items():
         last = line[max(line)]
@@ -264,7 +270,10 @@ TABLES: dict[str, Callable[[], str]] = {
         numbered, "continual", "dataset", "memory", across="classes", unit="classes",
         bytes=lambda row: f"{row['bytes']:,}",
     ),
-    "bytes": partial(numbered, "bytes", "dataset", "method", across="budget", unit="bytes"),
+    **{
+        f"bytes {dataset}": partial(numbered, "bytes", "method", across="budget", unit="bytes", dataset=dataset)
+        for dataset in importlib.import_module("bytes").BUDGETS
+    },
     "trials": partial(
         listed, "trials",
         {"": lambda row: row["trial"], "rows per class": lambda row: row["rows"] // 10,
