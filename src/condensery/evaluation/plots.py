@@ -89,7 +89,10 @@ def plot_curves(
     if log:
         axes.set_xscale("log")
     axes.set(xlabel=x, ylabel=y)
-    axes.legend()
+    if len(lines) > 6:  # the legend would cover curves
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axes.legend()
     return axes
 
 
