@@ -15,7 +15,7 @@ from grid import at_hand
 from record import Figures, Table, brief, few, options, parsed, program, small, smoke_run, write_figures
 
 from condensery import ConvNet, Recipe
-from condensery.applications import Stage, class_incremental
+from condensery.applications import class_incremental
 from condensery.data import Data
 from condensery.evaluation import plots
 from condensery.evaluation.protocols import fixed_steps
@@ -34,18 +34,15 @@ def recipe_of(dataset: str, memory: str) -> Recipe:
 
 def measure(table: Table, data: Data, dataset: str, memory: str) -> None:
     recipe, start = recipe_of(dataset, memory), time.perf_counter()
-
-    def add(stage: Stage) -> None:
-        spent = time.perf_counter() - start
+    stages = class_incremental(
+        data, recipe, 1 if smoke_run() else STAGES, recipe.net, brief(fixed_steps), few(REPEATS), progress=False
+    )
+    spent = time.perf_counter() - start - sum(stage.accuracy.seconds for stage in stages)
+    for stage in stages:  # all or none
         table.add(
             data, stage.accuracy, recipe.record(), spent, dataset=dataset, memory=memory, classes=len(stage.classes),
             floats=stage.floats, bytes=stage.bytes,
         )  # fmt: skip
-
-    class_incremental(
-        data, recipe, 1 if smoke_run() else STAGES, recipe.net, brief(fixed_steps), few(REPEATS), observe=add,
-        progress=False,
-    )  # fmt: skip
 
 
 def drawn(table: Table) -> Figures:

@@ -8,8 +8,6 @@ and 8 networks on images of the last third. No published figures. Cost at `cpu` 
 each method. Rows that are in the results file are skipped.
 """
 
-import time
-
 import sets
 from record import Table, brief, compiled, few, options, parsed, program, read, small, smoke_run
 
@@ -17,7 +15,6 @@ from condensery import ConvNet
 from condensery.applications import membership
 from condensery.data import fashion_mnist
 from condensery.evaluation.protocols import fixed_steps
-from condensery.evaluation.statistics import half_width
 
 METHODS, REPEATS, SHADOWS, NET = ("random", "dc", "dm", "idc", "kfs"), 5, 8, ConvNet(width=64)
 ABOUT = "Membership inference on FashionMNIST, 1 image per class; areas under the ROC curve"
@@ -32,21 +29,20 @@ def main() -> None:
     for method in given.methods:
         if table.has(method=method):
             continue
-        recipe, start = small(sets.recipe_of("FashionMNIST", 1, method).having(net=NET)), time.perf_counter()
+        recipe = small(sets.recipe_of("FashionMNIST", 1, method).having(net=NET))
         with compiled():
             shadows = 2 if smoke_run() else SHADOWS
             found = membership(
                 data, recipe, protocol=brief(fixed_steps), repeats=few(REPEATS), shadows=shadows, progress=False
             )
-        spent = time.perf_counter() - start
         for each in found:
             areas = {"loss": each.loss, "ratio": each.ratio}
             means = {name: sum(values) / len(values) for name, values in areas.items()}
-            halves = {f"{name} half width": half_width(values) or 0.0 for name, values in areas.items()}
+            halves = {f"{name} half width": half for name, half in zip(areas, each.half_widths, strict=True)}
             table.note(
-                data, means | halves, recipe.record(), spent, dataset="FashionMNIST", method=method,
+                data, means | halves, recipe.record(), 0.0, dataset="FashionMNIST", method=method,
                 trained_on=each.trained_on, members=each.members, n=len(each.loss), loss_runs=list(each.loss),
-                ratio_runs=list(each.ratio),
+                ratio_runs=list(each.ratio), images=list(each.images),
             )  # fmt: skip
 
 

@@ -6,19 +6,18 @@ The paper: SVHN, MNIST, USPS as 32 x 32 RGB, 10 images per class in the memory, 
 1.0, temperature 2), 5000 and 500 iterations, mean accuracy over the tasks so far, 2000 test rows each. Here `digits` is
 `svhn-train-subset` (864 training and 219 test rows), MNIST, USPS; `clothes` is MNIST, USPS, FashionMNIST, because that
 subset is small. 500 and 50 iterations of 64 rows, ConvNet-3 of width 32, 5 networks. Cost at `cpu` scale on 2 cores: 10
-to 20 minutes for each line. Rows that are in the results file are skipped.
+to 20 minutes for each line. Sets are kept in `runs/tasks`; rows that are in the results file are skipped.
 """
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import sets
 import torch
-from record import Table, at_gpu, few, options, parsed, program, read, small, smoke_run
+from record import Table, few, kept, options, parsed, program, read, small, smoke_run
 
 from condensery import ConvNet
-from condensery.applications import Distillation, Stage, task_incremental
+from condensery.applications import Distillation, task_incremental
 from condensery.data import Data, TestSet
 from condensery.evaluation.training import Training
 
@@ -49,29 +48,27 @@ def main() -> None:
     given = parsed(parser, memory=["random"], orders=["digits"])
     table = Table("tasks", ABOUT)
     for order in given.orders:
+        tasks = list[Data]()
         for memory in given.memory:
             for distilled in (False, True):
                 if not table.has(order=order, memory=memory, distilled=distilled):
-                    measure(table, order, memory, distilled, [task(name, given.data_dir) for name in ORDERS[order]])
+                    tasks = tasks or [task(name, given.data_dir) for name in ORDERS[order]]
+                    measure(table, order, memory, distilled, tasks)
 
 
 def measure(table: Table, order: str, memory: str, distilled: bool, tasks: list[Data]) -> None:
-    recipe, start = small(sets.recipe_of("MNIST", 1, memory).having(ipc=IPC, net=NET)), time.perf_counter()
-
-    def add(stage: Stage) -> None:
-        spent, count = time.perf_counter() - start, len(seen)
-        seen.append(stage)
-        table.add(
-            tasks[count], stage.accuracy, recipe.record(), spent, order=order, memory=memory, distilled=distilled,
-            tasks=count + 1, floats=stage.floats, bytes=stage.bytes,
-        )  # fmt: skip
-
-    seen: list[Stage] = []
-    steps = (few(5000), few(500)) if at_gpu() else (few(STEPS[0]), few(STEPS[1]))
-    task_incremental(
-        tasks, recipe, recipe.net, Distillation() if distilled else None, HOW, steps, few(REPEATS), observe=add,
-        progress=False,
+    recipe = small(sets.recipe_of("MNIST", 1, memory).having(ipc=IPC, net=NET))
+    made = [kept(recipe, each, table.runs / f"{each.name}-{memory}") for each in tasks]  # once for all lines
+    stages = task_incremental(
+        tasks, [each.condensed for each in made], recipe.net, Distillation() if distilled else None, HOW,
+        (few(STEPS[0]), few(STEPS[1])), few(REPEATS), progress=False,
     )  # fmt: skip
+    for count, stage in enumerate(stages, 1):  # all or none
+        last = made[count - 1]
+        table.add(
+            tasks[count - 1], stage.accuracy, recipe.record(), last.seconds, last.commit, order=order, memory=memory,
+            distilled=distilled, tasks=count, floats=stage.floats, bytes=stage.bytes,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_networks_are_ranked_by_training_on_the_proxy():
     assert (random.floats, random.bytes) == (made.floats, made.bytes)
     assert (whole.proxy, whole.top, whole.kendall) == ("whole", 1, 1)
     assert whole.performance >= max(random.performance, early.performance)
-    assert whole.floats == early.floats == len(data.train) * 64
+    assert (whole.floats, early.floats) == (len(data.train) * 64, len(fold.train) * 64)
 
 
 def test_the_correlation_is_that_of_ranks():
@@ -83,13 +83,15 @@ def test_the_correlation_is_that_of_ranks():
     assert found.top == pytest.approx(spearmanr([ours[i] for i in best], [theirs[i] for i in best]).statistic)
 
 
-def test_early_stopping_takes_the_steps_and_rows_of_the_first_set():
+@pytest.mark.parametrize(("ipc", "rows", "steps"), [(2, 20, 3), (7, 35, 6)])
+def test_early_stopping_takes_the_steps_and_rows_of_the_first_set(ipc, rows, steps):
     def epochs(data, condensed=None, net=None):
         return Protocol("epochs", Training(0.1, batch_size=64), epochs=3)
 
     data = digits()
-    _, early = search(data, nets=NETS[:2], protocol=epochs, whole=False)
-    same = Protocol("same", Training(0.1, batch_size=20), steps=3)
+    proxies = {"random": Random(ipc=ipc), "early": EarlyStopping()}
+    _, early = search(data, proxies, NETS[:2], protocol=epochs, whole=False)
+    same = Protocol("same", Training(0.1, batch_size=rows), steps=steps)
     for net in NETS[:2]:
         reached = evaluate_whole(data.validation(), net, lambda *_: same, 1, progress=False)
         assert early.accuracies[Candidate(net)] == reached.mean
@@ -221,6 +223,35 @@ def test_ray_survives_a_killed_process(tmp_path):
 def test_a_killed_local_process_is_one_line(tmp_path):
     with pytest.raises(RunError, match="killed"):
         dict(engines.local(mortal(tmp_path), 10, range(4), 2))
+
+
+def test_a_job_that_is_a_function_comes_back_as_itself():
+    jobs = [lambda: 1, lambda: 2]
+    found = dict(engines.local(lambda shared, job: job(), 0, jobs, 2))
+    assert [found[job] for job in jobs] == [1, 2]
+
+
+def test_trials_of_other_pixels_sets_or_code_are_not_used(tmp_path, monkeypatch):
+    counted = []
+
+    def counting(function, shared, jobs, workers=None):
+        counted.append(len(jobs))
+        return here(function, shared, jobs)
+
+    data = digits()
+    a, b = (condense(Random(ipc=2, seed=seed), data.validation().train, progress=False) for seed in (0, 1))
+    b = replace(b, recipe=a.recipe)
+
+    def measured(data, made):
+        counted.clear()
+        nets = NETS[:2]
+        architecture_search(data, {"set": made}, nets, brief, brief, True, 2, engine=counting, folder=tmp_path)
+        return sum(counted)
+
+    assert [measured(data, a), measured(data, a), measured(data, b)] == [4, 0, 2]
+    assert measured(data.whitened(), a) == 4
+    monkeypatch.setattr("condensery.applications.architectures.code", lambda: "other code")
+    assert measured(data, a) == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,14 +9,14 @@ from conftest import blobs
 from lists import TINY
 from test_leak import with_test_part
 
-from condensery.applications import class_incremental
+from condensery.applications import Distillation, class_incremental
 from condensery.applications.continual import _with_decoders_of
 from condensery.cli import main
 from condensery.data import digits
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import kfs2022
-from condensery.recipes import DC, DM, KFS, Random
+from condensery.recipes import DC, DM, IDC, KFS, Random, Unrolled
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 from condensery.synthetic import random_real
@@ -59,6 +59,31 @@ def test_codes_are_learned_for_decoders_that_stay():
 def test_there_must_be_decoders_to_share():
     with pytest.raises(InputError, match="no decoders to share"):
         class_incremental(digits(), Random(ipc=1, net=TINY), 2, share_decoders=True, progress=False)
+
+
+def test_decoders_that_would_be_learned_again_are_not_shared():
+    with pytest.raises(InputError, match="would learn decoders in every stage"):
+        class_incremental(digits(), Unrolled(CODES, rounds=1), 2, share_decoders=True, progress=False)
+
+
+def test_a_protocol_sees_the_memory_as_it_is_stored():
+    data, recipe = digits(), IDC(ipc=1, outer_steps=1, inner_steps=1, real_rows=4, network_rows=4, net=TINY)
+    seen = []
+
+    def protocol(data, condensed=None, net=None):
+        seen.append((condensed.rows_per_class, condensed.bases_per_class))
+        return replace(kfs2022(data), steps=1)
+
+    stages = class_incremental(data, recipe, 2, protocol=protocol, repeats=1, progress=False)
+    assert set(seen) == {(4, 1)}
+    assert len(stages) == 2
+    (whole,) = class_incremental(data, recipe, 1, protocol="idc2022-equal-steps", repeats=1, progress=False)
+    assert "equal steps" in whole.accuracy.protocol
+
+
+def test_what_trains_for_a_time_does_not_go_on_from_the_last_stage():
+    with pytest.raises(InputError, match="trains for a time"):
+        class_incremental(digits(), Random(ipc=1, net=TINY), 2, protocol="fixed-seconds", distillation=Distillation())
 
 
 def test_in_one_stage_it_is_condensing_and_evaluating():

@@ -9,9 +9,10 @@ from elsewhere import ELSEWHERE, Pretending
 from lists import NETS, PROTOCOLS, RECIPES, TINY, over
 from test_leak import with_test_part
 
+from condensery.applications import task_incremental
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import fixed_steps
-from condensery.recipes import DC, IDC
+from condensery.recipes import DC, IDC, Random
 from condensery.runs.run import condense
 
 
@@ -55,6 +56,16 @@ def test_networks_condense_and_are_measured_elsewhere(part):
             made = condense(recipe, d.train, progress=False)
             found[device] = evaluate(made, d, part, few(fixed_steps), repeats=1, progress=False).runs
     assert len(set(found.values())) == 1
+
+
+def test_tasks_are_learned_one_after_another_elsewhere():
+    found = {}
+    for device in ("cpu", ELSEWHERE):
+        with Pretending() if device == ELSEWHERE else contextlib.nullcontext():
+            tasks = [data().to(device=device)] * 2
+            stages = task_incremental(tasks, Random(ipc=2, net=TINY), steps=(4, 2), repeats=1, progress=False)
+            found[device] = [stage.accuracy.runs for stage in stages]
+    assert found["cpu"] == found[ELSEWHERE]
 
 
 @over(PROTOCOLS)

@@ -2,16 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from lists import TINY
 
-from condensery.applications import membership
+from condensery.applications import Exposure, membership
 from condensery.applications.privacy import _margins, _thirds
 from condensery.cli import main
 from condensery.data import digits
 from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol
+from condensery.evaluation.statistics import area_half_width
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import build
@@ -46,12 +48,26 @@ def test_images_that_networks_learned_are_told_from_others():
     many = found["the condensed set", "all condensed images"]
     assert 0.4 < sum(many.loss) / 2 < 0.65  # 40 of 480 images are behind the set
     assert all(len(each.loss) == len(each.ratio) == 2 for each in found.values())
-    assert all(width is not None and width >= 0 for width in many.half_widths)
+    assert all(0 < width < 0.3 for width in many.half_widths)
+    outside = _thirds(digits().train, 0)[1]
+    assert many.images[1] == len(outside)
+    assert found["random images", "random images"].images[1] == 10 * min(outside.sizes)  # as many of every class
 
 
 def test_the_same_seed_gives_the_same_areas():
     assert probed(SMALL, repeats=1) == probed(SMALL, repeats=1)
-    assert probed(SMALL, repeats=1)[0].half_widths == (None, None)
+    assert min(probed(SMALL, repeats=1)[0].half_widths) > 0  # of the images, if not of networks
+
+
+def test_the_interval_contains_the_deviation_of_the_images():
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(1000, 10 + 400))
+    areas = [float((each[:10, None] > each[10:]).mean()) for each in scores]  # guessing
+    assert area_half_width(0.5, 10, 400) == pytest.approx(1.96 * np.std(areas), rel=0.1)
+    found = Exposure("a", "b", (0.5, 0.5), (0.9, 0.7), (10, 400))
+    assert found.half_widths[0] == area_half_width(0.5, 10, 400)
+    assert found.half_widths[1] > area_half_width(0.8, 10, 400)
+    assert area_half_width(1.0, 5, 5) == 0
 
 
 @pytest.mark.parametrize(("recipe", "rows"), [
@@ -84,6 +100,10 @@ def test_margins_are_log_odds():
 
 
 def test_a_wrong_probe_is_refused():
+    with pytest.raises(InputError, match="trains for a time"):
+        probed(SMALL, protocol="fixed-seconds")
+    with pytest.raises(InputError, match="`most`"):
+        probed(SMALL, most=0)
     with pytest.raises(InputError, match="`shadows`"):
         probed(SMALL, shadows=1)
     with pytest.raises(InputError, match="smaller `ipc`"):

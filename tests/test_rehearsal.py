@@ -19,6 +19,7 @@ from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
 from condensery.recipes import DC, Random
+from condensery.runs.run import condense
 
 HOW = Training(0.05, 0.9, batch_size=32)
 
@@ -95,6 +96,26 @@ def test_the_same_seed_gives_the_same_stages_and_distillation_changes_them():
     assert [s.accuracy.runs for s in first] == [s.accuracy.runs for s in again]
     assert first[0].accuracy.runs == without[0].accuracy.runs
     assert first[1].accuracy.runs != without[1].accuracy.runs
+
+
+def test_sets_that_are_ready_are_the_memory():
+    data, recipe = digits(), Random(ipc=2, net=TINY)
+    made = [condense(recipe, data.train, progress=False)] * 2
+    more = {"net": TINY, "steps": (4, 2), "how": HOW, "repeats": 1, "progress": False}
+    found, alike = (task_incremental([data, letters(data)], memory, **more) for memory in (made, recipe))
+    assert [stage.accuracy.runs for stage in found] == [stage.accuracy.runs for stage in alike]
+    for memory, net in ((made[:1], TINY), (made, None)):
+        with pytest.raises(InputError, match="one for each, and `net`"):
+            task_incremental([data, data], memory, net)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"steps": (0, 1)}, "`steps`"), ({"steps": (-5, -5)}, "`steps`"), ({"steps": (1,)}, "`steps`"),
+    ({"repeats": 0}, "`repeats`"),
+])  # fmt: skip
+def test_numbers_out_of_range_are_refused(wrong, said):
+    with pytest.raises(InputError, match=said):
+        learned([digits()], **wrong)
 
 
 def test_tasks_of_different_shapes_and_soft_labels_are_refused():

@@ -1,8 +1,9 @@
 """Architecture search: networks are ranked by training them on a small proxy in place of the whole training part."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense, run
+from condensery.runs.storage import code, tensor_file
 
 __all__ = ["EarlyStopping", "Ranking", "architecture_search"]
 
@@ -31,7 +33,7 @@ __all__ = ["EarlyStopping", "Ranking", "architecture_search"]
 class EarlyStopping:
     """A proxy that stores nothing: networks see the whole training part, for as many steps as on the first set.
 
-    Every step has as many rows, so that it costs as much.
+    A step has as many rows as steps on the set have on average, so that it costs as much.
     """
 
 
@@ -188,7 +190,7 @@ def architecture_search(
         by_proxy = {net: small[_Job(name, net)]["accuracy"] for net in several}
         correlations = _correlations(by_proxy, known, top) if whole else (None, None, None)
         seconds = sum(small[_Job(name, net)]["seconds"] for net in several)
-        chosen, size = best[name], _size(sets.get(name), data)
+        chosen, size = best[name], _size(sets.get(name), fold)
         rankings.append(Ranking(name, by_proxy, chosen, known[chosen], *correlations, *size, seconds))
     if whole:
         seconds = sum(result["seconds"] for result in large.values())
@@ -238,17 +240,19 @@ def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progr
 def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], shared: _Shared) -> dict[str, Any]:
     """All that determines the result of a job."""
     rules = _rules(job, shared)
+    train, test = shared.data.train, shared.data.test
     about = {
         "net": record(job.net), "protocol": rules.record(), "repeats": shared.repeats, "seed": shared.seed,
-        "dtype": str(shared.dtype), "data": [shared.data.train.fingerprint, shared.data.test.fingerprint],
+        "dtype": str(shared.dtype), "data": [train.fingerprint, train.space.fingerprint, test.fingerprint],
+        "code": code(),
     }  # fmt: skip
     if job.proxy is None:
         return {"proxy": "whole", **about}
     proxy = proxies[job.proxy]
     if isinstance(proxy, EarlyStopping):
         return {"proxy": "early stopping", **about}
-    made = shared.sets[job.proxy]
-    return {"proxy": {"recipe": made.recipe, "data": made.data, "images": made.bases_per_class}, **about}
+    stored = tensor_file(shared.sets[job.proxy].synthetic.state_dict(), {})
+    return {"proxy": hashlib.blake2b(stored, digest_size=16).hexdigest(), **about}
 
 
 def _rules(job: _Job, shared: _Shared) -> Protocol:
@@ -262,9 +266,10 @@ def _rules(job: _Job, shared: _Shared) -> Protocol:
         return replace(rules, how=replace(rules.how, **differs))
     first = next(iter(shared.sets.values()))
     rules, rows = of(shared.fold, first, job.net), first.rows_per_class * first.synthetic.classes
-    how = replace(rules.how, **differs)
-    steps = replace(rules, how=how).steps_for(rows)
-    small = replace(how, batch_size=min(how.batch_size, rows))
+    rules = replace(rules, how=replace(rules.how, **differs))
+    an_epoch = ceil(rows / rules.how.batch_size)
+    small = replace(rules.how, batch_size=ceil(rows / an_epoch))  # of 100 rows, batches of 64 have 50 on average
+    steps = rules.steps_for(rows) if rules.seconds is None else None
     return replace(rules, name=f"{rules.name}, early stopping", how=small, steps=steps)
 
 

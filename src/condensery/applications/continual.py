@@ -13,13 +13,12 @@ from condensery.console import watched
 from condensery.data import Data, RealSet
 from condensery.decoders import Factorized
 from condensery.errors import InputError
-from condensery.evaluation.evaluate import Accuracy, evaluate
-from condensery.evaluation.protocols import ProtocolFor, fixed_steps
+from condensery.evaluation.evaluate import Accuracy, asked, evaluate
+from condensery.evaluation.protocols import Protocol, ProtocolFor, fixed_steps
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.training import TensorRows, accuracy, fit
 from condensery.formats import size
-from condensery.networks.names import named
-from condensery.networks.net import Architecture, build
+from condensery.networks.net import Architecture, Factory, Net, build
 from condensery.networks.network import Point
 from condensery.randomness import rng
 from condensery.recipes import Recipe
@@ -69,7 +68,7 @@ def class_incremental(
 
     Raises:
         InputError: `stages` does not divide the number of classes, a stage would have one class, the memory has soft
-            labels, or it has no decoders to share.
+            labels, it has no decoders to share, or it goes on from another recipe, which would learn them again.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
@@ -82,8 +81,19 @@ def class_incremental(
             f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
             f"give one of {', '.join(map(str, fitting))}"
         )
-    if share_decoders and not isinstance(memory.algorithm(data.train).synthetic.decoder, Factorized):
-        raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
+    if share_decoders:
+        algorithm = memory.algorithm(data.train)
+        if not isinstance(algorithm, Matching) or not isinstance(algorithm.synthetic.decoder, Factorized):
+            raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
+        if len(algorithm.parts) > 1:
+            raise InputError(f"{memory.name} would learn decoders in every stage; leave out `share_decoders`")
+    kind = named_protocol(protocol) if isinstance(protocol, str) else protocol
+
+    def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
+        return kind(data, kept[-1], net)  # the memory as it is stored; `condensed` has been decoded
+
+    if distillation:
+        kind(data, None, net).steps_for(1)  # refuses what trains for a time, before anything is condensed
     each, kept, found = classes // stages, list[Condensed](), []
     for stage in range(stages):
         part = data.of_classes(range(stage * each, (stage + 1) * each))
@@ -92,11 +102,13 @@ def class_incremental(
         else:
             kept.append(with_hard_labels(condense(memory, part.train, progress=progress)))
         arrived = data.of_classes(range((stage + 1) * each))
-        together, given = _together(kept, arrived), net or memory.net
+        together = _together(kept, arrived)
+        given = net or (memory.net if together.net is None else None)
         if distillation is None:
-            reached = evaluate(together, arrived, given, protocol, repeats, seed, progress=progress)
+            reached = evaluate(together, arrived, given, of_stored, repeats, seed, progress=progress)
         else:
-            reached, points = _distilled(together, arrived, given, protocol, repeats, seed, distillation, points)
+            trained = asked(given, together, arrived, of_stored)
+            reached, points = _distilled(together, arrived, trained, of_stored, repeats, seed, distillation, points)
         found.append(Stage(arrived.class_names, reached, *_sizes(kept)))
         observe(found[-1])
     return found
@@ -139,16 +151,15 @@ def _together(kept: list[Condensed], arrived: Data) -> Condensed:
 def _distilled(
     together: Condensed,
     arrived: Data,
-    net: Architecture,
-    protocol: ProtocolFor | str,
+    net: Net | Factory,
+    protocol: ProtocolFor,
     repeats: int,
     seed: int,
     distillation: Distillation,
     points: list[Point],
 ) -> tuple[Accuracy, list[Point]]:
     """The accuracy of the networks of the last stage that go on learning, and these networks."""
-    start, net = time.perf_counter(), named(net) if isinstance(net, str) else net
-    rules = (named_protocol(protocol) if isinstance(protocol, str) else protocol)(arrived, together, net)
+    start, rules = time.perf_counter(), protocol(arrived, together, net)
     network = build(net, arrived.shape, arrived.train.classes).to(arrived.train.device, arrived.train.dtype)
     with torch.no_grad():
         rows = TensorRows(together.synthetic())

@@ -52,7 +52,9 @@ def local(
 
     parallel = Parallel(processes(workers), return_as="generator_unordered", pre_dispatch="n_jobs", max_nbytes=None)
     try:
-        yield from parallel(delayed(_with_job)(function, shared, job) for job in jobs)
+        # a job that comes back from a process may be another object, which is not equal if it contains a function
+        for i, result in parallel(delayed(_numbered)(i, function, shared, job) for i, job in enumerate(jobs)):
+            yield jobs[i], result
     except TerminatedWorkerError as error:
         raise RunError(
             "a process was killed, perhaps because memory ran out; repeat with fewer `workers`, and finished trials "
@@ -127,5 +129,5 @@ def _alone(function: Callable[[Shared, Job], Result], shared: Shared, job: Job) 
         torch.set_num_threads(threads)
 
 
-def _with_job(function: Callable[[Shared, Job], Result], shared: Shared, job: Job) -> tuple[Job, Result]:
-    return job, _alone(function, shared, job)
+def _numbered(i: int, function: Callable[[Shared, Job], Result], shared: Shared, job: Job) -> tuple[int, Result]:
+    return i, _alone(function, shared, job)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import hypot
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -12,9 +14,9 @@ from condensery.algorithms.matching import Matching
 from condensery.console import counted
 from condensery.data import Batch, Data, RealSet
 from condensery.errors import InputError
+from condensery.evaluation.evaluate import rules_of
 from condensery.evaluation.protocols import ProtocolFor, fixed_steps
-from condensery.evaluation.protocols import named as named_protocol
-from condensery.evaluation.statistics import half_width
+from condensery.evaluation.statistics import area_half_width, half_width
 from condensery.evaluation.training import TensorRows, fit
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
@@ -37,17 +39,26 @@ class Exposure:
         loss: area under the ROC curve of the attack by the loss of an image, one for each network: 0.5 is guessing, 1
             is certainty.
         ratio: the same of the attack by the likelihood ratio, which takes into account how hard an image is.
+        images: number of members, and of other images, that were attacked.
     """
 
     trained_on: str
     members: str
     loss: tuple[float, ...]
     ratio: tuple[float, ...]
+    images: tuple[int, int]
 
     @property
-    def half_widths(self) -> tuple[float | None, float | None]:
-        """Half the widths of the 95 % confidence intervals of the means of `loss` and `ratio`. None: one network."""
-        return half_width(self.loss), half_width(self.ratio)
+    def half_widths(self) -> tuple[float, float]:
+        """Half the widths of the 95 % confidence intervals of the means of `loss` and `ratio`.
+
+        They contain the deviation of the networks, and that of the images, which are the same for all networks.
+        """
+        loss, ratio = (
+            hypot(half_width(areas) or 0.0, area_half_width(fmean(areas), *self.images))
+            for areas in (self.loss, self.ratio)
+        )
+        return loss, ratio
 
 
 def membership(
@@ -79,24 +90,32 @@ def membership(
 
     Returns:
         Exposures of all members and of the initial images by networks that were trained on the condensed set; and for
-        comparison of the initial images, and of as many random images, by networks that were trained on these.
+        comparison of the initial images, and of as many random images as the set has decoded rows, by networks that
+        were trained on these.
 
     Raises:
-        InputError: `shadows` is below 2, `repeats` below 1, or a class has too few images to be divided.
+        InputError: `shadows` is below 2, `repeats` or `most` below 1, a class has too few images to be divided, or the
+            protocol trains for a time.
 
     References:
         Yeom et al., Privacy Risk in Machine Learning (2018), for the loss; Carlini et al., Membership Inference Attacks
         From First Principles (2022), for the likelihood ratio: the offline attack with one variance for all images.
+    Departs: Carlini et al. train their networks as the attacked one was trained; here they learn real images also when
+        the attacked one learned a condensed set. An attack that condenses its own images may be stronger.
     """
     if not isinstance(shadows, int) or isinstance(shadows, bool) or shadows < 2:
         raise InputError(f"`shadows` must be a whole number of at least 2, got {shadows!r}")
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
         raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise InputError(f"`most` must be a whole number of at least 1, got {most!r}")
     if min(data.train.sizes) < 3 * recipe.ipc:
         raise InputError(
             f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "
             "needed; give a smaller `ipc`"
         )
+    chosen = named(net) if isinstance(net, str) else net or recipe.net
+    rules_of(protocol, data, None, chosen).steps_for(1)  # refuses what trains for a time, before anything is condensed
     inside, outside, other = _thirds(data.train, seed)
     made = condense(recipe, inside, progress=progress)
     beginning, count = _initial(recipe, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
@@ -105,8 +124,7 @@ def membership(
     if beginning:
         learned[_INITIAL] = beginning
     learned[_RANDOM] = _Images.drawn(inside, count, seed, "alone")
-    chosen = named(net) if isinstance(net, str) else net or recipe.net
-    rules = (named_protocol(protocol) if isinstance(protocol, str) else protocol)(data, made, chosen)
+    rules = rules_of(protocol, data, made, chosen)
     network = build(chosen, data.shape, data.train.classes).to(inside.device, inside.dtype)
     todo = [(name, r, rows) for name, rows in learned.items() for r in range(repeats)]
     todo += [(_STRANGERS, k, _Images.drawn(other, count, seed, "other", k)) for k in range(shadows)]
@@ -118,14 +136,20 @@ def membership(
             points.setdefault(name, []).append(point)
             if progress:
                 tell(done, len(todo))
-    attacked = [(_CONDENSED, "all condensed images", _Images.some(inside, most, seed))]
-    attacked += [(_CONDENSED, _INITIAL, beginning), (_INITIAL, _INITIAL, beginning)] if beginning else []
-    attacked += [(_RANDOM, _RANDOM, learned[_RANDOM])]
+    # both sides of an attack have the classes in the same shares
     others = _Images.some(outside, most, seed)
+    balanced = _Images.drawn(outside, min(-(-most // data.train.classes), *outside.sizes), seed, "balanced")
+    attacked = [(_CONDENSED, "all condensed images", _Images.some(inside, most, seed), others)]
+    if beginning:
+        attacked += [(trained_on, _INITIAL, beginning, balanced) for trained_on in (_CONDENSED, _INITIAL)]
+    attacked += [(_RANDOM, _RANDOM, learned[_RANDOM], balanced)]
     return [
-        Exposure(trained_on, members, *_areas(points[trained_on], points[_STRANGERS], images, others))
-        for trained_on, members, images in attacked
-    ]
+        Exposure(
+            trained_on, members, *_areas(points[trained_on], points[_STRANGERS], images, strangers),
+            (len(images.y), len(strangers.y)),
+        )
+        for trained_on, members, images, strangers in attacked
+    ]  # fmt: skip
 
 
 _CONDENSED, _INITIAL, _RANDOM, _STRANGERS = "the condensed set", "its initial images", "random images", "other images"

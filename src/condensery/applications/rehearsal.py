@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ def distilling(before: Point | None, distillation: Distillation | None) -> Calla
 
 def task_incremental(
     tasks: Sequence[Data],
-    memory: Recipe,
+    memory: Recipe | Sequence[Condensed],
     net: Architecture | None = None,
     distillation: Distillation | None = Distillation(),
     how: Training = Training(0.01, 0.9, 5e-4, 256),
@@ -117,8 +118,8 @@ def task_incremental(
 
     Arguments:
         tasks: the data sets, whose rows have the same shape; each is normalized by its own mean and std.
-        memory: the recipe, whose `ipc` is the memory per class and task.
-        net: the network that is trained. None: the one in which the recipe condenses.
+        memory: the recipe, whose `ipc` is the memory per class and task; or a set for every task, already condensed.
+        net: the network that is trained. None: the one in which the recipe condenses; sets need one.
         distillation: the loss that keeps outputs near those of the last stage. None: there is none.
         how: how weights are updated in the first part of a stage.
         steps: updates in the two parts of a stage.
@@ -131,7 +132,8 @@ def task_incremental(
         A `Stage` for every task; its accuracy is the mean over all tasks so far, on all classes so far.
 
     Raises:
-        InputError: there are no tasks, their rows have different shapes, or the memory has soft labels.
+        InputError: there are no tasks, their rows have different shapes, the memory has soft labels, sets are given
+            without a network or not for every task, or a number is out of range.
 
     References:
         DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01
@@ -142,7 +144,15 @@ def task_incremental(
         raise InputError(
             f"tasks must have rows of one shape ({shapes or 'there are none'}); resize them with Data.resized"
         )
-    given = memory.net if net is None else net
+    if isinstance(steps, str) or [type(count) for count in steps] != [int, int] or min(steps) < 1:
+        raise InputError(f"`steps` must be two whole numbers of at least 1, got {steps!r}")
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
+    ready = None if isinstance(memory, Recipe) else list(memory)
+    if ready is not None and (net is None or len(ready) != len(tasks)):
+        raise InputError(f"{len(ready)} sets are given for {len(tasks)} tasks; give one for each, and `net`")
+    given = memory.net if net is None and isinstance(memory, Recipe) else net
+    assert given is not None
     chosen = named(given) if isinstance(given, str) else given
     memories: list[_Part] = []
     points: list[Point | None] = [None] * repeats
@@ -150,9 +160,11 @@ def task_incremental(
     for stage, task in enumerate(tasks):
         names += [name for name in task.class_names if name not in names]
         ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
-        condensed, start = with_hard_labels(condense(memory, task.train, progress=progress)), time.perf_counter()
+        condensed = ready[stage] if ready else condense(cast(Recipe, memory), task.train, progress=progress)
+        with_hard_labels(condensed)
+        start = time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
-        rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels]), *memories])
+        rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
         memories.append(_remembered(condensed, ids[-1]))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
         for r, before in enumerate(points):

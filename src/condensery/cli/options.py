@@ -263,7 +263,7 @@ class PrivacyOptions:
 
     The training part is divided into three. Each method condenses the first third; attacks try to tell its images from
     those of the second third. For comparison, networks are trained on the real images from which a set starts, and on
-    random images of the same number. A name such as dc stands for its quick preset, as in compare.
+    as many random images as the set decodes to. A name such as dc stands for its quick preset, as in compare.
     """
 
     source: Annotated[Source, tyro.conf.arg(name="")]

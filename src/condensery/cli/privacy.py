@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from condensery.cli.measure import about_run, mean_of, protocol_of, say_written
+from condensery.cli.measure import about_run, protocol_of, say_written
 from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import PrivacyOptions
 from condensery.cli.parsing import parse
@@ -40,7 +40,8 @@ def privacy_command(argv: list[str]) -> int:
     data = read(options.source)
     about = about_run(data, {"recipes": [each.record() for each in recipes.values()]})
     lines, records = [], list[dict[str, Any]]()
-    each = mean_of(measuring.repeats)
+    count = measuring.repeats
+    each = f"mean and 95 % confidence interval, {count} network{'s' if count > 1 else ''}"
     title = f"{data.name}, {options.ipc} image{'s' if options.ipc > 1 else ''} per class; area under the ROC curve"
     title += f" (50 % is guessing), {each}, {described(options.net)}, protocol {measuring.protocol or 'fixed-steps'}"
     try:
@@ -65,4 +66,4 @@ def privacy_command(argv: list[str]) -> int:
 def _words(found: "Exposure") -> list[str]:
     """The areas in percent, each with its 95 % confidence interval."""
     pairs = zip((found.loss, found.ratio), found.half_widths, strict=True)
-    return [f"{100 * fmean(areas):.1f}" + ("" if half is None else f" ± {100 * half:.1f}") for areas, half in pairs]
+    return [f"{100 * fmean(areas):.1f} ± {100 * half:.1f}" for areas, half in pairs]

@@ -139,7 +139,7 @@ def evaluate(
         raise InputError(f"`sets` must be a result of condense, run or load, or a list of these, got {sets!r}")
     if not isinstance(data, Data):
         raise InputError(f"a set is evaluated on a data set, whose test part is read, not on a {type(data).__name__}")
-    net = _asked(net, several[0], data, protocol)
+    net = asked(net, several[0], data, protocol)
     pairs: list[tuple[Rows, TestSet]] = []
     for condensed in several:
         synthetic = condensed.synthetic
@@ -156,7 +156,7 @@ def evaluate(
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
 
-def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor | str) -> Net | Factory:
+def asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: ProtocolFor | str) -> Net | Factory:
     """The architecture to measure with: the one that is asked for, or that in which the set was condensed.
 
     In the second case, instance norm replaces batch norm if the protocol says so: few rows give poor statistics.
@@ -169,10 +169,10 @@ def _asked(net: Architecture | None, condensed: Condensed, data: Data, protocol:
     if (own := condensed.net) is None:
         raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
     instance = own.with_instance_norm()
-    return own if _rules(protocol, data, condensed, instance).batch_norm else instance
+    return own if rules_of(protocol, data, condensed, instance).batch_norm else instance
 
 
-def _rules(protocol: ProtocolFor | str, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
+def rules_of(protocol: ProtocolFor | str, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
     protocol = named_protocol(protocol) if isinstance(protocol, str) else protocol
     if not callable(protocol):
         raise InputError(
@@ -260,7 +260,7 @@ def _measure(
             raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
     if repeats < 1:
         raise InputError(f"`repeats` must be at least 1, got {repeats}")
-    rules = _rules(protocol, data, first, net)
+    rules = rules_of(protocol, data, first, net)
     if dtype not in (None, data.train.dtype):
         words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
         rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))

@@ -25,7 +25,7 @@ from condensery.augment import (
     dsa_strategy,
 )
 from condensery.data import Data
-from condensery.errors import look_up
+from condensery.errors import InputError, look_up
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.densenet import DenseNet
@@ -98,7 +98,15 @@ class Protocol:
         ]  # fmt: skip
 
     def steps_for(self, rows: int) -> int:
-        """Number of updates for `rows` rows, if it does not depend on the time that they take."""
+        """Number of updates for `rows` rows.
+
+        Raises:
+            InputError: it depends on the time that they take.
+        """
+        if self.seconds is not None:
+            raise InputError(
+                f"{self.name} trains for a time, and here the number of steps must be known; take another protocol"
+            )
         return self.steps if self.steps is not None else self.how.steps(self.epochs, rows)
 
 
@@ -199,7 +207,7 @@ def idc2022_equal_steps(data: Data, condensed: "Condensed | None" = None, net: A
     rules, more = idc2022(data, condensed, net), 1.0
     if condensed:
         images = condensed.floats / prod(data.shape)
-        more = max(1.0, condensed.rows_per_class * data.train.classes / images)
+        more = max(1.0, condensed.rows_per_class * condensed.synthetic.classes / images)
     epochs = round(rules.epochs / more)
     return replace(rules, name=f"{rules.name}, equal steps", how=_dropped(epochs), epochs=epochs)
 

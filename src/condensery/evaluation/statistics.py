@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 
-__all__ = ["Difference", "difference", "half_width"]
+__all__ = ["Difference", "area_half_width", "difference", "half_width"]
 
 CONFIDENCE = 0.95
 
@@ -22,6 +22,17 @@ def half_width(values: Sequence[float]) -> float | None:
     from scipy.stats import t
 
     return float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / sqrt(n))
+
+
+def area_half_width(area: float, positives: int, negatives: int) -> float:
+    """Half the width of the 95 % confidence interval of an area under a ROC curve, from so many independent rows.
+
+    References:
+        Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic curve (1982).
+    """
+    a, b = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (positives - 1) * (a - area**2) + (negatives - 1) * (b - area**2)
+    return 1.96 * sqrt(max(0.0, spread) / (positives * negatives))
 
 
 @dataclass(frozen=True)
