@@ -273,6 +273,7 @@ def main() -> None:
     if not set(asked) <= set(PARTS):
         sys.exit(f"parts to measure: {', '.join(PARTS)}")
     for part in asked:
+        print(f"== {part}", flush=True)
         head = {
             "date": time.strftime("%Y-%m-%d"),
             "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=HERE, text=True).strip(),

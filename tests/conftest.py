@@ -29,7 +29,11 @@ def real() -> RealSet:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Nothing is kept from one test to the next, nor from one evaluation of a set to the next: each has other code."""
+    """Nothing is kept from one test to the next, nor from one evaluation of a set to the next: each has other code.
+
+    Plans time steps for half a second, not for several.
+    """
+    monkeypatch.setattr("condensery.runs.planning.SECONDS", 0.5)
     monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("condensery.evaluation.evaluate.code", partial(next, itertools.count()))
 
@@ -48,3 +52,9 @@ def stopped_at_the_second(monkeypatch):
         return evaluate(*args, **more)
 
     monkeypatch.setattr(module, "evaluate", stopped)
+
+
+def pytest_collection_modifyitems(items):
+    """The tests that take longest begin first, so that no process is left with one of them at the end."""
+    long = ("test_tutorials", "test_programs", "test_architectures", "test_docs")
+    items.sort(key=lambda item: item.module.__name__ not in long)

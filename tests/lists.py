@@ -175,7 +175,7 @@ LEARNED = {
     },
     **{
         f"kfs {name}": cd.KFS(
-            **{"channels": (3,), "decoders": 3, "pretraining": 20, "steps": 6, "net": TINY, "ipc": 1, **fields}
+            **{"channels": (3,), "decoders": 3, "pretraining": 5, "steps": 6, "net": TINY, "ipc": 1, **fields}
         )
         for name, fields in {
             "whole": {},

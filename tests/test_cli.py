@@ -46,7 +46,7 @@ def test_help_names_every_recipe(capsys):
     assert all(name in said for name in RECIPES)
 
 
-def test_run_evaluate_show(tmp_path, capsys):
+def test_run_evaluate_show(tmp_path, capsys, brief):
     out = tmp_path / "run"
     assert main(["run", "dc:quick", "--data", "digits", "--ipc", "2", "--out", str(out), *TINY]) == 0
     said = capsys.readouterr()
@@ -77,7 +77,7 @@ def test_run_evaluate_show(tmp_path, capsys):
         assert 8 < picture.width - 2 * (8 * 8 + 2) < 32  # the names of the classes
 
 
-def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys):
+def test_a_formed_and_whitened_set_is_run_shown_and_measured(tmp_path, capsys, brief):
     out = tmp_path / "run"
     words = ["--data", "digits", "--zca", "--ipc", "2", "--inner-steps", "2", "--formation", "multi-scale", *TINY]
     assert main(["run", "idc:quick", "--out", str(out), *words]) == 0
@@ -126,7 +126,7 @@ def test_published_settings_of_the_data_at_hand_are_pointed_out(tmp_path, capsys
     assert "idc:digits" not in capsys.readouterr().err
 
 
-def test_evaluate_says_when_the_data_are_others(tmp_path, capsys):
+def test_evaluate_says_when_the_data_are_others(tmp_path, capsys, brief):
     out = tmp_path / "run"
     assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(out), "--net.width", "4"]) == 0
     x = torch.rand(40, 8, 8).numpy()
@@ -289,7 +289,7 @@ def test_additions_that_do_not_fit_are_refused_at_once(words, said, tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
-def test_a_network_is_chosen_by_name_and_set_by_its_own_fields(tmp_path, capsys):
+def test_a_network_is_chosen_by_name_and_set_by_its_own_fields(tmp_path, capsys, brief):
     words = ["--data", "digits", "--ipc", "2", "--out", str(tmp_path / "out"), "--real-rows", "4"]
     loops = ["--outer-steps", "3", "--inner-steps", "1", "--window", "1"]
     chosen = ["--net", "resnet10", "--net.width", "2"]
@@ -603,7 +603,7 @@ def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, capsys):
     assert "random" in capsys.readouterr().out
 
 
-def test_evaluate_takes_the_data_and_the_protocol_of_the_run(tmp_path, capsys):
+def test_evaluate_takes_the_data_and_the_protocol_of_the_run(tmp_path, capsys, brief):
     out = tmp_path / "r"
     assert main(["run", "dm:digits", "--data", "digits", "--flip", "yes", "--steps", "1", "--net.width", "4",
                  "--out", str(out)]) == 0  # fmt: skip

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from condensery.algorithms.algorithm import Step
+from condensery.cli import main
 from condensery.console import counted, print_table, progress, say, speak
 
 COMMAND = (
@@ -110,8 +111,8 @@ def test_a_reader_that_leaves_is_no_failure():
 
 def test_an_output_that_lacks_signs_loses_no_figures(tmp_path):
     out, figures = tmp_path / "run", tmp_path / "figures.json"
-    words = f"--data digits --out {out} && {{condensery}} evaluate {out} --data digits --protocol fixed-steps "
-    line = "{condensery} run random --ipc 1 --net.width 4 " + words + f"--repeats 2 --json {figures}"
+    assert main(["run", "random", "--ipc", "1", "--net.width", "4", "--data", "digits", "--out", str(out)]) == 0
+    line = f"{{condensery}} evaluate {out} --protocol kfs2022 --no-random --repeats 2 --json {figures}"
     done = shell(line, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert b"+-" in done.stdout

@@ -21,6 +21,11 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 from condensery.synthetic import random_real
 
+
+def brief(data, condensed=None, net=None):
+    return replace(kfs2022(data, condensed, net), steps=2)
+
+
 CODES = KFS(ipc=8, channels=(3, 2), decoders=2, pretraining=2, steps=2, strict=True, net=TINY)
 
 
@@ -28,7 +33,7 @@ CODES = KFS(ipc=8, channels=(3, 2), decoders=2, pretraining=2, steps=2, strict=T
 def test_the_memory_grows_by_the_classes_of_a_stage(recipe):
     data = digits()
     told = []
-    found = class_incremental(data, recipe, 2, protocol=kfs2022, repeats=1, observe=told.append, progress=False)
+    found = class_incremental(data, recipe, 2, protocol=brief, repeats=1, observe=told.append, progress=False)
     assert told == found
     assert [stage.classes for stage in found] == [data.class_names[:5], data.class_names]
     assert found[1].floats == 2 * found[0].floats
@@ -36,7 +41,7 @@ def test_the_memory_grows_by_the_classes_of_a_stage(recipe):
 
 
 def test_decoders_are_learned_once_and_counted_once():
-    found = class_incremental(digits(), CODES, 2, protocol=kfs2022, repeats=1, share_decoders=True, progress=False)
+    found = class_incremental(digits(), CODES, 2, protocol=brief, repeats=1, share_decoders=True, progress=False)
     decoders = CODES.decoder((1, 8, 8), 5).floats
     assert found[1].floats == 2 * found[0].floats - decoders
     assert found[1].bytes == 2 * found[0].bytes - 4 * decoders
@@ -88,9 +93,9 @@ def test_what_trains_for_a_time_does_not_go_on_from_the_last_stage():
 
 def test_in_one_stage_it_is_condensing_and_evaluating():
     data, recipe = digits(), Random(ipc=2, net=TINY)
-    (stage,) = class_incremental(data, recipe, 1, protocol=kfs2022, repeats=2, progress=False)
+    (stage,) = class_incremental(data, recipe, 1, protocol=brief, repeats=2, progress=False)
     made: Condensed = condense(recipe, data.train, progress=False)
-    assert stage.accuracy.runs == evaluate(made, data, protocol=kfs2022, repeats=2, progress=False).runs
+    assert stage.accuracy.runs == evaluate(made, data, protocol=brief, repeats=2, progress=False).runs
     assert (stage.floats, stage.bytes) == (made.floats, made.bytes)
 
 

@@ -28,8 +28,11 @@ def few(protocol):
     return shortened
 
 
-ONCE = {name: part for name, part in RECIPES.items() if not name.startswith("mdc of") or name == "mdc of dc"}
-"""The recipes; MDC works on any of them in the same way."""
+ONCE = {
+    name: part for name, part in RECIPES.items()
+    if not name.startswith(("mdc of", "unrolled of")) or name in ("mdc of dc", "unrolled of kfs")
+}  # fmt: skip
+"""The recipes; MDC and Unrolled work on any of them in the same way."""
 
 
 @over(ONCE)

@@ -32,7 +32,7 @@ def done(*words, cwd, **env):
 
 def test_the_python_of_the_readme_runs(tmp_path):
     for block in blocks("README.md", "python"):
-        script = block.replace("repeats=3", "repeats=1").replace("outer_steps=20", "outer_steps=5")
+        script = block.replace("repeats=3", "repeats=1, protocol=cd.kfs2022").replace("outer_steps=20", "outer_steps=5")
         done(sys.executable, "-c", script, cwd=tmp_path)
 
 
@@ -44,7 +44,7 @@ def added(tmp_path_factory):
     for file in [*listed.split(), "pyproject.toml"]:
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, copy / file)
-    (copy / "src/condensery/recipes/untrained.py").write_text(blocks(page, "python")[0])
+    (copy / "src/condensery/recipes/untrained.py").write_text(blocks(page, "python")[0].replace("steps=100", "steps=5"))
     files = ["src/condensery/recipes/__init__.py"] * 2 + ["tests/lists.py", "docs/fidelity.md"]
     for file, block in zip(files, blocks(page, "diff"), strict=True):
         before = "".join(line[1:] for line in block.splitlines(keepends=True) if line[0] != "+")
@@ -74,7 +74,7 @@ def test_an_added_method_is_on_the_command_line(added):
     assert "untrained, untrained:quick" in " ".join(done(*command, "--help", cwd=added, **env).split())
     assert "--real-rows" in done(*command, "run", "untrained:quick+mdc", "--help", cwd=added, **env)
     words = "compare --data digits --ipc 1 --methods untrained --repeats 1 --no-whole --net.width 8"
-    assert "untrained" in done(*command, *words.split(), "--protocol", "fixed-steps", cwd=added, **env)
+    assert "untrained" in done(*command, *words.split(), "--protocol", "kfs2022", cwd=added, **env)
 
 
 def test_an_added_method_obeys_the_laws(added):

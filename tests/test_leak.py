@@ -17,7 +17,7 @@ def with_test_part(images, labels):
     return Data("blobs", real, TestSet(images, labels, real.space, real.dtype, real.device), ("a", "b", "c"))
 
 
-@over(RECIPES)
+@over({name: RECIPES[name] for name in ("random", "forgetting", "idc 2", "mdc of kfs")})
 def test_another_test_part_changes_no_byte_of_the_set(part, tmp_path):
     real = blobs(sizes=(9, 8, 7))
     parts = {

@@ -7,7 +7,6 @@ from conftest import blobs
 from lists import LEARNED, RECIPES, TINY, over
 
 from condensery.augment import CutMix, Cutout
-from condensery.cli import RECIPES as NAMED
 from condensery.data import digits
 from condensery.data.facts import FACTS
 from condensery.data.pixels import PixelSpace
@@ -26,15 +25,14 @@ from condensery.runs.run import condense, provenance
 from condensery.synthetic import SyntheticSet
 
 
-@over(RECIPES)
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(part):
+@over({name: part for name, part in RECIPES.items() if part.name in ("dc", "dm", "dsa", "idc", "kfs", "random")})
+def test_another_seed_gives_another_set(part):
+    """That the same seed gives the same one is a part of what `test_running` says of stopped runs."""
     real = blobs()
-    a, b, c = (part.having(seed=seed).algorithm(real).run() for seed in (0, 0, 1))
-    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    a, b = (part.having(seed=seed).algorithm(real).run() for seed in (0, 1))
     assert a.bases.shape == (3, a.bases_per_class, *a.decoder.base_shape((1, 8, 8)))
-    assert a.bases_per_class == part.ipc or "kfs" in repr(part).lower()
-    if part.name in ("dc", "dm", "dsa", "idc", "kfs", "random"):
-        assert not torch.equal(a.bases, c.bases)
+    assert a.bases_per_class == part.ipc or part.name == "kfs"
+    assert not torch.equal(a.bases, b.bases)
 
 
 @over(LEARNED)
@@ -43,7 +41,8 @@ def test_what_is_learned_matches_better_than_what_it_started_from(part):
     losses = {}
     rates = [name for name in asdict(part) if name == "lr" or name in ("codes_lr", "decoders_lr", "labels_lr")]
     for still in (False, True):
-        recipe = replace(part, **{"outer_steps" if hasattr(part, "outer_steps") else "steps": 20})
+        steps = 10 if isinstance(part, IDC) else 20  # restarts of several steps
+        recipe = replace(part, **{"outer_steps" if hasattr(part, "outer_steps") else "steps": steps})
         recipe = replace(recipe, **dict.fromkeys(rates, 0.0)) if still else recipe
         algorithm = recipe.algorithm(blobs())
         algorithm.run(observe=lambda step, still=still: losses.setdefault(still, []).append(step.loss))
@@ -59,12 +58,6 @@ def test_everything_that_determines_a_set_is_recorded(part):
         assert recorded["name"] == inside.name
         recorded, inside = recorded["base"], inside.base
     assert recorded == json.loads(json.dumps({"name": inside.name, **vars(inside)}, default=record))
-
-
-@over(NAMED)
-def test_every_recipe_of_the_command_line_says_what_it_is(part):
-    assert type(part).__doc__
-    assert part.ipc >= 1
 
 
 @pytest.mark.parametrize(
@@ -254,10 +247,9 @@ def test_dc_teaches_more_than_the_real_images_it_started_from():
     ("recipe", "margin"),
     [
         (DSA(ipc=1, outer_steps=60, lr=0.5, real_rows=32), 0.15),
-        (replace(IDC.quick(factor=1), outer_steps=3, inner_steps=30, real_rows=32, lr=0.05), 0.15),
         (replace(IDC.quick(), outer_steps=5, inner_steps=30, real_rows=32, lr=0.05), 0.1),  # cells of 4 x 4 take longer
     ],
-    ids=["dsa", "idc-i", "idc"],
+    ids=["dsa", "idc"],
 )
 def test_dsa_and_idc_teach_digits_far_more_than_random_images(recipe, margin):
     data, net = digits(), ConvNet(width=32)

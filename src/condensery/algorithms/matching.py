@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from condensery.algorithms.algorithm import Algorithm, Aside, Beginning, Observe, Step
 from condensery.algorithms.samplers import Sampler
 from condensery.algorithms.schedules import Schedule, walk
-from condensery.augment import Augmentation
+from condensery.augment import Augmentation, Omega
 from condensery.console import progress
 from condensery.data import RealSet
 from condensery.errors import RunError
@@ -138,9 +138,14 @@ class Matching:
         learned = [p for p in self.synthetic.parameters() if p.requires_grad]
         loss = torch.zeros((), dtype=self.real.dtype, device=self.real.device)
 
+        @cache
+        def drawn(classes: tuple[int, ...]) -> Omega:  # for real and synthetic rows
+            assert self.augment
+            return self.augment.siamese(classes, self.real.shape, omegas)
+
         def change(classes: Sequence[int]) -> Callable[[Tensor], Tensor]:
             assert self.augment
-            return partial(self.augment, omega=self.augment.siamese(classes, self.real.shape, omegas))
+            return partial(self.augment, omega=drawn(tuple(classes)))
 
         self.optimizer.zero_grad()
         for classes in self._groups():

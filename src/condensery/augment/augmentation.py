@@ -55,8 +55,8 @@ class Augmentation:
             omega = omega.then(operation.drawn(numbers, shape))
         if self.one_of:
             chosen, before = (u[:, 0] * len(self.one_of)).long(), omega
-            for i, operation in enumerate(self.one_of):
-                omega = before.then(operation.drawn(last, shape)).where(chosen == i, omega)
+            for i in sorted(set(chosen.tolist())):
+                omega = before.then(self.one_of[i].drawn(last, shape)).where(chosen == i, omega)
         return omega
 
     def __call__(self, x: Tensor, omega: Omega) -> Tensor:

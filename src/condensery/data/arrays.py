@@ -5,6 +5,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,20 @@ def digits() -> Data:
     References:
         UCI ML hand-written digits, test part, https://archive.ics.uci.edu/dataset/80
     """
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    images, labels = torch.from_numpy(raw.images * 255 / 16).round().byte()[:, None], torch.from_numpy(raw.target)
+    images, labels = _raw_digits()
     held = stratified(labels, 0.2, seed=0)
     return _assemble(
         "digits", images[~held], labels[~held], images[held], labels[held], tuple("0123456789"), FACTS["digits"]
     )
+
+
+@cache
+def _raw_digits() -> tuple[Tensor, Tensor]:
+    """The images (1797, 1, 8, 8) in 256 shades, and their labels."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    return torch.from_numpy(raw.images * 255 / 16).round().byte()[:, None], torch.from_numpy(raw.target)
 
 
 def from_arrays(

@@ -19,9 +19,14 @@ def half_width(values: Sequence[float]) -> float | None:
     n = len(values)
     if n < 2:
         return None
-    from scipy.stats import t
+    return _quantile(n - 1) * float(np.std(values, ddof=1)) / sqrt(n)
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / sqrt(n))
+
+def _quantile(freedom: float) -> float:
+    """The quantile of Student's t distribution that belongs to the confidence."""
+    from scipy.special import stdtrit  # imported faster than scipy.stats
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def area_half_width(area: float, positives: int, negatives: int) -> float:
@@ -71,10 +76,8 @@ def difference(ours: Sequence[float], theirs: Sequence[float], paired: bool) -> 
         return Difference(mean, half_width([a - b for a, b in zip(ours, theirs, strict=True)]))
     if min(len(ours), len(theirs)) < 2:
         return Difference(mean, None)
-    from scipy.stats import t
-
     a, b = (float(np.var(values, ddof=1)) / len(values) for values in (ours, theirs))
     if not a + b:
         return Difference(mean, 0.0)
     freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
-    return Difference(mean, float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sqrt(a + b)))
+    return Difference(mean, _quantile(freedom) * sqrt(a + b))
