@@ -195,8 +195,15 @@ def test_the_grid_of_dc_has_720_networks():
 def test_ray_gives_the_table_of_local_processes(tmp_path):
     words = ["nas", "--data", "digits", "--proxies", "random", "early-stopping", "--ipc", "2", "--networks", "mlp",
              "convnet", "--net.width", "2", "--no-whole", "--protocol", "kfs2022", "--workers", "2"]  # fmt: skip
-    for engine in ("local", "ray"):
-        assert main([*words, "--engine", engine, "--csv", str(tmp_path / engine)]) == 0
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")  # a user's own
+    try:
+        for engine in ("local", "ray"):
+            assert main([*words, "--engine", engine, "--csv", str(tmp_path / engine)]) == 0
+        assert ray.is_initialized()  # who begins it ends it
+    finally:
+        ray.shutdown()
     assert (tmp_path / "ray").read_bytes() == (tmp_path / "local").read_bytes()
     assert len((tmp_path / "ray").read_text().splitlines()) == 3
 
@@ -215,9 +222,12 @@ def mortal(marks):
 
 
 def test_ray_survives_a_killed_process(tmp_path):
+    import ray
+
     found = dict(engines.on_ray(mortal(tmp_path), 10, range(4), 2))
     assert (tmp_path / "killed").exists()
     assert found == {job: 10 + job**2 for job in range(4)}
+    assert not ray.is_initialized()
 
 
 def test_a_killed_local_process_is_one_line(tmp_path):
