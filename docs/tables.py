@@ -368,10 +368,8 @@ def auto() -> str:
         ours = ["-"] * 3
         if chosen:
             ours = [percent(chosen), f"`{chosen['chosen']}`", f"{100 * (chosen['accuracy'] - best):+.1f}"]
-        last, taken = (
-            max(line.values(), key=lambda row: row["date"]),
-            [row["condense_seconds"] for row in line.values()],
-        )
+        last = max(line.values(), key=lambda row: row["date"])
+        taken = [row["condense_seconds"] for row in line.values()]
         facts = [f"{last['budget']:,}", f"{minutes:g} ({max(taken) / 60:.1f})", str(last["n"]), last["protocol"],
                  last["commit"][:7]]  # fmt: skip
         lines.append([dataset, *ours, *texts, *facts])
@@ -394,8 +392,8 @@ def time_to_accuracy() -> str:
             [method, *(f"{min(times):.0f} s" if times else "-" for times in reached), f"{last['seconds']:.0f} s",
              percent(last), str(last["n"]), hours, last["protocol"], last["commit"][:7]]
         )  # fmt: skip
-    head = ["method", "70 %", "75 %", "80 %", "whole run", "accuracy", "n", "released program's manner", "protocol",
-            "commit"]  # fmt: skip
+    head = ["method", "70 %", "75 %", "80 %", "whole run", "accuracy", "n", "in the released program's style",
+            "protocol", "commit"]  # fmt: skip
     return table(head, lines) if lines else "No figures yet."
 
 

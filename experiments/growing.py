@@ -53,7 +53,8 @@ def main() -> None:
                 for case, chosen in cases.items():
                     if table.has(method=method, added=what, case=case):
                         continue
-                    kept(recipe, first(data, what), earlier)
+                    if isinstance(chosen, Warm):
+                        kept(recipe, first(data, what), earlier)
                     of = what if "warm" in case else "all"  # without the first set, it does not matter what is added
                     made = kept(chosen, data, table.runs / f"{method}-{of}-{case.replace(',', '').replace(' ', '-')}")
                     reached = evaluate(made.condensed, data, NET, fixed_steps, REPEATS, torch.bfloat16)

@@ -78,25 +78,22 @@ def followed(method: str, data: Data) -> tuple[Moments, dict[str, Any]]:
     """The moments of a method's run, and the record of its recipe."""
     half = {"synthetic_dtype": "bfloat16"} if method in ("dm", "kfs", "anchor") else {}
     recipe = small(sets.recipe_of("FashionMNIST", 1, method).having(net=NET, **half))
-    algorithm = recipe.algorithm(data.train)
-    parts = algorithm.parts if isinstance(algorithm, Matching) else [algorithm]
-    steps, done = sum(part.steps for part in parts), 0
-    moments = {max(1, round(share * steps)) for share in SHARES}
     seen: Moments = {}
-    with compiled():
-        pass  # the first time, it takes seconds to find a compiler
-    start, before, copying = time.perf_counter(), seconds_spent(), 0.0
-
-    def observe(step: Step) -> None:
-        nonlocal copying
-        if done + step.done in moments:
-            now = time.perf_counter()
-            taken = now - start - copying - (seconds_spent() - before)
-            seen[done + step.done] = taken, deepcopy(step.synthetic)  # type: ignore[assignment]
-            copying += time.perf_counter() - now
-
     # no method finds means of real images that another one has computed
     with compiled(), TemporaryDirectory() as empty, patch.dict(os.environ, CONDENSERY_CACHE=empty):
+        start, before, copying, done = time.perf_counter(), seconds_spent(), 0.0, 0
+        algorithm = recipe.algorithm(data.train)
+        parts = algorithm.parts if isinstance(algorithm, Matching) else [algorithm]
+        moments = {max(1, round(share * sum(part.steps for part in parts))) for share in SHARES}
+
+        def observe(step: Step) -> None:
+            nonlocal copying
+            if done + step.done in moments:
+                now = time.perf_counter()
+                taken = now - start - copying - (seconds_spent() - before)
+                seen[done + step.done] = taken, deepcopy(step.synthetic)  # type: ignore[assignment]
+                copying += time.perf_counter() - now
+
         for part in parts:
             part.run(observe=observe)
             done += part.steps

@@ -82,11 +82,15 @@ class Matching:
         return self.schedule.outer * self.schedule.inner
 
     @property
+    def before(self) -> "list[Matching]":
+        """The matchings from whose set this one goes on; mostly none."""
+        return [each.matching for each in self.beginnings if isinstance(each, FromMatching)]
+
+    @property
     def parts(self) -> "list[Matching]":
         """The matchings of which this one consists, in the order in which they run; the last one takes `steps`."""
-        before = [each for each in self.beginnings if isinstance(each, FromMatching)]
-        others = [each for each in self.beginnings if each not in before]
-        return [*(part for each in before for part in each.matching.parts), replace(self, beginnings=others)]
+        others = [each for each in self.beginnings if not isinstance(each, FromMatching)]
+        return [*(part for each in self.before for part in each.parts), replace(self, beginnings=others)]
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
         """Perform the remaining steps; see `Algorithm.run`."""

@@ -52,7 +52,8 @@ class Exposure:
     def half_widths(self) -> tuple[float, float]:
         """Half the widths of the 95 % confidence intervals of the means of `loss` and `ratio`.
 
-        They contain the deviation of the networks, and that of the images, which are the same for all networks.
+        They account for the variation between networks, and for that between images, of which all networks share a
+        sample.
         """
         loss, ratio = (
             hypot(half_width(areas) or 0.0, area_half_width(fmean(areas), *self.images))

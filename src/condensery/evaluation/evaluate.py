@@ -34,7 +34,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.storage import code
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Accuracy", "evaluate", "evaluate_whole"]
+__all__ = ["Accuracy", "asked", "evaluate", "evaluate_whole", "rules_of"]
 
 log = logging.getLogger("condensery")
 
@@ -173,6 +173,11 @@ def asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: 
 
 
 def rules_of(protocol: ProtocolFor | str, data: Data, condensed: Condensed | None, net: Architecture) -> Protocol:
+    """How a network is trained on a set, or on the whole training part, by a protocol or the one with a name.
+
+    Raises:
+        InputError: there is no such protocol.
+    """
     protocol = named_protocol(protocol) if isinstance(protocol, str) else protocol
     if not callable(protocol):
         raise InputError(

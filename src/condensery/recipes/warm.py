@@ -23,8 +23,8 @@ class Warm(Wrapper[R]):
 
     It wraps any recipe that matches: `Warm(DM(ipc=10, steps=100), start="runs/last")`. The classes of the earlier set
     start from its images (or codes), and decoders from its decoders; new classes start as the wrapped recipe says. So
-    fewer steps are needed than in the first run; their number is that of the wrapped recipe. Around a recipe that goes
-    on from another one, such as Unrolled, the earlier set takes the place of that one's.
+    fewer steps are needed than in the first run; their number is that of the wrapped recipe. Around
+    `Unrolled`, the earlier set replaces the one from which the rounds would start, and only the rounds are performed.
     """
 
     name: ClassVar[str] = "warm"
@@ -58,11 +58,11 @@ class Warm(Wrapper[R]):
         return self._begun(made, FromSet(earlier.synthetic, places))
 
     def _begun(self, made: "Matching", first: "FromSet") -> "Matching":
-        """The matching that begins with an earlier set, in the first of its parts that goes on from another one."""
+        """The matching with an earlier set in place of the first of its parts, if it has several."""
         from condensery.algorithms.matching import FromMatching
 
         match made.beginnings:
-            case (FromMatching(name, before),) if any(isinstance(each, FromMatching) for each in before.beginnings):
+            case (FromMatching(name, before),) if before.before:
                 return replace(made, beginnings=(FromMatching(name, self._begun(before, first)),))
         usual = made.beginnings if None in first.places else ()  # otherwise all of the set is replaced
         return replace(made, beginnings=(*usual, first))

@@ -29,7 +29,7 @@ log = logging.getLogger("condensery")
 
 LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
 TRIED = 0.3  # the part of the time in which they are condensed for the trial
-REAL = ("random", "herding")
+REAL = ("random", "herding")  # candidates that choose real images
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
 FAST = ConvNet(width=64)  # in the papers' width of 128, a few minutes hold too few steps
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
@@ -152,15 +152,16 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 
     names = [name for name in candidates(data.shape) if ":" in name]
     known: list[dict[str, Any]] = json.loads(resources.files("condensery.runs").joinpath("known.json").read_text())
-    known = [row for row in known if row["data"] != data.train.fingerprint]
-    if not known:
+    plain = {name: re.sub(":[a-z]+", "", name) for name in names}
+    others = [row for row in known if row["data"] != data.train.fingerprint]
+    if not (telling := [row for row in others if row["accuracies"].keys() & set(plain.values())]):
         return names
-    like = min(known, key=unlike)["accuracies"]
-    return sorted(names, key=lambda name: -like.get(re.sub(":[a-z]+", "", name), 0.0))
+    like = min(telling, key=unlike)["accuracies"]
+    return sorted(names, key=lambda name: -like.get(plain[name], 0.0))
 
 
 def fitting_in(planned: Plan, seconds: float) -> float:
-    """How many times as many steps as planned fit into so many seconds, at most `LONGEST`; 0: not one."""
+    """The factor, from 0 to `LONGEST`, by which the number of steps can be multiplied to fit into so many seconds."""
     steps = max(planned.seconds - planned.fixed, 1e-9)
     return min(LONGEST, max(0.0, seconds - planned.fixed) / steps)
 
@@ -188,7 +189,7 @@ def _reason(trials: Sequence[Trial]) -> str:
     real = next((trial for trial in trials if ":" not in trial.name), None)
     if real is None:
         return words
-    if real is best and others and ":" in "".join(other.name for other in others):
+    if real is best and any(":" in other.name for other in others):
         return f"{words} At these bytes, real images do as well as sets that are learned in this time."
     if real.accuracy >= best.accuracy - best.std - real.std:
         return f"{words} Real images ({real.name}) of as many bytes do about as well."

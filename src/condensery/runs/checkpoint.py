@@ -90,6 +90,7 @@ class Clock:
         self.before, self._start = 0.0, time.perf_counter()
 
     def seconds(self) -> float:
+        """All seconds until now."""
         return self.before + time.perf_counter() - self._start
 
 
@@ -127,7 +128,7 @@ class Keeper:
                 the other.
         """
         path = self.path.with_name(f"{self.path.stem}-{name}{self.path.suffix}")
-        return Keeper(path, {**self.identity, "phase": doing}, self.seconds, self.stop, False, self.clock)
+        return Keeper(path, {**self.identity, "phase": doing}, self.seconds, self.stop, strict=False, clock=self.clock)
 
     def remove(self) -> None:
         """Delete the checkpoints of this run and its phases, and partly written ones that a kill left; nothing else."""

@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
+from typing import cast
 
 from condensery.algorithms.algorithm import Algorithm, Rare, Step
-from condensery.algorithms.matching import FromMatching, Matching, updates
+from condensery.algorithms.matching import Matching, updates
 from condensery.algorithms.samplers import Whole
 from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
@@ -99,8 +100,8 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
         for rare in filter(None, [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]):
             tell(f"timing {rare.what}")
             apart += rare.count * _seconds(rare)
-        if _before(algorithm):
-            before = _plan(lambda: _before(made())[0].matching, real, tell)
+        if algorithm.before:
+            before = _plan(lambda: cast(Matching, made()).before[0], real, tell)
             fixed, apart = fixed + before.fixed, apart + before.seconds - before.fixed
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
     with without_cache():
@@ -115,12 +116,6 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
     return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)
 
 
-def _before(algorithm: Algorithm) -> list[FromMatching]:
-    """The matchings with which an algorithm begins."""
-    beginnings = algorithm.beginnings if isinstance(algorithm, Matching) else ()
-    return [beginning for beginning in beginnings if isinstance(beginning, FromMatching)]
-
-
 def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
     """The algorithm without its rare work; with `networks`, it uses that many networks in turn."""
     if not isinstance(algorithm, Matching):
@@ -129,9 +124,9 @@ def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
     if networks is not None:
         schedule = schedule.in_turn(networks)
     sampler, objective = algorithm.sampler.steady(), algorithm.objective.steady()
-    before = _before(algorithm)
-    beginnings = [beginning.steady() for beginning in algorithm.beginnings if beginning not in before]
-    return replace(algorithm, beginnings=beginnings, schedule=schedule, sampler=sampler, objective=objective)
+    alone = algorithm.parts[-1]
+    beginnings = [beginning.steady() for beginning in alone.beginnings]
+    return replace(alone, beginnings=beginnings, schedule=schedule, sampler=sampler, objective=objective)
 
 
 def _seconds(rare: Rare) -> float:
