@@ -53,7 +53,8 @@ def timeless(rankings):
     return [replace(ranking, seconds=0.0) for ranking in rankings]
 
 
-def test_networks_are_ranked_by_training_on_the_proxy():
+def test_networks_are_ranked_by_training_on_the_proxy(monkeypatch):
+    monkeypatch.setattr("condensery.applications.architectures.counted", None)  # which draws a bar
     data = digits()
     random, early, whole = search(data)
     fold = data.validation()
@@ -290,6 +291,10 @@ def test_the_command_tells_what_it_found(capsys, tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["results"][0]["best"] in ("mlp", "convnet width 2")
     assert (tmp_path / "out" / "random" / "condensed.safetensors").is_file()
+    recipe = str(tmp_path / "out" / "random" / "recipe.toml")
+    assert main([*words, "--no-whole", "--proxies", recipe]) == 0
+    assert json.loads((tmp_path / "found.json").read_text())["results"][0]["proxy"] == recipe
+    assert len(list((tmp_path / "out").glob("random-*/condensed.safetensors"))) == 1
     settings = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--net.width", "2", "--settings", "2"]
     assert main([*settings, "--protocol", "kfs2022", "--no-whole"]) == 0
     assert "best settings" in capsys.readouterr().out

@@ -1,3 +1,4 @@
+import errno
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.errors import InputError
 from condensery.networks.net import Net
+from condensery.runs import storage
 from condensery.runs.artifact import load, save
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -160,3 +162,13 @@ def test_more_decoded_rows_than_the_limit_are_refused_before_they_are_made(tmp_p
     monkeypatch.setenv("CONDENSERY_LIMIT_GB", "much")
     with pytest.raises(InputError, match="a number of GB"):
         load(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_truncated(tmp_path, monkeypatch):
+    def refused(path, framework):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / "set.safetensors").touch()
+    monkeypatch.setattr(storage, "safe_open", refused)
+    with pytest.raises(InputError, match=r"set\.safetensors: cannot be read \(Permission denied\)"):
+        load(tmp_path / "set.safetensors")

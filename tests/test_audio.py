@@ -64,6 +64,16 @@ def test_every_eighth_clip_is_a_test_clip_unless_there_is_a_test_part(tmp_path):
     assert data.train.images.max() == 1
 
 
+@pytest.mark.parametrize("count", [2, 7, 8, 16])
+def test_a_class_of_two_clips_has_a_test_clip(count, tmp_path):
+    clips(tmp_path, count)
+    soundfile.write(tmp_path / "low" / "x.wav", tone(900), 16000)
+    data = cd.audio_folder(tmp_path)
+    held = data.test.labels.bincount().tolist()
+    assert held == [max(1, count // 8), max(1, (count + 1) // 8)]
+    assert data.train.sizes == [count - held[0], count + 1 - held[1]]
+
+
 def test_spectrograms_are_neither_flipped_nor_augmented(tmp_path):
     data = cd.audio_folder(clips(tmp_path / "a"))
     for protocol in (idc2022(data), dsa2021(data)):
@@ -111,3 +121,17 @@ def test_folders_without_clips_are_refused(tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no clips of this class"):
         cd.audio_folder(tmp_path)
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        cd.audio_folder(tmp_path / "nowhere")
+
+
+def test_clips_that_leave_no_test_part_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no class has two clips"):
+        cd.audio_folder(clips(tmp_path / "a", 1))
+    clips(tmp_path / "b" / "train", 2)
+    (tmp_path / "b" / "test").mkdir()
+    with pytest.raises(InputError, match="test: no class folders in it; add clips"):
+        cd.audio_folder(tmp_path / "b")
+    clips(tmp_path / "b" / "test" / "more", 1)
+    with pytest.raises(InputError, match="add training clips"):
+        cd.audio_folder(tmp_path / "b")

@@ -88,6 +88,7 @@ def test_a_longer_recipe_has_more_steps_and_more_rounds():
 
 
 @pytest.mark.parametrize(("bytes", "minutes", "word"), [
+    (0, 1, "at least 1"), ("0.4B", 1, "at least 1"),
     (10, 1, "too few"), ("2KB", 0, "minutes"), ("2KB", -1, "minutes"), ("2KB", "10", "minutes"),
     ("2KB", float("inf"), "minutes"), (float("inf"), 1, "bytes"), (None, 1, "bytes"), ([1], 1, "bytes"),
 ])  # fmt: skip
@@ -105,11 +106,15 @@ def test_run_auto_condenses_and_goes_on(quick, tmp_path, capsys):
     assert json.loads((out / "run.json").read_text())
     assert main(words) == 0  # the run is there, and nothing is chosen again
     assert "chosen:" not in capsys.readouterr().out
+    for other in (["--budget", "2000"], ["--minutes", "0.06"], ["--zca"]):
+        assert main([*words, *other]) == 2
+        assert "contains another run" in capsys.readouterr().err
     assert (out / "condensed.safetensors").read_bytes() == made
 
 
 def test_a_folder_with_other_files_is_refused_before_the_trial(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(module, "auto", lambda *given: pytest.fail("a trial was made"))
     (tmp_path / "mine").write_text("mine")
-    assert main(["run", "auto", "--data", "digits", "--out", str(tmp_path)]) == 2
-    assert "is not empty and contains no run (but mine)" in capsys.readouterr().err
+    for out, word in ((tmp_path, "contains no run (but mine)"), (tmp_path / "mine" / "run", "cannot be written")):
+        assert main(["run", "auto", "--data", "digits", "--out", str(out)]) == 2
+        assert word in capsys.readouterr().err

@@ -208,6 +208,11 @@ BAD_ARRAYS = {
         arrays(y_train=2 * Y, x_test=X, y_test=Y),
         ["test label 1", "does not occur in the training labels"],
     ),
+    "test images in another range": (arrays(x_test=X / 255, y_test=Y), ["x_test", "up to 1 only", "255 is white"]),
+    "test images in a range of 16 bits": (
+        arrays(x_train=X.astype(np.uint16) * 257, x_test=X.astype(int), y_test=Y),
+        ["x_test", "up to 255 only", "65535 is white"],
+    ),
     "test images of another size": (arrays(x_test=X[:, :6], y_test=Y), ["1x6x8", "1x8x8"]),
 }
 
@@ -745,7 +750,11 @@ def test_a_set_of_classes_with_other_names_than_the_data_s(tmp_path, refuse):
 
 @pytest.mark.parametrize("options", ["--lr 1e30 --outer-steps 5", "--lr 1e38 --outer-steps 1 --distance l1"])
 def test_a_loss_or_an_image_that_is_not_finite(options, tmp_path, refuse):
-    refuse(f"run dc:quick --data digits --ipc 1 {SMALL} {options} --out {{tmp}}/out", "--lr", status=1)
+    refuse(
+        f"run dc:quick --data digits --ipc 1 {SMALL} {options} --out {{tmp}}/out",
+        "a lower learning rate",
+        status=1,
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from condensery.cli import RECIPES, main
+from condensery.cli.sources import Source, absolute
 from condensery.evaluation import protocols
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
@@ -63,7 +64,9 @@ def test_run_evaluate_show(tmp_path, capsys, brief):
     assert "fixed-steps" in capsys.readouterr().out
     words = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-steps", "--sizes", "1", "2"]
     assert main(["evaluate", str(out), *words]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "fixed-steps" in line]
+    said = capsys.readouterr().out
+    assert "one network; random: one draw of images, one network" in said
+    rows = [line.split() for line in said.splitlines() if "fixed-steps" in line]
     # beside each, random real images of as many bytes: a real image takes a byte per value, a stored float four
     assert [(words[0], words[4]) for words in rows] == [("dc", "1"), ("random", "4"), ("dc", "2"), ("random", "8")]
     assert main(["evaluate", str(out), *words, "3"]) == 2
@@ -192,6 +195,33 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief
     assert json.loads((tmp_path / "e.json").read_text())["results"][0]["runs"] == rows[2]["runs"]
     assert main(["evaluate", str(runs[0]), str(runs[2]), *measured]) == 2
     assert "differ in their recipes (name is random there, k-center here)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "recorded"),
+    [("digits", "digits"), ("Digits", "Digits"), ("pictures", "{}/pictures"), ("hub:mnist", "hub:mnist"),
+     ("hub:pictures", "hub:{}/pictures"), ("hub:owner/name", "hub:owner/name")],
+)  # fmt: skip
+def test_a_named_data_set_is_no_folder_of_that_name(data, recorded, tmp_path, monkeypatch):
+    for name in ("digits", "Digits", "pictures", "mnist"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert absolute(Source(data, data_dir=".")) == Source(recorded.format(tmp_path), data_dir=str(tmp_path))
+
+
+def test_compare_takes_the_recipe_of_a_file(tmp_path, capsys, monkeypatch, brief):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    options = ["--data", "digits", "--ipc", "2", "--net", "mlp", "--net.width", "4"]
+    assert main(["run", "random", *options, "--out", "../a"]) == 0
+    files = [f"{tmp_path}/a/recipe.toml", "../a/recipe.toml"]
+    words = ["--data", "digits", "--protocol", "fixed-steps", "--repeats", "1", "--no-whole", "--out", "out"]
+    capsys.readouterr()
+    assert main(["compare", *words, "--methods", *files]) == 0
+    said = capsys.readouterr().err
+    assert all(f"{file}: --net convnet in place of mlp width 4, --ipc 1 in place of 2" in said for file in files)
+    assert {path.name.partition("-")[0] for path in Path("out").iterdir()} == {"random"}
+    assert len(list(Path("out").iterdir())) == 3
 
 
 def test_evaluate_gives_scores_against_random_images(tmp_path, capsys, brief):
@@ -410,7 +440,7 @@ def test_a_recipe_may_be_a_file_or_stand_in_a_module_of_the_user(tmp_path, capsy
     words = ["--data", "digits", "--ipc", "1", "--net.width", "8", "--real-rows", "4"]
     assert main(["run", "mine:Mine.brief", *words, "--twist", "2", "--out", "a"]) == 0
     assert load("a").recipe["twist"] == 2.0
-    assert main(["run", "--recipe", "a/recipe.toml", "--data", "digits", "--out", "b"]) == 0
+    assert main(["run", "--recipe=a/recipe.toml", "--data", "digits", "--out", "b"]) == 0
     assert main(["run", "a/recipe.toml", "--data", "digits", "--seed", "1", "--out", "c"]) == 0
     assert (tmp_path / "b" / NAME).read_bytes() == (tmp_path / "a" / NAME).read_bytes()
     assert load("c").recipe == load("a").recipe | {"seed": 1}
@@ -444,7 +474,7 @@ def test_a_budget_is_filled_but_not_exceeded(name, ipc, tmp_path, capsys):
         assert complaint in capsys.readouterr().err
 
 
-def test_compare_keeps_within_a_budget(tmp_path, brief, monkeypatch):
+def test_compare_keeps_within_a_budget(tmp_path, capsys, brief, monkeypatch):
     for name in ("ld", "ld:quick", "ld:digits"):
         if name in RECIPES:
             monkeypatch.setitem(RECIPES, name, RECIPES[name].having(outer_steps=1))
@@ -454,6 +484,8 @@ def test_compare_keeps_within_a_budget(tmp_path, brief, monkeypatch):
     rows = json.loads(table.read_text())["results"]
     assert [row["bytes"] for row in rows] == [9 * 640, 9 * 640, 2 * 4 * (640 + 100)]
     assert main([*words, "--sizes", "3"]) == 2  # the set of ld has two images per class
+    assert main([*words, "--sizes", "1", "--methods", "kfs"]) == 2
+    assert "kfs:digits stores codes" in capsys.readouterr().err
 
 
 def test_every_recipe_has_a_line_of_meaning(capsys, monkeypatch):
@@ -502,15 +534,34 @@ def test_more_images_than_a_picture_shows_are_said(tmp_path, capsys):
         assert cut.width < whole.width
 
 
-def test_plans_and_descriptions_are_written_as_json(tmp_path):
-    words = ["dc", "--data", "digits", "--ipc", "1", *TINY]
+def test_more_classes_than_a_picture_shows_are_said():
+    from condensery.cli.show import _drawn
+    from condensery.data.pixels import PixelSpace
+    from condensery.runs.picture import grid
+    from condensery.synthetic import SyntheticSet
+
+    many = SyntheticSet(torch.zeros(300, 1, 1, 4, 4), PixelSpace((0.5,), (0.5,)))
+    for columns, shown in ((1, 256), (16, 256), (19, 300)):
+        assert grid(many, least=4, most=columns).height == shown * (4 + 2)
+        assert _drawn(many, columns)[0] == (16 * max(columns, 16), 300, "classes", 19)
+
+
+def test_plans_and_descriptions_are_written_as_json(tmp_path, capsys, monkeypatch):
+    words = ["dc", "--data", "digits", "--budget", "3KB", *TINY]
     assert main(["plan", *words, "--json", str(tmp_path / "plan.json")]) == 0
     planned = json.loads((tmp_path / "plan.json").read_text())
-    assert (planned["floats"], planned["steps"], planned["recipe"]["name"]) == (640, 2, "dc")
+    assert (planned["floats"], planned["steps"], planned["recipe"]["ipc"]) == (640, 2, 1)
     assert main(["run", *words, "--out", str(tmp_path / "r")]) == 0
     assert main(["show", str(tmp_path / "r"), "--json", str(tmp_path / "show.json")]) == 0
     shown = json.loads((tmp_path / "show.json").read_text())
     assert (shown["floats"], shown["rows per class"], shown["recipe"]) == (640, 1, load(tmp_path / "r").recipe)
+    monkeypatch.setattr("condensery.cli.condense.read", lambda source: pytest.fail("work has begun"))
+    capsys.readouterr()
+    for command in (["plan", *words], ["show", str(tmp_path / "r")]):
+        assert main([*command, "--json", str(tmp_path / "none" / "a.json")]) == 2
+        said = capsys.readouterr()
+        assert "cannot be written" in said.err
+        assert said.out == ""
 
 
 def test_a_notebook_shows_picture_and_size(tmp_path):
@@ -625,4 +676,5 @@ def test_data_are_described(tmp_path, capsys):
     assert "1438" in capsys.readouterr().out
     described = json.loads(file.read_text())
     assert len(described["classes"]) == 10
-    assert sum(int(row["test"]) for row in described["classes"]) == described["test"] == 359
+    assert sum(row["test"] for row in described["classes"]) == described["test"] == 359
+    assert sum(row["training"] for row in described["classes"]) == described["training"]

@@ -12,7 +12,7 @@ from test_leak import with_test_part
 from condensery.applications import Distillation, class_incremental
 from condensery.applications.continual import _with_decoders_of
 from condensery.cli import main
-from condensery.data import digits
+from condensery.data import TestSet, digits
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import kfs2022
@@ -119,6 +119,14 @@ def test_classes_that_are_not_there_are_refused(classes):
 def test_stages_that_do_not_divide_the_classes_are_refused(stages):
     with pytest.raises(InputError, match="give one of 1, 2, 5"):
         class_incremental(digits(), Random(ipc=1), stages)
+
+
+def test_a_first_stage_without_test_images_is_refused():
+    data = digits()
+    late = data.test.labels >= 5
+    test = TestSet(data.test.images[late], data.test.labels[late], data.test.space, data.test.dtype, data.test.device)
+    with pytest.raises(InputError, match="no test images of the 5 classes of the first stage"):
+        class_incremental(replace(data, test=test), Random(ipc=1, net=TINY), 2, progress=False)
 
 
 def test_soft_labels_are_refused():

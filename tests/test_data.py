@@ -1,6 +1,7 @@
 """Readers and the nouns they return, through `condensery.data`. Everything is made up in a temporary folder."""
 
 import bz2
+import errno
 import gzip
 import logging
 import os
@@ -10,6 +11,7 @@ import time
 import zlib
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -423,6 +425,27 @@ def test_a_damaged_usps_file_is_named(tmp_path, content):
         usps(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("reader", "write", "blocked"),
+    [
+        (usps, lambda folder: ((folder / "USPS").mkdir(), (folder / "USPS" / "usps.bz2").touch()), "read_bytes"),
+        (svhn, write_svhn, "read_bytes"),
+        (cifar10, lambda folder: write_cifar(folder, "binary"), "read_bytes"),
+        (image_folder, lambda folder: draw_folder(folder, count=1), "iterdir"),
+    ],
+    ids=["usps", "svhn", "cifar10", "pictures"],
+)
+def test_what_may_not_be_read_is_named(reader, write, blocked, tmp_path, monkeypatch):
+    write(tmp_path)
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, blocked, refused)
+    with pytest.raises(InputError, match=rf"{tmp_path}.*: cannot be read \(Permission denied\)"):
+        reader(tmp_path)
+
+
 # ---- SVHN
 
 
@@ -751,8 +774,10 @@ def test_npz_takes_gray_and_rgb_with_channels_first_or_last(tmp_path, dtype, cha
         lambda x: x.astype(np.uint16) * 257,
         lambda x: x.astype(np.uint16),
         lambda x: x / 255,
+        lambda x: x if len(x) == 1 else x / 255,
+        lambda x: x.astype(np.float32) * (0.4 if len(x) == 1 else 1),
     ],
-    ids=["integers", "floats to 255", "16 bits", "8 of 16 bits", "floats to 1"],
+    ids=["integers", "floats to 255", "16 bits", "8 of 16 bits", "floats to 1", "bytes for tests", "dark tests"],
 )
 def test_arrays_in_other_ranges_are_the_same_rows_and_what_was_understood_is_said(written, tmp_path, heard):
     images, labels = made()

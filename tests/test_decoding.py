@@ -1,6 +1,9 @@
 """Pictures that are larger than memory are decoded once into a file, and stay the same data."""
 
+import logging
+import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 import condensery as cd
 from condensery.data import decoding
 from condensery.errors import InputError
+from condensery.runs import storage
 
 MODES = ["L", "RGB", "mixed"]
 
@@ -128,6 +132,26 @@ def test_decoding_that_is_interrupted_goes_on_where_it_stopped(tmp_path, monkeyp
     again = seen[52:]  # without the first picture, which tells the size
     assert len(again) == 120 - 49
     assert same(before, mapped)
+
+
+def test_a_second_process_waits_and_does_not_decode_again(tmp_path, monkeypatch, small, caplog):
+    folder = drawn(tmp_path / "set")
+    small()
+    first = cd.image_folder(folder)
+    (done,) = storage.cache("pictures").glob("*/pictures.npy")
+    done.rename(done.with_name("aside"))
+    read, seen, found = decoding._Reader.read, [], []
+    monkeypatch.setattr(decoding._Reader, "read", lambda self, picture: seen.append(1) or read(self, picture))
+    second = Thread(target=lambda: found.append(cd.image_folder(folder)))
+    with caplog.at_level(logging.INFO, "condensery"):
+        with storage.locked(done.parent):
+            second.start()
+            while second.is_alive() and "waiting for it" not in caplog.text:
+                time.sleep(0.01)
+            done.with_name("aside").rename(done)
+        second.join()
+    assert same(first, found[0])
+    assert len(seen) == 1  # the first picture tells the size
 
 
 def test_a_damaged_picture_of_a_large_folder_is_named(tmp_path, small):

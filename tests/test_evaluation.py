@@ -395,7 +395,15 @@ def test_an_evaluation_killed_at_any_update_goes_on_and_ends_with_the_same_accur
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_no_network_is_trained_twice_by_the_same_code(same_code, monkeypatch):
+@pytest.mark.parametrize("rows", [0, 450, 2000])
+def test_no_network_is_trained_twice_by_the_same_code(rows, same_code, monkeypatch):
+    """Whatever the number of `rows` from which it would pay to compile: a network is trained on 180."""
+
+    def paying(network, shape, work):
+        return "passes" if work >= rows else "plain"
+
+    monkeypatch.setattr(measuring, "computing", paying)
+    monkeypatch.setattr(measuring, "classifying", paying)
     d, counted = data(), updates(monkeypatch)
     first = evaluate(chosen(d), d, TINY, short, 2)
     three = evaluate(chosen(d), d, TINY, short, 3)
@@ -406,10 +414,11 @@ def test_no_network_is_trained_twice_by_the_same_code(same_code, monkeypatch):
     assert one.runs == first.runs[:1]
     assert np.sum(one.confusion) == len(d.test)
     assert np.trace(one.confusion) == round(one.mean * len(d.test))
-    assert len(counted) == 3 * 30
+    assert evaluate([chosen(d), chosen(d, seed=1)], d, TINY, short, 1).runs[:1] == first.runs[:1]
+    assert len(counted) == 4 * 30
     monkeypatch.setattr(measuring, "code", lambda: "other code")
     assert evaluate(chosen(d), d, TINY, short, 3).runs == three.runs
-    assert len(counted) == 2 * 3 * 30
+    assert len(counted) == 7 * 30
 
 
 class _OwnNet(ConvNet):

@@ -228,16 +228,31 @@ def test_the_command_refuses_what_it_cannot_write(tmp_path, capsys):
     assert (tmp_path / "full" / "note.txt").read_text() == "mine"
 
 
-def test_figures_must_be_of_this_set(tmp_path):
+def test_figures_must_be_of_this_set_and_of_its_data(tmp_path):
     condensed, file = made("dc 2"), tmp_path / "f.json"
-    result = {"accuracy": 0.5, "std": 0.1, "n": 2, "protocol": "dc2021", "network": {}, "floats": condensed.floats}
-    result |= {"bytes": condensed.bytes, "method": "dc"}
-    file.write_text(json.dumps({"recipe": condensed.recipe, "results": [result], "date": "2026-01-01"}))
-    assert measured(condensed, file)[0]["accuracy"] == 0.5
+    result = {"accuracy": 0.5, "std": 0.1, "runs": [0.4, 0.6], "protocol": "dc2021", "network": {}}
+    result |= {"floats": condensed.floats, "bytes": condensed.bytes}
+
+    def write(method, fingerprint=condensed.data["fingerprint"], **recipe):
+        rival = {**result, "method": "random", "accuracy": 0.3}
+        content = {"data": {"fingerprint": fingerprint}, "results": [{**result, "method": method}, rival], **recipe}
+        file.write_text(json.dumps({**content, "date": "2026-01-01"}))
+
+    write("dc:3min", recipes=[{"row": "dc:3min", **condensed.recipe}, {"row": "random", "name": "random"}])  # compare
+    assert [(each["accuracy"], each["n"]) for each in measured(condensed, file)] == [(0.5, 2)]
+    write("dc", recipe=condensed.recipe)  # evaluate
+    assert [(each["accuracy"], each["n"]) for each in measured(condensed, file)] == [(0.5, 2)]
     with pytest.raises(InputError, match="another recipe"):
         measured(made("idc 2"), file)
     with pytest.raises(InputError, match="no figure"):
         measured(condensed.subset(1), file)
+    write("dc", "another", recipe=condensed.recipe)
+    with pytest.raises(InputError, match="other data"):
+        measured(condensed, file)
+    result["sets"] = 3
+    write("dc", recipe=condensed.recipe)
+    with pytest.raises(InputError, match="2 runs of 3 sets"):
+        measured(condensed, file)
 
 
 def test_a_subset_is_cut_by_number_or_bytes(tmp_path, capsys):

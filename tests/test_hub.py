@@ -91,6 +91,22 @@ def test_a_broken_picture_is_named(tmp_path):
         cd.hub(str(tmp_path / "set"))
 
 
+@pytest.mark.parametrize("size", [0, -4])
+def test_a_size_below_one_pixel_is_refused(size, tmp_path):
+    with pytest.raises(InputError, match="at least 1 pixel"):
+        cd.hub(folder(tmp_path), size=size)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_row_without_a_class_is_named(part, tmp_path):
+    path = folder(tmp_path)
+    kinds = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog", "emu"]))
+    made = datasets.Dataset.from_dict({"image": pictures(9), "label": [0, 1, 2, 0, None, 2, 0, 1, 2]}, kinds)
+    made.to_parquet(f"{path}/data/{part}-00000-of-00001.parquet")
+    with pytest.raises(InputError, match="row 4 has no label"):
+        cd.hub(path)
+
+
 def test_our_own_exports_come_back(tmp_path, caplog):
     small = cd.condense(cd.Random(ipc=3), cd.digits().train)
     cd.export(small, tmp_path / "hf", "hf")

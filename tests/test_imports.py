@@ -11,6 +11,7 @@ from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol
 from condensery.evaluation.training import Training
 from condensery.exchange.imports import import_set
+from condensery.recipes import Recipe
 
 SHAPE, CLASSES, IPC = (1, 8, 8), 10, 2
 LABELS = torch.arange(CLASSES).repeat(IPC)  # class after class is not the order of every program
@@ -60,6 +61,7 @@ def test_what_a_program_stored_is_what_we_store(layout, tmp_path):
     assert there.class_names == data.class_names
     again = cd.load(cd.save(there, tmp_path / "set.safetensors"))
     assert torch.equal(again.tensors()[0], there.tensors()[0])
+    assert Recipe.protocol_of(again.recipe) == ("idc2022" if layout == "idc" else "dc2021")
     plain = cd.evaluate(again, data, cd.MLP(width=4), lambda *_: BRIEF, repeats=1, progress=False)
     assert 0 <= plain.mean <= 1
 
@@ -91,7 +93,12 @@ class Bomb:
         (lambda: [rows()[:, :, :4], LABELS], "idc", {}, "(20, 1, 4, 8)"),
         (lambda: [rows()[1:], LABELS[1:]], "idc", {}, "not equally many"),
         (lambda: [rows(), LABELS - 1], "idc", {}, "not equally many"),
+        (lambda: [rows(), LABELS + 2**40], "idc", {}, "not equally many"),
+        (lambda: [rows()[:0], LABELS[:0]], "idc", {}, "not equally many"),
         (lambda: [rows() * float("nan"), LABELS], "idc", {}, "NaN"),
+        (lambda: [rows(), LABELS], "idc", {"factor": 0}, "must be 1 to 32"),
+        (lambda: [rows(), LABELS], "idc", {"experiment": 1}, "belongs to the layout vico"),
+        (lambda: [rows(), LABELS], "idc", {"labels": "labels.pt"}, "belongs to the layout mtt"),
         (lambda: rows(), "mtt", {}, "`space`"),
         (lambda: rows(), "mtt", {"space": "zca"}, "has its labels"),
         (lambda: rows(), "mtt", {"space": "zca", "labels": "nowhere.pt"}, "nowhere.pt"),
@@ -105,6 +112,21 @@ def test_other_files_are_refused_and_nothing_in_them_runs(content, layout, more,
         import_set(tmp_path / "set.pt", layout, cd.digits(), **more)
     assert words in str(refused.value)
     assert "boom" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"images": np.array(["text"] * 20), "labels": LABELS.numpy()},
+        {"images": rows().movedim(1, 3).numpy(), "labels": np.array(["text"] * 20)},
+        {"images": rows().movedim(1, 3).numpy(), "labels": np.zeros((20, 0))},
+    ],
+    ids=["images", "labels", "no labels"],
+)
+def test_what_kip_does_not_write_is_refused(content, tmp_path):
+    np.savez(tmp_path / "kip.npz", **content)
+    with pytest.raises(InputError, match="another program"):
+        import_set(tmp_path / "kip.npz", "kip", cd.digits(), space="normalized")
 
 
 def test_what_unpacks_beyond_the_limit_is_refused(tmp_path, monkeypatch):

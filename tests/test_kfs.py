@@ -278,7 +278,7 @@ def test_batch_norms_statistics_are_part_of_the_network(tmp_path):
     none, _ = matched(real, None, net=net)
     miss, made = matched(real, tmp_path, net=net)
     hit, again = matched(real, tmp_path, net=net)
-    assert (made, again) == (12, 0)  # other rows give other statistics at every step
+    assert (made, again) == (6, 0)  # a network that comes back has the same statistics
     assert torch.equal(none, miss)
     assert torch.equal(miss, hit)
 

@@ -62,6 +62,13 @@ def test_batch_norm_reads_the_statistics_of_the_rows_it_was_given():
     assert torch.equal(point.buffers["stages.0.1.running_mean"], torch.zeros(4, dtype=torch.float64))
 
 
+def test_the_statistics_of_batch_norm_do_not_depend_on_dropout():
+    layers = nn.Sequential(nn.Dropout(), nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 3))
+    point, rows = initial(build(lambda shape, classes: layers, (1, 8, 8), 3), rng(0)), torch.ones(4, 1, 8, 8)
+    buffers = point.with_statistics_of(rows).buffers
+    assert next(v for k, v in buffers.items() if "running_mean" in k).unique() == 1
+
+
 @pytest.mark.parametrize(("side", "depth"), [(8, 2), (16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
 def test_default_depth_follows_the_field(side, depth):
     assert default_depth(side, side) == depth

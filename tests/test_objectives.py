@@ -142,6 +142,13 @@ def test_the_papers_choice_of_parameters_is_the_default():
     assert shapes == [tuple(v.shape) for v in point.params.values() if v.ndim in (2, 4)]
 
 
+def test_every_update_of_unrolled_training_is_counted():
+    network = build(TINY, (1, 8, 8), 3)
+    costs = [Unrolling(network, window, Training(0.1, batch_size=20), 0).forwards(7, 60) for window in (1, 10)]
+    assert costs == [3 * 7 + 9 * 20, 3 * 7 + 9 * 200]
+    assert Unrolling(network, 1, Training(0.1, batch_size=20), 0).forwards(7, 5) == 3 * 7 + 9 * 5
+
+
 def test_unrolled_training_is_training():
     """The loss is that of a network after the updates of torch.optim.SGD, its gradient that of small differences."""
     real = blobs()

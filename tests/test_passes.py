@@ -1,9 +1,11 @@
 """The fast passes against the oracle: autograd alone."""
 
+import gc
 import logging
 import shutil
 from dataclasses import replace
 from itertools import cycle
+from weakref import ref
 
 import pytest
 import torch
@@ -170,6 +172,16 @@ def test_training_in_bfloat16_is_near_and_keeps_its_weights():
         )
         assert rough.dtype == torch.float32
         assert 1e-6 < apart(exact, rough) < 0.1
+
+
+def test_passes_do_not_keep_their_network():
+    real = blobs()
+    point = place(LeNet(), real)
+    gradient(GradientMatching(), point, real, "passes")
+    network = ref(point.network)
+    del point
+    gc.collect()
+    assert network() is None
 
 
 # ---- compiled

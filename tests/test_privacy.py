@@ -54,7 +54,8 @@ def test_images_that_networks_learned_are_told_from_others():
     assert found["random images", "random images"].images[1] == 10 * min(outside.sizes)  # as many of every class
 
 
-def test_the_same_seed_gives_the_same_areas():
+def test_the_same_seed_gives_the_same_areas(monkeypatch):
+    monkeypatch.setattr("condensery.applications.privacy.counted", None)  # which draws a bar
     assert probed(SMALL, repeats=1) == probed(SMALL, repeats=1)
     assert min(probed(SMALL, repeats=1)[0].half_widths) > 0  # of the images, if not of networks
 
@@ -115,7 +116,10 @@ def test_the_command_prints_all_attacks(capsys, tmp_path):
              "--repeats", "2", "--shadows", "2", "--json", str(tmp_path / "areas.json")]  # fmt: skip
     assert main(words) == 0
     assert "random images" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "areas.json").read_text())["results"]) == 2
+    found = json.loads((tmp_path / "areas.json").read_text())["results"]
+    assert len(found) == 2
+    assert found[1]["images"] == [10, 460]
+    assert all(0 < each[f"{name} half width"] < 1 for each in found for name in ("loss", "likelihood ratio"))
     assert main(["privacy", "--data", "digits", "--methods"]) == 2
     assert main(["privacy", "--data", "digits", "--methods", "dm", "--shadows", "1"]) == 2
     assert "--shadows" in capsys.readouterr().err

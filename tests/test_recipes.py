@@ -9,7 +9,7 @@ from lists import LEARNED, RECIPES, TINY, over
 from condensery.augment import CutMix, Cutout
 from condensery.data import digits
 from condensery.data.facts import FACTS
-from condensery.data.pixels import PixelSpace
+from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Uniform
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
@@ -20,7 +20,7 @@ from condensery.networks.net import build, record
 from condensery.networks.network import initial
 from condensery.networks.resnet import ResNet
 from condensery.randomness import rng
-from condensery.recipes import DC, DM, DSA, IDC, KFS, Random, Wrapper
+from condensery.recipes import DC, DM, DSA, IDC, KFS, Anchor, Compact, Random, Recipe, Unrolled, Wrapper
 from condensery.runs.run import condense, provenance
 from condensery.synthetic import SyntheticSet
 
@@ -58,6 +58,25 @@ def test_everything_that_determines_a_set_is_recorded(part):
         assert recorded["name"] == inside.name
         recorded, inside = recorded["base"], inside.base
     assert recorded == json.loads(json.dumps({"name": inside.name, **vars(inside)}, default=record))
+
+
+@pytest.mark.parametrize(
+    ("record", "protocol"),
+    [
+        ({"name": "idc", "base_size": 224}, "imagenet2022"),
+        ({"name": "idc", "ipc": 1, "layout": "idc"}, "idc2022"),
+        ({"name": "mdc", "base": {"name": "dm", "net": {"factory": "mine.network"}}}, "dsa2021"),
+        ({"name": "mdc"}, "dc2021"),
+        ({"name": "mtt"}, "dc2021"),
+    ],
+)
+def test_a_record_that_makes_no_recipe_has_the_protocol_of_its_paper(record, protocol):
+    assert Recipe.protocol_of(record) == protocol
+
+
+def test_a_record_of_a_wrapper_around_nothing_is_refused():
+    with pytest.raises(InputError, match="the record of mdc has no `base`"):
+        Recipe.of_record({"name": "mdc"})
 
 
 @pytest.mark.parametrize(
@@ -131,6 +150,29 @@ def test_idc_normalizes_cifar100_with_the_constants_of_cifar10():
     space = replace(IDC.published("cifar100"), ipc=1, net=TINY).algorithm(real).synthetic.space
     assert (space.mean, space.std) == (FACTS["CIFAR10"].mean, FACTS["CIFAR10"].std)
     assert replace(IDC.published("cifar10"), ipc=1, net=TINY).algorithm(real).synthetic.space.mean == real.space.mean
+
+
+@pytest.mark.parametrize(("channels", "word"), [(1, "gray"), (3, "whitened")])
+def test_idc_refuses_constants_of_other_images(channels, word):
+    real = blobs(shape=(channels, 8, 8))
+    if word == "whitened":
+        whitening = Whitening.measured([real.read(slice(None))])
+        real = real.normalized_by(replace(real.space, whitening=whitening))
+    with pytest.raises(InputError, match=word):
+        IDC(ipc=1, constants="CIFAR10", net=TINY).algorithm(real)
+
+
+def test_anchor_needs_a_point_for_every_trained_network():
+    with pytest.raises(InputError, match=r"points=2.*trained_networks=3"):
+        Anchor(DM(), points=2)
+
+
+def test_a_set_is_rounded_once_when_all_of_its_parts_are_done(monkeypatch):
+    compact = Compact(DM(ipc=1, steps=1, real_rows=4, net=TINY), share=0.0)
+    rounded = []
+    monkeypatch.setattr(SyntheticSet, "quantize", lambda synthetic: rounded.append(synthetic))
+    Unrolled(compact, rounds=1, unrolled_updates=1, long_rounds=1, long_updates=1).algorithm(blobs()).run()
+    assert len(rounded) == 1
 
 
 def test_a_bound_set_is_used_with_equal_cells():

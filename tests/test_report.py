@@ -18,6 +18,7 @@ from condensery.cli import main
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.evaluation import protocols
+from condensery.evaluation.evaluate import Accuracy
 from condensery.evaluation.figures import Figure, figures_in
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest
@@ -165,7 +166,7 @@ def test_a_hundred_classes_fit_into_five_megabytes_and_two_seconds(opened, tmp_p
     about = {"name": "arrays", "fingerprint": data.train.fingerprint, "rows": len(data.train)}
     path = save(Condensed(synthetic, data.class_names, {"name": "random", "ipc": 10}, 0, about), tmp_path / "set")
     page_file = tmp_path / "page.html"
-    page_file.write_text(report([path], data))
+    page_file.write_text(report([path], {"": data}))
     assert page_file.stat().st_size < 5_000_000
     taken = []
     for _ in range(3):
@@ -234,8 +235,8 @@ def test_bad_requests_are_one_line(tmp_path, capsys):
     for words, complaint in (
         ([str(tmp_path / "none"), "-o", str(tmp_path / "x.html")], "no such file"),
         ([path, "-o", str(tmp_path / "x.pdf")], ".html"),
-        ([path, "-o", str(tmp_path / "x.html"), "--data", "digits"], "digits has images"),
         ([path, "-o", str(tmp_path / "x.html"), "--measure"], "--data"),
+        ([path, "-o", str(tmp_path / "x.html"), "--measure", "--data", "digits"], "condensed from; give --data"),
         (["-o", str(tmp_path / "x.html")], "give at least one"),
     ):
         assert main(["report", *words]) == 2
@@ -243,28 +244,161 @@ def test_bad_requests_are_one_line(tmp_path, capsys):
         assert complaint in said[-1]
 
 
+def figure(condensed, runs, of=None, **fields):
+    """A figure of a set, or of another method on the same data."""
+    fields = {"images": condensed.bases_per_class, "fingerprint": condensed.data["fingerprint"], **fields}
+    recipes = [] if of else [condensed.recipe]
+    net = json.loads(json.dumps(condensed.layers[0]["net"]))
+    given = (float(np.mean(runs)), 0.02, list(runs), "dc2021", condensed.floats, condensed.bytes, net)
+    return Figure(*given, of or condensed.method, recipes=recipes, **fields)
+
+
+MINE = [0.78, 0.80, 0.82]
+
+
 @pytest.mark.parametrize(
-    ("rival", "words"),
+    ("mine", "rival", "sets", "words"),
     [
-        (0.5, "30.0 points better than"),
-        (0.9, "10.0 points worse than"),
-        (0.79, "These figures show no difference"),
+        (MINE, [0.48, 0.50, 0.52], 1, "30.0 points better than"),
+        (MINE, [0.88, 0.90, 0.92], 1, "10.0 points worse than"),
+        (MINE, [0.77, 0.79, 0.81, 0.79], 1, "no difference from"),
+        # more than two standard errors apart, but so few values tell less: `compare` has ~ here
+        (MINE, [0.75, 0.76, 0.80, 0.76], 1, "no difference from"),
+        # networks that were trained on the same set are not independent
+        ([0.77, 0.77, 0.75, 0.75], [0.71, 0.71, 0.71, 0.71], 2, "no difference from"),
     ],
 )
-def test_the_page_says_whether_the_set_is_better_than_random_images(rival, words, tmp_path):
+def test_the_page_says_whether_the_set_is_better_than_random_images(mine, rival, sets, words, tmp_path):
     small = made("dm 2")
     save(small, tmp_path / "small.safetensors")
-    net = json.loads(json.dumps(small.recipe["net"]))
-
-    def figure(method, accuracy, size, n=3):
-        return Figure(accuracy, 0.02, n, "dc2021", small.floats, size, net, method, ipc=2, recipe=small.recipe)
-
-    figures = [figure("dm", 0.8, small.bytes), figure("random", rival, small.bytes)]
-    assert words in report([tmp_path / "small.safetensors"], None, {"f.json": figures})
-    single = [figure("dm", 0.8, small.bytes, 1), figure("random", rival, small.bytes, 1)]
-    for unknown in (figures[:1], single):
+    one = small.subset(1)
+    # a subset and its rival come first in the file, but the page is about the whole set
+    part = [figure(one, [0.1, 0.2]), figure(one, [0.3, 0.5], "random")]
+    both = [figure(small, mine, sets=sets), figure(small, rival, "random", sets=sets)]
+    page = report([tmp_path / "small.safetensors"], None, {"f.json": [*part, *both]})
+    assert words in page
+    assert re.search(rf"{small.bytes:,} bytes( of random| \()", page)
+    single = [figure(small, [0.8]), figure(small, [0.5], "random")]
+    for unknown in (both[:1], single, part):
         page = report([tmp_path / "small.safetensors"], None, {"f.json": unknown})
         assert not re.search("points (better|worse)|no difference", page)
+
+
+def test_figures_are_shown_with_the_set_that_they_are_of(tmp_path):
+    sets = [made("dm 2"), made("dm 2").subset(1), made("idc 2")]
+    elsewhere = {**sets[0].data, "fingerprint": "0"}
+    sets.append(Condensed(sets[0].synthetic, NAMES, sets[0].recipe, 1, elsewhere))
+    other = dict(sets[0].recipe, seed=7)
+    sets.append(Condensed(sets[0].synthetic, NAMES, other, 1, sets[0].data))
+    paths = [save(each, tmp_path / f"{i}.safetensors") for i, each in enumerate(sets)]
+    results = [
+        {"method": name, "accuracy": np.mean(runs), "std": 0.0, "runs": runs, "protocol": "dc2021", "images": size,
+         "network": {}, "floats": of.floats, "bytes": of.bytes, "confusion": [[1, n, 0], [0, 1, 0], [0, 0, 1]]}
+        for name, size, runs, of, n in (
+            ("random", 1, [0.1, 0.1], sets[1], 1), ("random", 2, [0.1, 0.1], sets[0], 1),
+            ("dm:3min", 1, [0.2, 0.2], sets[1], 3), ("dm:3min", 2, [0.4, 0.4], sets[0], 4),
+            ("idc", 2, [0.6, 0.6], sets[2], 9), ("another", 2, [0.9, 0.9], sets[4], 19),
+        )
+    ]  # fmt: skip
+    recipes = [
+        {"row": name, **of.recipe} for name, of in (("dm:3min", sets[0]), ("idc", sets[2]), ("another", sets[4]))
+    ]
+    content = {"results": results, "recipes": recipes, "data": {"fingerprint": sets[0].data["fingerprint"]}}
+    (tmp_path / "f.json").write_text(json.dumps(content))
+    articles = report(paths, None, {"f": figures_in(tmp_path / "f.json")}).split("<article")[1:]
+    reached = [re.findall(r"reach ([\d.]+) %", article) for article in articles]
+    assert reached == [["40.0"], ["20.0"], ["60.0"], [], ["90.0"]]
+    taken = [re.findall(r"b &amp; c \((\d+) %\)", article) for article in articles]
+    assert taken == [["80"], ["75"], ["90"], [], ["95"]]
+    assert ["Accuracy by size" in article for article in articles] == [True, False, False, False, False]
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """No network is trained; the sets and networks that would have been measured are in the list."""
+    asked = []
+
+    def measured(sets, data, net=None, protocol=None, repeats=5, *rest, **more):
+        first = sets[0] if isinstance(sets, list) else sets
+        asked.append((first, data, net))
+        return Accuracy((0.5,) * repeats, "fixed-steps", net or first.net, 0.0)
+
+    def whole(data, net, repeats=5, **more):
+        return measured([None], data, net, repeats=repeats)
+
+    for module in ("condensery.evaluation.compare", "condensery.evaluation.evaluate"):
+        monkeypatch.setattr(f"{module}.evaluate", measured)
+        monkeypatch.setattr(f"{module}.evaluate_whole", whole)
+    return asked
+
+
+def test_every_set_is_shown_and_measured_with_its_own_data(tmp_path, unmeasured, capsys):
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 3
+    other = str(tmp_path / "other.npz")
+    np.savez(other, x_train=x, y_train=y, x_test=x, y_test=y)
+    small, figures = ["--net.width", "4", "--net.norm", "batch"], []
+    runs = [str(tmp_path / name) for name in ("a", "b", "c")]
+    for out, data, seed in zip(runs, ("digits", "digits", other), ("0", "1", "0"), strict=True):
+        assert main(["run", "random", "--data", data, "--ipc", "1", "--seed", seed, *small, "--out", out]) == 0
+        figures.append(str(tmp_path / f"{out}-figures" / "f.json"))
+        Path(figures[-1]).parent.mkdir()
+        assert main(["evaluate", out, "--json", figures[-1]]) == 0
+    unmeasured.clear()
+    page_file = tmp_path / "page.html"
+    words = ["--measure", "--repeats", "2", "-o", str(page_file)]
+    assert main(["report", *runs, "--figures", *figures, *words]) == 0
+    page = page_file.read_text()
+    for name in (*figures, "measured for this report with --data digits", f"random ({runs[0]})", f"random ({runs[1]})"):
+        assert f"{name}</h3>" in page or f"{name}, 1 per class</th>" in page, name
+    *_, a, b, c = page.split("<article")
+    for article, data in ((a, "digits"), (b, "digits"), (c, other)):
+        assert f"run --recipe {tmp_path}" in article
+        assert f"--data {data}" in article
+        assert "nearest real image to" in article
+    for condensed, data, net in unmeasured:  # the same network as in `evaluate`
+        assert net.norm == "instance"
+        assert condensed is None or condensed.data["fingerprint"] == data.train.fingerprint
+    assert [condensed and condensed.recipe["name"] for condensed, *_ in unmeasured] == [
+        *["random", "herding", "random", "random", None], *["random", "herding", "random", None]
+    ]  # fmt: skip
+    capsys.readouterr()
+    assert main(["report", *runs, "--data", other, "-o", str(page_file)]) == 0
+    assert page_file.read_text().count("nearest real image to") == 3
+    said = capsys.readouterr().err
+    assert [f"beside those of {run}," in said for run in runs] == [True, True, False]
+
+
+def test_whitened_sets_are_measured_and_made_again_whitened(tmp_path, unmeasured):
+    out, file, page_file = str(tmp_path / "run"), tmp_path / "f.json", tmp_path / "page.html"
+    words = ["--data", "digits", "--zca", "--ipc", "1", "--net.width", "4", "--steps", "1"]
+    assert main(["run", "dm:quick", *words, "--out", out]) == 0
+    for data in ([], ["--data", "digits"], ["--data", "digits", "--zca"]):
+        unmeasured.clear()
+        assert main(["evaluate", out, *data, "--repeats", "2", "--json", str(file)]) == 0
+        mine, random = json.loads(file.read_text())["results"]
+        assert (random["ipc"], random["bytes"]) == (4, mine["bytes"])  # a real image takes a byte per value
+        assert unmeasured[0][0].space.whitening == unmeasured[1][0].space.whitening
+    unmeasured.clear()
+    assert main(["report", out, "--measure", "--repeats", "2", "-o", str(page_file)]) == 0
+    page = page_file.read_text()
+    assert re.search(r"run --recipe .* --data digits --zca --out", page)
+    assert "no difference from 2,560 bytes of random real images" in page
+    whitenings = [data.train.space.whitening for _, data, _ in unmeasured]
+    assert len(whitenings) == 4
+    assert all(each == cd.load(out).space.whitening for each in whitenings)
+
+
+def test_records_of_others_are_shown_as_far_as_they_are_numbers(tmp_path):
+    condensed = made("dm 2")
+    path = save(condensed, tmp_path / "set.safetensors")
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": condensed.recipe, "seconds": "long"}))
+    lines = [{"step": n, "loss": 2.0} for n in (1, 2, 3)]
+    lines[1:1] = [{"step": 1, "loss": loss} for loss in (float("nan"), float("inf"), 10**400, "much")]
+    for last in ("[]", "7", '["a"]', '{"step', "\xff"):
+        (tmp_path / "metrics.jsonl").write_bytes("\n".join([*map(json.dumps, lines), last]).encode("latin1"))
+        page = report([path])
+        assert "<dt>seconds</dt><dd>not recorded</dd>" in page
+        assert page.count("<circle") == 3
 
 
 def test_intervals_end_where_accuracies_do():

@@ -22,7 +22,7 @@ from condensery.recipes import DC
 from condensery.runs import storage
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.planning import plan
-from condensery.runs.run import condense, run
+from condensery.runs.run import _toml, condense, run
 
 COMMAND = [
     sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",
@@ -171,13 +171,22 @@ def test_time_is_counted_over_all_sessions_even_killed_ones(name, phase, tmp_pat
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["seconds"] > 1000
 
 
+def test_a_recipe_of_any_words_is_read_back():
+    words = {"name": "dm", "start": 'caf\u00e9 \U0001f3a8 "\\'}
+    assert tomllib.loads(_toml(words)) == words
+
+
 def test_a_failed_run_says_so(tmp_path):
     with pytest.raises(RunError):
         run(replace(LEARNED["dc 1"], lr=1e38, distance="l1"), digits(), tmp_path)
     assert json.loads((tmp_path / "run.json").read_text())["sessions"][-1]["status"] == "failed"
 
 
-def test_resuming_on_another_set_up_is_said_aloud(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("torch.get_num_threads", "threads is 1 there, 64 here"), ("condensery.runs.checkpoint.code", "code 64 here")],
+)
+def test_resuming_on_another_set_up_is_said_aloud(what, said, tmp_path, monkeypatch):
     data, recipe = digits(), LEARNED["dc 1"]
     asked = iter([False, True])
     with pytest.raises(Interrupted):
@@ -185,9 +194,9 @@ def test_resuming_on_another_set_up_is_said_aloud(tmp_path, monkeypatch):
     log = logging.getLogger("condensery")
     heard: list[str] = []
     monkeypatch.setattr(log, "warning", heard.append)
-    monkeypatch.setattr("torch.get_num_threads", lambda: 64)
+    monkeypatch.setattr(what, lambda: 64)
     run(recipe, data, tmp_path)
-    assert "threads is 1 there, 64 here" in heard[0]
+    assert said in heard[0]
     assert "not have the same bytes" in heard[0]
 
 

@@ -142,3 +142,5 @@ def test_whole_may_take_a_few_rows_which_stay_the_same(tmp_path):
     assert torch.equal(Whole(tmp_path, rows=6).target(objective, point, real, range(3), rng)[0], first)
     assert torch.equal(first[1], whole[1])  # the class has five rows
     assert not torch.allclose(first[0], whole[0])
+    other = Whole(tmp_path, rows=6, seed=1).target(objective, point, real, range(3), rng)[0]
+    assert not torch.allclose(first[0], other[0])

@@ -63,6 +63,14 @@ def test_batch_norm_statistics_come_from_real_rows_at_every_point():
         assert torch.allclose(point.buffers[name], estimate, atol=0.2)
 
 
+def test_weights_that_come_back_have_the_same_batch_norm_statistics():
+    network = build(ConvNet(width=4, depth=2, norm="batch"), (1, 8, 8), 3).double()
+    points = list(walk(Fresh(network, 4, seed=0, networks=2), SYNTHETIC, blobs()))
+    assert [point.outer for point in points] == [0, 1, 2, 3]
+    for first, again in zip(points[:2], points[2:], strict=True):
+        assert all(torch.equal(first.buffers[k], again.buffers[k]) for k in first.buffers)
+
+
 def on_real(outer=3, inner=4, rows=12, **more):
     how = Training(0.1, 0.9, 5e-4, batch_size=6)
     return TrainedOnReal(build(TINY, (1, 8, 8), 3).double(), outer, inner, rows, how, seed=0, **more)

@@ -11,6 +11,7 @@ from test_evaluation import chosen, data, short
 from condensery.augment import Augmentation, Crop
 from condensery.data import TestSet
 from condensery.errors import InputError
+from condensery.evaluation import protocols
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.scores import scores
 from condensery.evaluation.statistics import difference, half_width
@@ -94,13 +95,15 @@ def test_scores_are_differences_to_random_images_of_the_same_storage():
     assert 0 <= found.ars <= 1
 
 
-def test_scores_are_measured_without_augmentation_too():
+def test_scores_are_measured_without_augmentation_too(monkeypatch):
     d = data()
 
     def augmented(*given):
         return replace(short(*given), augment=Augmentation((Crop(0.3),)))
 
-    found, plain = (scores(chosen(d, ipc=1, seed=3), d, TINY, rules, 1, whole=False) for rules in (augmented, short))
+    monkeypatch.setattr(protocols, "fixed_steps", short)
+    given = (augmented, "fixed-steps")  # a protocol, and the name of one
+    found, plain = (scores(chosen(d, ipc=1, seed=3), d, TINY, rules, 1, whole=False) for rules in given)
     assert found.ours_plain.protocol == "short, no augmentation"
     assert found.ours_plain.runs == plain.ours.runs
     assert found.bytes_plain.runs == plain.bytes.runs

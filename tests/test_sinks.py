@@ -36,8 +36,9 @@ def test_a_sink_hears_every_step_and_the_end(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
     assert sink.said[0] == ("start", "r", "dm")
     assert sink.said[-1] == "close"
-    heard = [(step, values["loss"], values["gradient"]) for step, values in sink.said[1:-1]]
-    assert heard == [(line["step"], line["loss"], line["gradient"]) for line in lines]
+    names = ("loss", "gradient", "seconds")
+    heard = [(step, *(values[name] for name in names)) for step, values in sink.said[1:-1]]
+    assert heard == [(line["step"], *(line[name] for name in names)) for line in lines]
 
 
 def test_a_sink_is_closed_when_a_run_stops(tmp_path):
@@ -45,6 +46,10 @@ def test_a_sink_is_closed_when_a_run_stops(tmp_path):
     with pytest.raises(Interrupted):
         cd.run(RECIPE, cd.digits(), tmp_path / "r", progress=False, sinks=[sink], stop=lambda: len(sink.said) > 2)
     assert sink.said[-1] == "close"
+    other = Kept()
+    with pytest.raises(cd.InputError, match="another run"):
+        cd.run(RECIPE.having(seed=1), cd.digits(), tmp_path / "r", sinks=[other])
+    assert other.said == []
 
 
 def test_tensorboard_gets_its_event_files(tmp_path):
@@ -69,6 +74,9 @@ def test_trackio_is_started_and_finished(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "trackio", fake)
     assert main([*words, "--log", "trackio", "--out", str(tmp_path / "r")]) == 0
     assert said == ["r", 1, 2, "finish"]
+    (tmp_path / "r" / "condensed.safetensors").unlink()
+    assert main(["resume", str(tmp_path / "r")]) == 0
+    assert said == ["r", 1, 2, "finish"] * 2
     monkeypatch.setitem(sys.modules, "trackio", None)
     assert main([*words, "--log", "trackio", "--out", str(tmp_path / "s")]) == 2
     assert "pip install trackio" in capsys.readouterr().err

@@ -25,7 +25,8 @@ from condensery.synthetic import SyntheticSet, noise
 def made(decoder="pixels", ipc=4):
     real = blobs()
     decoder = DECODERS[decoder](real.shape, ipc)
-    return real, SyntheticSet.from_rows(noise(real, ipc, 0, decoder), real.space, decoder)
+    rows = noise(real, decoder.initial_rows(ipc) if decoder else ipc, 0)
+    return real, SyntheticSet.from_rows(rows, real.space, decoder)
 
 
 def place(net, real, key=0):
@@ -244,6 +245,13 @@ def test_a_run_too_short_for_a_choice_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("inner", "period", "window", "first"), [(1, 30, 10, 10), (1, 15, 10, 15), (4, 2, 3, 4), (4, 2, 8, 8)]
+)
+def test_no_step_counts_in_two_scores(inner, period, window, first):
+    assert MDC(DC(ipc=2), period=period, window=window).moments(100, inner) == (inner * period, first, window)
+
+
+@pytest.mark.parametrize(
     ("inner", "window", "ages"),
     [
         (4, 3, {0: {1, 2, 3}, 1: {1, 2, 3}, 3: {1, 2, 3}}),
@@ -331,6 +339,22 @@ def test_kept_means_are_known_by_what_is_asked_of_real_rows_alone():
     assert DistributionMatching(part=4, synthetic_dtype=torch.bfloat16).of_real == of_real
     assert DistributionMatching(real_dtype=torch.bfloat16).of_real != of_real
     assert DistributionMatching(chunk=7).of_real != of_real
+
+
+def test_kept_means_are_known_by_what_a_function_is_and_not_by_its_name_alone():
+    def above(axes):
+        return lambda name, parameter: parameter.ndim > axes
+
+    matches = [
+        lambda name, parameter: True,
+        lambda name, parameter: parameter.ndim > 1,
+        above(1),
+        above(2),
+    ]
+    assert len({GradientMatching(match=match).of_real for match in matches}) == len(matches)
+    assert GradientMatching(match=above(1)).of_real == GradientMatching(match=above(1)).of_real
+    mine = type("GradientMatching", (GradientMatching,), {})
+    assert mine().of_real != GradientMatching().of_real
 
 
 def test_only_is_some_classes_of_a_batch():

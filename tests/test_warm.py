@@ -11,7 +11,7 @@ import condensery as cd
 from condensery.cli import main
 from condensery.data import RealSet
 from condensery.errors import InputError
-from condensery.recipes import DC, DM, IDC, KFS, MDC, Compact, Random, Warm
+from condensery.recipes import DC, DM, DREAM, IDC, KFS, MDC, Compact, Random, Warm
 from condensery.runs.checkpoint import Interrupted
 
 DM2 = DM(ipc=2, steps=4, real_rows=4, net=TINY)
@@ -139,6 +139,12 @@ def test_other_wrappers_go_around_it(real, tmp_path):
     file = kept(codes, real, tmp_path)[1]
     for recipe in (MDC(Warm(codes, file), period=1, window=1), Compact(Warm(codes, file))):
         assert cd.condense(recipe, real, progress=False).floats == codes.algorithm(real).synthetic.floats
+
+
+def test_representatives_do_not_replace_the_earlier_set(real, tmp_path):
+    dm = DM2.having(ipc=1, real_rows=4)
+    earlier, file = kept(dm, real, tmp_path)
+    assert torch.allclose(begun(DREAM(Warm(dm, file)), real).bases, earlier.synthetic.bases)
 
 
 def test_on_the_command_line(tmp_path, capsys):

@@ -69,7 +69,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     )
     from condensery.evaluation.compare import Comparison, compare
     from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
-    from condensery.evaluation.plots import plot_choices, plot_curves, plot_heat_map, plot_sizes
+    from condensery.evaluation.plots import plot_choices, plot_curves, plot_heat_map, plot_points, plot_sizes
     from condensery.evaluation.protocols import (
         dc2021,
         dsa2021,
@@ -101,7 +101,7 @@ _HOMES = {
     ],
     "evaluation.compare": ["Comparison", "compare"],
     "evaluation.evaluate": ["Accuracy", "evaluate", "evaluate_whole"],
-    "evaluation.plots": ["plot_choices", "plot_curves", "plot_heat_map", "plot_sizes"],
+    "evaluation.plots": ["plot_choices", "plot_curves", "plot_heat_map", "plot_points", "plot_sizes"],
     "evaluation.protocols": [
         "dc2021", "dsa2021", "fixed_seconds", "fixed_steps", "idc2022", "idc2022_equal_steps", "imagenet2022",
         "kfs2022", "whole",
@@ -194,6 +194,7 @@ __all__ = [
     "plot_choices",
     "plot_curves",
     "plot_heat_map",
+    "plot_points",
     "plot_sizes",
     "recipes",
     "report",

@@ -60,5 +60,5 @@ def itemsize(dtype: torch.dtype, format: Format | None) -> int:
 
 
 def size(x: Tensor, format: Format | None, grid: Grid | None) -> int:
-    """The bytes in which a tensor is stored. With uint8, the two numbers of its grid are included, but for `PIXELS`."""
+    """The bytes in which a tensor is stored. With uint8, that includes the two numbers of its grid, except `PIXELS`."""
     return x.numel() * itemsize(x.dtype, format) + (8 if format == "uint8" and grid != PIXELS else 0)

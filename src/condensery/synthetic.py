@@ -207,18 +207,16 @@ class SyntheticSet(nn.Module):
         return sum(size(p, self.format, self.grids.get(name)) for name, p in self.named_parameters())
 
 
-def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) -> Tensor:
-    """Draw standard normal rows to start `ipc` bases per class from.
+def noise(real: RealSet, ipc: int, seed: int) -> Tensor:
+    """Draw `ipc` standard normal rows per class.
 
     Arguments:
         real: the real set, for its classes, the shape of its rows, its precision and its device.
-        ipc: bases per class.
+        ipc: rows per class.
         seed: seed of the random draws.
-        decoder: the decoder of the bases. None: a base is a row.
 
     Returns:
-        Normalized rows, shape (C, N, channels, height, width), with N = `ipc`, or `decoder.initial_rows(ipc)`
-        if there is a decoder.
+        Normalized rows, shape (C, ipc, channels, height, width).
 
     Raises:
         InputError: the rows would take more memory than `errors.bounded` allows.
@@ -226,9 +224,8 @@ def noise(real: RealSet, ipc: int, seed: int, decoder: Decoder | None = None) ->
     References:
         DC appendix A.
     """
-    count = decoder.initial_rows(ipc) if decoder else ipc
-    bounded(4 * real.classes * count * prod(real.shape), f"`ipc={ipc}`: the initial images")
-    rows = [torch.randn(count, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
+    bounded(4 * real.classes * ipc * prod(real.shape), f"`ipc={ipc}`: the initial images")
+    rows = [torch.randn(ipc, *real.shape, generator=rng(seed, "noise", c)) for c in range(real.classes)]
     return torch.stack(rows).to(real.device, real.dtype)
 
 

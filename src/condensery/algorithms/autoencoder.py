@@ -35,17 +35,15 @@ def pretrained(
     diversity: Diversity,
     amount: float,
     width: int = 4,
-    lr: float = 0.01,
-    batch_size: int = 256,
     keeper: Keeper | None = None,
-    told: bool = True,
+    verbose: bool = True,
 ) -> Factorized:
     """Train `decoder` with an encoder to reconstruct real rows; afterwards it can encode, and its D decoders differ.
 
     Arguments:
         decoder: changed in place and returned.
         real: the rows, which are reconstructed in the unit range (mean squared error).
-        steps: steps of Adam with learning rate `lr` on minibatches of `batch_size` rows; at least 1.
+        steps: steps of Adam, each on a minibatch of real rows; at least 1.
         seed: seed of the weights and of the order of rows.
         diversity: see `Diversity`. Decoders that are equal at the start would stay equal: every pair of code and
             decoder enters the mean, so equal decoders receive equal gradients.
@@ -53,7 +51,7 @@ def pretrained(
             the style vectors relative to that of the codes.
         width: width of the encoder; see `decoders.factorized.Encoder`.
         keeper: writes checkpoints; None: training is in memory only.
-        told: whether to log that it is trained.
+        verbose: whether to log that it is trained.
 
     Raises:
         InputError: `diversity` is "styles" and `decoder` has no style vectors, or it has some and `diversity` is not.
@@ -74,10 +72,10 @@ def pretrained(
         )
         model = nn.ModuleDict({"encoder": Encoder(decoder.shape, decoder.channels, width), "decoder": one})
     model.to(real.device, real.dtype)
-    optimizer = torch.optim.Adam(model.parameters(), lr)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
     state = keeper.resume(model, optimizer) if keeper else None
     begun, reported = state.step if state else 0, time.monotonic()
-    if begun < steps and told:
+    if begun < steps and verbose:
         after = f", resuming after step {begun}" if begun else ""
         log.info(f"training an autoencoder on real rows, from which the decoders start: {steps} steps{after}")
     for step in range(begun, steps):
@@ -86,7 +84,7 @@ def pretrained(
             log.info(f"autoencoder: step {step}/{steps}")
         if keeper:
             keeper.offer(step, model, optimizer)
-        index = torch.randint(len(real), (min(batch_size, len(real)),), generator=rng(seed, "autoencoder", step))
+        index = torch.randint(len(real), (min(256, len(real)),), generator=rng(seed, "autoencoder", step))
         rows = real.space.unit(real.read(index))
         optimizer.zero_grad()
         made = one(model["encoder"](rows)[None])[0].unflatten(0, (len(rows), -1))
@@ -107,7 +105,7 @@ def pretrained(
             mine.copy_(theirs)
             if diversity == "noise":
                 mine.add_(noise(mine.shape, theirs))
-        if decoder.styles is not None and diversity == "styles":
+        if decoder.styles is not None:
             some = real.space.unit(real.read(slice(None, None, max(1, len(real) // 256))))
             decoder.styles.copy_(noise(decoder.styles.shape, encoder(some)))
     return decoder
@@ -141,7 +139,7 @@ class Autoencoder:
         def some(count: int) -> None:
             decoder = deepcopy(synthetic.decoder)
             assert isinstance(decoder, Factorized)
-            pretrained(decoder, self.real, count, self.seed, self.diversity, self.amount, self.width, told=False)
+            pretrained(decoder, self.real, count, self.seed, self.diversity, self.amount, self.width, verbose=False)
 
         return Rare("updates of the autoencoder", self.steps, some)
 

@@ -23,7 +23,7 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
         rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-count // len(x)))]
         return torch.cat(rounds)[:count]
     if not torch.isfinite(x).all():
-        raise RunError("embeddings of real images are not finite; a lower `network_lr` may help")
+        raise RunError("embeddings of real images are not finite; a lower learning rate of the network may help")
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
 

@@ -28,6 +28,8 @@ __all__ = ["FromMatching", "Matching", "updates"]
 
 log = logging.getLogger("condensery")
 
+LOWER = "a lower learning rate may help"
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -83,7 +85,7 @@ class Matching:
 
     @property
     def before(self) -> "list[Matching]":
-        """The matchings from whose set this one goes on; mostly none."""
+        """The matchings from whose set this one goes on; usually none."""
         return [each.matching for each in self.beginnings if isinstance(each, FromMatching)]
 
     @property
@@ -94,20 +96,24 @@ class Matching:
 
     def run(self, keeper: Keeper | None = None, observe: Observe | None = None) -> SyntheticSet:
         """Perform the remaining steps; see `Algorithm.run`."""
+        self.learn(keeper, observe)
+        stored = self.finish(self.synthetic)
+        stored.quantize()
+        if not all(torch.isfinite(p).all() for p in stored.parameters()):  # no later loss would show it
+            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; {LOWER}")
+        return stored
+
+    def learn(self, keeper: Keeper | None = None, observe: Observe | None = None) -> None:
+        """Perform the remaining steps, after which the set can be learned further: it is not finished or rounded."""
         for beginning in self.beginnings:
             beginning(self.synthetic, keeper.beside if keeper else None)
         state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
         shown = progress("condensing") if observe is None else nullcontext(observe)
-        with during(state.computing if state else self._mode()), shown as told:
+        with during(state.computing if state else self._mode()), shown as observe:
             for done, point in self._points(keeper, state):
                 loss, gradient = self._step(point, done)
                 said = {"gradient": gradient, **self.objective.after()}
-                told(Step(done + 1, self.steps, loss, self.synthetic, said))
-        stored = self.finish(self.synthetic)
-        stored.quantize()
-        if not all(torch.isfinite(p).all() for p in stored.parameters()):  # no later loss would show it
-            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; a lower `lr` may help")
-        return stored
+                observe(Step(done + 1, self.steps, loss, self.synthetic, said))
 
     def _points(self, keeper: Keeper | None, state: State | None) -> Iterator[tuple[int, Point]]:
         """The points that are left, each with the number of steps before it; checkpoints are written in between."""
@@ -161,7 +167,7 @@ class Matching:
             distance.backward(inputs=learned)
             loss += distance.detach()
         if not torch.isfinite(loss):
-            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; a lower `lr` may help")
+            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; {LOWER}")
         gradients = [p.grad for p in learned if p.grad is not None]
         norms = [gradient.norm() for gradient in gradients]
         if self.of_unit_norm:
@@ -177,7 +183,7 @@ class Matching:
             except RuntimeError as error:
                 if "overflow" not in str(error):
                     raise
-                raise RunError(f"step {done + 1} of {self.steps}: {error}; a lower `lr` may help") from error
+                raise RunError(f"step {done + 1} of {self.steps}: {error}; {LOWER}") from error
             if self.project and (done + 1) % self.project_every == 0:
                 self.project(self.synthetic)
 
@@ -198,11 +204,10 @@ class Matching:
         network = self.schedule.network
         if not network.compiled:
             return mode()
-        of_real, of_synthetic = self.objective.operations
         with torch.no_grad():
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
-        a_step = of_real * self.sampler.count(self.real) + of_synthetic * rows
-        return worthwhile("matching", self.steps * operations(network, self.real.shape) * a_step, self.real.device)
+        a_step = self.objective.forwards(self.sampler.count(self.real), rows) * operations(network, self.real.shape)
+        return worthwhile("matching", self.steps * a_step, self.real.device)
 
 
 @dataclass(frozen=True)
@@ -218,15 +223,15 @@ class FromMatching:
     matching: Matching
 
     def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
-        told = time.monotonic()
+        logged = time.monotonic()
 
         def tell(step: Step) -> None:
-            nonlocal told
-            if time.monotonic() - told > 10 or step.done == step.total:
-                told = time.monotonic()
+            nonlocal logged
+            if time.monotonic() - logged > 10 or step.done == step.total:
+                logged = time.monotonic()
                 log.info(f"{self.name}: step {step.done}/{step.total}")
 
-        self.matching.run(aside and aside(self.name, self.name), tell)
+        self.matching.learn(aside and aside(self.name, self.name), tell)
 
     def rare(self, synthetic: SyntheticSet) -> None:
         """None: a plan estimates the cost of the matching as it does for a run of its own."""

@@ -207,8 +207,9 @@ class Whole(Sampler):
 
     Arguments:
         folder: the folder of the files, one per point; None: there are none.
-        rows: takes only so many rows of each class, the same random ones in every step. None: all of them.
-        points: the targets at so many points stay in memory too.
+        rows: takes only this many rows of each class, the same random ones in every step. None: all of them.
+        points: the targets at this many points stay in memory too.
+        seed: seed of the draw of the rows.
 
     References:
         KFS section 3.2, "full batch training".
@@ -216,8 +217,8 @@ class Whole(Sampler):
 
     CHUNK = 1024  # rows that are read at a time
 
-    def __init__(self, folder: Path | None = None, rows: int | None = None, points: int = 1):
-        self.folder, self.rows, self.points = folder, rows, points
+    def __init__(self, folder: Path | None = None, rows: int | None = None, points: int = 1, seed: int = 0):
+        self.folder, self.rows, self.points, self.seed = folder, rows, points, seed
         self._point: Point | None = None
         self._key = ""
         self._means: dict[str, dict[int, Sequence[Tensor]]] = {}
@@ -231,7 +232,7 @@ class Whole(Sampler):
         index = torch.arange(part.start, part.stop)
         if self.rows is None or self.rows >= len(index):
             return index
-        return index[torch.randperm(len(index), generator=rng(0, "rows", c))[: self.rows].sort().values]
+        return index[torch.randperm(len(index), generator=rng(self.seed, "rows", c))[: self.rows].sort().values]
 
     def target(
         self,
@@ -329,5 +330,6 @@ class Whole(Sampler):
         for name, tensor in sorted((point.params | point.buffers).items()):
             weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         about = [__version__, storage.code(), objective.of_real, repr(point.network), weights.hexdigest(),
-                 real.fingerprint, real.space.fingerprint, str(real.dtype), mode(), self.rows]  # fmt: skip
+                 real.fingerprint, real.space.fingerprint, str(real.dtype), mode(), self.rows,
+                 self.seed if self.rows else None]  # fmt: skip
         return json.dumps([about, environment(real.device)], sort_keys=True)

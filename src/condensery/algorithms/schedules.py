@@ -44,10 +44,6 @@ class Schedule(Interface):
         """How many different networks the outer loops start from."""
         ...
 
-    def in_turn(self, networks: int) -> "Schedule":
-        """A schedule with the same number of outer loops, which start from `networks` different networks in turn."""
-        ...
-
     def rare(self, real: RealSet) -> Rare | None:
         """The work of the schedule that is rare and slow."""
         ...
@@ -98,8 +94,8 @@ class Fresh:
 
     def start(self, outer: int, real: RealSet, aside: Aside | None = None) -> Point:
         member = outer % self.networks if self.networks else outer
-        point = initial(self.network, rng(self.seed, "weights", member), f"{self.seed}/{member}", outer)
-        return _frozen(point, real, self.seed)
+        point = initial(self.network, rng(self.seed, "weights", member), f"{self.seed}/{member}", member)
+        return replace(_frozen(point, real, self.seed), outer=outer)  # the same statistics when the weights come back
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         raise AssertionError("a fresh schedule has one point per outer loop")
@@ -107,9 +103,6 @@ class Fresh:
     @property
     def different(self) -> int:
         return min(self.networks or self.outer, self.outer)
-
-    def in_turn(self, networks: int) -> Schedule:
-        return Fresh(self.network, self.outer, self.seed, networks)
 
     def rare(self, real: RealSet) -> Rare | None:
         return None
@@ -289,10 +282,6 @@ class KeptPoints(TrainedOnReal):
     @property
     def different(self) -> int:
         return min(self.points, self.outer)
-
-    def in_turn(self, networks: int) -> Schedule:
-        points = min(self.points, networks)
-        return KeptPoints(self.network, self.outer, min(self.pool, points), points, self.updates, self.how, self.seed)
 
     def steady(self) -> Schedule:
         return Fresh(self.network, self.outer, self.seed, self.points)

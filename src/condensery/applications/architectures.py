@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import ceil, prod
 from pathlib import Path
@@ -174,11 +175,10 @@ def architecture_search(
     def measure(jobs: list[_Job]) -> dict[_Job, dict[str, float]]:
         keys = {job: _key(job, proxies, shared) for job in jobs}
         left = [job for job in jobs if keys[job] not in trials]
-        with counted("trials done") as tell:
+        with counted("trials done") if progress else nullcontext(lambda done, total: None) as tell:
             for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
                 trials.add(keys[job], result)
-                if progress:
-                    tell(len(jobs) - len(left) + done, len(jobs))
+                tell(len(jobs) - len(left) + done, len(jobs))
         return {job: trials[key] for job, key in keys.items()}
 
     small = measure([_Job(name, net) for name in proxies for net in several])

@@ -67,8 +67,9 @@ def class_incremental(
         A `Stage` for every stage.
 
     Raises:
-        InputError: `stages` does not divide the number of classes, a stage would have one class, the memory has soft
-            labels, it has no decoders to share, or it goes on from another recipe, which would learn them again.
+        InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
+            first stage have no test images, the memory has soft labels, it has no decoders to share, or it goes on from
+            another recipe, which would learn them again.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
@@ -80,6 +81,11 @@ def class_incremental(
         raise InputError(
             f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
             f"give one of {', '.join(map(str, fitting))}"
+        )
+    if not bool((data.test.labels < classes // stages).any()):
+        raise InputError(
+            f"{data.name} has no test images of the {classes // stages} classes of the first stage; "
+            "add some, or give fewer stages"
         )
     if share_decoders:
         algorithm = memory.algorithm(data.train)

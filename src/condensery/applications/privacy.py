@@ -1,6 +1,7 @@
 """A privacy probe: can one tell from a network whether an image was among those that were condensed?"""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import hypot
@@ -130,13 +131,12 @@ def membership(
     todo = [(name, r, rows) for name, rows in learned.items() for r in range(repeats)]
     todo += [(_STRANGERS, k, _Images.drawn(other, count, seed, "other", k)) for k in range(shadows)]
     points: dict[str, list[Point]] = {}
-    with counted("networks trained") as tell:
+    with counted("networks trained") if progress else nullcontext(lambda done, total: None) as tell:
         for done, (name, r, images) in enumerate(todo, 1):
             start, steps = initial(network, rng(seed, "weights", name, r)), rules.steps_for(len(images.y))
             point = fit(start, images.rows(), rules.how, steps, seed, (name, r), rules.augment, rules.mix)
             points.setdefault(name, []).append(point)
-            if progress:
-                tell(done, len(todo))
+            tell(done, len(todo))
     # both sides of an attack have the classes in the same shares
     others = _Images.some(outside, most, seed)
     balanced = _Images.drawn(outside, min(-(-most // data.train.classes), *outside.sizes), seed, "balanced")

@@ -19,7 +19,8 @@ class Augmentation:
     """Operations that are always applied, followed by one operation chosen at random.
 
     Arguments:
-        always: operations that are all applied, in this order.
+        always: operations that are all applied. Whatever their order, colors change first, then positions, and boxes
+            are cut out last; see `omega.applied`.
         one_of: operations of which one is chosen; all are equally likely.
         choice: whether `draw` chooses from `one_of` for every row, or once for a whole minibatch, whose rows then
             differ only in the parameters of the operation.

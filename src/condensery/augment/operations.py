@@ -62,8 +62,7 @@ class Jitter:
         strength: the largest change of each factor.
 
     References:
-        IDC appendix C.1 and its program.
-    Departs: factors are uniform in 1 ± strength, which is what the program's interpolation amounts to.
+        IDC appendix C.1 and its program, whose interpolation amounts to factors that are uniform in 1 ± strength.
     """
 
     strength: float = 0.4

@@ -11,7 +11,7 @@ from condensery.cli.compare import compare_command
 from condensery.cli.names import PROTOCOLS, RECIPES
 from condensery.cli.parsing import parse
 from condensery.cli.sources import NAMED, Source, read
-from condensery.cli.table import write_json
+from condensery.cli.table import check_json, write_json
 from condensery.console import print_table, say
 from condensery.errors import InputError
 from condensery.networks.names import NETWORKS
@@ -46,6 +46,7 @@ class CompletionOptions:
 
 def data_command(argv: list[str]) -> int:
     options = parse(DataOptions, argv, "data")
+    check_json(options.json)
     if options.source.data != "auto":
         return _describe(options)
     root = options.source.data_dir or os.environ.get("CONDENSERY_DATA")
@@ -83,12 +84,11 @@ def _describe(options: DataOptions) -> int:
     }  # fmt: skip
     for fact, value in described.items():
         say(f"{fact:<16} {', '.join(map(str, value)) if isinstance(value, list) else value}")
-    rows = [(name, f"{n:,}", f"{m:,}") for name, n, m in zip(data.class_names, data.train.sizes, counts, strict=True)]
-    print_table("images of each class", ("class", "training", "test"), rows)
-    write_json(
-        options.json,
-        described | {"classes": [dict(zip(("name", "training", "test"), row, strict=True)) for row in rows]},
-    )
+    rows = list(zip(data.class_names, data.train.sizes, counts, strict=True))
+    lines = [(name, f"{training:,}", f"{test:,}") for name, training, test in rows]
+    print_table("images of each class", ("class", "training", "test"), lines)
+    classes = [{"name": name, "training": training, "test": test} for name, training, test in rows]
+    write_json(options.json, described | {"classes": classes})
     return 0
 
 

@@ -20,7 +20,7 @@ from condensery.cli.measure import (
     say_written,
     warn_of_few,
 )
-from condensery.cli.names import RECIPES, chosen, recipe, usual
+from condensery.cli.names import RECIPES, chosen, folder, having, usual
 from condensery.cli.options import CompareOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -52,7 +52,7 @@ def compare_command(argv: list[str]) -> int:
     if not 1 <= options.sets <= 1000:
         raise InputError(f"--sets must be at least 1 and at most 1000, got {options.sets}")
     names = options.methods if "random" in options.methods else ("random", *options.methods)
-    fields = {"ipc": options.ipc, "net": options.net}
+    fields: dict[str, Any] = {"net": options.net} if options.budget else {"ipc": options.ipc, "net": options.net}
     seeds = range(measuring.seed, measuring.seed + options.sets)
     rows = [_preset(name, options.source.data, seeds, **fields) for name in names]
     twice = [row.name for i, row in enumerate(rows) if row.name in [r.name for r in rows[:i]]]
@@ -73,7 +73,7 @@ def compare_command(argv: list[str]) -> int:
     warn_of_few(data)
     out = None if options.out is None else Path(options.out)
     for row in rows:
-        row.check(data, out)
+        row.check(data, out, options.sizes)
 
     found: list[Comparison] = []
     recipes = [{"row": row.name, **recipe.record()} for row in rows for recipe in row.recipes]
@@ -159,21 +159,26 @@ class _Row:
 
     def folders(self, out: Path) -> list[Path]:
         """The folders of the runs; the sets after the first have their seed in the name."""
-        first = self.recipes[0].seed
-        names = [f"-{r.seed}" if r.seed != first else "" for r in self.recipes]
-        return [out / (self.name.replace(":", "-") + name) for name in names]
+        first = self.recipes[0]
+        plain = folder(self.name, first)
+        return [out / (f"{plain}-{r.seed}" if r.seed != first.seed else plain) for r in self.recipes]
 
     def within(self, budget: str, data: "Data", argv: list[str]) -> "_Row":
         """The same row with sets that the budget allows; see `condense.within`."""
         return replace(self, recipes=tuple(within(recipe, budget, data.train, argv) for recipe in self.recipes))
 
-    def check(self, data: "Data", out: Path | None) -> None:
+    def check(self, data: "Data", out: Path | None, sizes: Sequence[int]) -> None:
         """Refuse wrong input of this recipe before the first one runs.
 
         Raises:
-            InputError: the recipe refuses the data, or a folder contains another run.
+            InputError: the recipe refuses the data, it stores codes where images are to be counted, or a folder
+                contains another run.
         """
-        self.recipes[0].algorithm(data.train)
+        from condensery.decoders import Factorized
+
+        made = self.recipes[0].algorithm(data.train).synthetic
+        if sizes and isinstance(made.decoder, Factorized):
+            raise InputError(f"--sizes counts images, and {self.name} stores codes; leave one of them out")
         if out is not None:
             from condensery.runs.run import check_folder
 
@@ -204,5 +209,5 @@ class _Row:
 
 def _preset(name: str, data: str, seeds: Sequence[int], **fields: Any) -> _Row:
     name = usual(name, data)
-    recipes = tuple(recipe(name).having(seed=seed, **fields) for seed in seeds)
+    recipes = tuple(having(name, **fields).having(seed=seed) for seed in seeds)
     return _Row(name.replace(":paper", ""), recipes)

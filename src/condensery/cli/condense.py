@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from condensery.cli.names import ADDED, RECIPES, chosen, meaning, own, recipe
 from condensery.cli.options import AutoOptions, PlanOptions, ResumeOptions, RunOptions, fielded
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, absolute, read
-from condensery.cli.table import write_json
+from condensery.cli.table import check_json, write_json
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
 from condensery.networks.net import described
@@ -55,7 +55,7 @@ def run_command(argv: list[str]) -> int:
     chosen = within(options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
-    started = started_by_options(options.source, options.checkpoint_seconds, name)
+    started = started_by_options(options.source, options.checkpoint_seconds, name) | {"log": options.log}
     kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
@@ -66,18 +66,29 @@ def run_command(argv: list[str]) -> int:
 def _run_auto(argv: list[str]) -> int:
     options = parse(AutoOptions, argv, "run auto")
     out = Path(options.out)
-    if (out / "run.json").is_file():
-        log.info(f"{out} contains a run, which goes on")
-        return resume_command([options.out])
     from condensery.runs.auto import auto
-    from condensery.runs.run import check_folder
+    from condensery.runs.checkpoint import difference
+    from condensery.runs.run import check_folder, started_by
 
     data = read(options.source)
-    check_folder(Random(), data.train, out)  # before the trial, and not after it
-    choice = auto(data, options.budget, options.minutes)
-    say(f"chosen:  {choice.name}, {choice.reason}")
-    started = started_by_options(options.source, options.checkpoint_seconds, choice.name)
-    kept(choice.name, choice.recipe, out, data, options.checkpoint_seconds, started)
+    asked = {"budget": options.budget, "minutes": options.minutes}
+    if (out / "run.json").is_file():
+        record, started = started_by(out)
+        begun = _options(out, started)
+        there = asdict(replace(begun.source, device="auto")) | begun.auto
+        here = asdict(replace(absolute(options.source), device="auto")) | asked
+        if there != here:
+            raise InputError(f"{out} contains another run ({difference(there, here)}); choose another folder (`out`)")
+        log.info(f"{out} contains this run, which goes on")
+        chosen = Recipe.of_record(record)
+        name = begun.name or chosen.name
+    else:
+        check_folder(Random(), data.train, out)  # before the trial, and not after it
+        choice = auto(data, options.budget, options.minutes)
+        say(f"chosen:  {choice.name}, {choice.reason}")
+        name, chosen = choice.name, choice.recipe
+        started = started_by_options(options.source, options.checkpoint_seconds, name) | {"auto": asked}
+    kept(name, chosen, out, data, options.checkpoint_seconds, started)
     say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
     hint("evaluate", str(out))
     return 0
@@ -105,6 +116,7 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
               "         or a file such as runs/first/recipe.toml, or MODULE:CLASS for a recipe of your own\n"
               f"RECIPE+NAME wraps a recipe in another method: {', '.join(ADDED)}")  # fmt: skip
         return None
+    argv = [part for word in argv for part in (word.split("=", 1) if word.startswith("--recipe=") else [word])]
     if "--recipe" in argv[:-1]:
         place = argv.index("--recipe")
         argv = [argv[place + 1], *argv[:place], *argv[place + 2 :]]
@@ -124,8 +136,10 @@ def plan_command(argv: list[str]) -> int:
     options = parse(kind, rest, f"plan {name}", unset, main)
     from condensery.runs.planning import plan
 
+    check_json(options.json)
     data = read(options.source)
-    planned = plan(within(options.recipe, options.budget, data.train, rest), data.train)
+    chosen = within(options.recipe, options.budget, data.train, rest)
+    planned = plan(chosen, data.train)
     facts = {
         "recipe": ", ".join(
             [
@@ -140,7 +154,7 @@ def plan_command(argv: list[str]) -> int:
     }
     for fact, value in facts.items():
         say(f"{fact:<12} {value}")
-    write_json(options.json, {"recipe": options.recipe.record(), **asdict(planned)})
+    write_json(options.json, {"recipe": chosen.record(), **asdict(planned)})
     return 0
 
 
@@ -162,6 +176,8 @@ class _Started:
     checkpoint_seconds: float
     name: str | None = None
     own: bool = False
+    log: tuple[str, ...] = ()
+    auto: dict[str, Any] = field(default_factory=dict)
 
 
 def _options(out: Path, started: dict[str, Any]) -> _Started:
@@ -199,7 +215,8 @@ def resume_command(argv: list[str]) -> int:
             f"{options.name} ... --out {out}"
         )
     found, source = Recipe.of_record(record), options.source
-    kept(options.name or found.name, found, out, read(source), options.checkpoint_seconds, started)
+    name, every = options.name or found.name, options.checkpoint_seconds
+    kept(name, found, out, read(source), every, started, options.log)
     say(f"written: {out / 'condensed.safetensors'}")
     hint("evaluate", str(out))
     return 0

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from condensery.evaluation.protocols import ProtocolFor
     from condensery.runs.condensed import Condensed
 
-__all__ = ["evaluate_command"]
+__all__ = ["evaluate_command", "whitened_as"]
 
 log = logging.getLogger("condensery")
 
@@ -73,7 +73,8 @@ def _evaluate(argv: list[str]) -> int:
             "--networks NAME, for example --networks convnet"
         )
     protocol = protocol_of(measuring, Recipe.protocol_of(first.recipe), options.plot)
-    data = read(options.source if options.source.data != "auto" else _own_source(options))
+    source = options.source if options.source.data != "auto" else _own_source(options)
+    data = whitened_as(first, read(replace(source, zca=False)))
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
     warn_of_few(data)
@@ -113,8 +114,11 @@ def _evaluate(argv: list[str]) -> int:
                     "method": "random", "network": record(other.net), "codes" if codes else "ipc": images,
                     **figures_of(other), "floats": rival.floats, "bytes": rival.bytes,
                 })  # fmt: skip
+    title = f"{first.method} on the {len(data.test)} test rows of {data.name}; {mean_of(measuring.repeats, len(sets))}"
+    if rivals and not options.scores:
+        title += f"; random: one draw of images, {mean_of(measuring.repeats)}"
     table = Table(
-        f"{first.method} on the {len(data.test)} test rows of {data.name}; {mean_of(measuring.repeats, len(sets))}",
+        title,
         ("trained on", "network", counted, "accuracy %", "95 % interval", "bytes", "protocol", "seconds"),
         lines, records,
     )  # fmt: skip
@@ -133,6 +137,12 @@ def _evaluate(argv: list[str]) -> int:
         table.write(measuring, about_run(data, about))
     say_written(*measuring.files, options.plot)
     return 0
+
+
+def whitened_as(condensed: "Condensed", data: "Data") -> "Data":
+    """The data, whitened as a condensed set is, or not whitened if the set is not."""
+    space = replace(data.train.space, whitening=condensed.space.whitening)
+    return replace(data, train=data.train.normalized_by(space), test=data.test.normalized_by(space))
 
 
 def _own_source(options: EvaluateOptions) -> Source:
@@ -211,7 +221,7 @@ def _scores(
 
 def _show_scores(found: dict[str, Any]) -> None:
     print_table(
-        "against random real images of the same storage",
+        "against one draw of random real images of the same storage",
         ("trained on", "accuracy %"),
         [(name, f"{100 * each['accuracy']:.1f} ± {100 * each['std']:.1f}")
          for name, each in found["accuracy"].items()],
@@ -222,7 +232,7 @@ def _show_scores(found: dict[str, Any]) -> None:
     }  # fmt: skip
     print_table(
         "scores, as fractions",
-        ("score", "value", "95 % interval of the gain"),
+        ("score", "value", "95 % interval of the gain, over networks"),
         [(words, f"{found[key]:+.3f}", _excludes(found.get(f"{key} significant")))
          for key, words in names.items() if found[key] is not None],
     )  # fmt: skip

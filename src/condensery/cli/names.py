@@ -1,7 +1,9 @@
 """The names that the command line knows: recipes and protocols. Those of networks are in `networks.names`."""
 
+import hashlib
 import importlib
 import inspect
+import logging
 import os
 import re
 import sys
@@ -13,11 +15,17 @@ from typing import Any
 
 from condensery import recipes
 from condensery.errors import InputError, look_up
+from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
-from condensery.networks.net import Factory, Net
+from condensery.networks.net import Factory, Net, described
 from condensery.recipes import Recipe, Wrapper
 
-__all__ = ["ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "meaning", "own", "presets", "recipe", "usual"]
+__all__ = [
+    "ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "folder", "having", "meaning", "own", "presets", "recipe",
+    "usual",
+]  # fmt: skip
+
+log = logging.getLogger("condensery")
 
 _KINDS = [getattr(recipes, name) for name in recipes.__all__ if name not in ("Recipe", "Wrapper")]
 RECIPES: dict[str, Recipe] = {name: made for kind in _KINDS for name, made in kind.named().items()}
@@ -86,7 +94,27 @@ def usual(name: str, data: str) -> str:
 
 def presets(names: Sequence[str], data: str, **fields: Any) -> dict[str, Recipe]:
     """The usual presets of recipes, each once, with values for some of their fields."""
-    return {name: recipe(name).having(**fields) for name in dict.fromkeys(usual(name, data) for name in names)}
+    return {name: having(name, **fields) for name in dict.fromkeys(usual(name, data) for name in names)}
+
+
+def having(name: str, **fields: Any) -> Recipe:
+    """The recipe with a name and with the given fields, and a message if these replace settings of its own."""
+    found, replaced = recipe(name), []
+    if found.net not in (ConvNet(), net := fields["net"]):
+        replaced.append(f"--net {described(net)} in place of {described(found.net)}")
+    if ".toml" in name and found.ipc != (ipc := fields.get("ipc", found.ipc)):
+        replaced.append(f"--ipc {ipc} in place of {found.ipc}")
+    if replaced:
+        log.info(f"{name}: {', '.join(replaced)}")
+    return found.having(**fields)
+
+
+def folder(name: str, made: Recipe) -> str:
+    """The name of a folder for the run of a recipe; for a recipe in another folder, a hash stands for the path."""
+    plain = name.replace(":", "-")
+    if Path(plain).name == plain and not plain.startswith("."):
+        return plain
+    return f"{made.name}-{hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()}"
 
 
 _VARIANTS = {

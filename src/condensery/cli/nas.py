@@ -1,12 +1,13 @@
 """The command `nas`: architecture search."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import tyro
 
 from condensery.cli.measure import about_run, dtype_of, mean_of, protocol_of, say_written, warn_of_few
-from condensery.cli.names import RECIPES, chosen, presets
+from condensery.cli.names import RECIPES, chosen, folder, presets
 from condensery.cli.options import NasOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -50,7 +51,8 @@ def nas_command(argv: list[str]) -> int:
         candidates = settings(options.settings, options.net, seed=measuring.seed)
     data = read(options.source)
     warn_of_few(data)
-    proxies: dict[str, Recipe | Condensed | EarlyStopping] = dict(recipes)
+    names = {folder(name, made): name for name, made in recipes.items()}
+    proxies: dict[str, Recipe | Condensed | EarlyStopping] = {plain: recipes[name] for plain, name in names.items()}
     if _EARLY in options.proxies:
         proxies[_EARLY] = EarlyStopping()
     try:
@@ -62,6 +64,7 @@ def nas_command(argv: list[str]) -> int:
     except KeyboardInterrupt:
         left = "repeat the command to go on" if options.out else "nothing is kept without --out"
         raise KeyboardInterrupt(f"interrupted; {left}") from None
+    found = [replace(row, proxy=names.get(row.proxy, row.proxy)) for row in found]
     table = _table(found, options, data)
     table.write(measuring, about_run(data, {"seconds": {row.proxy: row.seconds for row in found}}))
     table.show()

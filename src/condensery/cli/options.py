@@ -172,7 +172,8 @@ class CompareOptions:
     """Stored images per class."""
     budget: Budget = None
     sizes: tuple[int, ...] = ()
-    """Subsets to compare, each the first N stored images per class; by default the whole sets."""
+    """Subsets to compare, each the first N stored images per class (not of kfs, which stores codes); by default the
+    whole sets."""
     sets: int = 1
     """Number of sets per method, with different seeds; the mean is over all networks of all sets."""
     networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_COMPARED)] = ()

@@ -52,7 +52,8 @@ def privacy_command(argv: list[str]) -> int:
                 lines.append((name, found.trained_on, found.members, *_words(found)))
                 records.append({
                     "method": name, "trained on": found.trained_on, "members": found.members, "loss": found.loss,
-                    "likelihood ratio": found.ratio,
+                    "likelihood ratio": found.ratio, "loss half width": found.half_widths[0],
+                    "likelihood ratio half width": found.half_widths[1], "images": found.images,
                 })  # fmt: skip
             table = Table(title, _HEAD, lines, records)
             table.write(measuring, about)  # after every method: a kill loses no figures

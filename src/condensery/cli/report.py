@@ -1,13 +1,18 @@
 """The command `report`."""
 
 import logging
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from condensery.cli.condense import started_from
+from condensery.cli.evaluate import whitened_as
 from condensery.cli.measure import protocol_of
 from condensery.cli.options import Measuring, ReportOptions
 from condensery.cli.parsing import parse, writable
-from condensery.cli.sources import Source, read, words_of
+from condensery.cli.sources import read, words_of
 from condensery.console import say
 from condensery.errors import InputError
 
@@ -29,16 +34,12 @@ def report_command(argv: list[str]) -> int:
     from condensery.runs.artifact import load
 
     writable(Path(options.out), f"--out {options.out}", ".html")
-    figures = {Path(path).name: figures_in(path) for path in options.figures}
-    sets = [load(run) for run in options.runs]
-    source, data = _source(options, sets)
-    if data and data.train.fingerprint != sets[0].data["fingerprint"]:
-        log.warning(f"{options.runs[0]} was condensed from other training rows ({sets[0].data['name']})")
+    figures = {path: figures_in(path) for path in options.figures}
+    sets = {run: load(run) for run in options.runs}
+    data = _data(options, sets)
     if options.measure:
-        if data is None:
-            raise InputError("--measure needs the data on which networks are tested; give --data")
-        figures["measured for this report"] = _measured(options, sets, data)
-    page = report(options.runs, data, figures, words_of(source) if source else ())
+        figures |= _measured(options, sets, data)
+    page = report(options.runs, data, figures)
     storage.write(Path(options.out), page.encode())
     say(f"written: {options.out} ({len(page.encode()) / 1e6:.1f} MB); open it in a browser")
     if not figures:
@@ -46,64 +47,105 @@ def report_command(argv: list[str]) -> int:
     return 0
 
 
-def _source(options: ReportOptions, sets: "list[Condensed]") -> "tuple[Source | None, Data | None]":
-    """The data: those of the options, or else what the first run was condensed from, if they can still be read."""
-    if options.source.data != "auto":
-        return options.source, read(options.source)
-    from condensery.cli.condense import started_from
+def _data(options: ReportOptions, sets: "Mapping[str, Condensed]") -> "dict[str, Data]":
+    """The data of the options, or else all data that runs were started from, by the options that name them."""
+    given = options.source.data != "auto"
+    sources = [options.source] if given else [started_from(Path(run)) for run in sets]
+    found: dict[str, Data] = {}
+    for source in dict.fromkeys(source for source in sources if source is not None):
+        try:
+            data = read(replace(source, zca=False))
+        except InputError as error:
+            if given:
+                raise
+            log.info(f"--data {source.data} is left out: {error}")
+            continue
+        if not any(data.train.fingerprint == other.train.fingerprint for other in found.values()):
+            found[shlex.join(words_of(source))] = data
+    shown = [run for data in found.values() for run in _made_from(data, sets)]
+    for run, condensed in sets.items():
+        if run not in shown:
+            log.log(
+                logging.WARNING if given else logging.INFO,
+                f"no real images are shown beside those of {run}, because the training rows that it was condensed "
+                f"from ({condensed.data['name']}) were not found; give --data",
+            )
+    return found
 
-    for run, condensed in zip(options.runs, sets, strict=True):
-        if (source := started_from(Path(run))) is not None:
-            try:
-                found = read(source)
-            except InputError as error:
-                log.info(f"no real images are shown beside the synthetic ones: {error}")
-                return None, None
-            if found.train.fingerprint == condensed.data["fingerprint"]:
-                return source, found
-    log.info("no real images are shown beside the synthetic ones, because --data is not given")
-    return None, None
+
+def _made_from(data: "Data", sets: "Mapping[str, Condensed]") -> "dict[str, Condensed]":
+    """The sets that were condensed from these data."""
+    return {run: each for run, each in sets.items() if each.data["fingerprint"] == data.train.fingerprint}
 
 
-def _measured(options: ReportOptions, sets: "list[Condensed]", data: "Data") -> "list[Figure]":
-    """Accuracies of random and herding images of as many bytes as the first set, of all sets, and of the whole data."""
-    import msgspec
+def _measured(
+    options: ReportOptions, sets: "Mapping[str, Condensed]", data: "Mapping[str, Data]"
+) -> "dict[str, list[Figure]]":
+    """Accuracies of the sets, for each of the data that they were condensed from.
 
-    from condensery.evaluation.compare import Comparison, compare
-    from condensery.evaluation.figures import Figure
-    from condensery.networks.net import record
-    from condensery.recipes import Herding, Random, Recipe
-    from condensery.runs.run import condense
-
-    net = sets[0].net
-    if net is None:
-        raise InputError(f"{options.runs[0]} was condensed in a user-defined network; measure it in Python")
-    real = data.train
-    ipc = max(1, min(sets[0].bytes // (real.classes * real.bytes_per_image), *real.sizes))
-    rows = [(kind.name, condense(kind(ipc=ipc, net=net), data.train)) for kind in (Random, Herding)]
-    rows += [(condensed.method, condensed) for condensed in sets]
-    usual = Recipe.protocol_of(sets[0].recipe)
-    protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
-    log.info(
-        f"{len(rows)} sets and the whole real set are measured under {options.protocol or usual}; Ctrl-C stops early"
-    )
-    found: list[Comparison] = []
-
-    def tell(row: Comparison) -> None:
-        found.append(row)
-        log.info(f"{row.method}: {row.accuracy} ({row.accuracy.seconds:.0f} s)")
-
+    Raises:
+        InputError: there are no such data.
+    """
+    found: dict[str, list[Figure]] = {}
     try:
-        compare(dict(rows), data, net, protocol, options.repeats, observe=tell)
+        for words, of in data.items():
+            if own := _made_from(of, sets):
+                _measure(options, own, of, f"measured for this report with {words}", found)
     except KeyboardInterrupt:
         if not found:
             raise
         log.warning("stopped; the page shows what was measured until then")
-    return [
-        Figure(
-            row.accuracy.mean, row.accuracy.std, len(row.accuracy.runs), row.accuracy.protocol, row.floats, row.bytes,
-            msgspec.to_builtins(record(row.accuracy.net)), row.method, row.accuracy.half_width, row.images,
-            confusion=[list(counts) for counts in row.accuracy.confusion or ()] or None,
-        )
-        for row in found
-    ]  # fmt: skip
+    if not found:
+        raise InputError("--measure needs the data that the sets were condensed from; give --data")
+    return found
+
+
+def _measure(
+    options: ReportOptions, sets: "Mapping[str, Condensed]", plain: "Data", name: str, into: "dict[str, list[Figure]]"
+) -> None:
+    """Measure random and herding images of as many bytes as the first set, all sets, and the whole data."""
+    import msgspec
+
+    from condensery.evaluation.compare import Comparison, compare
+    from condensery.evaluation.evaluate import asked
+    from condensery.evaluation.figures import Figure
+    from condensery.evaluation.scores import equal_storage
+    from condensery.networks.net import record
+    from condensery.recipes import Herding, Random, Recipe
+    from condensery.runs.run import condense
+
+    where, first = next(iter(sets.items()))
+    if first.net is None:
+        raise InputError(f"{where} was condensed in a user-defined network; measure it in Python")
+    usual = Recipe.protocol_of(first.recipe)
+    protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
+    data = whitened_as(first, plain)
+    net = asked(None, first, data, protocol)
+    real: dict[str, Condensed] = {}
+    try:
+        images = equal_storage(first, data)[1]
+        real = {kind.name: condense(kind(ipc=images, net=net), data.train) for kind in (Random, Herding)}
+    except InputError as error:
+        log.info(f"no real images of as many bytes are measured: {error}")
+    methods = [Random.name, Herding.name, *(condensed.method for condensed in sets.values())]
+    own = {
+        condensed.method if methods.count(condensed.method) == 1 else f"{condensed.method} ({run})": condensed
+        for run, condensed in sets.items()
+    }
+    rows = {**real, **own}
+    log.info(
+        f"{len(rows)} sets and the whole real set are measured under {options.protocol or usual}; Ctrl-C stops early"
+    )
+
+    def tell(row: Comparison) -> None:
+        made, reached = rows.get(row.method), row.accuracy
+        log.info(f"{row.method}: {reached} ({reached.seconds:.0f} s)")
+        figure = Figure(
+            reached.mean, reached.std, list(reached.runs), reached.protocol, row.floats, row.bytes,
+            msgspec.to_builtins(record(reached.net)), row.method, reached.half_width, reached.sets, row.images,
+            confusion=[list(counts) for counts in reached.confusion or ()] or None,
+            recipes=[made.recipe] if made else [], fingerprint=plain.train.fingerprint,
+        )  # fmt: skip
+        into.setdefault(name, []).append(figure)
+
+    compare(rows, data, net, protocol, options.repeats, observe=tell)

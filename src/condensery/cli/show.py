@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from condensery.cli.options import ShowOptions
 from condensery.cli.parsing import parse, writable
-from condensery.cli.table import write_json
+from condensery.cli.table import check_json, write_json
 from condensery.console import say
 from condensery.networks.net import described
 
@@ -27,6 +27,7 @@ def show_command(argv: list[str]) -> int:
     for path, option, suffix in ((options.png, "--png", ".png"), (options.trace, "--trace", ".svg")):
         if path is not None:
             writable(Path(path), f"{option} {path}", suffix)
+    check_json(options.json)
     names = [recipe["name"] for recipe in condensed.layers[1:]]
     facts = {
         **{key: _fields(fields) for key, fields in zip(["recipe", *names], condensed.layers, strict=True)},
@@ -59,9 +60,9 @@ def show_command(argv: list[str]) -> int:
         "space": {"stored": space.stored, "mean": space.mean, "std": space.std}, "version": condensed.version,
     })  # fmt: skip
     if options.png is not None:
-        for count, what in _beyond(synthetic):
-            if count > options.columns:
-                say(f"note: the picture has {options.columns} of {count} {what}; --columns {count} draws all of them")
+        for shown, count, what, columns in _drawn(synthetic, options.columns):
+            if count > shown:
+                say(f"note: the picture has {shown} of {count} {what}; --columns {columns} draws all of them")
         storage.write(Path(options.png), png(condensed.show(options.columns)))
         say(f"written: {options.png}")
     if trace is not None:
@@ -70,14 +71,18 @@ def show_command(argv: list[str]) -> int:
     return 0
 
 
-def _beyond(synthetic: "SyntheticSet") -> list[tuple[int, str]]:
-    """What a picture has columns or rows for, and how many of it there are per class."""
+def _drawn(synthetic: "SyntheticSet", columns: int) -> list[tuple[int, int, str, int]]:
+    """How many a picture has of what, how many there are, and the --columns with which it would have all of them."""
     from condensery.decoders import Factorized
+    from condensery.runs.picture import ROWS, classes_shown
 
-    rows, bases = synthetic(range(1)).y.shape[1], synthetic.bases_per_class
-    if isinstance(synthetic.decoder, Factorized):
-        return [(bases, "codes per class"), (rows // bases, "decoders")]
-    return [(rows, "images per class")]
+    rows, bases, classes = synthetic(range(1)).y.shape[1], synthetic.bases_per_class, synthetic.classes
+    crossed = isinstance(synthetic.decoder, Factorized)
+    across = [(bases, "codes per class"), (rows // bases, "decoders")] if crossed else [(rows, "images per class")]
+    return [
+        (classes_shown(columns), classes, "classes", -(-classes // ROWS)),
+        *((columns, count, what, count) for count, what in across),
+    ]
 
 
 def _decoding(synthetic: "SyntheticSet") -> str:

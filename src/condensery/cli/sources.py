@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -67,9 +67,18 @@ class Source:
 
 
 def absolute(source: Source) -> Source:
-    """The same source, whose paths mean the same in every folder."""
-    found = {name: getattr(source, name) for name in ("data", "data_dir")}
-    return replace(source, **{k: os.path.abspath(path) for k, path in found.items() if path and os.path.exists(path)})
+    """The same source, whose paths mean the same in every folder. As in `read`, a name is no path."""
+
+    def everywhere(path: str, names: Collection[str]) -> str:
+        return os.path.abspath(path) if os.path.exists(path) and path.lower() not in names else path
+
+    if source.data.startswith("hub:"):
+        from condensery.data.hub import HUB
+
+        data = f"hub:{everywhere(source.data.removeprefix('hub:'), HUB)}"
+    else:
+        data = everywhere(source.data, NAMED)
+    return replace(source, data=data, data_dir=source.data_dir and everywhere(source.data_dir, ()))
 
 
 def words_of(source: Source) -> list[str]:
@@ -107,7 +116,7 @@ def read(source: Source) -> "Data":
         return _prepared(found, source)
     if other := [name for name in ("config", "image", "label", "test") if getattr(source, name) is not None]:
         raise InputError(f"--{other[0]} is for data of the hub, and {source.data} is not (hub:NAME); leave it out")
-    pictures = source.data.lower() in _PICTURES or os.path.isdir(path)
+    pictures = source.data.lower() in _PICTURES if source.data.lower() in named else os.path.isdir(path)
     if source.size is not None and not pictures and (source.data.lower() in named or os.path.exists(path)):
         raise InputError(f"--size applies to a folder of pictures, and {source.data} is not a folder; leave it out")
     if source.data.lower() in named:

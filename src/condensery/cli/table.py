@@ -12,19 +12,24 @@ from condensery.cli.options import Measuring
 from condensery.cli.parsing import writable
 from condensery.console import print_table, say
 
-__all__ = ["Table", "write_json"]
+__all__ = ["Table", "check_json", "write_json"]
+
+
+def check_json(path: str | None) -> None:
+    """Check before work begins that the file that an option --json names, if it is given, can be written.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if path is not None:
+        writable(Path(path), f"--json {path}")
 
 
 def write_json(path: str | None, content: Any) -> None:
-    """Write the file that an option --json names, if it is given, and say so.
-
-    Raises:
-        InputError: it cannot be written.
-    """
+    """Write the file that an option --json names, if it is given, and say so."""
     if path is not None:
         from condensery.runs import storage
 
-        writable(Path(path), f"--json {path}")
         storage.write(Path(path), (json.dumps(content, indent=2) + "\n").encode())
         say(f"written: {path}")
 

@@ -64,8 +64,8 @@ def from_arrays(
     Arguments:
         x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
             with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
-            to 255 (if the largest training value is above 128). Arrays of uint8 that are mapped from a file with
-            `np.load(..., mmap_mode="c")` stay in the file.
+            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Arrays of
+            uint8 that are mapped from a file with `np.load(..., mmap_mode="c")` stay in the file.
         y_train, y_test: labels, integers or text, shape (N,). Any integers or texts are allowed; in increasing order,
             they become the class ids 0, 1, ...
         class_names: one name per class, all different, in the order of the labels. None: the labels themselves.
@@ -77,9 +77,9 @@ def from_arrays(
     seed, and a log message reports it.
 
     Raises:
-        InputError: the images contain NaN or values of another range, the numbers of images and labels differ, a test
-            label does not occur in the training labels, there is only one class, all images are the same flat color,
-            or a class name is not printable text.
+        InputError: the images contain NaN or values of another range, x_test has another range than x_train, the
+            numbers of images and labels differ, a test label does not occur in the training labels, there is only one
+            class, all images are the same flat color, or a class name is not printable text.
     """
     where = str(source or name)
     scale = _scale(x_train)
@@ -101,6 +101,13 @@ def from_arrays(
         held = torch.tensor(held_out(ids.tolist(), where))
         return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, facts, source)
     test = _images(x_test, scale, f"{where}: x_test")
+    given = np.asarray(x_test)
+    # values from 0 to 1 where 255 is white, or to 255 where 65535 is white, would be read as nearly black images
+    if given.dtype != np.uint8 and scale > 1 and (largest := given.max()) <= scale / 255:
+        raise InputError(
+            f"{where}: x_test has values up to {largest:g} only, but in x_train {scale:g} is white; give both parts "
+            "in the same range"
+        )
     test_labels = _labels(y_test, len(x_test), f"{where}: y_test")
     unknown = test_labels[~torch.isin(test_labels, values)]
     if len(unknown):

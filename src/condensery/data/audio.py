@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from condensery.data.arrays import from_arrays
 from condensery.data.decoding import Encoded
 from condensery.data.facts import FACTS
-from condensery.data.folder import files_of, folders_of, parts_of
+from condensery.data.folder import classes_of, files_of
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
@@ -29,7 +29,7 @@ log = logging.getLogger("condensery")
 SOUNDS = {".wav", ".flac"}
 RATE, SIDE = 16_000, 64
 _WINDOW, _HOP, _PADDED = 255, 128, 128
-_EIGHTH = 8  # without a test part, every so many-th clip of a class is a test clip
+_EIGHTH = 8  # without a test part, one of this many clips of a class is a test clip
 _MOST = RATE * 3600  # samples of one clip; one second is used
 
 
@@ -39,10 +39,13 @@ def audio_folder(path: str | Path) -> Data:
     A clip becomes a gray image of 64 x 64 pixels, with low frequencies at the top and time from left to right: the
     `spectrogram` of its middle second (a shorter clip is followed by silence), whose values are moved to the range from
     0 to 1 that those of the training part have. Wav and flac files of any rate are read; several channels are averaged.
-    Without a test part, every eighth clip of a class, in the order of the names, is a test clip.
+    Without a test part, every eighth clip of a class, in the order of the names, is a test clip; of two to seven clips,
+    the last one is.
 
     Raises:
-        InputError: soundfile is not installed, a class has no clips, or a file is not a readable clip.
+        InputError: soundfile is not installed, the folder does not exist, a class has no clips, a file is not a
+            readable clip, the test part has a class that the training part lacks, or there is neither a test part nor a
+            class with two clips.
 
     References:
         IDC section 5.3 and its program for speech. Departs: values are moved to the range from 0 to 1, outside which
@@ -50,16 +53,18 @@ def audio_folder(path: str | Path) -> Data:
     """
     path = Path(path)
     _soundfile()
-    train_part, test_part = parts_of(path)
-    names = tuple(folder.name for folder in folders_of(train_part))
-    if not names:
-        raise InputError(f"{train_part}: no class folders in it; put the clips of each class in a subfolder")
+    train_part, test_part, names = classes_of(path, "clips")
     files, labels = files_of(train_part, names, SOUNDS, "clips")
     y = np.array(labels)
     if test_part is None:
-        place = np.concatenate([np.arange(count) for count in np.bincount(y)])
-        held = place % _EIGHTH == _EIGHTH - 1
-        log.info(f"{path}: no test part; every eighth clip of a class is a test clip ({held.sum()} of {len(y)})")
+        counts = np.bincount(y)
+        last = [(np.arange(n) % _EIGHTH == min(n, _EIGHTH) - 1) & (n > 1) for n in counts]
+        if not (held := np.concatenate(last)).any():
+            raise InputError(f"{path}: no test part, and no class has two clips; add clips, or a test part")
+        log.info(
+            f"{path}: no test part; every eighth clip of a class is a test clip, or the last one of fewer "
+            f"({held.sum()} of {len(y)})"
+        )
     else:
         more, test_labels = files_of(test_part, names, SOUNDS, "clips")
         held = np.arange(len(files) + len(more)) >= len(files)

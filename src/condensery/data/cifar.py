@@ -9,7 +9,7 @@ import numpy as np
 
 from condensery.data.arrays import from_arrays
 from condensery.data.facts import FACTS
-from condensery.data.files import check, folder_of
+from condensery.data.files import check, folder_of, reading
 from condensery.data.pickled import Array, data_in
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
@@ -91,9 +91,9 @@ def _read(name: str, folder: Path, names: tuple[str, ...], key: str, leading: in
         leading: the number of labels before each image in a file of the binary version; the last one is used.
     """
     paths = [folder / file for file in _FILES[folder.name]]
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if not os.path.isfile(path)]:
         raise InputError(f"{missing[0]}: no such file; put {', '.join(_FILES[folder.name])} there")
-    if (described := folder / _NAMES.get(folder.name, "")).is_file():
+    if os.path.isfile(described := folder / _NAMES.get(folder.name, "")):
         paths.append(described)
     # six: the file, its text, which may take four bytes per character, and the pixels
     bounded(6 * sum(os.path.getsize(path) for path in paths), f"{folder}: its files")
@@ -123,7 +123,8 @@ T = TypeVar("T")
 
 
 def _parsed(path: Path, parse: Callable[[bytes], T]) -> T:
-    content = path.read_bytes()
+    with reading(path):
+        content = path.read_bytes()
     if path.name in _MD5:
         check(path, content, _MD5[path.name])
     try:

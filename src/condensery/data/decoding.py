@@ -83,9 +83,11 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
         fingerprint: returns a text that identifies the pictures, as the name of the file depends on it.
 
     Raises:
-        InputError: a picture cannot be read, pictures differ in size and `size` is None, or the array is too large, and
-            caching is off or the disk is full.
+        InputError: a picture cannot be read, pictures differ in size and `size` is None, `size` is below 1, or the
+            array is too large, and caching is off or the disk is full.
     """
+    if size is not None and size < 1:
+        raise InputError(f"`size` must be at least 1 pixel, got {size}")
     reader = _Reader(where, size, len(pictures))
     sides = reader.read(pictures[0]).shape[:2] if size is None else (size, size)
     needed = 3 * len(pictures) * prod(sides)
@@ -103,35 +105,43 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
 
 def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], reader: "_Reader") -> np.ndarray:
     """The pictures as an array that is mapped from a file in `folder`, which is written first if it is not there."""
-    done, part, count = folder / "pictures.npy", folder / "part.npy", folder / "decoded"
+    done = folder / "pictures.npy"
     if not done.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        with storage.locked(folder):
-            gray = all(reader.gray(picture) for picture in pictures)
-            shape = (len(pictures), 1 if gray else 3, *sides)
-            start = int(count.read_text()) if part.is_file() and count.is_file() else 0
-            missing = prod(shape) - (part.stat().st_blocks * 512 if start else 0)
-            if missing > shutil.disk_usage(folder).free:
-                raise InputError(
-                    f"{reader.where}: {prod(shape) / 2**30:,.1f} GB of decoded pictures do not fit on the disk of "
-                    f"{folder.parent}; set CONDENSERY_CACHE to a folder on a larger disk"
-                )
-            log.info(f"{reader.where}: its pictures are decoded once, into {done} ({prod(shape) / 2**30:,.1f} GB)")
-            array = np.lib.format.open_memmap(part, "r+" if start else "w+", np.uint8, shape)
-            saved = time.monotonic()
-            reader.begin(start)
-            for n in range(start, len(pictures)):
-                pixels = reader.read(pictures[n])
-                array[n] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-                if time.monotonic() - saved > _SAVED:
-                    array.flush()
-                    storage.write(count, str(n + 1).encode())
-                    saved = time.monotonic()
-            array.flush()
-            os.replace(part, done)
-            count.unlink(missing_ok=True)
+        with storage.locked(folder, wait=True):
+            if not done.is_file():  # another process may have written it meanwhile
+                _write(done, pictures, sides, reader)
     mapped: np.ndarray = np.load(done, mmap_mode="c")
     return mapped
+
+
+def _write(done: Path, pictures: Sequence[Encoded], sides: tuple[int, ...], reader: "_Reader") -> None:
+    """Decode the pictures into the file `done`, going on where an interrupted process stopped."""
+    folder = done.parent
+    part, count = folder / "part.npy", folder / "decoded"
+    gray = all(reader.gray(picture) for picture in pictures)
+    shape = (len(pictures), 1 if gray else 3, *sides)
+    start = int(count.read_text()) if part.is_file() and count.is_file() else 0
+    missing = prod(shape) - (part.stat().st_blocks * 512 if start else 0)
+    if missing > shutil.disk_usage(folder).free:
+        raise InputError(
+            f"{reader.where}: {prod(shape) / 2**30:,.1f} GB of decoded pictures do not fit on the disk of "
+            f"{folder.parent}; set CONDENSERY_CACHE to a folder on a larger disk"
+        )
+    log.info(f"{reader.where}: its pictures are decoded once, into {done} ({prod(shape) / 2**30:,.1f} GB)")
+    array = np.lib.format.open_memmap(part, "r+" if start else "w+", np.uint8, shape)
+    saved = time.monotonic()
+    reader.begin(start)
+    for n in range(start, len(pictures)):
+        pixels = reader.read(pictures[n])
+        array[n] = pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        if time.monotonic() - saved > _SAVED:
+            array.flush()
+            storage.write(count, str(n + 1).encode())
+            saved = time.monotonic()
+    array.flush()
+    os.replace(part, done)
+    count.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import hashlib
 import io
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -70,9 +72,10 @@ def usps(data_dir: str | Path | None = None) -> Data:
     parts: list[np.ndarray] = []
     for name, md5 in zip(("usps.bz2", "usps.t.bz2"), _USPS, strict=True):
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; put the USPS files of the libsvm collection there")
-        packed = path.read_bytes()
+        with reading(path):
+            packed = path.read_bytes()
         check(path, packed, md5)
         try:
             with bz2.open(io.BytesIO(packed)) as file:
@@ -120,9 +123,9 @@ def _idx(path: Path, md5: str) -> Tensor:
     The format is two zero bytes, 0x08 for bytes, the rank, the sizes as big-endian 32-bit integers, and the values.
     """
     packed = path.with_name(path.name + ".gz")
-    if not path.is_file() and not packed.is_file():
+    path = path if os.path.isfile(path) else packed
+    if not os.path.isfile(path):
         raise InputError(f"{packed}: no such file, packed or unpacked; put {', '.join(_IDX)} there (.gz or unpacked)")
-    path = path if path.is_file() else packed
     try:
         with gzip.open(path) if path == packed else open(path, "rb") as file:
             magic = file.read(4)
@@ -141,6 +144,20 @@ def _idx(path: Path, md5: str) -> Tensor:
         raise InputError(f"{path}: longer or shorter than the shape {shape} in its header; fetch it again")
     check(path, magic + sizes + values, md5)
     return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Inside the block, a file or folder of the user is read.
+
+    Raises:
+        InputError: the operating system does not let it be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        words = f"cannot be read ({error.strerror or error}); change its permissions, or give other data"
+        raise InputError(f"{error.filename or path}: {words}") from error
 
 
 def check(path: Path, content: bytes, md5: str) -> None:

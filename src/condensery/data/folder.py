@@ -11,10 +11,11 @@ import numpy as np
 from condensery.data.arrays import from_arrays, held_out
 from condensery.data.decoding import Encoded, decoded
 from condensery.data.facts import Facts
+from condensery.data.files import reading
 from condensery.data.sets import Data
 from condensery.errors import InputError
 
-__all__ = ["files_of", "folders_of", "image_folder", "parts_of", "read_parts"]
+__all__ = ["classes_of", "files_of", "image_folder", "read_parts"]
 
 log = logging.getLogger("condensery")
 
@@ -40,17 +41,7 @@ def image_folder(path: str | Path, size: int | None = None) -> Data:
             memory nor into the cache folder (see `decoding.decoded`).
     """
     path = Path(path)
-    if not os.path.isdir(path):
-        raise InputError(f"{path}: no such folder; check the path")
-    train_part, test_part = parts_of(path)
-    names = tuple(folder.name for folder in folders_of(train_part))
-    if not names:
-        raise InputError(f"{train_part}: no class folders in it; put the pictures of each class in a subfolder")
-    for folder in folders_of(test_part) if test_part is not None else ():
-        if folder.name not in names:
-            raise InputError(
-                f"{folder}: this class has no folder in the training part; add training pictures or remove this folder"
-            )
+    train_part, test_part, names = classes_of(path)
     return read_parts(path.resolve().name, path, train_part, test_part, names, size)
 
 
@@ -77,12 +68,8 @@ def read_parts(
     Raises:
         InputError: see `image_folder`.
     """
-    if size is not None and size < 1:
-        raise InputError(f"`size` must be at least 1 pixel, got {size}")
     files, labels = files_of(train_part, names)
     test_files, test_labels = files_of(test_part, names) if test_part is not None else ([], [])
-    if test_part is not None and not test_files:
-        raise InputError(f"{test_part}: no class folders in it; add test pictures or remove this folder")
     if test_part is None:  # chosen before decoding, so that the pictures of a part stand beside each other in a file
         held = held_out(labels, str(path))
         test_files, test_labels = list(compress(files, held)), list(compress(labels, held))
@@ -99,14 +86,40 @@ def read_parts(
     return from_arrays(pictures[:n], np.array(labels), *test, class_names=names, source=path, name=name, facts=facts)
 
 
-def folders_of(part: Path) -> list[Path]:
+def classes_of(path: Path, kind: str = "pictures") -> tuple[Path, Path | None, tuple[str, ...]]:
+    """The folders of the training part and the test part, which may be None, and the names of the class folders.
+
+    Arguments:
+        path: the folder that holds the parts.
+        kind: what the files are, for messages.
+
+    Raises:
+        InputError: the folder does not exist or cannot be read, there are no class folders, or the test part has a
+            class that the training part lacks.
+    """
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: no such folder; check the path")
+    train_part, test_part = _parts_of(path)
+    names = tuple(folder.name for folder in _folders_of(train_part))
+    if not names:
+        raise InputError(f"{train_part}: no class folders in it; put the {kind} of each class in a subfolder")
+    for folder in _folders_of(test_part) if test_part is not None else ():
+        if folder.name not in names:
+            raise InputError(
+                f"{folder}: this class has no folder in the training part; add training {kind} or remove this folder"
+            )
+    return train_part, test_part, names
+
+
+def _folders_of(part: Path) -> list[Path]:
     """The class folders of a part of a data set, in the order of their names."""
-    return sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
+    with reading(part):
+        return sorted(p for p in part.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def parts_of(path: Path) -> tuple[Path, Path | None]:
+def _parts_of(path: Path) -> tuple[Path, Path | None]:
     """The folders of the training part and the test part; without a `train` subfolder, the folder itself and None."""
-    folders = folders_of(path)
+    folders = _folders_of(path)
     train = [p for p in folders if p.name.lower() in _TRAIN]
     tests = sorted((p for p in folders if p.name.lower() in _TEST), key=lambda p: _TEST.index(p.name.lower()))
     if len(train) > 1:
@@ -138,16 +151,18 @@ def files_of(
         kind: what the files are, for messages.
 
     Raises:
-        InputError: a class folder has no such files.
+        InputError: there are no class folders, or one has no such files or cannot be read.
     """
     files: list[Path] = []
     labels: list[int] = []
     for label, folder in enumerate(part / name for name in names):
         if not folder.is_dir():
             continue
-        listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
-        found = [p for p in listed if p.is_file()]  # reading a named pipe, for example, would never end
-        if others := sorted(p.name for p in folder.iterdir() if p not in listed and not p.name.startswith(".")):
+        with reading(folder):
+            every = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+            listed = [p for p in every if p.suffix.lower() in suffixes]
+            found = [p for p in listed if p.is_file()]  # reading a named pipe, for example, would never end
+        if others := [p.name for p in every if p.suffix.lower() not in suffixes]:
             log.info(
                 f"{folder}: ignored, since they are not {kind}: {', '.join(others[:3])}{', ...' * (len(others) > 3)}"
             )
@@ -157,4 +172,6 @@ def files_of(
             raise InputError(f"{folder}: no {kind} of this class; add some or remove the folder")
         files += found
         labels += [label] * len(found)
+    if not files:
+        raise InputError(f"{part}: no class folders in it; add {kind} or remove this folder")
     return files, labels

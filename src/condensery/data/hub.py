@@ -120,7 +120,7 @@ def hub(
     target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
     feature = train.features[target]
     names = tuple(feature.names) if isinstance(feature, library.ClassLabel) else None
-    ids = _Ids(target, names, known.classes)
+    ids = _Ids(place, target, names, known.classes)
     train, held = ids.chosen(train), held and ids.chosen(held)
     if held is None:
         out = np.array(held_out(np.unique(ids(train), return_inverse=True)[1].tolist(), place))
@@ -133,7 +133,8 @@ def hub(
     if sound:
         x = spectrograms(encoded, np.arange(len(encoded)) >= len(train), place)
     else:
-        x = decoded(encoded, size or known.size, place, lambda: " ".join(rows._fingerprint for rows in parts))
+        side = known.size if size is None else size
+        x = decoded(encoded, side, place, lambda: " ".join(rows._fingerprint for rows in parts))
     y, y_test = ids(train), ids(held)
     tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
     names = tuple(known.classes) or names
@@ -172,21 +173,26 @@ class _Ids:
     """Gives the class id of every row, counted from 0 in the order of `wanted` if only some classes are wanted.
 
     Arguments:
+        place: the data set, for messages.
         column: the column of classes.
         names: the names of all classes on the hub, if it gives names.
         wanted: see `Hub.classes`.
     """
 
-    def __init__(self, column: str, names: tuple[str, ...] | None, wanted: Mapping[str, int] | Sequence[str]):
-        self.column, self.ids = column, None
+    def __init__(
+        self, place: str, column: str, names: tuple[str, ...] | None, wanted: Mapping[str, int] | Sequence[str]
+    ):
+        self.place, self.column, self.ids = place, column, None
         if wanted and names:
             places = wanted.values() if isinstance(wanted, Mapping) else map(names.index, wanted)
             self.ids = np.full(len(names), -1)
             self.ids[list(places)] = np.arange(len(wanted))
 
     def __call__(self, rows: Any) -> np.ndarray:
-        labels = np.array(rows[self.column])
-        return labels if self.ids is None else self.ids[labels]
+        labels = rows[self.column][:]
+        if None in labels:
+            raise InputError(f"{self.place}, row {labels.index(None)} has no {self.column}; leave it out")
+        return np.array(labels) if self.ids is None else self.ids[labels]
 
     def chosen(self, rows: Any) -> Any:
         """The rows of the wanted classes."""

@@ -1,5 +1,6 @@
 """Readers for the two parts of ImageNet on which IDC and the papers after it condense."""
 
+import os
 from pathlib import Path
 
 from condensery.data.facts import FACTS
@@ -64,6 +65,6 @@ def _imagenet(name: str, classes: tuple[str, ...], data_dir: str | Path | None, 
     folder = folder_of(name, data_dir, "ImageNet", "imagenet")
     train, val = folder / "train", folder / "val"
     for place in (part / wnid for part in (train, val) for wnid in classes):
-        if not place.is_dir():
+        if not os.path.isdir(place):
             raise InputError(f"{place}: no such folder; put the pictures of this class of {name} there")
     return read_parts(name, folder, train, val, classes, size, FACTS[name])

@@ -10,7 +10,7 @@ import numpy as np
 
 from condensery.data.arrays import from_arrays
 from condensery.data.facts import FACTS
-from condensery.data.files import check, folder_of
+from condensery.data.files import check, folder_of, reading
 from condensery.data.sets import Data
 from condensery.errors import InputError, bounded
 
@@ -48,10 +48,11 @@ def svhn(data_dir: str | Path | None = None) -> Data:
     parts: list[np.ndarray] = []
     for name, md5 in _FILES.items():
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; put {' and '.join(_FILES)} there")
         bounded(os.path.getsize(path), f"{path}: its content")
-        content = path.read_bytes()
+        with reading(path):
+            content = path.read_bytes()
         check(path, content, md5)
         try:
             parts += _images_and_labels(_arrays(content, path))

@@ -211,8 +211,8 @@ class RealSet(_Rows):
 
     @property
     def bytes_per_value(self) -> int:
-        """The bytes of a value of a real image: 1 for 8-bit images that are not whitened, or those of a float."""
-        return 1 if self.images.dtype == torch.uint8 and not self.space.whitening else self.dtype.itemsize
+        """The bytes of a value of a real image: 1 for 8-bit images, or those of a float."""
+        return 1 if self.images.dtype == torch.uint8 else self.dtype.itemsize
 
     @property
     def bytes_per_image(self) -> int:

@@ -43,6 +43,10 @@ Observe = Callable[[int, int], None]
 AT_ONCE = 2**30
 """The most bytes of decoded rows that are kept in memory; larger sets are decoded minibatch by minibatch."""
 
+USUAL = 5
+"""Compiling must pay for this many networks. The number asked for does not count: with it, a network could be computed
+in another way, and would not be found in the cache when more networks or sets are asked for."""
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -52,8 +56,7 @@ class Accuracy:
         runs: one accuracy per network, in [0, 1]; set after set.
         protocol: name of the protocol by which the networks were trained.
         net: the architecture of the networks.
-        seconds: wall time of training and testing, whenever that was; of a network that was being trained when an
-            evaluation was killed, the time since then.
+        seconds: wall time of training and testing, whenever that was; if an evaluation was killed, over all sessions.
         sets: number of sets, each with the same number of networks.
         confusion: how many test rows of each class (first axis) networks took for each class (second axis), summed
             over all networks. None: unknown.
@@ -271,19 +274,19 @@ def _measure(
         rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     classes, about = data.train.classes, None
-    training_mode = _mode(network, data, sets, rules, repeats)
-    testing_mode = classifying(network, data.shape, repeats * sum(len(test) for _, test in sets))
     if rules.seconds is None and _from_library(net, rules):
         about = [
             __version__, None if first is None else code(),  # networks on the whole set serve later code too
             version(net.package) if isinstance(net, Packaged) else None,
-            environment(data.train.device), training_mode, testing_mode, data.test.fingerprint, record(net), seed,
-            rules.record(),
+            environment(data.train.device), data.test.fingerprint, record(net), seed, rules.record(),
         ]  # fmt: skip
     every: list[Measured] = []
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
-            kept = Kept(about and [*about, s, _contents(rows, test)], classes, len(test))
+            training_mode = _mode(network, data, rows, rules)
+            testing_mode = classifying(network, data.shape, USUAL * len(test))
+            modes = [training_mode, testing_mode]
+            kept = Kept(about and [*about, *modes, s, _contents(rows, test)], classes, len(test))
             done = kept.read()[:repeats]
             if done and first is not None:
                 log.info(f"{len(done)} of {repeats} networks were measured before")
@@ -327,12 +330,12 @@ def _contents(rows: Rows, test: TestSet) -> list[str]:
     return [*trained, test.space.fingerprint, str(test.dtype)]
 
 
-def _mode(network: Network, data: Data, sets: Sequence[tuple[Rows, TestSet]], rules: Protocol, repeats: int) -> Mode:
-    """The fastest mode for training networks on sets by a protocol."""
+def _mode(network: Network, data: Data, rows: Rows, rules: Protocol) -> Mode:
+    """The fastest mode for training the usual number of networks on a set by a protocol."""
     if rules.seconds is not None:  # in a minute, compiling pays
-        return computing(network, data.shape, sys.maxsize if rules.seconds * repeats >= 60 else 0)
-    trained = sum(rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows)) for rows, _ in sets)
-    return computing(network, data.shape, trained * repeats)
+        return computing(network, data.shape, sys.maxsize if USUAL * rules.seconds >= 60 else 0)
+    trained = rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows))
+    return computing(network, data.shape, USUAL * trained)
 
 
 def _steps(network: Network, rows: Rows, rules: Protocol, seed: int) -> int:

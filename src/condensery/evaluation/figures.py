@@ -6,6 +6,10 @@ from typing import Any
 import msgspec
 
 from condensery.errors import InputError
+from condensery.evaluation.evaluate import Accuracy
+from condensery.evaluation.statistics import Difference
+from condensery.networks.convnet import ConvNet
+from condensery.runs.condensed import Condensed
 
 __all__ = ["Figure", "figures_in"]
 
@@ -15,32 +19,61 @@ class Figure(msgspec.Struct):
 
     accuracy: float
     std: float
-    n: int
+    runs: list[float]
     protocol: str
     floats: int
     bytes: int
     network: dict[str, Any]
     method: str
     half_width: float | None = msgspec.field(default=None, name="half width")
+    sets: int = 1
     images: int | None = None
     ipc: int | None = None
     codes: int | None = None
     confusion: list[list[int]] | None = None
-    recipe: dict[str, Any] | None = None
-    """The recipe of the set, if the file is of one method."""
+    recipes: list[dict[str, Any]] = []
+    """The recipes of the sets that were measured; none: no set that a recipe made."""
+    fingerprint: str = ""
+    """The fingerprint of the data's training part."""
     date: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.runs or self.sets < 1 or len(self.runs) % self.sets:
+            raise ValueError(f"{len(self.runs)} runs of {self.sets} sets")
+
+    @property
+    def n(self) -> int:
+        """The number of networks."""
+        return len(self.runs)
 
     @property
     def size(self) -> int | None:
         """Stored images or codes per class; None: the whole real set."""
         return next((n for n in (self.images, self.ipc, self.codes) if n is not None), None)
 
+    def shows(self, condensed: Condensed) -> bool:
+        """Whether a condensed set was measured, or a set of which it is a subset, or a subset of it."""
+        return condensed.recipe in self.recipes and condensed.data["fingerprint"] == self.fingerprint
+
+    def minus(self, other: "Figure") -> Difference:
+        """By how much this accuracy is higher; see `Accuracy.minus`, for which the network does not matter."""
+        ours, theirs = (Accuracy(tuple(f.runs), f.protocol, ConvNet(), 0.0, f.sets) for f in (self, other))
+        return ours.minus(theirs)
+
+
+class _Origin(msgspec.Struct):
+    """The data on which networks were tested."""
+
+    fingerprint: str
+
 
 class _Table(msgspec.Struct):
-    """Schema of a file."""
+    """Schema of a file: `evaluate` writes one recipe, that of the first row, `compare` those of all its rows."""
 
     results: list[Figure]
+    data: _Origin
     recipe: dict[str, Any] | None = None
+    recipes: list[dict[str, Any]] = []
     date: str = ""
 
 
@@ -58,6 +91,9 @@ def figures_in(path: str | Path) -> list[Figure]:
         raise InputError(
             f"{path}: not a file of evaluate --json or compare --json ({error}); write it again"
         ) from error
+    made = [(recipe.get("row"), {k: v for k, v in recipe.items() if k != "row"}) for recipe in table.recipes]
+    made += [(figure.method, table.recipe) for figure in table.results[:1] if table.recipe]
     for figure in table.results:
-        figure.recipe, figure.date = table.recipe, table.date
+        figure.recipes = [recipe for method, recipe in made if method == figure.method]
+        figure.fingerprint, figure.date = table.data.fingerprint, table.date
     return table.results

@@ -9,7 +9,7 @@ from condensery.algorithms import coresets
 from condensery.data import Data
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
-from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021
+from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, named
 from condensery.evaluation.statistics import Difference
 from condensery.networks.net import Architecture
 from condensery.runs.condensed import Condensed
@@ -120,7 +120,7 @@ def scores(
     condensed: Condensed,
     data: Data,
     net: Architecture | None = None,
-    protocol: ProtocolFor = dc2021,
+    protocol: ProtocolFor | str = dc2021,
     repeats: int = 5,
     seed: int = 0,
     whole: bool = True,
@@ -137,16 +137,18 @@ def scores(
         InputError: what `evaluate` refuses, or a class has too few images to store as many bytes.
     """
 
+    of = named(protocol) if isinstance(protocol, str) else protocol
+
     def plain(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
-        rules = protocol(data, condensed, net)
+        rules = of(data, condensed, net)
         return replace(rules, name=f"{rules.name}, no augmentation", augment=None, mix=None)
 
     images = equal_storage(condensed, data)
     rivals = [random_rival(condensed, data, ipc, seed) for ipc in images]
 
     def both(measured: Condensed, net: Architecture | None) -> tuple[Accuracy, Accuracy]:
-        reached = evaluate(measured, data, net, protocol, repeats, seed, dtype=dtype, progress=progress)
-        rules = protocol(data, measured, reached.net)
+        reached = evaluate(measured, data, net, of, repeats, seed, dtype=dtype, progress=progress)
+        rules = of(data, measured, reached.net)
         if rules.augment is None and rules.mix is None:  # the same networks
             return reached, reached
         return reached, evaluate(measured, data, net, plain, repeats, seed, dtype=dtype, progress=progress)

@@ -151,15 +151,17 @@ def export(
 
 
 def measured(condensed: Condensed, path: str | Path) -> list[dict[str, Any]]:
-    """The accuracies of a condensed set in the JSON file that `condensery evaluate --json` wrote.
+    """The accuracies of a condensed set in the JSON file that `evaluate --json` or `compare --json` wrote.
 
     Raises:
-        InputError: the file does not exist, is not such a file, or has no figure of this set.
+        InputError: the file does not exist, is not such a file, or has no figure of this set on its own data.
     """
-    found = [each for each in figures_in(path) if each.recipe == condensed.recipe]
+    found = [each for each in figures_in(path) if each.shows(condensed)]
     if not found:
-        raise InputError(f"{path}: has the figures of another recipe; measure this set with evaluate --json")
-    own = [each for each in found if (each.method, each.floats) == (condensed.method, condensed.floats)]
+        raise InputError(
+            f"{path}: has the figures of another recipe or of other data; measure this set with evaluate --json"
+        )
+    own = [each for each in found if each.floats == condensed.floats]
     if not own:
         raise InputError(f"{path}: has no figure of a set of {condensed.floats:,} floats; measure this one")
     kept = ("accuracy", "std", "n", "protocol", "network", "date")

@@ -54,21 +54,25 @@ def import_set(
         data: the data set that it was condensed from. It gives names to the classes and normalizes the rows.
         space: the pixel space of the images; needed for mtt and kip. `"zca"`: normalized and then whitened.
         labels: mtt: the file of the labels. None: that of the images with `labels` in its name for `images`.
-        factor: idc: cells along each side of a stored image. None: 2.
+        factor: idc: cells along each side of a stored image, from 1 to 32. None: 2.
         experiment: vico: which of the experiments in the file.
         method: the name of the method in tables. None: dc, idc, mtt or kip.
 
     Raises:
         InputError: the file does not exist, is damaged or has another layout, its images or classes are not those of
-            the data, classes have different numbers of images, or `space` is missing.
+            the data, classes have different numbers of images, `space` is missing, or an option belongs to another
+            layout.
 
     Departs: whitening is computed from the training part as `Data.whitened` does, which regularizes it in another way
         than the programs of MTT and KIP; KIP's labels, which are targets of a regression, become hard labels.
     """
     if layout not in get_args(Layout):
         raise InputError(f"unknown layout {layout!r}; give one of {', '.join(get_args(Layout))}")
-    if factor is not None and layout != "idc":
-        raise InputError(f"`factor` belongs to the layout idc, not to {layout}; leave it out")
+    options = {"factor": ("idc", factor is not None), "labels": ("mtt", labels is not None),
+               "experiment": ("vico", experiment != 0)}  # fmt: skip
+    for name, (owner, given) in options.items():
+        if given and layout != owner:
+            raise InputError(f"`{name}` belongs to the layout {owner}, not to {layout}; leave it out")
     if (written := space or _SPACES[layout]) is None:
         raise InputError(f"{path}: the file does not say how its pixels are scaled; give `space`: normalized or zca")
     path = Path(path)
@@ -79,7 +83,8 @@ def import_set(
     if written == "zca":
         data = data.whitened()
     rows = _sorted(path, images, targets, data)
-    decoder: Decoder | None = Uniform(factor or 2) if layout == "idc" and factor != 1 else None
+    factor = 2 if factor is None else factor
+    decoder: Decoder | None = Uniform(factor) if layout == "idc" and factor != 1 else None
     stored: Literal["normalized", "unit"] = "unit" if written == "unit" else "normalized"
     real = data.train
     about = {"name": method or _METHODS[layout], "ipc": rows.shape[1], "layout": layout, "file": path.name}
@@ -105,12 +110,12 @@ def _sorted(path: Path, images: Tensor, labels: Tensor, data: Data) -> Tensor:
         )
     if not torch.isfinite(images).all():
         raise InputError(f"{path}: its images contain NaN or infinity")
-    counts = torch.bincount(labels.clamp(0), minlength=classes)
-    if int(labels.min()) < 0 or len(counts) != classes or len(set(counts.tolist())) != 1:
+    order = torch.argsort(labels, stable=True)
+    wanted = torch.arange(classes).repeat_interleave(len(labels) // classes)
+    if not len(labels) or not torch.equal(labels[order], wanted):
         raise InputError(
             f"{path}: its {len(images)} images are not equally many of each of the {classes} classes of {data.name}"
         )
-    order = torch.argsort(labels, stable=True)
     return images[order].float().unflatten(0, (classes, -1)).contiguous()
 
 
@@ -140,10 +145,16 @@ def _of_torch(path: Path, layout: str, labels: str | Path | None, experiment: in
 def _of_kip(path: Path) -> tuple[Tensor, Tensor]:
     """Images and labels in an `.npz` file of KIP."""
     arrays = archive(path, ("images", "labels"))
-    images, targets = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
-    if targets.ndim == 2:
+    images, targets = arrays["images"], arrays["labels"]
+    if targets.ndim == 2 and targets.size and targets.dtype.kind in "uif":
         targets = targets.argmax(1)
-    return images.movedim(-1, 1) if images.ndim == 4 else images, targets.long()
+    if images.dtype.kind != "f" or targets.dtype.kind not in "ui":
+        raise InputError(
+            f"{path}: images of {images.dtype} and labels of {targets.dtype}, so another program wrote it; {_PROGRAMS}"
+        )
+    with np.errstate(all="ignore"):  # values that overflow become infinite, which `_sorted` refuses
+        x = torch.from_numpy(images.astype(np.float32))
+    return x.movedim(-1, 1) if x.ndim == 4 else x, torch.from_numpy(targets.astype(np.int64))
 
 
 def _loaded(path: Path) -> Any:

@@ -29,6 +29,7 @@ from condensery.kernels.convolution import Columns, Convolution, Direct, Winogra
 __all__ = ["Chain", "cross_entropy"]
 
 Params = Mapping[str, Tensor]
+EPS = 1e-5  # added to the variance in the norm, as in PyTorch
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
@@ -55,13 +56,10 @@ class Chain:
         paddings: padding of the convolution of every block.
         width: number of filters of each convolution.
         dtype: number format of the passes; Winograd products are used with float32 and float64 only.
-        eps: added to the variance in the norm.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], paddings: Sequence[int], width: int, dtype: torch.dtype, eps: float = 1e-5
-    ):
-        self.eps, self.convolutions = eps, []
+    def __init__(self, shape: tuple[int, int, int], paddings: Sequence[int], width: int, dtype: torch.dtype):
+        self.convolutions = []
         channels, sides = shape[0], (shape[1], shape[2])
         for padding in paddings:
             tiled = sides[0] % 4 == sides[1] % 4 == 0 and padding == 1 and dtype != torch.bfloat16
@@ -159,7 +157,7 @@ class Chain:
             rows = convolution.rows(x)
             u = convolution.apply([(rows, convolution.filters(params[w]))])
             m = _written(_mean(_wide(u)))[0]
-            r = (_mean((_wide(u) - m).square()) + self.eps).rsqrt()
+            r = (_mean((_wide(u) - m).square()) + EPS).rsqrt()
             factor = r * params[scale]
             norm = _written(m, r, factor, params[shift] - m * factor)
             x = _pooled((_wide(u) * norm[2] + norm[3]).relu()).to(dtype)
@@ -245,6 +243,7 @@ class Chain:
             on_u = -factor_v * r * t - factor * (r * t_v - r * r * p * t)
             on_1 = -factor_v * s - factor * (s_v - r * mean * t)
             numbers = _written(factor_v, on_u, on_1, -factor * r * t)
+            # computed again, as in `_through`
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _wide(_spread(d, u_v)), 0.0) for d in (block.do, do_v))
             du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
@@ -271,6 +270,7 @@ def _through(u: Tensor, norm: Tensor, do: Tensor) -> tuple[Tensor, Tensor]:
     s, t = _mean(dz), r * _mean(dz * (_wide(u) - m))
     # du = r γ (dz - s - h t) as a sum of multiples of dz, u - m and 1; `sums` ends with the factors of the last two
     sums = _written(s, t, factor * r * t, factor * s)
+    # computed again, since the compiler would write dz to memory if both loops shared it
     dz = torch.where(_wide(u) * factor + constant > 0, _wide(_spread(do, u)), 0.0)
     return factor * dz - (_wide(u) - m) * sums[2] - sums[3], sums
 

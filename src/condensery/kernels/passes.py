@@ -1,9 +1,10 @@
 """The passes of a network as functions of weights and rows, which can be compiled.
 
-There are two: gradients, and the derivative of gradients along a direction, which gradient matching needs. With
-g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the gradient with respect to the rows is
-∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one backward along V, without a graph of the gradients. The
-same two passes give ∇_θ ⟨V, g⟩ = d/dε ∇_θ ℓ(x, θ + εV), the product of V with the Hessian, for unrolled training.
+Distribution matching needs embeddings and the way back from them; gradient matching needs gradients, and their
+derivative along a direction. With g = ∇_θ ℓ(x, θ) and V the gradient of the distance with respect to g, the gradient
+with respect to the rows is ∇_x ⟨V, g⟩ = d/dε ∇_x ℓ(x, θ + εV): one pass forward and one backward along V, without a
+graph of the gradients. The same two passes give ∇_θ ⟨V, g⟩ = d/dε ∇_θ ℓ(x, θ + εV), the product of V with the Hessian,
+for unrolled training.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from math import ceil
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
@@ -201,7 +202,13 @@ class _Generic(Passes):
     def __init__(self, network: Network, dtype: torch.dtype):
         names, buffers = ([k for k, _ in named] for named in (network.named_parameters(), network.named_buffers()))
         super().__init__(names, buffers, dtype, 32)
-        self.network = network
+        self._network = ref(network)  # the passes are kept as long as the network, which they must not keep
+
+    @property
+    def network(self) -> Network:
+        network = self._network()
+        assert network is not None
+        return network
 
     def _loss(self, params: State, rest: State, x: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         logits = functional_call(self.network, {**params, **rest}, (x,)).to(weight.dtype)

@@ -120,8 +120,11 @@ class Point:
         for m in norms:
             m.reset_running_stats()
             m.momentum = None  # averages over forward passes; there is only one here
+        network.eval()
+        for m in norms:
+            m.train()  # and nothing else: dropout before a norm would draw from torch's global generator
         with torch.no_grad():
-            network.train()(rows)
+            network(rows)
         for m, momentum in zip(norms, momenta, strict=True):
             m.momentum = momentum
         return replace(self, buffers={k: v.detach().clone() for k, v in network.named_buffers()})

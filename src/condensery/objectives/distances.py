@@ -11,11 +11,11 @@ from torch import Tensor
 
 __all__ = ["Distance", "cosine", "l1", "layerwise_cosine", "mse", "squared_euclidean"]
 
-Statistic = Sequence[Tensor]
-Distance = Callable[[Statistic, Statistic], Tensor]
+Tensors = Sequence[Tensor]
+Distance = Callable[[Tensors, Tensors], Tensor]
 
 
-def layerwise_cosine(a: Statistic, b: Statistic, eps: float = 1e-6) -> Tensor:
+def layerwise_cosine(a: Tensors, b: Tensors) -> Tensor:
     """Sum over layers and output nodes of 1 - cos(a_i, b_i), with a_i the gradient that one output node receives.
 
     Tensors (C, out, ...) are compared node by node; vectors (C, out), such as biases, contribute nothing.
@@ -30,11 +30,11 @@ def layerwise_cosine(a: Statistic, b: Statistic, eps: float = 1e-6) -> Tensor:
         if x.ndim > 2:
             x, y = x.flatten(2), y.flatten(2)
             norms = torch.linalg.vector_norm(x, dim=2) * torch.linalg.vector_norm(y, dim=2)
-            total = total + (1 - ((x * y).sum(2) + eps) / (norms + eps)).sum(1)
+            total = total + (1 - ((x * y).sum(2) + 1e-6) / (norms + 1e-6)).sum(1)
     return total
 
 
-def cosine(a: Statistic, b: Statistic, eps: float = 1e-12) -> Tensor:
+def cosine(a: Tensors, b: Tensors) -> Tensor:
     """1 - cos(a, b), with all tensors of a class joined to one vector.
 
     References:
@@ -42,10 +42,10 @@ def cosine(a: Statistic, b: Statistic, eps: float = 1e-12) -> Tensor:
     """
     x, y = _joined(a), _joined(b)
     norms = torch.linalg.vector_norm(x, dim=1) * torch.linalg.vector_norm(y, dim=1)
-    return 1 - ((x * y).sum(1) + eps) / (norms + eps)
+    return 1 - ((x * y).sum(1) + 1e-12) / (norms + 1e-12)
 
 
-def squared_euclidean(a: Statistic, b: Statistic) -> Tensor:
+def squared_euclidean(a: Tensors, b: Tensors) -> Tensor:
     """Sum of squared differences over all entries.
 
     References:
@@ -54,12 +54,12 @@ def squared_euclidean(a: Statistic, b: Statistic) -> Tensor:
     return (_joined(a) - _joined(b)).square().sum(1)
 
 
-def mse(a: Statistic, b: Statistic) -> Tensor:
+def mse(a: Tensors, b: Tensors) -> Tensor:
     """Mean of squared differences over all entries."""
     return (_joined(a) - _joined(b)).square().mean(1)
 
 
-def l1(a: Statistic, b: Statistic) -> Tensor:
+def l1(a: Tensors, b: Tensors) -> Tensor:
     """Sum of absolute differences over all entries.
 
     References:
@@ -68,5 +68,5 @@ def l1(a: Statistic, b: Statistic) -> Tensor:
     return (_joined(a) - _joined(b)).abs().sum(1)
 
 
-def _joined(a: Statistic) -> Tensor:
+def _joined(a: Tensors) -> Tensor:
     return torch.cat([x.flatten(1) for x in a], dim=1)

@@ -36,7 +36,7 @@ class DistributionMatching(Statistic):
         DM eq. 5; KFS eq. 1 without its factor 1 / (2 C), which the learning rate absorbs. KFS section 3.2 for `part`.
     """
 
-    operations = (1, 2)
+    cost = (1, 2)
 
     def __init__(
         self,

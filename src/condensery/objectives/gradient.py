@@ -56,7 +56,7 @@ class GradientMatching(Statistic):
         DC eq. 9 and 10, algorithm 1 lines 6 to 8.
     """
 
-    operations = (3, 9)  # forward and backward; for synthetic rows both along a direction too
+    cost = (3, 9)  # forward and backward; for synthetic rows both along a direction too
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class GradientMatching(Statistic):
         matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
         if not matched:
             raise InputError(
-                f"the network has no parameter of the kind to match ({self.match.__name__}); "
+                f"the network has no parameter of the kind to match ({getattr(self.match, '__name__', self.match)}); "
                 "use a convnet, or match other parameters (dc with `match=weights`)"
             )
         classes, n = batch.y.shape

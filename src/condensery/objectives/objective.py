@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from condensery.data import Batch
 from condensery.kernels.passes import evenly, jointly
+from condensery.networks.net import factory_record
 from condensery.networks.network import Point
 from condensery.objectives.distances import Distance
 
@@ -19,8 +21,6 @@ __all__ = ["Objective", "Statistic"]
 class Objective(ABC):
     """What synthetic and real rows are made to have in common at a point."""
 
-    operations: tuple[int, int]
-    """The approximate cost of a real row and of a synthetic row, in forward passes of the network."""
     state: Mapping[str, Tensor] = MappingProxyType({})
     """Tensors of the objective that steps change in place; they are part of checkpoints."""
 
@@ -38,7 +38,11 @@ class Objective(ABC):
 
         Two objectives whose targets may differ in any bit must have different identifiers.
         """
-        return repr((type(self).__name__, sorted((k, _word(v)) for k, v in vars(self).items())))
+        return repr((_word(type(self)), sorted((k, _word(v)) for k, v in vars(self).items())))
+
+    @abstractmethod
+    def forwards(self, real: float, synthetic: int) -> float:
+        """About how many forward passes of a row a step costs, with so many real and synthetic rows in it."""
 
     @abstractmethod
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
@@ -57,10 +61,16 @@ class Statistic(Objective):
     """
 
     distance: Distance
+    cost: tuple[int, int]
+    """The approximate cost of a real row and of a synthetic row, in forward passes of the network."""
     chunk: int | None = None
     """Most rows that go through the network at once; None: as many as are fast on the device."""
     sizes: Sequence[int] | None = None
     """Sizes of chunks in the passes; the last chunk is padded. None: by `chunk` and the number of rows."""
+
+    def forwards(self, real: float, synthetic: int) -> float:
+        """The forward passes of all rows."""
+        return self.cost[0] * real + self.cost[1] * synthetic
 
     def divided(self, ends: Sequence[int]) -> Self:
         """A copy for parts of batches: each size of a chunk is compiled once and serves all parts.
@@ -94,5 +104,10 @@ class Statistic(Objective):
         return self.distance(self.statistic(point, synthetic), target)
 
 
-def _word(value: object) -> str:
-    return getattr(value, "__qualname__", None) or repr(value)
+def _word(value: Any) -> str:
+    """A text for a value of an objective; that of a function changes with its source and with what it is bound to."""
+    if not isinstance(value, partial) and not hasattr(value, "__qualname__"):
+        return repr(value)
+    bound = [getattr(value, name, None) for name in ("__self__", "__defaults__", "__kwdefaults__")]
+    inside = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+    return repr((factory_record(value), bound, inside))

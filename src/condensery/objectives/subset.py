@@ -162,7 +162,7 @@ class AdaptiveSubset(Statistic):
         self.parts = base.divided(self.ends)
         self.period, self.first, self.window = period, first, window
         self.freeze, self.class_wise = freeze, class_wise
-        self.distance, self.operations = base.distance, base.operations
+        self.distance, self.cost = base.distance, base.cost
         self.state = {
             "step": torch.zeros((), dtype=torch.long),
             "subset": torch.ones(classes, dtype=torch.long),

@@ -38,7 +38,7 @@ class Unrolling(Objective):
     Arguments:
         network: the architecture.
         window: number of updates in a step.
-        how: how the weights are updated, with a constant learning rate; in its number format, real rows are judged too.
+        how: how the weights are updated, with a constant learning rate; its `dtype` is also that of the real rows.
         seed: seed of the order of the rows.
         networks: number of networks that take turns.
         lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
@@ -48,8 +48,6 @@ class Unrolling(Objective):
         the Past (2022), for momentum. Feng et al., Embarrassingly Simple Dataset Distillation (2024),
         https://arxiv.org/abs/2311.07025, for windows that begin at different times of training.
     """
-
-    operations = (3, 9)
 
     def __init__(
         self,
@@ -76,6 +74,10 @@ class Unrolling(Objective):
         """The networks: their weights and momenta, and how many steps they have left."""
         weights = {f"weights.{name}": tensor for name, tensor in self._weights.items()}
         return {"left": self._left, **weights, **{f"momenta.{name}": each for name, each in self._momenta.items()}}
+
+    def forwards(self, real: float, synthetic: int) -> float:
+        """Those of the minibatches, which are passed forward, back, and both along a direction, and of real rows."""
+        return 3 * real + 9 * self.window * min(self.how.batch_size, synthetic)
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
         """The real rows (n, channels, height, width) and their labels, by which the trained network is judged."""
@@ -169,7 +171,7 @@ class _Trained(torch.autograd.Function):
         ctx.updates = []
         for x, targets in zip(rows, labels, strict=True):
             state = weights | point.buffers
-            gradients, kept = _gradients(made, state, x, targets, True)
+            _, gradients, kept = _gradients(made, state, x, targets, keep=True)
             ctx.updates.append((state, kept))
             for name, gradient in gradients.items():
                 momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * weights[name]
@@ -207,15 +209,9 @@ class _Judged(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, targets: Tensor, made: Passes, point: Point, *weights: Tensor) -> Tensor:
         state = dict(zip(made.names, weights, strict=True)) | point.buffers
-        total = x.new_zeros(())
-        sums = [torch.zeros_like(w) for w in weights]
-        for part in chunked([made.rows], x, targets, x.new_full((len(x),), 1 / len(x))):
-            loss, _, gradients, _ = made.gradients(state, *part)
-            total += loss
-            for each, gradient in zip(sums, gradients, strict=True):
-                each += gradient
-        ctx.gradients = sums
-        return total
+        loss, gradients, _ = _gradients(made, state, x, targets)
+        ctx.gradients = [gradients[name] for name in made.names]
+        return loss
 
     @staticmethod
     @once_differentiable
@@ -224,14 +220,16 @@ class _Judged(torch.autograd.Function):
 
 
 def _gradients(
-    made: Passes, state: State, x: Tensor, targets: Tensor, keep: bool
-) -> tuple[dict[str, Tensor], list[tuple[tuple[Tensor, ...], Residuals]]]:
-    """The gradients of the mean cross-entropy by name, and the chunks of the rows with what `back_through` needs."""
-    sums: dict[str, Tensor] = {}
+    made: Passes, state: State, x: Tensor, targets: Tensor, keep: bool = False
+) -> tuple[Tensor, dict[str, Tensor], list[tuple[tuple[Tensor, ...], Residuals]]]:
+    """The mean cross-entropy, its gradients by name, and the chunks of the rows with what `back_through` needs."""
+    total, sums = x.new_zeros(()), {name: torch.zeros_like(state[name]) for name in made.names}
     kept = []
     for part in chunked([evenly(len(x), made.rows)], x, targets, x.new_full((len(x),), 1 / len(x))):
-        _, _, gradients, residuals = made.gradients(state, *part, keep=keep)
-        kept.append((part, residuals))
+        loss, _, gradients, residuals = made.gradients(state, *part, keep=keep)
+        total += loss
         for name, gradient in zip(made.names, gradients, strict=True):
-            sums[name] = sums[name] + gradient if name in sums else gradient
-    return sums, kept
+            sums[name] += gradient
+        if keep:
+            kept.append((part, residuals))
+    return total, sums, kept

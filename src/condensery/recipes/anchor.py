@@ -43,6 +43,13 @@ class Anchor(Wrapper[R]):
     mean_rows: Count | None = 1024
     """Real images per class whose mean is taken at each point; None: all of them."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.points < self.trained_networks:
+            raise InputError(
+                f"`points={self.points}` is below `trained_networks={self.trained_networks}`; give at least as many"
+            )
+
     @classmethod
     def quick(cls, base: R) -> "Anchor[R]":
         """The settings of the wrapped recipe, at kept points."""
@@ -72,7 +79,7 @@ class Anchor(Wrapper[R]):
                 network=network, outer=made.schedule.outer, networks=self.trained_networks, points=self.points,
                 updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
             ),
-            sampler=Whole(folder=cache("means"), rows=self.mean_rows, points=self.points),
+            sampler=Whole(folder=cache("means"), rows=self.mean_rows, points=self.points, seed=self.seed),
             objective=objective.with_mean(LastLayer(self.last_layer)) if self.last_layer else objective,
             augment=None,
         )  # fmt: skip
@@ -81,16 +88,12 @@ class Anchor(Wrapper[R]):
         """The objective of `made`, if this wrapper suits it.
 
         Raises:
-            InputError: it matches no means, or the network does not suit the fields of this recipe.
+            InputError: it matches no means, or does so in a network whose last layer is not known.
         """
         from condensery.objectives import DistributionMatching
 
         if not isinstance(made.objective, DistributionMatching):
             raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
-        if self.points < self.trained_networks:
-            raise InputError(
-                f"`points={self.points}` is below `trained_networks={self.trained_networks}`; give at least as many"
-            )
         names = [name for name, _ in made.schedule.network.named_parameters()]
         if self.last_layer and not any(name.startswith("head.") for name in names):
             raise InputError(

@@ -38,8 +38,8 @@ class Compact(Wrapper[R]):
     """Number format in which the set is stored: two bytes per number (float16), or one (uint8), whose 256 values are
     equally spaced between the smallest and the largest number of a tensor."""
     share: Annotated[float, Meta(ge=0, le=1)] = 0.3
-    """Fraction of the run, at its end, in which rows are decoded from rounded numbers; 0: numbers are only rounded when
-    the run is finished."""
+    """Fraction of the steps, at the end, in which rows are decoded from rounded numbers; 0: numbers are only rounded
+    when the run is finished. Around `Unrolled`, it is a fraction of the rounds that come last."""
 
     @classmethod
     def quick(cls, base: R) -> "Compact[R]":

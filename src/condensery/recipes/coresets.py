@@ -1,5 +1,6 @@
 """Baselines that choose real images instead of learning new ones."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -12,7 +13,7 @@ from condensery.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from condensery.algorithms.algorithm import Choice, Observe
     from condensery.data import RealSet
-    from condensery.networks.network import Point
+    from condensery.networks.network import Network, Point
     from condensery.runs.checkpoint import Keeper
     from condensery.synthetic import SyntheticSet
 
@@ -51,10 +52,8 @@ class Random(_Chosen):
 
 
 @dataclass(frozen=True)
-class Herding(_Chosen):
-    """Images whose running mean follows the class mean in the features of a network trained on all real images."""
-
-    name: ClassVar[str] = "herding"
+class _ByFeatures(_Chosen):
+    """A recipe that chooses by the features of a network which is trained on all real images."""
 
     ipc: Count = 10
     """Stored images per class."""
@@ -65,41 +64,47 @@ class Herding(_Chosen):
     net: Architecture = ConvNet()
     """The feature network."""
 
+    @staticmethod
+    @abstractmethod
+    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
+        """The `ipc` images of each class that the method chooses by the features of a network."""
+
     def algorithm(self, real: "RealSet") -> "Choice":
-        """Choose by `coresets.herding`."""
-        from condensery.algorithms import coresets
+        """Train the network, then choose."""
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
-            features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
-            return coresets.herding(real, self.ipc, features)
+            features = _trained(self.network(real), real, self.feature_epochs, self.seed, keeper, observe)
+            return self.chosen(real, self.ipc, features)
 
         return _choice(real, self.ipc, choose)
 
 
 @dataclass(frozen=True)
-class KCenter(_Chosen):
+class Herding(_ByFeatures):
+    """Images whose running mean follows the class mean in the features of a network trained on all real images."""
+
+    name: ClassVar[str] = "herding"
+
+    @staticmethod
+    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
+        """Choose by `coresets.herding`."""
+        from condensery.algorithms import coresets
+
+        return coresets.herding(real, ipc, features)
+
+
+@dataclass(frozen=True)
+class KCenter(_ByFeatures):
     """Images that cover their class, picked farthest-first in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "k-center"
 
-    ipc: Count = 10
-    """Stored images per class."""
-    seed: Seed = 0
-    """Seed of the feature network's weights and of the order of its training rows."""
-    feature_epochs: Amount = 10
-    """Epochs for which the feature network is trained on all real images (by the protocol `whole`)."""
-    net: Architecture = ConvNet()
-    """The feature network."""
-
-    def algorithm(self, real: "RealSet") -> "Choice":
+    @staticmethod
+    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
         """Choose by `coresets.k_center`."""
         from condensery.algorithms import coresets
 
-        def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
-            features = _trained(real, self.net, self.feature_epochs, self.seed, keeper, observe)
-            return coresets.k_center(real, self.ipc, features)
-
-        return _choice(real, self.ipc, choose)
+        return coresets.k_center(real, ipc, features)
 
 
 @dataclass(frozen=True)
@@ -141,17 +146,15 @@ def _choice(real: "RealSet", ipc: int, choose: "Callable[[Keeper | None, Observe
 
 
 def _trained(
-    real: "RealSet", net: Architecture, epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
+    network: "Network", real: "RealSet", epochs: int, seed: int, keeper: "Keeper | None", observe: "Observe | None"
 ) -> "Point":
     """Train a network on all of `real`; its embedding is the feature space."""
     from condensery.evaluation.protocols import WHOLE
     from condensery.evaluation.training import computing, fit
     from condensery.kernels.compiling import during
-    from condensery.networks.net import build
     from condensery.networks.network import initial
     from condensery.randomness import rng
 
-    network = build(net, real.shape, real.classes).to(real.device, real.dtype)
     start, steps = initial(network, rng(seed, "weights", "features")), WHOLE.steps(epochs, len(real))
     with during(computing(network, real.shape, steps * WHOLE.batch_size)):
         return fit(start, real, WHOLE, steps, seed, ("features",), keeper=keeper, report=_shown(observe))

@@ -34,7 +34,8 @@ class DREAM(Wrapper[R]):
     name: ClassVar[str] = "dream"
 
     cluster_every: Count = 10
-    """Matching steps between two clusterings of the real images, each in the current embedding of the network."""
+    """Matching steps between two clusterings of the real images, each in the current embedding of the network. Every
+    restart begins with one, so recipes with new weights at every step, such as `dm`, cluster at every step."""
     candidates: Count | None = None
     """Random real images per class that are clustered, no fewer than are matched; None: all of them."""
     cluster_init: bool = True
@@ -55,7 +56,7 @@ class DREAM(Wrapper[R]):
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: the algorithm of `base`, with representative real images."""
-        from condensery.algorithms.algorithm import FromRows
+        from condensery.algorithms.algorithm import FromRows, FromSet
         from condensery.algorithms.samplers import Epochwise, Representative, Uniform
 
         made = self.matching(real)
@@ -67,11 +68,13 @@ class DREAM(Wrapper[R]):
         rows = made.sampler.rows
         if self.candidates and self.candidates < rows:
             raise InputError(f"`candidates={self.candidates}` is below `real_rows={rows}`; give at least {rows}")
-        initial = (FromRows(partial(self._initial, made)),) if self.cluster_init else ()
+        initial = [FromRows(partial(self._initial, made))] if self.cluster_init else []
+        # an earlier set replaces the rows from which its classes would start otherwise
+        before = sum(not isinstance(each, FromSet) for each in made.beginnings)
         return replace(
             made,
             sampler=Representative(rows, self.cluster_every, self.candidates, made.real.classes),
-            beginnings=(*made.beginnings, *initial),
+            beginnings=(*made.beginnings[:before], *initial, *made.beginnings[before:]),
         )
 
     def _initial(self, made: "Matching") -> "Tensor":

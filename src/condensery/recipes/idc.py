@@ -160,7 +160,7 @@ class IDC(Recipe):
         150 steps in 6 restarts, with half of the real images. Tried on a fifth of the training part of
         imagenette-128-subset, at 1 image per class.
         """
-        return replace(cls.quick(), outer_steps=6, inner_steps=25, lr=0.05, real_rows=32)
+        return replace(cls.digits(), real_rows=32)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
@@ -187,13 +187,28 @@ class IDC(Recipe):
             case "bound":
                 return decoders.Bound(decoders.bound(self.ipc, self.factor))
 
+    def shared(self, real: "RealSet") -> int:
+        """The weights of a learned formation."""
+        if self.formation != "learnable":
+            return 0
+        return sum(weight.numel() for weight in self._decoder(real.shape[0]).parameters())
+
     def _normalized(self, real: "RealSet") -> "RealSet":
-        """The real rows, normalized by the statistics that `constants` names."""
+        """The real rows, normalized by the statistics that `constants` names.
+
+        Raises:
+            InputError: these are statistics of color images, and the real rows are gray or whitened.
+        """
         from condensery.data.facts import FACTS
 
-        return (
-            real if self.constants == "data" else real.normalized_by(real.space.with_constants(FACTS[self.constants]))
-        )
+        if self.constants == "data":
+            return real
+        if real.shape[0] != 3 or real.space.whitening is not None:
+            raise InputError(
+                f"`constants={self.constants}` are the mean and std of color images without ZCA, and those of "
+                f"{real.name} are {'gray' if real.shape[0] != 3 else 'whitened'}; give `constants=data`"
+            )
+        return real.normalized_by(real.space.with_constants(FACTS[self.constants]))
 
     def _as_uniform(self, synthetic: "SyntheticSet") -> "SyntheticSet":
         """The set as it is used: as in the released program, bound only limits the rows while images are learned."""

@@ -13,7 +13,6 @@ from condensery.recipes.recipe import R, Recipe, Wrapper
 if TYPE_CHECKING:
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet, TestSet
-    from condensery.networks.network import Network
     from condensery.objectives.subset import Metric
 
 __all__ = ["MDC"]
@@ -92,7 +91,7 @@ class MDC(Wrapper[R]):
         objective = AdaptiveSubset(
             base=self.statistic(made),
             synthetic=made.synthetic,
-            metric=self._metric(made.schedule.network, held) if self.compare else None,
+            metric=self._metric(made, held) if self.compare else None,
             period=period, first=first, window=window,
             freeze=self.freeze, class_wise=self.class_wise,
         )  # fmt: skip
@@ -118,6 +117,8 @@ class MDC(Wrapper[R]):
         period = inner * (self.period or (100 if share is None else max(1, round(share * outer))))
         window = min(self.window or max(inner, 10), period)
         first = inner * ceil(window / inner)
+        if first + window > period:  # the steps of two scores must not overlap
+            first = period
         choice = period if period > first else 2 * period  # a choice compares two scores
         if self.compare and choice >= outer * inner:
             raise InputError(
@@ -128,9 +129,9 @@ class MDC(Wrapper[R]):
             )
         return period, first, window
 
-    def _metric(self, network: "Network", held: "TestSet | None") -> "Metric":
+    def _metric(self, made: "Matching", held: "TestSet | None") -> "Metric":
         from condensery.evaluation.training import Training
-        from condensery.objectives import GradientMatching, convolutions
+        from condensery.objectives import GradientMatching, weights
         from condensery.objectives.distances import squared_euclidean
         from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
 
@@ -138,7 +139,9 @@ class MDC(Wrapper[R]):
             case "features":
                 return FeatureDistance()
             case "gradients":
-                return GradientDistance(GradientMatching(squared_euclidean, convolutions))
+                match = made.objective.match if isinstance(made.objective, GradientMatching) else weights
+                return GradientDistance(GradientMatching(squared_euclidean, match))
             case "accuracy":
                 assert held
-                return SubsetAccuracy(network, held, Training(0.01, 0.9, 5e-4, 64), 300, self.seed)
+                held = held.normalized_by(made.real.space)
+                return SubsetAccuracy(made.schedule.network, held, Training(0.01, 0.9, 5e-4, 64), 300, self.seed)

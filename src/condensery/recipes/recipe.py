@@ -3,6 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -101,8 +102,9 @@ class Recipe(ABC):
         Raises:
             InputError: `bytes` does not hold one image per class, or is not a number of bytes.
         """
-        room = byte_count(bytes)
-        image = real.classes * self.per_image(real) * (per_number or real.dtype.itemsize)
+        room, number = byte_count(bytes), per_number or real.dtype.itemsize
+        image = real.classes * self.per_image(real) * number
+        extra += self.shared(real) * number
         if room < image + extra:
             raise InputError(
                 f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + extra:,} bytes; "
@@ -115,29 +117,44 @@ class Recipe(ABC):
         channels, height, width = real.shape
         return channels * height * width
 
+    def shared(self, real: "RealSet") -> int:
+        """The number of stored floats that all images share and that `ipc` does not count."""
+        return 0
+
     @staticmethod
     def of_record(record: Mapping[str, Any]) -> "Recipe":
         """The recipe that `record` described, perhaps in a file from a stranger.
 
         Raises:
-            InputError: the recipe or one of its fields is unknown, a field cannot have its value, or the network is a
-                function of a program, of which a record has the name only.
+            InputError: the recipe or one of its fields is unknown, a field is missing or cannot have its value, or the
+                network is a function of a program, of which a record has the name only.
         """
         kinds: dict[str, Any] = {kind.name: kind for kind in _kinds(Recipe)}  # type: ignore[type-abstract]
         also = ("a recipe of your own, which Python must import first (on the command line MODULE:CLASS)",)
         kind = look_up(kinds, str(record.get("name")), "recipe", also)
-        known = {field.name: field.name for field in dataclasses.fields(kind)}
+        known = {field.name: field for field in dataclasses.fields(kind)}
         given = {name: _from_plain(value) for name, value in record.items() if name != "name"}
-        made: Recipe = kind(**{look_up(known, name, f"field of {kind.name}"): value for name, value in given.items()})
+        for name in given:
+            look_up(known, name, f"field of {kind.name}")
+        for name, field in known.items():
+            if name not in given and field.default is field.default_factory is dataclasses.MISSING:
+                raise InputError(f"the record of {kind.name} has no `{name}`; give the whole record")
+        made: Recipe = kind(**given)
         return made
 
     @staticmethod
     def protocol_of(record: Mapping[str, Any]) -> str:
-        """The evaluation protocol of the paper of a recorded recipe; dc2021 if the recipe is unknown."""
-        try:
-            return Recipe.of_record(record).protocol
-        except InputError:
-            return "dc2021"
+        """The evaluation protocol of the paper of a recorded recipe; dc2021 if the recipe is unknown.
+
+        If the record does not make a recipe, such as that of an imported set, the name of its innermost recipe counts.
+        """
+        inside = record
+        while isinstance(base := inside.get("base"), Mapping):
+            inside = base
+        for known in (record, {"name": inside.get("name")}):
+            with suppress(InputError):
+                return Recipe.of_record(known).protocol
+        return "dc2021"
 
     def network(self, real: "RealSet") -> "Network":
         """The network to match in, built for the shape and the classes of `real`."""

@@ -1,4 +1,4 @@
-"""Unrolled: learn through the training of networks on the set. This wrapper is of no single paper."""
+"""Unrolled: learn through the training of networks on the set. This wrapper combines several papers."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +47,19 @@ class _Source:
 
 def report(
     runs: Sequence[str | Path],
-    data: Data | None = None,
+    data: Mapping[str, Data] | None = None,
     figures: Mapping[str, Sequence[Figure]] | None = None,
-    command: Sequence[str] = (),
 ) -> str:
     """The page, as the text of an HTML file.
 
     Arguments:
         runs: folders of finished runs, or files of condensed sets.
-        data: the real data, to show the nearest real image beside each synthetic one. None: they are not shown.
+        data: real data, by the options of the command line that name them, such as `"--data digits"`. A set that was
+            condensed from them is shown with the nearest real image beside each synthetic one.
         figures: accuracies to show, by a name for where they come from.
-        command: words of a command line that name the data, for the commands that the page shows.
 
     Raises:
-        InputError: a run has not finished, a file is unreadable, the data have another shape, or jinja2 is missing.
+        InputError: a run has not finished, a file is unreadable, or jinja2 is missing.
     """
     try:
         from jinja2 import Environment
@@ -75,7 +73,7 @@ def report(
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         (own / "page.html").read_text(encoding="utf-8")
     )
-    shown = [{"id": f"run-{i}", **_about(source, data, groups, command)} for i, source in enumerate(sources, 1)]
+    shown = [{"id": f"run-{i}", **_about(source, data or {}, groups)} for i, source in enumerate(sources, 1)]
     return page.render(
         title=", ".join(dict.fromkeys(about["title"] for about in shown)),
         runs=shown,
@@ -97,31 +95,31 @@ def _source(path: Path) -> _Source:
     except (OSError, ValueError, RecursionError):
         pass
     if record and (folder / "metrics.jsonl").is_file():
-        for line in (folder / "metrics.jsonl").read_text().splitlines():
+        for line in (folder / "metrics.jsonl").read_bytes().splitlines():
             try:
-                metrics.append(json.loads(line))
-            except ValueError:  # a line cut by a kill
+                metrics.append(dict(json.loads(line)))
+            except (TypeError, ValueError, RecursionError):  # a line cut by a kill, or no line of a run
                 break
     return _Source(path, condensed, folder if record else None, record, metrics)
 
 
-def _about(
-    source: _Source, data: Data | None, figures: Mapping[str, Sequence[Figure]], command: Sequence[str]
-) -> dict[str, Any]:
+def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequence[Figure]]) -> dict[str, Any]:
     """What the page shows about one run."""
     condensed = source.condensed
+    own = (pair for pair in data.items() if pair[1].train.fingerprint == condensed.data["fingerprint"])
+    options, real = next(own, ("", None))
     space, synthetic = condensed.space, condensed.synthetic
     channels, height, width = synthetic(range(1), 1).x.shape[2:]
     decoded = synthetic.classes * condensed.rows_per_class * channels * height * width
     codes = isinstance(synthetic.decoder, Factorized)
-    started = source.record.get("started")
+    started, seconds = source.record.get("started"), _number(source.record.get("seconds"))
     return {
         "title": f"{condensed.data['name']} by {condensed.method}",
         "verdict": _verdict(condensed, figures),
         "path": str(source.path),
         "method": condensed.method,
         "data": condensed.data,
-        "classes": _classes(condensed, data),
+        "classes": _classes(condensed, real),
         "codes": condensed.bases_per_class if codes else None,
         "codes_shown": _columns(condensed),
         "rows": condensed.rows_per_class,
@@ -148,7 +146,7 @@ def _about(
         "provenance": {
             "data": f"{condensed.data['name']}, fingerprint {condensed.data['fingerprint']}",
             "updates": f"{condensed.steps:,}",
-            "seconds": f"{source.record['seconds']:,.0f}" if "seconds" in source.record else "not recorded",
+            "seconds": "not recorded" if seconds is None else f"{seconds:,.0f}",
             "started": _first(source.record, "started"),
             "machine": str(source.record.get("platform", "not recorded")),
             "torch": _first(source.record, "torch"),
@@ -159,8 +157,8 @@ def _about(
         "gradient": _curve(source, "gradient"),
         "sizes": _sizes(condensed, figures),
         "confusion": _confusion(condensed, figures),
-        "commands": _commands(source, started, command),
-        "nearest": data is not None,
+        "commands": _commands(source, started, shlex.split(options)),
+        "nearest": real is not None,
     }
 
 
@@ -171,23 +169,25 @@ def _counted(number: int, what: str) -> str:
 def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
     """How much better the set is than random images of no more bytes, in words; None: it is not known.
 
-    A difference of less than two standard errors does not count.
+    A difference whose 95 % confidence interval includes 0 does not count.
     """
     for group in figures.values():
         for mine in _of(condensed, {"": group}):
-            rival = next((f for f in group if f.method == "random" and f.protocol == mine.protocol
-                          and f.network == mine.network and f.bytes <= mine.bytes), None)  # fmt: skip
-            if mine.method == "random" or rival is None or min(mine.n, rival.n) < 2:
+            rivals = [f for f in group if (f.method, f.protocol, f.network) == ("random", mine.protocol, mine.network)
+                      and f.bytes <= mine.bytes]  # fmt: skip
+            if condensed.method == "random" or mine.floats != condensed.floats or not rivals:
                 continue
-            gain = 100 * (mine.accuracy - rival.accuracy)
-            spread = 100 * hypot(*((f.std / sqrt(f.n)) for f in (mine, rival)))
-            words = "better than" if gain > 0 else "worse than"
-            if abs(gain) < 2 * spread:
+            rival = max(rivals, key=lambda f: f.bytes)
+            gain = mine.minus(rival)
+            if gain.significant is None:
+                continue
+            if not gain.significant:
                 return f"These figures show no difference from {_counted(rival.bytes, 'byte')} of random real images."
+            words = "better than" if gain.mean > 0 else "worse than"
             return (
-                f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: {abs(gain):.1f} points "
-                f"{words} networks trained on random real images of {_counted(rival.bytes, 'byte')} "
-                f"({100 * rival.accuracy:.1f} %)."
+                f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: "
+                f"{100 * abs(gain.mean):.1f} points {words} networks trained on random real images of "
+                f"{_counted(rival.bytes, 'byte')} ({100 * rival.accuracy:.1f} %)."
             )
     return None
 
@@ -199,11 +199,6 @@ def _classes(condensed: Condensed, data: Data | None) -> list[dict[str, Any]]:
     places = _places(condensed)
     picked = [c * per_class + place for c in range(classes) for place in places]
     many = len(picked) * pixels[0].numel() * (2 if data else 1)
-    if data is not None and data.shape != tuple(pixels.shape[1:]):
-        raise InputError(
-            f"{data.name} has images {data.shape}, the set {tuple(pixels.shape[1:])}; give the data that it was "
-            "condensed from"
-        )
     beside = nearest(condensed, data.train, picked) if data else [None] * len(picked)
     soft = labels if labels.is_floating_point() else None
     images = []
@@ -255,11 +250,8 @@ def _previews(source: _Source) -> list[dict[str, Any]]:
 
 def _curve(source: _Source, key: str) -> str | None:
     """A chart of a number over the steps of the run; None: there is no such number."""
-    points = [
-        (float(line["step"]), float(line[key]))
-        for line in source.metrics
-        if isinstance(line.get(key), int | float) and isinstance(line.get("step"), int)
-    ]
+    pairs = [(_number(line.get("step")), _number(line.get(key))) for line in source.metrics]
+    points = [(step, value) for step, value in pairs if step is not None and value is not None]
     if len(points) < 2 or not any(value > 0 for _, value in points):
         return None
     every = -(-len(points) // 400)
@@ -269,8 +261,7 @@ def _curve(source: _Source, key: str) -> str | None:
 
 def _of(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> list[Figure]:
     """The figures of a set and of its subsets, of the network that comes first."""
-    names = {condensed.method, condensed.recipe["name"]}
-    mine = [f for of in figures.values() for f in of if f.method.split(":")[0] in names and f.size]
+    mine = [f for of in figures.values() for f in of if f.shows(condensed) and f.floats <= condensed.floats]
     return [f for f in mine if (f.network, f.protocol) == (mine[0].network, mine[0].protocol)]
 
 
@@ -327,12 +318,11 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
     return made
 
 
-def _commands(source: _Source, started: object, command: Sequence[str]) -> list[str]:
+def _commands(source: _Source, started: object, given: Sequence[str]) -> list[str]:
     """The commands that make the set again and measure it."""
-    given = list(command)
     if not given and isinstance(started, dict) and isinstance(started.get("source"), dict):
-        options = {k: v for k, v in started["source"].items() if v not in (None, "auto", False)}
-        given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v)) if v is not True]
+        options = {k: v for k, v in started["source"].items() if v not in (None, "auto") and k != "zca"}
+        given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v))]
     given = given or ["--data", source.condensed.data["name"]]
     made = [
         ["condensery", "evaluate", str(source.path), *given, "--protocol", Recipe.protocol_of(source.condensed.recipe)]
@@ -342,7 +332,8 @@ def _commands(source: _Source, started: object, command: Sequence[str]) -> list[
         name = started.get("name") if isinstance(started, dict) else None
         if isinstance(name, str) and isinstance(started, dict) and started.get("own"):
             recipe = ["condensery", "run", name, *_fields(source.condensed.recipe)]
-        made.insert(0, [*recipe, *given, "--out", "runs/again"])
+        zca = ["--zca"] * (source.condensed.space.whitening is not None)
+        made.insert(0, [*recipe, *given, *zca, "--out", "runs/again"])
     return [shlex.join(words) for words in made]
 
 
@@ -363,6 +354,11 @@ def _first(record: Mapping[str, Any], key: str) -> str:
     sessions = record.get("sessions")
     first = sessions[0] if isinstance(sessions, list) and sessions and isinstance(sessions[0], dict) else {}
     return str(first.get(key, "not recorded"))
+
+
+def _number(value: object) -> float | None:
+    """A number of a record, which may be a stranger's; None: it is something else, or not finite."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
 
 
 def _numbers(values: Sequence[float]) -> str:

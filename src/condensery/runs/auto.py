@@ -88,10 +88,12 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     """
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
         raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
+    if (most := byte_count(bytes)) < 1:
+        raise InputError(f"`bytes` must be at least 1, got {bytes!r}")
     start, part = time.perf_counter(), data.validation()
     known = candidates(data.shape, net)
     trials, plans, refused = [], {}, ""
-    for name in [*_ranked(data, byte_count(bytes))[:LEARNED], "random", "herding"]:
+    for name in [*_ranked(data, most)[:LEARNED], "random", "herding"]:
         try:
             recipe, share, computing = known[name].within(bytes, part.train), 1.0, mode()
             log.info(f"trying {name}")

@@ -14,10 +14,11 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from condensery import __version__
 from condensery.errors import InputError
 from condensery.kernels.compiling import Mode, mode
 from condensery.networks.network import Network, Point
-from condensery.runs.storage import checked, parts, read_head, read_tensors, write_tensors
+from condensery.runs.storage import checked, code, parts, read_head, read_tensors, write_tensors
 
 __all__ = ["Clock", "Interrupted", "Keeper", "State", "difference", "environment"]
 
@@ -51,6 +52,11 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
     }
+
+
+def _surroundings(device: torch.device) -> dict[str, Any]:
+    """The environment, and the version and a hash of the library's code."""
+    return {**environment(device), "condensery": f"{__version__}, code {code()}"}
 
 
 @functools.cache
@@ -233,7 +239,7 @@ class Keeper:
             "computing": mode(),
             "point": point and {"key": point.key, "outer": point.outer, "inner": point.inner},
             "identity": self.identity,
-            "environment": environment(next(learned.parameters()).device),
+            "environment": _surroundings(next(learned.parameters()).device),
         }
         tensors = {f"{part}.{k}": v for part, named in parts.items() for k, v in named.items() if v is not None}
         write_tensors(self.path, tensors, head)
@@ -269,9 +275,9 @@ class Keeper:
             if self.strict:
                 raise
             return None
-        if head.environment != (now := environment(device)):
+        if head.environment != (now := _surroundings(device)):
             log.warning(
-                f"resuming in another environment ({difference(head.environment, now)}): the result will not have the "
+                f"resuming in another environment ({difference(head.environment, now)}): the result may not have the "
                 "same bytes as that of an uninterrupted run"
             )
         parts: dict[str, dict[str, Tensor]] = {name: {} for name in _PARTS}

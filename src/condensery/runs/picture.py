@@ -14,7 +14,9 @@ from condensery.decoders import Factorized
 from condensery.errors import plain
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["grid", "png"]
+__all__ = ["ROWS", "classes_shown", "grid", "png"]
+
+ROWS = 16  # as many classes are shown, in multiples of the most images of a class, but at least of 16 images
 
 _GRAY, _LINE = 128, 16  # the color between pictures, and the height of a line of text
 _PIXELS = 2**24  # images are enlarged only as far as the whole picture stays below this many pixels
@@ -30,11 +32,10 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
         names: the names of the classes, written to the left of the rows or above the blocks; none: no names.
         least: side in pixels to which smaller images are enlarged, by an integer factor that is limited so that the
             whole picture stays below 2^24 pixels.
-        most: largest number of images per class, or of codes and of decoders; at most 16 times as many classes are
-            shown.
+        most: largest number of images per class, or of codes and of decoders; `classes_shown` limits the classes.
     """
     with torch.no_grad():
-        shown = range(min(16 * most, synthetic.classes))
+        shown = range(min(classes_shown(most), synthetic.classes))
         pictures = synthetic.space.uint8(synthetic(shown, images=min(most, synthetic.bases_per_class)).x).cpu()
     crossed = isinstance(synthetic.decoder, Factorized)
     bases = min(most, synthetic.bases_per_class) if crossed else 1
@@ -63,6 +64,11 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
         place, anchor = ((left + 8, top + _LINE), "ls") if crossed else ((side - 4, top + step[0] // 2), "rm")
         pen.text(place, _short(name), fill=0 if image.mode == "L" else (0, 0, 0), font=_font(), anchor=anchor)
     return canvas
+
+
+def classes_shown(most: int) -> int:
+    """The most classes in a picture of at most so many images per class."""
+    return ROWS * max(most, 16)
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -13,6 +13,7 @@ from typing import cast
 from condensery.algorithms.algorithm import Algorithm, Rare, Step
 from condensery.algorithms.matching import Matching, updates
 from condensery.algorithms.samplers import Whole
+from condensery.algorithms.schedules import Fresh
 from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
 from condensery.kernels.memory import peak
@@ -110,19 +111,19 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
         if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
             new = min(algorithm.schedule.different, algorithm.steps)
         if new < algorithm.steps:
-            again = _probe(_steady(made(), networks=1))
+            again = _probe(_steady(made(), one_network=True))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
     return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)
 
 
-def _steady(algorithm: Algorithm, networks: int | None = None) -> Algorithm:
-    """The algorithm without its rare work; with `networks`, it uses that many networks in turn."""
+def _steady(algorithm: Algorithm, one_network: bool = False) -> Algorithm:
+    """The algorithm without its rare work; with `one_network`, at the same point in every step."""
     if not isinstance(algorithm, Matching):
         return algorithm
     schedule = algorithm.schedule.steady()
-    if networks is not None:
-        schedule = schedule.in_turn(networks)
+    if one_network:
+        schedule = Fresh(schedule.network, schedule.outer, 0, networks=1)
     sampler, objective = algorithm.sampler.steady(), algorithm.objective.steady()
     alone = algorithm.parts[-1]
     beginnings = [beginning.steady() for beginning in alone.beginnings]

@@ -129,48 +129,23 @@ def run(
             _tidy(out, keeper)
         return done
     algorithm = recipe.algorithm(data.train)  # refuses wrong input before anything is written
-    _prepare(out)
+    _check_place(out, create=True)
     with storage.locked(out):
         if done := _finished(out, identity):  # another process may have finished it meanwhile
             return done
-        with console.watched(recipe.name, observe, progress) as told, _sending(sinks, out, identity, told) as sent:
-            return _run(algorithm, data.train, out, identity, keeper, sent, started)
-
-
-@contextmanager
-def _sending(
-    sinks: Sequence[Sink], out: Path, identity: dict[str, Any], told: Callable[[Step], Any]
-) -> Iterator[Callable[[Step], Any]]:
-    """An observer that calls `told` and sends the numbers of each step to the sinks, which are closed in the end."""
-    begun: list[Sink] = []
-    first = time.perf_counter()
-
-    def sent(step: Step) -> None:
-        told(step)
-        values = {"loss": step.loss, "seconds": time.perf_counter() - first}
-        values |= {name: value for name, value in step.said.items() if isinstance(value, int | float)}
-        for sink in sinks:
-            sink.log(step.done, values)
-
-    try:
-        for sink in sinks:
-            sink.start(out, identity)
-            begun.append(sink)
-        yield sent if sinks else told
-    finally:
-        for sink in begun:
-            sink.close()
+        with console.watched(recipe.name, observe, progress) as told:
+            return _run(algorithm, data.train, out, identity, keeper, told, started, sinks)
 
 
 def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
-    """Check, before other work begins, that `run` would not refuse a folder because of what it contains.
+    """Check, before other work begins, that `run` would not refuse a folder.
 
     Raises:
-        InputError: it contains another run, finished or not, or other files; or it is a file.
+        InputError: it contains another run, finished or not, or other files; or it cannot be written.
     """
     identity = provenance(recipe, real)
     if not _finished(out, identity):
-        _check_own(out)
+        _check_place(out)
         Keeper(out / "checkpoint.safetensors", identity, 0.0, lambda: False).check()
 
 
@@ -182,10 +157,13 @@ def _run(
     keeper: Keeper,
     observe: Callable[[Step], Any],
     started: dict[str, Any] | None,
+    sinks: Sequence[Sink],
 ) -> Condensed:
     keeper.check()
     _tidy(out)
-    session = _Session(out, updates(algorithm), identity, real.device, observe, started, real.class_names, keeper.clock)
+    session = _Session(
+        out, updates(algorithm), identity, real.device, observe, started, real.class_names, keeper.clock, sinks
+    )
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
         condensed = Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
@@ -211,16 +189,21 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
     return there
 
 
-def _prepare(out: Path) -> None:
-    """Create the folder, or check that it is empty or belongs to a run; check that it can be written.
+def _check_place(out: Path, create: bool = False) -> None:
+    """Check that the folder is new, empty or belongs to a run, and that it can be written.
+
+    Arguments:
+        create: whether to create the folder. Otherwise the folder in which it would be created is checked.
 
     Raises:
         InputError: one of these fails.
     """
     try:
         _check_own(out)
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        if create:
+            out.mkdir(parents=True, exist_ok=True)
+        place = out.absolute()
+        with tempfile.TemporaryFile(dir=next(path for path in (place, *place.parents) if path.exists())):
             pass
     except OSError as error:
         raise InputError(f"`out={out}` cannot be written ({error.strerror or error}); choose another folder") from error
@@ -318,8 +301,10 @@ class _Session:
         started: dict[str, Any] | None,
         names: tuple[str, ...],
         clock: Clock,
+        sinks: Sequence[Sink],
     ):
         self.out, self.observe, self.updates, self.names, self.clock = out, observe, updates, names, clock
+        self.sinks = sinks
         self.metrics, self.first = out / "metrics.jsonl", True
         self.head = {**identity, "version": __version__, "platform": platform.platform()}
         earlier = _earlier(out)
@@ -328,7 +313,7 @@ class _Session:
         self.head["sessions"] = earlier.sessions if earlier else []
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
         self._write()  # first of all, because it marks the folder as that of a run
-        storage.write(out / "recipe.toml", _toml(identity["recipe"]).encode())
+        storage.write(out / "recipe.toml", _toml(identity["recipe"]).encode(errors="surrogateescape"))
         (out / "previews").mkdir(exist_ok=True)
 
     def step(self, step: Step) -> None:
@@ -343,6 +328,9 @@ class _Session:
             storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic, self.names)))
         self.now |= {"to_step": step.done}
         self.observe(step)
+        numbers = {name: value for name, value in line.items() if name != "step" and isinstance(value, int | float)}
+        for sink in self.sinks:
+            sink.log(step.done, numbers)
 
     def _seconds(self) -> float:
         """Seconds of this session and of the work of earlier sessions that is not repeated."""
@@ -363,12 +351,19 @@ class _Session:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Record in `run.json` that an exception inside the block interrupted the run or made it fail."""
+        """Tell the sinks and `run.json` how the block ends; an exception interrupted the run or made it fail."""
+        begun: list[Sink] = []
         try:
+            for sink in self.sinks:
+                sink.start(self.out, self.head)
+                begun.append(sink)
             yield
         except BaseException as error:
             self.close("interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed")
             raise
+        finally:
+            for sink in begun:
+                sink.close()
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
         self.now["status"] = status
@@ -384,6 +379,7 @@ class _Session:
 
 def _toml(recipe: dict[str, Any], table: str = "") -> str:
     """The fields of a recipe as TOML, without those that are None, which TOML lacks and which is always the default."""
-    plain = [f"{k} = {json.dumps(v)}" for k, v in recipe.items() if v is not None and not isinstance(v, dict)]
+    values = {k: v for k, v in recipe.items() if v is not None and not isinstance(v, dict)}
+    plain = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
     nested = [f"\n[{table}{k}]\n" + _toml(v, f"{table}{k}.") for k, v in recipe.items() if isinstance(v, dict)]
     return "\n".join(plain) + "\n" + "".join(nested)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 import stat
@@ -23,6 +24,8 @@ __all__ = [
     "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file",
     "without_cache", "write", "write_tensors",
 ]  # fmt: skip
+
+log = logging.getLogger("condensery")
 
 _KEY = "condensery"
 _caching: ContextVar[bool] = ContextVar("caching", default=True)
@@ -73,11 +76,14 @@ def cache(name: str) -> Path | None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
     """Lock a folder against other processes inside the block; a kill releases the lock.
 
+    Arguments:
+        wait: whether to wait while another process holds the lock.
+
     Raises:
-        InputError: another process holds the lock, or `.lock` is not a regular file.
+        InputError: another process holds the lock and `wait` is false, or `.lock` is not a regular file.
     """
     try:
         import fcntl
@@ -93,9 +99,12 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(
-                f"{folder} is in use by another process; wait for it, or choose another folder (`out`)"
-            ) from error
+            if not wait:
+                raise InputError(
+                    f"{folder} is in use by another process; wait for it, or choose another folder (`out`)"
+                ) from error
+            log.info(f"{folder} is in use by another process; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:  # the file system does not support locks
             pass
         yield
@@ -180,8 +189,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The head and the tensors of a file that `write_tensors` wrote. Nothing in the file is executed.
 
     Raises:
-        InputError: the file is not a regular file, is truncated or damaged, is not a safetensors file, or was not
-            written by this library.
+        InputError: the file cannot be read, is not a regular file, is truncated or damaged, is not a safetensors file,
+            or was not written by this library.
     """
     with _reading(path) as file:
         sealed, head = _opened(path, file.metadata() or {})
@@ -222,6 +231,8 @@ def _reading(path: Path) -> Iterator[Any]:
             yield file
     except InputError:
         raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except Exception as error:
         raise InputError(f"{path}: truncated or not a safetensors file ({error}); create or copy it again") from error
 
