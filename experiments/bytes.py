@@ -78,11 +78,11 @@ def drawn(table: Table) -> Figures:
     """A plot for each data set, with a curve for each method."""
     pictures = {}
     for dataset in BUDGETS:
-        lines: dict[str, dict[int, list[float]]] = {}
+        lines: dict[str, dict[int, list[float]]] = {method: {} for method in METHODS}
         for row in table.rows():
             if row["dataset"] == dataset:
-                lines.setdefault(row["method"], {})[row["bytes"]] = row["runs"]
-        if lines:
+                lines[row["method"]][row["bytes"]] = row["runs"]
+        if lines := {method: line for method, line in lines.items() if line}:
             pictures[f"bytes-{dataset}"] = plots.plot_curves(lines, "bytes", "accuracy %", log=True, scale=100)
     return pictures
 
