@@ -88,7 +88,7 @@ def test_a_longer_recipe_has_more_steps_and_more_rounds():
 
 
 @pytest.mark.parametrize(("bytes", "minutes", "word"), [
-    (0, 1, "at least 1"), ("0.4B", 1, "at least 1"),
+    (0, 1, "less than one byte"), ("0.4B", 1, "less than one byte"),
     (10, 1, "too few"), ("2KB", 0, "minutes"), ("2KB", -1, "minutes"), ("2KB", "10", "minutes"),
     ("2KB", float("inf"), "minutes"), (float("inf"), 1, "bytes"), (None, 1, "bytes"), ([1], 1, "bytes"),
 ])  # fmt: skip

@@ -28,7 +28,7 @@ __all__ = ["FromMatching", "Matching", "updates"]
 
 log = logging.getLogger("condensery")
 
-LOWER = "a lower learning rate may help"
+LOWER_RATE = "a lower learning rate may help"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Matching:
         stored = self.finish(self.synthetic)
         stored.quantize()
         if not all(torch.isfinite(p).all() for p in stored.parameters()):  # no later loss would show it
-            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; {LOWER}")
+            raise RunError(f"step {self.steps} of {self.steps}: a learned number is not finite; {LOWER_RATE}")
         return stored
 
     def learn(self, keeper: Keeper | None = None, observe: Observe | None = None) -> None:
@@ -167,7 +167,7 @@ class Matching:
             distance.backward(inputs=learned)
             loss += distance.detach()
         if not torch.isfinite(loss):
-            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; {LOWER}")
+            raise RunError(f"step {done + 1} of {self.steps}: the loss is {loss.item()}; {LOWER_RATE}")
         gradients = [p.grad for p in learned if p.grad is not None]
         norms = [gradient.norm() for gradient in gradients]
         if self.of_unit_norm:
@@ -183,7 +183,7 @@ class Matching:
             except RuntimeError as error:
                 if "overflow" not in str(error):
                     raise
-                raise RunError(f"step {done + 1} of {self.steps}: {error}; {LOWER}") from error
+                raise RunError(f"step {done + 1} of {self.steps}: {error}; {LOWER_RATE}") from error
             if self.project and (done + 1) % self.project_every == 0:
                 self.project(self.synthetic)
 

@@ -97,7 +97,7 @@ ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
 
 
 def _beginning(workers: int) -> dict[str, Any]:
-    """How Ray is begun: on this machine with so many processes, or on a cluster that has its own."""
+    """How Ray is begun: on this machine with this many processes, or on a cluster that has its own."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if os.environ.get("RAY_ADDRESS"):
         return quiet

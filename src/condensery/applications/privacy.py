@@ -169,12 +169,12 @@ class _Images:
 
     @classmethod
     def drawn(cls, real: RealSet, count: int, seed: int, *key: str | int) -> "_Images":
-        """So many random rows of every class."""
+        """`count` random rows of every class."""
         return cls.of(real.sample(count, range(real.classes), partial(rng, seed, *key)))
 
     @classmethod
     def some(cls, real: RealSet, most: int, seed: int) -> "_Images":
-        """At most so many random rows of a set."""
+        """At most `most` random rows of a set."""
         index = torch.randperm(len(real), generator=rng(seed, "attacked"))[:most].sort().values
         return cls(real.read(index), real.labels[index.to(real.device)])
 

@@ -98,19 +98,20 @@ def presets(names: Sequence[str], data: str, **fields: Any) -> dict[str, Recipe]
 
 
 def having(name: str, **fields: Any) -> Recipe:
-    """The recipe with a name and with the given fields, and a message if these replace settings of its own."""
-    found, replaced = recipe(name), []
-    if found.net not in (ConvNet(), net := fields["net"]):
-        replaced.append(f"--net {described(net)} in place of {described(found.net)}")
-    if ".toml" in name and found.ipc != (ipc := fields.get("ipc", found.ipc)):
-        replaced.append(f"--ipc {ipc} in place of {found.ipc}")
+    """The recipe with a name, and with other values of some fields; logs which settings of the recipe they replace."""
+    found = recipe(name)
+    made, replaced = found.having(**fields), []
+    if found.net not in (ConvNet(), made.net):
+        replaced.append(f"--net {described(made.net)} in place of {described(found.net)}")
+    if ".toml" in name and made.ipc != found.ipc:
+        replaced.append(f"--ipc {made.ipc} in place of {found.ipc}")
     if replaced:
         log.info(f"{name}: {', '.join(replaced)}")
-    return found.having(**fields)
+    return made
 
 
 def folder(name: str, made: Recipe) -> str:
-    """The name of a folder for the run of a recipe; for a recipe in another folder, a hash stands for the path."""
+    """The name of a folder for the run of a recipe; if `name` is a path, it ends with a hash of the path."""
     plain = name.replace(":", "-")
     if Path(plain).name == plain and not plain.startswith("."):
         return plain

@@ -238,8 +238,8 @@ class NasOptions:
     """Networks to search: small (24 ConvNets) or dc (the 720 ConvNets of the paper of DC)."""
     networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_SEARCHED)] = ()
     settings: int = 0
-    """In place of networks, search so many random settings of learning rate, momentum, weight decay and batch size for
-    the network of --net (hyper-parameter search; needs condensery[search])."""
+    """In place of networks, search this many random settings of learning rate, momentum, weight decay and batch size
+    for the network of --net (hyper-parameter search; needs condensery[search])."""
     whole: bool = True
     """Whether all networks are trained on the whole training part (10 epochs), too, which tells how well the proxies
     rank them; otherwise only the best one of each proxy is."""

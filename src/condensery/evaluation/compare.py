@@ -54,8 +54,8 @@ def compare(
             The first is the one that others are compared with. Or tuples (name, set or sets, seconds of condensing); an
             iterator may condense the sets one by one.
         nets: one architecture or several.
-        sizes: numbers of stored images per class; each is measured on the first so many of a set. None given: all of
-            them.
+        sizes: numbers of stored images per class; for each number, as many of the first images of every set are
+            measured. None given: whole sets only.
         reference: whether to add a row for the whole set, which takes long for a large set.
         observe: called with every finished row.
         dtype: see `evaluate`; it applies to the reference too.

@@ -44,8 +44,8 @@ AT_ONCE = 2**30
 """The most bytes of decoded rows that are kept in memory; larger sets are decoded minibatch by minibatch."""
 
 USUAL = 5
-"""Compiling must pay for this many networks. The number asked for does not count: with it, a network could be computed
-in another way, and would not be found in the cache when more networks or sets are asked for."""
+"""Whether compiling pays is decided for this many networks, whatever number is asked for. If it depended on that
+number, networks would be computed in another mode, and not be found in the cache, when more of them are asked for."""
 
 
 @dataclass(frozen=True)

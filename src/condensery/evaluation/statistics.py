@@ -30,7 +30,7 @@ def _quantile(freedom: float) -> float:
 
 
 def area_half_width(area: float, positives: int, negatives: int) -> float:
-    """Half the width of the 95 % confidence interval of an area under a ROC curve, from so many independent rows.
+    """Half the width of the 95 % confidence interval of an area under a ROC curve, from numbers of independent rows.
 
     References:
         Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic curve (1982).

@@ -42,7 +42,12 @@ class Objective(ABC):
 
     @abstractmethod
     def forwards(self, real: float, synthetic: int) -> float:
-        """About how many forward passes of a row a step costs, with so many real and synthetic rows in it."""
+        """The approximate cost of a step, in forward passes of one row.
+
+        Arguments:
+            real: number of real rows that the step uses, over all classes.
+            synthetic: number of decoded rows of the whole set.
+        """
 
     @abstractmethod
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:
@@ -69,7 +74,7 @@ class Statistic(Objective):
     """Sizes of chunks in the passes; the last chunk is padded. None: by `chunk` and the number of rows."""
 
     def forwards(self, real: float, synthetic: int) -> float:
-        """The forward passes of all rows."""
+        """The cost of a step that uses every synthetic row once; see `cost`."""
         return self.cost[0] * real + self.cost[1] * synthetic
 
     def divided(self, ends: Sequence[int]) -> Self:

@@ -76,7 +76,7 @@ class Unrolling(Objective):
         return {"left": self._left, **weights, **{f"momenta.{name}": each for name, each in self._momenta.items()}}
 
     def forwards(self, real: float, synthetic: int) -> float:
-        """Those of the minibatches, which are passed forward, back, and both along a direction, and of real rows."""
+        """The cost of a step: minibatches pass forward, back, and both along a direction; real rows the first two."""
         return 3 * real + 9 * self.window * min(self.how.batch_size, synthetic)
 
     def target(self, point: Point, real: Batch) -> Sequence[Tensor]:

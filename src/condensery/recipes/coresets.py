@@ -1,6 +1,5 @@
 """Baselines that choose real images instead of learning new ones."""
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -64,17 +63,18 @@ class _ByFeatures(_Chosen):
     net: Architecture = ConvNet()
     """The feature network."""
 
-    @staticmethod
-    @abstractmethod
-    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
-        """The `ipc` images of each class that the method chooses by the features of a network."""
+    rule: ClassVar[str]
+    """The function of `algorithms.coresets` that chooses."""
 
     def algorithm(self, real: "RealSet") -> "Choice":
-        """Train the network, then choose."""
+        """Train the network, then choose by `rule`."""
+        from condensery.algorithms import coresets
+
+        chosen: Callable[[RealSet, int, Point], SyntheticSet] = getattr(coresets, self.rule)
 
         def choose(keeper: "Keeper | None", observe: "Observe | None") -> "SyntheticSet":
             features = _trained(self.network(real), real, self.feature_epochs, self.seed, keeper, observe)
-            return self.chosen(real, self.ipc, features)
+            return chosen(real, self.ipc, features)
 
         return _choice(real, self.ipc, choose)
 
@@ -84,13 +84,7 @@ class Herding(_ByFeatures):
     """Images whose running mean follows the class mean in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "herding"
-
-    @staticmethod
-    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
-        """Choose by `coresets.herding`."""
-        from condensery.algorithms import coresets
-
-        return coresets.herding(real, ipc, features)
+    rule: ClassVar[str] = "herding"
 
 
 @dataclass(frozen=True)
@@ -98,13 +92,7 @@ class KCenter(_ByFeatures):
     """Images that cover their class, picked farthest-first in the features of a network trained on all real images."""
 
     name: ClassVar[str] = "k-center"
-
-    @staticmethod
-    def chosen(real: "RealSet", ipc: int, features: "Point") -> "SyntheticSet":
-        """Choose by `coresets.k_center`."""
-        from condensery.algorithms import coresets
-
-        return coresets.k_center(real, ipc, features)
+    rule: ClassVar[str] = "k_center"
 
 
 @dataclass(frozen=True)

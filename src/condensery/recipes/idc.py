@@ -205,8 +205,8 @@ class IDC(Recipe):
             return real
         if real.shape[0] != 3 or real.space.whitening is not None:
             raise InputError(
-                f"`constants={self.constants}` are the mean and std of color images without ZCA, and those of "
-                f"{real.name} are {'gray' if real.shape[0] != 3 else 'whitened'}; give `constants=data`"
+                f"`constants={self.constants}` are the mean and std of color images that are not whitened, but the "
+                f"images of {real.name} are {'gray' if real.shape[0] != 3 else 'whitened'}; give `constants=data`"
             )
         return real.normalized_by(real.space.with_constants(FACTS[self.constants]))
 

@@ -89,7 +89,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
         raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
     if (most := byte_count(bytes)) < 1:
-        raise InputError(f"`bytes` must be at least 1, got {bytes!r}")
+        raise InputError(f"{bytes} holds less than one byte; give more")
     start, part = time.perf_counter(), data.validation()
     known = candidates(data.shape, net)
     trials, plans, refused = [], {}, ""
@@ -163,13 +163,13 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 
 
 def fitting_in(planned: Plan, seconds: float) -> float:
-    """The factor, from 0 to `LONGEST`, by which the number of steps can be multiplied to fit into so many seconds."""
+    """The factor, from 0 to `LONGEST`, by which the number of steps can be multiplied to fit into `seconds`."""
     steps = max(planned.seconds - planned.fixed, 1e-9)
     return min(LONGEST, max(0.0, seconds - planned.fixed) / steps)
 
 
 def lengthened(recipe: Recipe, factor: float) -> Recipe:
-    """The recipe with so many times as many steps and rounds, but at least one of each kind that it has."""
+    """The recipe with its numbers of steps and rounds multiplied by `factor`, but not below 1."""
     if isinstance(recipe, Wrapper):
         recipe = replace(recipe, base=lengthened(recipe.base, factor))
     changed = {

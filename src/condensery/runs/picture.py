@@ -16,7 +16,7 @@ from condensery.synthetic import SyntheticSet
 
 __all__ = ["ROWS", "classes_shown", "grid", "png"]
 
-ROWS = 16  # as many classes are shown, in multiples of the most images of a class, but at least of 16 images
+ROWS = 16  # a picture has at most this many classes for every image of a class that it has room for
 
 _GRAY, _LINE = 128, 16  # the color between pictures, and the height of a line of text
 _PIXELS = 2**24  # images are enlarged only as far as the whole picture stays below this many pixels
@@ -67,7 +67,7 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
 
 
 def classes_shown(most: int) -> int:
-    """The most classes in a picture of at most so many images per class."""
+    """The largest number of classes in a picture with at most `most` images per class: 256, or more if `most` > 16."""
     return ROWS * max(most, 16)
 
 
