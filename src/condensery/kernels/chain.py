@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from condensery.kernels.convolution import Columns, Convolution, Direct, Winograd
+from condensery.kernels.convolution import Columns, Convolution, Direct, Winograd, written
 
 __all__ = ["Chain", "cross_entropy"]
 
@@ -173,7 +173,7 @@ class Chain:
             w, bias, scale, shift = self.names(i)
             rows, u, norm = kept[i]
             du, sums = _through(u, norm, do)
-            du = du.to(rows.dtype)
+            du = convolution.stored(du.to(rows.dtype))
             pixels = u.shape[1] * u.shape[2]
             gradients[bias] = torch.zeros_like(params[bias])
             gradients[shift], gradients[scale] = (v.sum((0, 1, 2)) * pixels for v in sums[:2])
@@ -247,7 +247,7 @@ class Chain:
             mask = block.u * factor + constant > 0
             dz, dz_v = (torch.where(mask, _wide(_spread(d, u_v)), 0.0) for d in (block.do, do_v))
             du_v = factor * dz_v + numbers[0] * dz + (block.u - m) * numbers[1] + numbers[2] + numbers[3] * u_v
-            du_v = du_v.to(u_v.dtype)
+            du_v = convolution.stored(du_v.to(u_v.dtype))
             if along is not None:
                 pixels = u_v.shape[1] * u_v.shape[2]
                 along[bias] = torch.zeros_like(params[bias])
@@ -280,18 +280,12 @@ def _wide(u: Tensor) -> Tensor:
     return u.to(torch.promote_types(u.dtype, torch.float32))
 
 
-_LIBRARY = torch.library.Library("condensery", "DEF")
-_LIBRARY.define("kept(Tensor x) -> Tensor")
-_LIBRARY.impl("kept", lambda x: x.clone(), "CompositeExplicitAutograd")
-
-
 def _written(*parts: Tensor) -> Tensor:
     """Numbers per row and channel, stacked so that the compiler must write them to memory.
 
     Otherwise it computes them again for every pixel, with divisions and roots in the innermost loop.
     """
-    stacked: Tensor = torch.ops.condensery.kept(torch.stack(parts))
-    return stacked
+    return written(torch.stack(parts))
 
 
 def _mean(a: Tensor) -> Tensor:
