@@ -4,7 +4,7 @@ import importlib
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median, pstdev
@@ -36,7 +36,7 @@ def results(name: str) -> list[Row]:
 
 def percent(row: Row) -> str:
     """The accuracy; an asterisk marks what was condensed by the paper's own schedule."""
-    return f"{100 * row['accuracy']:.1f} ± {100 * row['std']:.1f}{'*' if row.get('scale') == 'gpu' else ''}"
+    return f"{mean(row['runs'])}{'*' if row.get('scale') == 'gpu' else ''}"
 
 
 def gap(row: Row, paper: str) -> str:
@@ -44,7 +44,21 @@ def gap(row: Row, paper: str) -> str:
 
 
 def mean(runs: list[float]) -> str:
-    return f"{100 * fmean(runs):.1f} ± {100 * pstdev(runs):.1f}"
+    return f"{100 * fmean(runs):.1f}" + (f" ± {100 * pstdev(runs):.1f}" if len(runs) > 1 else "")
+
+
+def condensing(row: Row, unit: str = "s") -> str:
+    """The time that the set took; on a GPU it cannot be compared with that on a CPU."""
+    seconds = row["condense_seconds"]
+    if seconds < 1:
+        return "-"
+    said = f"{seconds / 60:.1f} min" if unit == "min" else f"{seconds:.0f} s"
+    return said + " (GPU)" * row.get("condensed_on", row["processor"]).startswith("NVIDIA")
+
+
+def each(values: Iterable[object]) -> str:
+    """All different values."""
+    return ", ".join(dict.fromkeys(str(value) for value in values))
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
@@ -94,10 +108,9 @@ def grid(name: str, *columns: str, part: str | None = None) -> str:
         if row is None:
             missing.append([*keys, cell.paper or "-", reason, "-", "-", cell.protocol, *["-"] * 3])
             continue
-        seconds = f"{row['condense_seconds']:.0f} s" if row["condense_seconds"] >= 1 else "-"
         lines.append(
             [*keys, cell.paper or "-", percent(row), gap(row, cell.paper) if cell.paper else "-", str(row["n"]),
-             row["protocol"], f"{row['floats']:,}" if "floats" in row else "-", seconds, row["commit"][:7]]
+             row["protocol"], f"{row['floats']:,}" if "floats" in row else "-", condensing(row), row["commit"][:7]]
         )  # fmt: skip
     return table(head, lines + missing)
 
@@ -140,7 +153,7 @@ def cross(name: str, *down: str, across: str, part: str | None = None, timed: bo
         rows = [row for _, row, _ in line.values() if row]
         facts = {
             "n": [str(row["n"]) for row in rows],
-            "condensing": [f"{row['condense_seconds'] / 60:.1f} min" for row in rows],
+            "condensing": [condensing(row, "min") for row in rows],
             "protocol": [row["protocol"] for row in rows] or [cell.protocol for cell, *_ in line.values()],
             "commit": [row["commit"][:7] for row in rows],
             "": [*reasons(line), *stuck(line)],
@@ -149,7 +162,7 @@ def cross(name: str, *down: str, across: str, part: str | None = None, timed: bo
             del facts["protocol"]
         if not timed:
             del facts["condensing"]
-        lines.append([*keys, *texts.values(), *(", ".join(dict.fromkeys(values)) for values in facts.values())])
+        lines.append([*keys, *texts.values(), *map(each, facts.values())])
     return table([*named(down), *columns, *facts], lines)
 
 
@@ -160,9 +173,10 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
 
 
 def numbered(
-    name: str, *down: str, across: str, unit: str, dataset: str | None = None, **more: Callable[[Row], str]
-) -> str:
-    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the largest.
+    name: str, *down: str, across: str, unit: str, dataset: str | None = None,
+    **more: Callable[[list[Row]], object],
+) -> str:  # fmt: skip
+    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the whole line.
 
     `dataset`: of this data set only.
     """
@@ -171,12 +185,20 @@ def numbered(
         if dataset in (None, row["dataset"]):
             found.setdefault(tuple(row[key] for key in down), {})[row[across]] = row
     numbers, lines = sorted({number for line in found.values() for number in line}), []
-    for keys, line in found.items():
-        last = line[max(line)]
+    order = list(dict.fromkeys(row[down[-1]] for row in results(name)))  # the same for all data sets
+    for keys, line in sorted(found.items(), key=lambda entry: (entry[0][:-1], order.index(entry[0][-1]))):
+        rows = [line[number] for number in sorted(line)]
         accuracies = [percent(line[number]) if number in line else "-" for number in numbers]
-        lines.append([*keys, *accuracies, *(text(last) for text in more.values()), str(last["n"]), last["commit"][:7]])
+        facts = [each(row["n"] for row in rows), each(row["commit"][:7] for row in rows)]
+        lines.append([*keys, *accuracies, *(str(text(rows)) for text in more.values()), *facts])
     head = [*down, *(f"{number:,} {unit}" for number in numbers), *more, "n", "commit"]
     return table(head, lines) if lines else "No figures yet."
+
+
+def from_to(rows: list[Row]) -> str:
+    """The shortest and the longest time that a set of a line took."""
+    taken = sorted(rows, key=lambda row: row["condense_seconds"])
+    return " to ".join(dict.fromkeys(condensing(row) for row in (taken[0], taken[-1])))
 
 
 def correlation(name: str, row: Row) -> str:
@@ -264,21 +286,22 @@ TABLES: dict[str, Callable[[], str]] = {
     "growing": partial(
         listed, "growing",
         {"method": lambda row: row["method"], "added": lambda row: row["added"], "condensed": lambda row: row["case"],
-         "condensing": lambda row: f"{row['condense_seconds']:.0f} s", **MEASURED},
+         "condensing": condensing, **MEASURED},
     ),
     "continual": partial(
         numbered, "continual", "dataset", "memory", across="classes", unit="classes",
-        bytes=lambda row: f"{row['bytes']:,}",
+        bytes=lambda rows: f"{rows[-1]['bytes']:,}",
     ),
     **{
-        f"bytes {dataset}": partial(numbered, "bytes", "method", across="budget", unit="bytes", dataset=dataset)
+        f"bytes {dataset}": partial(
+            numbered, "bytes", "method", across="budget", unit="bytes", dataset=dataset, condensing=from_to
+        )
         for dataset in importlib.import_module("bytes").BUDGETS
     },
     "trials": partial(
         listed, "trials",
         {"": lambda row: row["trial"], "rows per class": lambda row: row["rows"] // 10,
-         "floats": lambda row: f"{row['floats']:,}", "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
-         **MEASURED},
+         "floats": lambda row: f"{row['floats']:,}", "condensing": condensing, **MEASURED},
     ),
     "best": partial(
         cross, "best", "dataset", "method", "measured_in", across="protocol_name", part="papers", timed=True
@@ -290,14 +313,13 @@ TABLES: dict[str, Callable[[], str]] = {
         listed, "photos",
         {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
          "per class": lambda row: row["ipc"], "floats": lambda row: f"{row['floats']:,}",
-         "condensing": lambda row: f"{row['condense_seconds'] / 60:.0f} min" if row["width"] else "-", **MEASURED},
+         "condensing": lambda row: condensing(row, "min") if row["width"] else "-", **MEASURED},
     ),
     "precision": partial(
         listed, "precision",
         {"method": lambda row: row["method"], "condensed in": lambda row: row["condensed"],
          "networks trained in": lambda row: row["measured"], "accuracy": percent, "n": lambda row: row["n"],
-         "protocol": lambda row: row["protocol"], "condensing": lambda row: f"{row['condense_seconds']:.0f} s",
-         **PROVENANCE},
+         "protocol": lambda row: row["protocol"], "condensing": condensing, **PROVENANCE},
     ),
 }  # fmt: skip
 """The tables that these functions write."""
@@ -468,22 +490,21 @@ def mdc_table1(part: str) -> str:
         seconds = (sum if method == "A" else max)(r["condense_seconds"] for r in mine)  # A: a run a size
         lines.append(
             [method, *(percent(r) for r in mine), f"{100 * fmean(r['accuracy'] for r in mine):.1f}",
-             *((f"{' / '.join(str(r['paper']) for r in mine)}", f"{fmean(r['paper'] for r in mine):.1f}")
-               if mine[0]["paper"] else ("-", "-")),
+             " / ".join(str(r["paper"]) for r in mine) if mine[0]["paper"] else "-",
              str(mine[0]["n"]), f"{seconds:.0f} s", mine[0]["commit"][:7]]
         )  # fmt: skip
-    head = ["", *map(str, sizes), "average", "paper, CIFAR-10", "average", "n", "condensing", "commit"]
+    head = ["", *map(str, sizes), "average", "paper, CIFAR-10", "n", "condensing", "commit"]
     return table(head, lines) if lines else "No figures yet."
 
 
 def mdc_table1_absent() -> str:
-    """The paper's figures for data that are absent, with the averages of these sizes."""
+    """The paper's figures for data that are absent."""
     module = importlib.import_module("mdc_table1")
     lines = [
-        [dataset, method, *(f"({figure:.2f})" for figure in figures), f"({fmean(figures):.1f})", "not run: data absent"]
+        [dataset, method, *(f"({figure:.2f})" for figure in figures), "not run: data absent"]
         for dataset, methods in module.ABSENT.items() for method, figures in methods.items()
     ]  # fmt: skip
-    return table(["dataset", "", *map(str, module.SIZES), "average", ""], lines)
+    return table(["dataset", "", *map(str, module.SIZES), ""], lines)
 
 
 def bench_multisize() -> str:

@@ -2,12 +2,13 @@
 
     python experiments/bytes.py --data-dir DIR [--data digits FashionMNIST] [--methods random kfs] [--figures DIR]
 
-A real image takes a byte per value. A learned number takes four bytes, or one where the method ends in "+compact".
+A real image takes a byte per value. A learned number takes four bytes, or one where the name of the method has
+"+compact". On images larger than the digits, KFS and IDC learn in bfloat16, DM in float32.
 Every method gets the largest set that fits into the budget; where a budget does not hold one image or code per class,
 the cell is left out. One protocol, `fixed-steps`, which trains for as long at every size; ConvNet-3 of width 64, in
 which sets of images larger than the digits are learned, too, and which is then trained in bfloat16.
 
-Cost at `cpu` scale on 2 cores: seconds to a minute for a cell of the digits, 5 to 30 minutes for one of FashionMNIST.
+Cost at `cpu` scale on 2 cores: 1 to 5 minutes for a cell of the digits, 5 to 30 for one of larger images.
 1 set x 3 networks; 3 sets of random images. Cells that are in the results file are skipped.
 """
 
@@ -69,7 +70,7 @@ def measure(table: Table, dataset: str, method: str, budget: int, folder: Path |
     dtype = None if dataset == "digits" else torch.bfloat16
     reached = evaluate(found, data, NET, fixed_steps, 1 if len(found) > 1 else 3, dtype)
     table.add(
-        data, reached, recipe.record(), made[0].seconds, made[0].commit, **cell,
+        data, reached, recipe.record(), made[0].seconds, made[0].commit, made[0].processor, **cell,
         bytes=found[0].bytes, floats=found[0].floats, per_class=found[0].bases_per_class,
     )  # fmt: skip
 

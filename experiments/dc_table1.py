@@ -3,8 +3,8 @@
     python experiments/dc_table1.py --data-dir DIR [--data MNIST] [--ipc 1] [--methods dc random] [--scale gpu]
 
 Cost at `cpu` scale on 2 cores: at 1 image per class 5 minutes to condense, 2 to 5 to measure 5 networks; at 10 images
-15, and 5 to 20; the whole set 20 minutes a network. 50 images are for a GPU. Cells that are in the results file are
-skipped.
+15 (on MNIST hours), and 5 to 20; the whole set 20 minutes a network. 50 images are for a GPU. Cells that are in the
+results file are skipped.
 
 The paper: 5 sets x 20 networks. Here: 1 set x 5 networks, and for random images 5 sets with one network each. The test
 part is read once per network, after the last epoch; `dc:quick` was chosen on a tenth of the training part.

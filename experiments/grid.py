@@ -156,7 +156,10 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
     """Measure the cells that the table does not contain."""
     known: dict[str, Data | None] = {}
     for cell in cells:
-        if (cell.gpu and not (on_gpu() or smoke_run())) or table.has(**cell.keys):
+        if cell.gpu and not (on_gpu() or smoke_run()):
+            print(f"{cell.keys}: not run: needs a GPU", flush=True)
+            continue
+        if table.has(**cell.keys):
             continue
         if cell.dataset not in known:
             known[cell.dataset] = at_hand(cell.dataset, folder)
@@ -174,7 +177,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
         )
         first = made[0]
         table.add(
-            data, reached, first.condensed.recipe, first.seconds, first.commit, **cell.keys,
+            data, reached, first.condensed.recipe, first.seconds, first.commit, first.processor, **cell.keys,
             floats=first.condensed.floats, bytes=first.condensed.bytes, paper=cell.paper,
         )  # fmt: skip
 
@@ -186,6 +189,8 @@ def _some(cells: Sequence[Cell], given: argparse.Namespace) -> list[Cell]:
         cell for cell in cells
         if all(values is None or getattr(cell, key) in values for key, values in wanted.items())
     ]  # fmt: skip
+    if not asked:
+        raise InputError("no cell of this table has these data, methods and numbers of images")
     if not smoke_run():
         return asked
     first: dict[tuple[Any, ...], Cell] = {}

@@ -59,8 +59,8 @@ def main() -> None:
                     made = kept(chosen, data, table.runs / f"{method}-{of}-{case.replace(',', '').replace(' ', '-')}")
                     reached = evaluate(made.condensed, data, NET, fixed_steps, REPEATS, torch.bfloat16)
                     table.add(
-                        data, reached, made.condensed.recipe, made.seconds, made.commit, dataset="FashionMNIST",
-                        method=method, added=what, case=case, floats=made.condensed.floats,
+                        data, reached, made.condensed.recipe, made.seconds, made.commit, made.processor,
+                        dataset="FashionMNIST", method=method, added=what, case=case, floats=made.condensed.floats,
                     )  # fmt: skip
 
 

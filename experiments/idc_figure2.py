@@ -72,7 +72,7 @@ def main() -> None:
             if not table.has(rows=n, side=side):
                 less = rows.map(partial(resized, side=side))
                 value = fmean(loss(data, less, network) for network in range(few(NETWORKS)))
-                table.note(data, {"loss": value}, made.condensed.recipe, made.seconds, rows=n, side=side)
+                table.note(data, {"loss": value}, made.condensed.recipe, rows=n, side=side)
     if given.figures:
         write_figures(drawn(table), given.figures)
 

@@ -66,7 +66,7 @@ def main() -> None:
                 if not table.has(trained_on=name, network=n, step=step):
                     values = {"real": norm(point, real), "synthetic": norm(point, synthetic)}
                     about = {"trained_on": name, "network": n, "step": step}
-                    table.note(data, values, made.condensed.recipe, made.seconds, **about)
+                    table.note(data, values, made.condensed.recipe, **about)
     if given.figures:
         write_figures(drawn(table), given.figures)
 

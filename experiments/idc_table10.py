@@ -2,7 +2,8 @@
 
     python experiments/idc_table10.py --data-dir DIR [--data digits] [--ipc 1] [--methods idc] [--scale gpu]
 
-The paper's figures are listed under the protocol of each method's own paper. Figures under different protocols cannot
+The paper's figures are listed under the protocol of each method's own paper. Those of DM are IDC's own runs of it, the
+better of with and without CutMix. Figures under different protocols cannot
 be compared, so at 1 image per class all sets are measured under some common protocols, too. `digits` (embedded) has no
 published figures. Cost at `cpu` scale on 2 cores: 5 to 15 minutes to condense a set at 1 image per class and 30 at 10,
 as long to measure 5 networks, and more under `idc2022`; 50 images are for a GPU. Cells that are in the results file are

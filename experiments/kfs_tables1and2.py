@@ -8,7 +8,7 @@ so FashionMNIST and MNIST are added, with the decoders counted (`kfs:quick`); co
 
 Cost at `cpu` scale on 2 cores: 5 minutes to condense a set at 1 image per class and 30 at 10; measuring takes a
 minute for a ConvNet, and half an hour for a ResNet-10: 6 hours in all. DenseNet-121 is measured at `gpu` scale
-only. The paper: 3 sets x 5 networks. Here: 1 set x 5 networks, 3 in table 2. Cells that are in the results file are
+only. The paper: 3 sets x 5 networks. Here: 1 set x 5 networks. Cells that are in the results file are
 skipped.
 """
 

@@ -35,7 +35,7 @@ def main() -> None:
         if "scores" in line and not table.has(step=line["step"]):
             scores = [fmean(of_class) for of_class in zip(*line["scores"], strict=True)]
             distances = {f"first {n}": score for n, score in enumerate(scores, 1)}
-            table.note(data, distances, made.condensed.recipe, made.seconds, step=line["step"], subset=line["subset"])
+            table.note(data, distances, made.condensed.recipe, step=line["step"], subset=line["subset"])
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def search(table: Table, given: Namespace) -> None:
             numbers |= {name: value for name, value in correlations.items() if value is not None}
             recipe = recipes[row.proxy].record() if row.proxy in recipes else {}
             table.note(
-                data, numbers, recipe, 0.0, dataset=DATASET, proxy=row.proxy, best=str(row.best),
+                data, numbers, recipe, dataset=DATASET, proxy=row.proxy, best=str(row.best),
                 floats=row.floats, bytes=row.bytes, paper=PAPER.get(row.proxy),
                 accuracies={str(net): accuracy for net, accuracy in row.accuracies.items()},
             )  # fmt: skip

@@ -3,9 +3,10 @@
     python experiments/photos.py --data-dir DIR
 
 350 training and 100 test photographs of each of 10 classes, in folders. Sets of 1 stored image per class are learned
-with the presets that need no choices, in two widths of the network, and compared with random and herding images of as
-many bytes: a real image takes a byte per value, a learned one four, so these are 4 images per class. One protocol,
-`idc2022`, and one network, the ConvNet of width 128, so that all rows can be compared.
+with a preset that was chosen on a part of these training photographs (`idc:photos`) and two that were not, in two
+widths of the network, and compared with random and herding images of as many bytes: a real image takes a byte per
+value, a learned one four, so these are 4 images per class. One protocol, `idc2022`, and one network, the ConvNet of
+width 128, so that all rows can be compared.
 
 Cost at `cpu` scale on 2 cores: 3 to 15 minutes to condense a set, and 1 to 5 for a network: an hour in all. 1 set x
 3 networks; 3 sets of random images. Cells that are in the results file are skipped.

@@ -4,7 +4,7 @@
 
 `dc:quick` in both precisions, measured by networks in float32; its float32 set also by networks trained in bfloat16.
 `idc:quick` in float32 only, because table 10 of IDC has the same in bfloat16. Each is measured under the protocol of
-its paper. A cell has 1 set and 5 networks; about 25 minutes on 2 CPU cores. Runs resume from `runs/precision/`. The
+its paper. A cell has 1 set and 5 networks; about two hours on 2 CPU cores. Runs resume from `runs/precision/`. The
 papers have no such figures.
 """
 
@@ -42,7 +42,8 @@ def main() -> None:
         dtype = torch.bfloat16 if measured == "bfloat16" else None
         reached = evaluate(made.condensed, data, protocol=protocol, dtype=dtype)
         table.add(
-            data, reached, recipe.record(), made.seconds, made.commit, **cell, floats=made.condensed.floats,
+            data, reached, recipe.record(), made.seconds, made.commit, made.processor, **cell,
+            floats=made.condensed.floats,
         )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def main() -> None:
             means = {name: sum(values) / len(values) for name, values in areas.items()}
             halves = {f"{name} half width": half for name, half in zip(areas, each.half_widths, strict=True)}
             table.note(
-                data, means | halves, recipe.record(), 0.0, dataset="FashionMNIST", method=method,
+                data, means | halves, recipe.record(), dataset="FashionMNIST", method=method,
                 trained_on=each.trained_on, members=each.members, n=len(each.loss), loss_runs=list(each.loss),
                 ratio_runs=list(each.ratio), images=list(each.images),
             )  # fmt: skip

@@ -217,11 +217,12 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class Kept:
-    """The set of a run, the seconds of condensing, and the commit at which it was made."""
+    """The set of a run, the seconds of condensing, and the commits and the processor that made it."""
 
     condensed: Condensed
     seconds: float
     commit: str
+    processor: str
 
 
 def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
@@ -229,14 +230,16 @@ def kept(recipe: Recipe, data: Data, out: Path) -> Kept:
     made_at = out.with_name(f"{out.name}.commit.txt")  # beside the folder, which is the run's own
     if not (out / "condensed.safetensors").exists():
         out.parent.mkdir(parents=True, exist_ok=True)
-        made_at.write_text(commit())
+        before = made_at.read_text().split() if made_at.exists() and out.exists() else []
+        made_at.write_text(" ".join(dict.fromkeys([*before, commit()])))  # several, if another commit resumed the run
 
     def observe(step: Step) -> None:
         if step.done % 50 == 0:
             print(out.name, f"{step.done}/{step.total}", step.loss, flush=True)
 
     made = cd.run(small(recipe), data, out, observe=observe, progress=False)
-    return Kept(made, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept")
+    processor: str = environment(data.train.device)["processor"]
+    return Kept(made, seconds_of(out), made_at.read_text() if made_at.exists() else "not kept", processor)
 
 
 def stored(name: str, recipe: Recipe, data: Data) -> Kept:
@@ -256,22 +259,23 @@ def stored(name: str, recipe: Recipe, data: Data) -> Kept:
         recorded = Recipe.of_record(there.recipe).record()  # fields that the recipe got since have their defaults
         if (recorded, there.data["fingerprint"]) != (small(recipe).record(), data.train.fingerprint):
             raise InputError(f"{path}: made by another recipe or from other data; remove it to condense anew")
-        return Kept(there, known[name]["seconds"], known[name]["commit"])
+        return Kept(there, *(known[name][key] for key in ("seconds", "commit", "processor")))
     out = (_smoke or ROOT) / "runs" / "sets" / name
     made = kept(recipe, data, out)
     artifact = out / "condensed.safetensors"
     if artifact.stat().st_size < 2**21:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(artifact, path)
-        known = rows()  # other programs may have added to it meanwhile
-        known[name] = {
-            "name": name, "recipe": made.condensed.recipe, "data": made.condensed.data, "seconds": made.seconds,
-            "commit": made.commit, "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
-            **environment(data.train.device),
-        }  # fmt: skip
         about = "Condensed sets of the tables, with which anyone can measure a figure again without condensing"
-        content = {"about": about, "rows": [known[name] for name in sorted(known)]}
-        storage.write(index, (json.dumps(content, indent=1) + "\n").encode())
+        with storage.locked(out.parent, wait=True):  # other programs may add to it at the same time
+            known = rows()
+            known[name] = {
+                "name": name, "recipe": made.condensed.recipe, "data": made.condensed.data, "seconds": made.seconds,
+                "commit": made.commit, "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
+                **environment(data.train.device),
+            }  # fmt: skip
+            content = {"about": about, "rows": [known[name] for name in sorted(known)]}
+            storage.write(index, (json.dumps(content, indent=1) + "\n").encode())
     return made
 
 
@@ -304,17 +308,17 @@ class Table:
         self.path, self.runs = place / "results" / f"{name}.json", place / "runs" / name
         self.about, self.commit = about, commit()
         self.path.parent.mkdir(exist_ok=True)
+        self.runs.parent.mkdir(exist_ok=True)
 
     def rows(self) -> list[dict[str, Any]]:
         return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
 
     def has(self, **cell: Any) -> bool:
         """Whether the file contains a cell, with a message if so; with `--again` the cell is removed."""
-        rows = self.rows()
-        found = [row for row in rows if all(row.get(k) == v for k, v in cell.items())]
+        found = [row for row in self.rows() if all(row.get(k) == v for k, v in cell.items())]
         if found and self.anew and cell not in self.renewed:
             self.renewed.append(cell)
-            self._write([row for row in rows if row not in found])
+            self._change(lambda rows: [row for row in rows if row not in found])
             return False
         if found:
             print(f"{cell}: already in results/{self.path.name}; --again measures it again", flush=True)
@@ -327,16 +331,23 @@ class Table:
         recipe: dict[str, Any],
         condense_seconds: float,
         condensed_at: str = "",
+        condensed_on: str = "",
         **cell: Any,
     ) -> None:
-        """Write a row; `condensed_at` is the commit at which a kept set was made, if it is not the present one."""
+        """Write a row.
+
+        Arguments:
+            condensed_at: the commits at which a kept set was made. Empty: the present one.
+            condensed_on: the processor that made it. Empty: this one.
+        """
         assert isinstance(reached.net, Net)  # of which a row can say everything
         row = {
             **cell,
-            "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "runs": list(reached.runs),
+            "accuracy": reached.mean, "std": reached.std, "n": len(reached.runs), "sets": reached.sets,
+            "runs": list(reached.runs),
             "protocol": reached.protocol, "network": record(reached.net), "recipe": recipe,
             "condense_seconds": round(condense_seconds, 1), "evaluation_seconds": round(reached.seconds, 1),
-            **self._provenance(data, condensed_at),
+            **self._provenance(data, condensed_at, condensed_on),
         }  # fmt: skip
         self._append(row)
         print(
@@ -344,21 +355,18 @@ class Table:
             flush=True,
         )
 
-    def note(
-        self, data: Data, values: dict[str, float], recipe: dict[str, Any], condense_seconds: float, **cell: Any
-    ) -> None:
-        """Write a row of numbers by their names that are no accuracies."""
-        seconds = {"condense_seconds": round(condense_seconds, 1)}
-        self._append({**cell, **values, "recipe": recipe, **seconds, **self._provenance(data)})
-        said = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        print(f"{cell}: {said} (condensed in {condense_seconds:.0f} s)", flush=True)
+    def note(self, data: Data, values: dict[str, float], recipe: dict[str, Any], **cell: Any) -> None:
+        """Write a row of numbers by their names that are not accuracies."""
+        self._append({**cell, **values, "recipe": recipe, **self._provenance(data)})
+        print(f"{cell}: {', '.join(f'{name} {value:.4g}' for name, value in values.items())}", flush=True)
 
-    def _provenance(self, data: Data, condensed_at: str = "") -> dict[str, Any]:
+    def _provenance(self, data: Data, condensed_at: str = "", condensed_on: str = "") -> dict[str, Any]:
+        here = environment(data.train.device)
         return {
             "data": {"folder": data.source.name if data.source else "embedded", "fingerprint": data.train.fingerprint},
             "commit": self.commit, "condensed_at": condensed_at or self.commit,
-            "version": cd.__version__, "date": time.strftime("%Y-%m-%d"),
-            **environment(data.train.device),
+            "condensed_on": condensed_on or here["processor"],
+            "version": cd.__version__, "date": time.strftime("%Y-%m-%d"), **here,
         }  # fmt: skip
 
     def again(self, recipe: dict[str, Any], protocol: str, **cell: Any) -> bool:
@@ -370,8 +378,10 @@ class Table:
         return row is not None and not self.anew
 
     def _append(self, row: dict[str, Any]) -> None:
-        self._write([*self.rows(), row])
+        self._change(lambda rows: [*rows, row])
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
-        content = {"about": self.about, "rows": rows}
-        storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())
+    def _change(self, changed: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        """Write other rows in place of those that are there, which several programs may do at the same time."""
+        with storage.locked(self.runs.parent, wait=True):
+            content = {"about": self.about, "rows": changed(self.rows())}
+            storage.write(self.path, (json.dumps(content, indent=1) + "\n").encode())

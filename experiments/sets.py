@@ -78,7 +78,7 @@ with 10 epochs 93.6 and 94.1 (under `dc2021` 95.0 and 95.8, still rising). So th
 11 minutes on a GPU that nine other programs used.
 IDC on FashionMNIST, under the whole `idc2022`: l1 is the paper's distance for these data. Sets learned in networks that
 are hardly trained (256 or 512 rows between two steps) do not bear its 1000 epochs: 84.0 after a quarter of them, 82.2
-after all. With the paper's 2000 rows, and Adam's rate divided by 5 after 3/5 and 4/5 of the steps, accuracy is 84.2
+after all. With 2000 rows, and Adam's rate divided by 5 after 3/5 and 4/5 of the steps, accuracy is 84.2
 after all of them.
 """
 
@@ -154,8 +154,8 @@ def recipe_of(dataset: str, ipc: int, method: str, seed: int = 0) -> Recipe:
             papers = replace(IDC.published(published), factor=1) if method == "idc-i" else IDC.published(published)
         return papers.having(ipc=ipc, seed=seed)
     if dataset == "digits":
-        known = quick.named()
-        return known.get(f"{quick.name}:digits", known[f"{quick.name}:quick"]).having(ipc=ipc, seed=seed)
+        chosen = quick.named().get(f"{method.partition(':')[0]}:digits", quick)
+        return chosen.having(ipc=ipc, seed=seed)
     inside: Recipe = quick.base if isinstance(quick, Wrapper) else quick
     half = {name: "bfloat16" for name in ("real_dtype", "network_dtype") if name in vars(inside)}
     return quick.having(ipc=ipc, seed=seed, **half, **(TEN.get((dataset, method), {}) if ipc > 1 else {}))

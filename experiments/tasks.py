@@ -66,8 +66,8 @@ def measure(table: Table, order: str, memory: str, distilled: bool, tasks: list[
     for count, stage in enumerate(stages, 1):  # all or none
         last = made[count - 1]
         table.add(
-            tasks[count - 1], stage.accuracy, recipe.record(), last.seconds, last.commit, order=order, memory=memory,
-            distilled=distilled, tasks=count, floats=stage.floats, bytes=stage.bytes,
+            tasks[count - 1], stage.accuracy, recipe.record(), last.seconds, last.commit, last.processor, order=order,
+            memory=memory, distilled=distilled, tasks=count, floats=stage.floats, bytes=stage.bytes,
         )  # fmt: skip
 
 
