@@ -53,7 +53,7 @@ def condensing(row: Row, unit: str = "s") -> str:
     if seconds < 1:
         return "-"
     said = f"{seconds / 60:.1f} min" if unit == "min" else f"{seconds:.0f} s"
-    return said + " (GPU)" * row.get("condensed_on", row["processor"]).startswith("NVIDIA")
+    return said + " (GPU)" * str(row.get("condensed_on", row["processor"])).startswith("NVIDIA")
 
 
 def each(values: Iterable[object]) -> str:
