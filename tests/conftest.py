@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from condensery.data import RealSet
 from condensery.data.pixels import PixelSpace
+from condensery.evaluation import protocols
 
 torch.set_num_threads(1)  # the networks here are too small to share
 
@@ -28,14 +30,27 @@ def real() -> RealSet:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Nothing is kept from one test to the next, nor from one evaluation of a set to the next: each has other code.
+def isolated(tmp_path, monkeypatch):
+    """A test is the same alone, in any order and beside others.
 
-    Plans time steps for half a second, not for several.
+    Torch's generator starts in the same state, and nothing is kept from one test to the next, nor from one evaluation
+    of a set to the next: each has other code. Plans take the fewest steps, however short these are.
     """
-    monkeypatch.setattr("condensery.runs.planning.SECONDS", 0.5)
+    torch.manual_seed(0)
+    monkeypatch.setattr("condensery.runs.planning.SECONDS", 0.0)
     monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("condensery.evaluation.evaluate.code", partial(next, itertools.count()))
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """The protocols fixed-steps and dsa2021 take few steps, where they are asked for by name."""
+
+    def shortened(whole):
+        return lambda *given: replace(whole(*given), steps=30)
+
+    for name in ("fixed_steps", "dsa2021"):
+        monkeypatch.setattr(protocols, name, shortened(getattr(protocols, name)))
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from torch import nn
 
 import condensery as cd
 from condensery import augment, objectives
+from condensery.algorithms import samplers, schedules
 from condensery.decoders import Bound, Encoder, Factorized, Learnable, MultiScale, Pixels, Uniform
 from condensery.evaluation import protocols
+from condensery.evaluation.training import Training
 from condensery.objectives import distances, means
 from condensery.randomness import global_rng, rng
 from condensery.synthetic import noise, random_real
@@ -42,10 +44,11 @@ NETS = {
     "lenet": cd.LeNet(),
     "alexnet": cd.AlexNet(width=4),
     "alexcifarnet": cd.AlexCifarNet(width=4),
-    "vgg": cd.VGG(width=3, norm="batch"),
+    "vgg": cd.VGG(width=3),
     "resnet": cd.ResNet(depth=10, width=2),
+    "resnet batch": cd.ResNet(depth=10, width=2, norm="batch"),
     "resnet ap": cd.ResNet(depth=10, width=2, downsampling="average", features="all", init="normal"),
-    "densenet": cd.DenseNet(growth=2, blocks=(1, 2), norm="instance"),
+    "densenet": cd.DenseNet(growth=2, blocks=(1, 2)),
     "efficientnet": cd.EfficientNet(width=0.25, depth=0.25),
 }
 
@@ -59,6 +62,24 @@ OBJECTIVES = {
     "gradient": objectives.GradientMatching,
     "distribution": objectives.DistributionMatching,
     "distribution, last layer": lambda *distance: objectives.DistributionMatching(*distance, mean=means.LastLayer(0.5)),
+}
+
+_HOW, _COLOR = Training(0.05, 0.9, batch_size=6), augment.Augmentation((augment.Color(),))
+
+# a function of the network; each has twenty points
+SCHEDULES = {
+    "fresh": lambda net: schedules.Fresh(net, 20, seed=0),
+    "trained on synthetic": lambda net: schedules.TrainedOnSynthetic(net, 4, 5, 2, _HOW, 0, _COLOR),
+    "trained on real": lambda net: schedules.TrainedOnReal(net, 4, 5, 12, _HOW, 0, _COLOR, augment.CutMix(0.5)),
+    "kept points": lambda net: schedules.KeptPoints(net, 20, networks=2, points=5, updates=6, how=_HOW, seed=0),
+}
+
+# a function of the number of classes
+SAMPLERS = {
+    "uniform": lambda classes: samplers.Uniform(6),
+    "epochwise": lambda classes: samplers.Epochwise(6, inner=5, seed=0),
+    "representative": lambda classes: samplers.Representative(6, 2, None, classes),
+    "whole": lambda classes: samplers.Whole(),
 }
 
 

@@ -712,10 +712,13 @@ BAD_ARTIFACTS = {
 }
 
 
-@pytest.mark.parametrize("command", ["show", "evaluate --data digits --protocol fixed-steps --repeats 1"])
-@pytest.mark.parametrize(("damage", "words"), BAD_ARTIFACTS.values(), ids=BAD_ARTIFACTS)
-def test_bad_artifacts(damage, words, command, tmp_path, good, refuse):
-    path = tmp_path / ARTIFACT
+READ = [("show", name) for name in BAD_ARTIFACTS]  # every command reads an artifact by the same function
+READ += [("evaluate --data digits", name) for name in ("a pickle", "NaN", "a flipped bit")]
+
+
+@pytest.mark.parametrize(("command", "name"), READ)
+def test_bad_artifacts(command, name, tmp_path, good, refuse):
+    path, (damage, words) = tmp_path / ARTIFACT, BAD_ARTIFACTS[name]
     shutil.copy(good / ARTIFACT, path)
     damage(path)
     refuse(f"{command} {path}", str(path), *words)

@@ -12,18 +12,9 @@ from PIL import Image
 
 from condensery.cli import RECIPES, main
 from condensery.cli.sources import Source, absolute
-from condensery.evaluation import protocols
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
 from condensery.runs.artifact import NAME, load
-
-
-@pytest.fixture
-def brief(monkeypatch):
-    """The protocol fixed-steps with few steps."""
-    whole = protocols.fixed_steps
-    monkeypatch.setattr(protocols, "fixed_steps", lambda *given: replace(whole(*given), steps=30))
-
 
 TINY = ["--outer-steps", "2", "--net.width", "8", "--real-rows", "4"]
 
@@ -616,7 +607,7 @@ def test_a_run_of_one_s_own_recipe_says_how_to_go_on(own_module, capsys):
     assert "--measure" in capsys.readouterr().out
 
 
-def test_compare_takes_the_quick_preset_of_one_s_own_recipe(own_module, capsys):
+def test_compare_takes_the_quick_preset_of_one_s_own_recipe(own_module, capsys, brief):
     words = [
         "--data",
         "digits",
@@ -636,7 +627,7 @@ def test_compare_takes_the_quick_preset_of_one_s_own_recipe(own_module, capsys):
     assert recipes[1]["steps"] == 3
 
 
-def test_a_name_among_the_networks_has_the_given_fields(tmp_path):
+def test_a_name_among_the_networks_has_the_given_fields(tmp_path, brief):
     file = tmp_path / "found.json"
     words = ["--data", "digits", "--methods", "random", "--net.width", "4", "--no-whole", "--repeats", "1"]
     networks = ["--networks", "convnet", "mlp", "--protocol", "fixed-steps"]
@@ -645,7 +636,7 @@ def test_a_name_among_the_networks_has_the_given_fields(tmp_path):
     assert [(net["family"], net["width"]) for net in nets] == [("convnet", 4), ("mlp", 128)]
 
 
-@pytest.mark.usefixtures("stopped_at_the_second")
+@pytest.mark.usefixtures("stopped_at_the_second", "brief")
 def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, capsys):
     file = tmp_path / "found.json"
     words = ["--data", "digits", "--methods", "random", "herding", "--net.width", "4", "--no-whole", "--repeats", "1"]

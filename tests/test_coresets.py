@@ -71,7 +71,11 @@ def test_forgetting_counts_rights_that_turn_wrong():
         assert picks(synthetic, c) == order[:3]
 
 
-def test_rows_that_coincide_are_still_chosen_once():
-    twins = REAL.subset(torch.tensor([0, 0, 0, 12, 12, 18, 18]))
-    for synthetic in (coresets.herding(twins, 2, POINT), coresets.k_center(twins, 2, POINT)):
-        assert synthetic.bases.shape[1] == 2
+def test_where_all_rows_are_chosen_each_is_chosen_once_even_those_that_coincide():
+    twins = REAL.subset(torch.tensor([*range(12), *range(12, 18), *range(12, 18), *range(18, 26), *range(18, 22)]))
+    for choose in (coresets.herding, coresets.k_center):
+        synthetic = choose(twins, 12, POINT)
+        for c in range(3):
+            mine, chosen = (sorted(map(tuple, x.flatten(1).tolist())) for x in
+                            (twins.read(twins.rows(c)), synthetic.bases[c]))  # fmt: skip
+            assert chosen == mine

@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import struct
+import sys
 import time
 import zlib
 from dataclasses import replace
@@ -55,6 +56,7 @@ WNIDS = tuple(CLASSES)
 SIZES = (5, 1, 9)
 LABELS = torch.tensor([2, 0, 2, 1, 2, 0, 2, 0, 2, 2, 0, 2, 2, 0, 2])
 draw = partial(rng, 0, "rows")
+counted = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells how much memory a process takes")
 
 
 @pytest.fixture
@@ -328,7 +330,7 @@ def test_packed_and_unpacked_idx_files_give_equal_data(tmp_path, family_arrays, 
     packed, unpacked = (FAMILY[name](tmp_path / str(packed)) for packed in (True, False))
     assert same(packed, unpacked)
     assert same(unpacked, from_arrays(*family_arrays, class_names=unpacked.class_names))
-    assert unpacked.name == name
+    assert (unpacked.name, unpacked.facts) == (name, FACTS[name])
     assert unpacked.source == tmp_path / "False" / name
     assert unpacked.shape == (1, 28, 28)
 
@@ -408,6 +410,7 @@ def test_usps_is_read_from_libsvm_text(tmp_path, heard):
     data = usps(tmp_path)
     order = np.argsort(labels, kind="stable")
     assert data.shape == (1, 16, 16)
+    assert (data.name, data.facts) == ("USPS", FACTS["USPS"])
     assert data.class_names == tuple("0123456789")
     assert data.train.labels.tolist() == (labels[order] - 1).tolist()
     assert np.allclose(data.train.images.numpy().reshape(20, 256), (values[order] + 1) / 2, atol=1e-6)
@@ -455,7 +458,7 @@ def test_svhn_is_read_from_matlab_files_and_label_10_is_the_digit_0(tmp_path, pa
     arrays = write_svhn(tmp_path, packed, place)
     data = svhn(tmp_path)
     assert same(data, from_arrays(*arrays, class_names="0123456789"))
-    assert (data.name, data.shape) == ("SVHN", (3, 32, 32))
+    assert (data.name, data.shape, data.facts) == ("SVHN", (3, 32, 32), FACTS["SVHN"])
     assert [(name in message, "MD5" in message) for name, message in zip(SVHN, heard(), strict=True)] == [
         (True,) * 2
     ] * 2
@@ -476,6 +479,7 @@ def matlab(name=b"X", shape=(2, 2, 1, 1), numbers=bytes(4), size=None, packed=Tr
     return bytes(124) + b"\0\1IM" + whole
 
 
+@counted
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -513,6 +517,7 @@ def test_cifar_is_the_same_in_every_version(tmp_path, name, version, heard):
     data = CIFARS[name](tmp_path)
     assert same(data, from_arrays(*arrays, class_names=data.class_names))
     assert (data.name.lower(), data.shape, len(data.class_names)) == (name, (3, 32, 32), max(arrays[1]) + 1)
+    assert data.facts == FACTS[data.name]
     assert data.source == tmp_path / CIFAR[name][version.split()[0]][0]
     assert len(heard()) == (0 if version == "binary" else len(list(data.source.iterdir())))
     assert all("MD5" in message for message in heard())
@@ -554,6 +559,7 @@ def test_what_python_3_pickles_as_bytes_is_text():
     }
 
 
+@counted
 @pytest.mark.parametrize(
     "make",
     [
@@ -591,6 +597,7 @@ def test_imagenet_is_read_from_the_class_folders_of_the_papers(tmp_path, reader,
         draw_folder(root / part, ("n00000001", *WNIDS[count:], "n99999999"), 1, mode="RGB")
     data = reader(tmp_path, size=6)
     assert (data.name, data.shape, data.class_names) == (f"ImageNet{count}", (3, 6, 6), classes)
+    assert data.facts == FACTS[data.name]
     for c, name in enumerate(classes):
         k = alone.class_names.index(name)
         assert torch.equal(data.train.images[data.train.rows(c)], alone.train.images[alone.train.rows(k)])
@@ -881,6 +888,7 @@ def test_a_photo_s_orientation_is_obeyed(tmp_path):
     assert same(before, image_folder(tmp_path))
 
 
+@counted
 def test_no_more_is_enlarged_than_what_is_kept(tmp_path):
     draw_folder(tmp_path, count=2)
     Image.new("L", (1, 60000), 9).save(tmp_path / "cat" / "0.png")
@@ -890,6 +898,7 @@ def test_no_more_is_enlarged_than_what_is_kept(tmp_path):
     assert memory.peak() - before < 100 * 2**20
 
 
+@counted
 def test_pictures_of_too_many_pixels_are_refused_unseen(tmp_path, monkeypatch):
     draw_folder(tmp_path)
     Image.new("1", (9000, 9000)).save(tmp_path / "cat" / "0.png")

@@ -1,6 +1,7 @@
 """Pictures that are larger than memory are decoded once into a file, and stay the same data."""
 
 import logging
+import sys
 import time
 from pathlib import Path
 from threading import Thread
@@ -16,6 +17,7 @@ from condensery.errors import InputError
 from condensery.runs import storage
 
 MODES = ["L", "RGB", "mixed"]
+seen_from_outside = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what a process has mapped")
 
 
 def drawn(folder, mode="RGB", count=60, size=(8, 6)):
@@ -61,6 +63,7 @@ def parts_of(data):
     return data.train, data.test
 
 
+@seen_from_outside
 @pytest.mark.parametrize("split", [False, True], ids=["held out", "test part"])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_folder_that_is_larger_than_memory_is_the_same_data(mode, split, tmp_path, small):
@@ -79,6 +82,7 @@ def test_a_folder_that_is_larger_than_memory_is_the_same_data(mode, split, tmp_p
     assert torch.equal(*sets)
 
 
+@seen_from_outside
 def test_a_large_folder_of_parquet_files_is_the_same_data(tmp_path, monkeypatch, small):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)

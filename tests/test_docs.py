@@ -20,7 +20,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def blocks(page, kind):
-    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.S)
+    found = re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.S)
+    assert found, f"no {kind} in {page}"
+    return found
 
 
 def done(*words, cwd, **env):
@@ -40,10 +42,9 @@ def test_the_python_of_the_readme_runs(tmp_path):
 def added(tmp_path_factory):
     """A copy of the repository with the method of docs/add-a-method.md, added word by word."""
     copy, page = tmp_path_factory.mktemp("added") / "condensery", "docs/add-a-method.md"
-    listed = done("git", "ls-files", "--cached", "--others", "--exclude-standard", "src", "tests", "docs", cwd=ROOT)
-    for file in [*listed.split(), "pyproject.toml"]:
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, copy / file)
+    for folder in ("src", "tests", "docs"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
     (copy / "src/condensery/recipes/untrained.py").write_text(blocks(page, "python")[0].replace("steps=100", "steps=5"))
     files = ["src/condensery/recipes/__init__.py"] * 2 + ["tests/lists.py", "docs/fidelity.md"]
     for file, block in zip(files, blocks(page, "diff"), strict=True):
@@ -128,10 +129,22 @@ def test_tables_are_what_the_results_say():
     assert done.returncode == 0, done.stderr
 
 
+def anchors(page):
+    """The names under which the headings of a page can be reached, as GitHub and Sphinx make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    headings = [re.sub(r"[^\w -]", "", heading.lower()) for heading in re.findall(r"^#{1,3} (.+)$", text, re.M)]
+    return {heading.replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere():
+    followed = 0
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for file, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", page.read_text()):
+            there = page.parent / file if file else page
+            assert there.exists(), f"{page.name}: {file}"
+            assert not anchor or anchor in anchors(there), f"{page.name}: {file}#{anchor}"
+            followed += bool(anchor)
+    assert followed
 
 
 def test_the_two_commands_are_the_makefiles():

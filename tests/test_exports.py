@@ -63,8 +63,9 @@ def test_arrays_hold_the_decoded_rows_and_what_normalizes_them(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_pictures_are_read_back_by_our_reader_and_by_datasets(name, tmp_path):
+def test_pictures_are_read_back_by_our_reader_and_by_datasets(name, tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     condensed = made(name)
     pixels, _ = condensed.tensors(space="uint8")
     folder = tmp_path / "images"

@@ -116,7 +116,7 @@ def test_our_own_exports_come_back(tmp_path, caplog):
     assert "holds a condensed set" in caplog.text
 
 
-def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys):
+def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys, brief):
     path = folder(tmp_path, "img", "fine_label")
     words = ["run", "random", "--data", f"hub:{path}", "--ipc", "1", "--out", str(tmp_path / "r")]
     assert main([*words, "--label", "fine_label"]) == 0

@@ -8,8 +8,6 @@ from torch import nn
 import condensery as cd
 from condensery.cli import main
 from condensery.errors import InputError
-from condensery.evaluation.protocols import Protocol
-from condensery.evaluation.training import Training
 from condensery.exchange.imports import import_set
 from condensery.recipes import Recipe
 
@@ -62,11 +60,6 @@ def test_what_a_program_stored_is_what_we_store(layout, tmp_path):
     again = cd.load(cd.save(there, tmp_path / "set.safetensors"))
     assert torch.equal(again.tensors()[0], there.tensors()[0])
     assert Recipe.protocol_of(again.recipe) == ("idc2022" if layout == "idc" else "dc2021")
-    plain = cd.evaluate(again, data, cd.MLP(width=4), lambda *_: BRIEF, repeats=1, progress=False)
-    assert 0 <= plain.mean <= 1
-
-
-BRIEF = Protocol("brief", Training(), steps=2)
 
 
 def test_whitened_pixels_are_those_of_whitened_data(tmp_path):

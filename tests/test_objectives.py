@@ -1,4 +1,5 @@
-from itertools import cycle
+from functools import partial
+from itertools import cycle, product
 
 import pytest
 import torch
@@ -33,18 +34,17 @@ def literal(point, x, y, matched):
     return torch.autograd.grad(total / len(x), [params[k] for k in matched])
 
 
-# two objectives with every distance, and all of them with one
-MEASURED = {f"{name}-{distance}": (OBJECTIVES[name], DISTANCES[distance])
-            for name in ("gradient", "distribution") for distance in DISTANCES}  # fmt: skip
-MEASURED |= {name: (kind, DISTANCES["squared_euclidean"]) for name, kind in OBJECTIVES.items()}
+# every network with one distance, and one network with every distance: neither knows of the other
+MEASURED = [*zip(NETS, cycle(DISTANCES), strict=False), *product(["convnet instance"], DISTANCES)]
+MEASURED = list(dict.fromkeys(MEASURED))
 
 
-@over(NETS)
-@pytest.mark.parametrize(("kind", "distance"), MEASURED.values(), ids=MEASURED)
-def test_real_rows_are_at_distance_zero_from_themselves(part, kind, distance):
+@pytest.mark.parametrize(("net", "distance"), MEASURED)
+@over(OBJECTIVES)
+def test_real_rows_are_at_distance_zero_from_themselves(part, net, distance):
     real = blobs()
-    point, batch = place(part, real), rows(real, 4)
-    objective = kind(distance)
+    point, batch = place(NETS[net], real), rows(real, 4)
+    objective = part(DISTANCES[distance])
     target = objective.target(point, batch)
     assert not any(t.requires_grad for t in target)
     assert objective.loss(point, batch, target).abs().max() < 1e-9
@@ -80,18 +80,20 @@ def test_the_statistic_is_the_mean_gradient(part, shape):
                 assert torch.allclose(ours[c], theirs, atol=1e-9)
 
 
-# every network with one distance, and one network with every distance: neither knows of the other
-CHUNKED = {f"{name}-{distance}": (NETS[name], DISTANCES[distance]) for name, distance in zip(NETS, cycle(DISTANCES))}
-CHUNKED |= {f"convnet instance-{name}": (NETS["convnet instance"], DISTANCES[name]) for name in DISTANCES}
+CHUNKED = {
+    f"{net}-{distance}": (NETS[net], partial(GradientMatching, DISTANCES[distance], MATCHES["everything"]))
+    for net, distance in MEASURED
+} | {name: (NETS["convnet instance"], kind) for name, kind in OBJECTIVES.items()}
 
 
-@pytest.mark.parametrize(("part", "distance"), CHUNKED.values(), ids=CHUNKED)
-def test_another_chunking_is_the_same_loss_and_gradient(part, distance):
+@pytest.mark.parametrize(("net", "kind"), CHUNKED.values(), ids=CHUNKED)
+def test_another_chunking_is_the_same_loss_and_gradient(net, kind):
     real = blobs()
-    point, target_rows = place(part, real), rows(real, 7)
+    point, target_rows = place(net, real), rows(real, 7)
     results = []
     for chunk in (1, 3, 32):
-        objective = GradientMatching(distance, MATCHES["everything"], chunk)
+        objective = kind()
+        objective.chunk = chunk
         x = rows(real, 4, "synthetic").x.clone().requires_grad_()
         loss = objective.loss(point, Batch(x, target_rows.y[:, :4]), objective.target(point, target_rows))
         loss.sum().backward()

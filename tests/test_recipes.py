@@ -1,10 +1,12 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from operator import attrgetter
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 from conftest import blobs
-from lists import LEARNED, RECIPES, TINY, over
+from lists import CHOSEN, LEARNED, RECIPES, TINY, over
 
 from condensery.augment import CutMix, Cutout
 from condensery.data import digits
@@ -16,18 +18,22 @@ from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import dc2021
 from condensery.networks.convnet import ConvNet
 from condensery.networks.densenet import DenseNet
-from condensery.networks.net import build, record
+from condensery.networks.net import Net, build, record
 from condensery.networks.network import initial
 from condensery.networks.resnet import ResNet
+from condensery.objectives.means import LastLayer, MeanEmbedding
 from condensery.randomness import rng
 from condensery.recipes import DC, DM, DSA, IDC, KFS, Anchor, Compact, Random, Recipe, Unrolled, Wrapper
 from condensery.runs.run import condense, provenance
 from condensery.synthetic import SyntheticSet
 
 
-@over({name: part for name, part in RECIPES.items() if part.name in ("dc", "dm", "dsa", "idc", "kfs", "random")})
+@over(LEARNED | {"random": CHOSEN["random"]})
 def test_another_seed_gives_another_set(part):
-    """That the same seed gives the same one is a part of what `test_running` says of stopped runs."""
+    """Of the other coresets, only the network that chooses depends on it, and may choose the same rows.
+
+    That the same seed gives the same set is a part of what `test_running` says of stopped runs.
+    """
     real = blobs()
     a, b = (part.having(seed=seed).algorithm(real).run() for seed in (0, 1))
     assert a.bases.shape == (3, a.bases_per_class, *a.decoder.base_shape((1, 8, 8)))
@@ -51,13 +57,54 @@ def test_what_is_learned_matches_better_than_what_it_started_from(part):
     assert sum(losses[False][late:]) < sum(losses[True][late:])
 
 
+@over(LEARNED)
+def test_every_stored_number_receives_a_gradient(part):
+    """At one step or another: augmentation may cut out what is at the edge."""
+    algorithm = part.algorithm(blobs())
+    learned = [p for p in algorithm.synthetic.parameters() if p.requires_grad]
+    reached = [torch.zeros_like(p, dtype=torch.bool) for p in learned]
+
+    def observe(step):
+        for p, somewhere in zip(learned, reached, strict=True):
+            somewhere |= p.grad != 0
+
+    algorithm.run(observe=observe)
+    assert [int((~somewhere).sum()) for somewhere in reached] == [0] * len(learned)
+
+
+FORMATS = {"real_dtype": "objective.real_dtype", "synthetic_dtype": "objective.synthetic_dtype",
+           "network_dtype": "schedule.how.dtype", "unrolled_dtype": "objective.how.dtype"}  # fmt: skip
+FORMATTED = {  # every kind of recipe once with each of its fields
+    f"{part.name} {field}": (part, field)
+    for part in RECIPES.values() for field in vars(part) if field.endswith("_dtype")
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "field"), FORMATTED.values(), ids=FORMATTED)
+def test_a_number_format_reaches_the_part_that_computes_in_it(part, field):
+    usual, rough = (replace(part, **{field: dtype}).algorithm(blobs()) for dtype in (None, "bfloat16"))
+    assert [attrgetter(FORMATS[field])(made) for made in (usual, rough)] == [None, torch.bfloat16]
+
+
 @over(RECIPES)
 def test_everything_that_determines_a_set_is_recorded(part):
     recorded, inside = provenance(part, blobs())["recipe"], part
+    if isinstance(part.net, Net):  # of a function, only the name is recorded
+        assert Recipe.of_record(recorded) == part
     while isinstance(inside, Wrapper):
         assert recorded["name"] == inside.name
         recorded, inside = recorded["base"], inside.base
     assert recorded == json.loads(json.dumps({"name": inside.name, **vars(inside)}, default=record))
+
+
+@over(RECIPES)
+def test_a_field_that_may_be_none_is_none_by_default(part):
+    """Recipe files leave out None, which TOML lacks."""
+    while part:
+        hints = get_type_hints(type(part))
+        optional = [field for field in fields(part) if type(None) in get_args(hints[field.name])]
+        assert [field.name for field in optional if field.default is not None] == []
+        part = getattr(part, "base", None)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +214,12 @@ def test_anchor_needs_a_point_for_every_trained_network():
         Anchor(DM(), points=2)
 
 
+@pytest.mark.parametrize(("weight", "mean"), [(0, MeanEmbedding()), (0.5, LastLayer(0.5))])
+def test_anchor_matches_the_last_layer_unless_its_weight_is_0(weight, mean):
+    anchor = Anchor(LEARNED["dm 2"], trained_networks=1, points=2, updates=3, last_layer=weight)
+    assert anchor.algorithm(blobs()).objective.mean == mean
+
+
 def test_a_set_is_rounded_once_when_all_of_its_parts_are_done(monkeypatch):
     compact = Compact(DM(ipc=1, steps=1, real_rows=4, net=TINY), share=0.0)
     rounded = []
@@ -266,15 +319,15 @@ def test_idcs_pixels_are_stored_in_the_unit_range(part):
     assert synthetic.bases.max() <= 1
 
 
-def test_a_chosen_set_holds_real_rows_of_its_class_each_once():
+@over(CHOSEN)
+def test_a_chosen_set_holds_real_rows_of_its_class_each_once(part):
     real = blobs()
-    for name in ("random", "herding", "k-center", "forgetting"):
-        synthetic = RECIPES[name].algorithm(real).run()
-        for c in range(3):
-            mine = real.read(real.rows(c)).flatten(1)
-            where = [(mine == row.flatten()).all(1).nonzero().flatten().tolist() for row in synthetic.bases[c]]
-            assert all(len(w) == 1 for w in where)
-            assert where[0] != where[1]
+    synthetic = part.algorithm(real).run()
+    for c in range(3):
+        mine = real.read(real.rows(c)).flatten(1)
+        where = [(mine == row.flatten()).all(1).nonzero().flatten().tolist() for row in synthetic.bases[c]]
+        assert all(len(w) == 1 for w in where)
+        assert where[0] != where[1]
 
 
 def test_dc_teaches_more_than_the_real_images_it_started_from():

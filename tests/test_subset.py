@@ -1,5 +1,7 @@
 """MDC: the adaptive subset loss, what it chooses, what it freezes."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from conftest import blobs
@@ -225,6 +227,24 @@ def test_a_recipe_freezes_what_its_rule_says(part):
         if "frozen" in said:
             frozen = torch.tensor(said["frozen"])
     assert held
+
+
+@pytest.mark.parametrize(
+    ("fields", "freezes", "learned"),
+    [({}, True, False), ({"shared_decoder": "learned"}, True, True), ({"freeze": False}, False, True)],
+    ids=str,
+)
+def test_the_fields_say_what_is_frozen_and_whether_the_decoder_is(fields, freezes, learned):
+    seen = []
+
+    def observe(step):
+        weights = [p.detach().flatten() for p in step.synthetic.decoder.parameters()]
+        seen.append((bool(step.synthetic.frozen.any()), torch.cat(weights)))
+
+    MDC(FREEZING["kfs"], fraction=0.1, window=3, **fields).algorithm(blobs()).run(observe=observe)
+    assert any(frozen for frozen, _ in seen) == freezes
+    moved = {not torch.equal(a, b) for (frozen, a), (_, b) in pairwise(seen) if frozen == freezes}
+    assert moved == {learned}
 
 
 @over({kind.name: kind for kind in (DC, DSA, DM, IDC)})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lists import LEARNED, TINY, WRAPPED, over
+from lists import LEARNED, RECIPES, TINY, WRAPPED, over
 from test_leak import with_test_part
 
 import condensery as cd
@@ -94,16 +94,20 @@ def test_more_images_per_class_begin_with_the_earlier_ones(real, tmp_path):
     assert torch.equal(stored.bases[:, 2], begun(more, real).bases[:, 2])
 
 
-def test_a_run_that_was_stopped_goes_on(real, tmp_path):
+@over({name: RECIPES[name] for name in ("dm 2", "kfs whole", "dc soft labels", "unrolled of kfs")})
+def test_a_run_that_was_stopped_goes_on_and_its_set_is_loaded_as_it_was_saved(part, real, tmp_path):
     data = with_test_part(real.images, real.labels)
-    recipe = Warm(DM2, kept(DM2, data.train, tmp_path)[1])
+    recipe = Warm(part, kept(part, data.train, tmp_path)[1])
     calls = []
     with pytest.raises(Interrupted):
         cd.run(recipe, data, tmp_path / "stopped", stop=lambda: len(calls) > 1 or calls.append(1), progress=False)
     for folder in ("stopped", "whole"):
-        cd.run(recipe, data, tmp_path / folder, progress=False)
+        made = cd.run(recipe, data, tmp_path / folder, progress=False)
     files = [(tmp_path / folder / "condensed.safetensors").read_bytes() for folder in ("stopped", "whole")]
     assert files[0] == files[1]
+    there = cd.load(tmp_path / "whole")
+    assert torch.equal(there.synthetic.bases, made.synthetic.bases)
+    assert replace(there, synthetic=made.synthetic) == made
 
 
 @pytest.mark.parametrize(("recipe", "names", "said"), [

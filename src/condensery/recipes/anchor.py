@@ -40,8 +40,8 @@ class Anchor(Wrapper[R]):
     """Updates by which every network is trained, each on 64 real images."""
     last_layer: Rate = 1.0
     """Weight of the gradient in the last layer, whose mean is matched beside that of embeddings; 0: without it."""
-    mean_rows: Count | None = 1024
-    """Real images per class whose mean is taken at each point; None: all of them."""
+    mean_rows: Count = 1024
+    """Real images per class whose mean is taken at each point; of a smaller class all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
