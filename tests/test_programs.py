@@ -79,7 +79,7 @@ def test_experiments_run_at_smoke_scale(device, names, folder):
     path = os.pathsep.join([experiments, str(ROOT / "tests")])
     printed = said(folder, "-c", ONE_BY_ONE, experiments, device, *names, PYTHONPATH=path)
     figures = dict(zip(names, re.split(r"^== .*\n", printed, flags=re.M)[1:], strict=True))
-    assert [name for name, text in figures.items() if not re.search(r"\d.* \(condensed in", text)] == []
+    assert [name for name, text in figures.items() if not re.search(r"^\{.*\}: [a-z ]*\d", text, re.M)] == []
 
 
 @pytest.mark.parametrize("name", benchmarks())
@@ -99,6 +99,14 @@ def test_at_gpu_scale_sets_are_condensed_by_the_papers_settings(monkeypatch):
     assert sets.recipe_of("ImageNet10", 20, "idc") == IDC.published("imagenet10").having(ipc=20)
     assert sets.recipe_of("cifar10-jpeg", 1, "idc-i") == IDC.published("cifar10").having(ipc=1, factor=1)
     assert sets.recipe_of("MNIST", 1, "dc") == DC(ipc=1)
+
+
+def test_every_method_of_the_digits_has_its_own_recipe(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import sets
+
+    recipes = [sets.recipe_of("digits", 1, method) for method in sets.LEARNED if ":" not in method]
+    assert len({repr(recipe) for recipe in recipes}) == len(recipes)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
