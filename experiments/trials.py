@@ -4,11 +4,11 @@
 
 A tenth of FashionMNIST's training part is held out. 1 image per class in strict floats; ConvNet of width 64 to match in
 and to measure with, both in bfloat16; 300 steps, and rounds with 4500 updates of networks in all where it is unrolled;
-1 set x 3 networks under `fixed-steps`. Every trial changes one thing of KFS, of Anchor around it, or of Unrolled, which
-starts from the set of another trial. The regression is the exception: it takes 200 more steps, in float32. The code of
-ideas that did not pay is here and nowhere else. No published figures. Cost at `cpu` scale: 5 to 10 minutes of one core
-for a trial, 10 to 20 for one that is unrolled. Cells that are in the results file are skipped; runs are kept in
-`runs/trials`.
+1 set x 3 networks under `fixed-steps`, and sets of long rounds under `idc2022` too. Every trial changes one thing of
+KFS, of Anchor around it, or of Unrolled, which starts from the set of another trial. The regression is the exception:
+it takes 200 more steps, in float32. The code of ideas that did not pay is here and nowhere else. No published figures.
+Cost at `cpu` scale: 5 to 10 minutes of one core for a trial, 10 to 20 for one that is unrolled. Cells that are in the
+results file are skipped; runs are kept in `runs/trials`.
 """
 
 import math
@@ -43,7 +43,7 @@ from condensery.algorithms.matching import Matching
 from condensery.data import Data, RealSet, fashion_mnist
 from condensery.decoders import Factorized
 from condensery.decoders.decoder import Decoder
-from condensery.evaluation.protocols import fixed_steps
+from condensery.evaluation.protocols import fixed_steps, idc2022
 from condensery.evaluation.training import TensorRows, Training, fit
 from condensery.networks.net import build
 from condensery.networks.network import Point, initial
@@ -65,6 +65,8 @@ RECIPES: dict[str, Recipe] = {
     "1000 steps": Anchor(replace(BASE, steps=1000)),
 }
 SHORT = Unrolled(BASE, rounds=300, unrolled_dtype="bfloat16")
+LONG = replace(SHORT, rounds=1, long_rounds=110)
+AUGMENTED = {"110 long rounds": 0.0, "half of the networks augmented": 0.5, "all networks augmented": 1.0}
 UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled": ("anchor", SHORT),
     "unrolled without anchor": ("kfs", SHORT),
@@ -73,9 +75,11 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled, 5 updates": ("anchor", replace(SHORT, rounds=900, unrolled_updates=5)),
     "unrolled, 40 updates": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40)),
     "unrolled, 100 updates": ("anchor", replace(SHORT, rounds=45, unrolled_updates=100)),
-    "unrolled, then 110 long rounds": ("unrolled", replace(SHORT, rounds=110, unrolled_updates=100)),
+    **{f"unrolled, then {name}": ("unrolled", replace(LONG, augmented=share)) for name, share in AUGMENTED.items()},
 }
-"""The trial from whose set a trial goes on, and the recipe that does so."""
+"""The trial from whose set a trial starts, and the recipe that does so."""
+TWICE = [name for name in UNROLLED if "then" in name]
+"""Trials that are measured under `idc2022`, too."""
 
 
 # Other means. Each takes a point, and embeddings (n, d), labels (n,) and weights (n,) of rows.
@@ -293,19 +297,21 @@ TRIALS = [*RECIPES, *UNROLLED, *MEANS, *DECODERS, REGRESSION]
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--trials", nargs="+", choices=TRIALS, default=TRIALS, help="only these trials")
-    given = parsed(parser, trials=["anchor", "unrolled", *MEANS, *DECODERS, REGRESSION])
+    given = parsed(parser, trials=["anchor", "unrolled", TWICE[1], *MEANS, *DECODERS, REGRESSION])
     table = Table("trials", "Trials for the best set of its size: FashionMNIST, validation part of train; width 64")
     data = read(fashion_mnist, given.data_dir)
     data = data if smoke_run() else data.validation()
     for name in given.trials:
-        if table.has(trial=name):
-            continue
-        with compiled():
-            there = tried(table, name, data)
-        made = there.condensed
-        reached = evaluate(made, data, NET, fixed_steps, REPEATS, torch.bfloat16)
-        facts = {"trial": name, "floats": made.floats, "rows": 10 * made.rows_per_class}
-        table.add(data, reached, made.recipe, there.seconds, there.commit, there.processor, **facts)
+        for under in (fixed_steps, idc2022) if name in TWICE else (fixed_steps,):
+            cell = {"trial": name, "under": None if under is fixed_steps else under.__name__}
+            if table.has(**cell):
+                continue
+            with compiled():
+                there = tried(table, name, data)
+            made = there.condensed
+            reached = evaluate(made, data, NET, under, REPEATS, torch.bfloat16)
+            facts = {**cell, "floats": made.floats, "rows": 10 * made.rows_per_class}
+            table.add(data, reached, made.recipe, there.seconds, there.commit, there.processor, **facts)
 
 
 if __name__ == "__main__":

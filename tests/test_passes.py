@@ -82,9 +82,10 @@ def test_mean_embeddings_by_passes_are_the_oracle(part, shape):
 def test_the_way_back_through_training_is_the_oracle(part, shape):
     real = blobs(shape)
     point = place(part, real)
-    objective = Unrolling(point.network, 3, Training(1e-3, 0.9, 1e-2, batch_size=5), seed=0)
+    how, changes = Training(1e-3, 0.9, 1e-2, batch_size=5), (Augmentation((Color(),)), CutMix(1.0))
     momenta = {k: torch.full_like(v, 1e-3) for k, v in point.params.items()}
-    for begun in (point, replace(point, momenta=momenta)):
+    for begun, augmented in ((point, 0), (replace(point, momenta=momenta), 1)):
+        objective = Unrolling(point.network, 3, how, 0, augmented=augmented, augment=changes[0], mix=changes[1])
         plain, passes = (gradient(objective, begun, real, mode) for mode in ("plain", "passes"))
         assert apart(plain[0], passes[0]) < 1e-9
         assert apart(plain[1], passes[1]) < 1e-9

@@ -196,6 +196,12 @@ class SyntheticSet(nn.Module):
         return self.bases.shape[1]
 
     @property
+    def rows_per_class(self) -> int:
+        """The number of decoded rows per class."""
+        with torch.no_grad():
+            return self(range(1)).y.shape[1]
+
+    @property
     def floats(self) -> int:
         """The number of stored floats: those of the bases, the learned labels and the decoder."""
         labels = 0 if self.labels is None else self.labels.numel()

@@ -31,6 +31,10 @@ class Cut:
         mixed[:, :, top:bottom, left:right] = x[self.order.to(x.device), :, top:bottom, left:right]
         return mixed
 
+    def labels(self, targets: Tensor) -> Tensor:
+        """The label probabilities (m, K) of the mixed rows, from those of the rows."""
+        return self.share * targets + (1 - self.share) * targets[self.order.to(targets.device)]
+
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """The mean cross-entropy with both labels, weighted by their shares of the image."""
         own, other = F.cross_entropy(logits, y), F.cross_entropy(logits, y[self.order.to(y.device)])

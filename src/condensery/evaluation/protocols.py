@@ -25,6 +25,7 @@ from condensery.augment import (
     dsa_strategy,
 )
 from condensery.data import Data
+from condensery.data.facts import Facts
 from condensery.errors import InputError, look_up
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
@@ -183,19 +184,36 @@ def idc2022(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     References:
         IDC appendix C.1 and the released program. Departs: see docs/fidelity.md.
     """
-    flip: tuple[Operation, ...] = (Flip(),) if data.facts.flip else ()
-    augment = Augmentation((*flip, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")
     short = isinstance(net, DenseNet) and condensed is not None and condensed.bases_per_class >= 50
     epochs, differs = (400, ["400 epochs"]) if short else (1000, [])
-    if not data.facts.pictures:
-        return Protocol(f"idc2022 ({', '.join([*differs, 'no augmentation'])})", _dropped(epochs), epochs)
-    mixed = condensed is None or _mixed(data, condensed)
-    if not mixed:
-        single = data.facts.boxes == "several"  # cut in place of CutMix
-        augment = replace(augment, always=(*augment.always, Cutout())) if single else augment
-        differs += ["cutout, no CutMix" if single else "no CutMix"]
+    per_class = (condensed.rows_per_class, condensed.bases_per_class) if condensed else None
+    augment, mix = idc_augmentation(data.facts, per_class)
+    if augment is None:
+        differs += ["no augmentation"]
+    elif mix is None:
+        differs += ["cutout, no CutMix" if data.facts.boxes == "several" else "no CutMix"]
     name = f"idc2022 ({', '.join(differs)})" if differs else "idc2022"
-    return Protocol(name, _dropped(epochs), epochs, augment=augment, mix=CutMix(0.5) if mixed else None)
+    return Protocol(name, _dropped(epochs), epochs, augment=augment, mix=mix)
+
+
+def idc_augmentation(
+    facts: Facts, per_class: tuple[int, int] | None = None
+) -> tuple[Augmentation | None, CutMix | None]:
+    """What `idc2022` does to a minibatch: its augmentation, and CutMix.
+
+    Arguments:
+        facts: what is known about the data.
+        per_class: the numbers of decoded rows and of stored bases of a set. None: it is not known which set.
+    """
+    if not facts.pictures:
+        return None, None
+    flip: tuple[Operation, ...] = (Flip(),) if facts.flip else ()
+    augment = Augmentation((*flip, Color()), (Crop(), Scale(), Rotate()), choice="minibatch")
+    if per_class is None or _mixed(facts, *per_class):
+        return augment, CutMix(0.5)
+    if facts.boxes == "several":  # cut in place of CutMix
+        augment = replace(augment, always=(*augment.always, Cutout()))
+    return augment, None
 
 
 def idc2022_equal_steps(data: Data, condensed: "Condensed | None" = None, net: Architecture | None = None) -> Protocol:
@@ -300,12 +318,12 @@ def _has_batch_norm(net: Architecture | None) -> bool:
     return isinstance(net, ConvNet) and net.has_batch_norm
 
 
-def _mixed(data: Data, condensed: "Condensed") -> bool:
-    """Whether IDC's evaluation mixes rows (CutMix)."""
-    match data.facts.boxes:
+def _mixed(facts: Facts, rows: int, bases: int) -> bool:
+    """Whether IDC's evaluation mixes rows (CutMix), of which a class has so many from so many bases."""
+    match facts.boxes:
         case "always":
             return True
         case "one-to-one":
-            return condensed.rows_per_class == condensed.bases_per_class
+            return rows == bases
         case "several":
-            return condensed.rows_per_class > 1
+            return rows > 1

@@ -211,7 +211,7 @@ def _by_passes(
     made, state = passes(network, dtype), dict(network.named_parameters())
     targets = y if y.is_floating_point() else F.one_hot(y, outputs(network, x.shape[1:])).to(x.dtype)
     if cut:
-        targets = cut.share * targets + (1 - cut.share) * targets[cut.order.to(y.device)]
+        targets = cut.labels(targets)
     weight = x.new_full((len(x),), 1 / len(x))
     losses, all_logits = [], []
     for part in chunked([evenly(most, made.rows)], x, targets, weight):

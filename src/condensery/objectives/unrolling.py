@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from condensery.augment import Augmentation, CutMix
 from condensery.data import Batch
 from condensery.evaluation.training import Training
 from condensery.kernels.compiling import mode
@@ -42,6 +43,9 @@ class Unrolling(Objective):
         seed: seed of the order of the rows.
         networks: number of networks that take turns.
         lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
+        augmented: number of networks, the first ones, whose minibatches are augmented and mixed.
+        augment: augmentation, drawn for each row; None: none.
+        mix: applied to each augmented minibatch; None: nothing is mixed.
 
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
@@ -57,9 +61,13 @@ class Unrolling(Objective):
         seed: int,
         networks: int = 1,
         lifetime: int | None = None,
+        augmented: int = 0,
+        augment: Augmentation | None = None,
+        mix: CutMix | None = None,
     ):
         self.window, self.how, self.seed = window, how, seed
         self.networks, self.lifetime = networks, lifetime or window
+        self.augmented, self.augment, self.mix = augmented, augment, mix
         self._ended: Point | None = None
         params = {name: p.detach() for name, p in network.named_parameters()}
         device = next(iter(params.values())).device
@@ -134,13 +142,26 @@ class Unrolling(Objective):
         return replace(point, params=weights, momenta=momenta).with_statistics_of(rows)
 
     def _minibatches(self, point: Point, x: Tensor, targets: Tensor) -> Minibatches:
-        """The rows of every minibatch: all in random order, again and again."""
+        """The rows of every minibatch: all in random order, again and again; augmented for some of the networks."""
         size = min(self.how.batch_size, len(x))
         draw = rng(self.seed, "window", point.outer)
         rounds = [torch.randperm(len(x), generator=draw) for _ in range(-(-self.window * size // len(x)))]
         order = torch.cat(rounds)[: self.window * size].to(x.device)
         rows, labels = (each.index_select(0, order).unflatten(0, (self.window, size)) for each in (x, targets))
+        if point.outer % self.networks >= self.augmented:
+            return rows, labels
+        changed = [self._changed(*each, point.outer, i) for i, each in enumerate(zip(rows, labels, strict=True))]
+        rows, labels = (torch.stack(each) for each in zip(*changed, strict=True))
         return rows, labels
+
+    def _changed(self, x: Tensor, targets: Tensor, *key: int) -> tuple[Tensor, Tensor]:
+        """A minibatch after augmentation and mixing, with its label probabilities."""
+        shape = (x.shape[1], x.shape[2], x.shape[3])
+        if self.augment:
+            x = self.augment(x, self.augment.draw(len(x), shape, rng(self.seed, "augment", *key)))
+        if self.mix and (cut := self.mix.draw(len(x), *shape[1:], rng(self.seed, "mix", *key))):
+            x, targets = cut(x), cut.labels(targets)
+        return x, targets
 
 
 def _by_autograd(point: Point, how: Training, minibatches: Minibatches) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

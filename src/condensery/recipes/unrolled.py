@@ -1,7 +1,9 @@
 """Unrolled: learn through the training of networks on the set. This wrapper combines several papers."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from condensery.fields import Amount, Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
@@ -44,6 +46,8 @@ class Unrolled(Wrapper[R]):
     """Networks that are trained on the set, one in each round."""
     lifetime: Count = 1000
     """Updates after which a network starts anew with random weights."""
+    augmented: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Part of the networks that long rounds train on augmented and mixed rows, as the protocol `idc2022` does."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
     outer_rows: Count = 100
@@ -85,29 +89,41 @@ class Unrolled(Wrapper[R]):
         from condensery.algorithms.matching import FromMatching
 
         made = self.matching(real)
-        short = self._unrolling(made, FromMatching(self.base.name, made), real, self.rounds, self.unrolled_updates)
+        short = self._unrolling(made, FromMatching(self.base.name, made), real, self.rounds, self.unrolled_updates, 0)
         if not self.long_rounds:
             return short
-        return self._unrolling(made, FromMatching("short-rounds", short), real, self.long_rounds, self.long_updates)
+        before, augmented = FromMatching("short-rounds", short), round(self.augmented * self.network_pool)
+        return self._unrolling(made, before, real, self.long_rounds, self.long_updates, augmented)
 
     def _unrolling(
-        self, made: "Matching", before: "FromMatching", real: "RealSet", rounds: int, updates: int
+        self, made: "Matching", before: "FromMatching", real: "RealSet", rounds: int, updates: int, augmented: int
     ) -> "Matching":
         """Rounds on the set of `made`; networks are trained as in evaluation, but at a constant learning rate."""
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import Fresh
+        from condensery.evaluation.protocols import idc_augmentation
         from condensery.evaluation.training import Training
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import Unrolling
 
-        network = self.network(real)
+        network, synthetic = self.network(real), made.synthetic
+        per_class = synthetic.rows_per_class, synthetic.bases_per_class
         how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
         return replace(
             made,
             beginnings=(before,),
             schedule=Fresh(network, rounds, self.seed),
             sampler=Uniform(self.outer_rows),
-            objective=Unrolling(network, updates, how, self.seed, self.network_pool, self.lifetime),
+            objective=Unrolling(
+                network,
+                updates,
+                how,
+                self.seed,
+                self.network_pool,
+                self.lifetime,
+                augmented,
+                *idc_augmentation(real.facts, per_class),
+            ),
             augment=None,
             optimizer=self._optimizer(made),
             drops=[max(1, rounds * tenths // 10) for tenths in (7, 9)],

@@ -83,8 +83,7 @@ class Condensed:
     @property
     def rows_per_class(self) -> int:
         """The number of decoded rows per class."""
-        with torch.no_grad():
-            return self.synthetic(range(1)).y.shape[1]
+        return self.synthetic.rows_per_class
 
     @property
     def floats(self) -> int:
