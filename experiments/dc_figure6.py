@@ -5,8 +5,7 @@
 The paper shows curves without numbers, and concludes that K = 1000 and T = 10 suit all data sets. Here, K is varied at
 T = 10 and T at K = 20, with the other settings of table 1 at 10 images (sets.py). Cost at `cpu` scale on 2 cores: 1270
 matching steps take hours, because the networks are trained for 50 epochs between them, and 7 cells half an hour to
-measure. 1 set x 3 networks. Cells that are in the results file
-are skipped.
+measure. 1 set x 3 networks. Cells that are in the results file are skipped.
 """
 
 from grid import Cell, fill, having

@@ -157,7 +157,7 @@ def _measure(table: Table, cells: Sequence[Cell], folder: Path | None) -> None:
     known: dict[str, Data | None] = {}
     for cell in cells:
         if cell.gpu and not (on_gpu() or smoke_run()):
-            print(f"{cell.keys}: not run: needs a GPU", flush=True)
+            print(f"{cell.keys}: left as it is; measuring it needs a GPU", flush=True)
             continue
         if table.has(**cell.keys):
             continue

@@ -78,8 +78,8 @@ with 10 epochs 93.6 and 94.1 (under `dc2021` 95.0 and 95.8, still rising). So th
 11 minutes on a GPU that nine other programs used.
 IDC on FashionMNIST, under the whole `idc2022`: l1 is the paper's distance for these data. Sets learned in networks that
 are hardly trained (256 or 512 rows between two steps) do not bear its 1000 epochs: 84.0 after a quarter of them, 82.2
-after all. With 2000 rows, and Adam's rate divided by 5 after 3/5 and 4/5 of the steps, accuracy is 84.2
-after all of them.
+after all. With 2000 rows, and Adam's rate divided by 5 after 3/5 and 4/5 of the steps, accuracy is 84.2 after all of
+them.
 """
 
 

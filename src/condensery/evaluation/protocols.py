@@ -203,7 +203,7 @@ def idc_augmentation(
 
     Arguments:
         facts: what is known about the data.
-        per_class: the numbers of decoded rows and of stored bases of a set. None: it is not known which set.
+        per_class: the numbers of decoded rows and of stored bases per class. None: they are not known.
     """
     if not facts.pictures:
         return None, None
@@ -319,7 +319,7 @@ def _has_batch_norm(net: Architecture | None) -> bool:
 
 
 def _mixed(facts: Facts, rows: int, bases: int) -> bool:
-    """Whether IDC's evaluation mixes rows (CutMix), of which a class has so many from so many bases."""
+    """Whether IDC's evaluation mixes rows (CutMix), by the numbers of decoded rows and of stored bases per class."""
     match facts.boxes:
         case "always":
             return True

@@ -55,7 +55,7 @@ class Convolution(ABC):
         """The sum (n, h', w', o) of the convolutions of pairs of prepared rows and filters."""
 
     def stored(self, du: Tensor) -> Tensor:
-        """The gradient (n, h', w', o) of a loss with respect to the result, as both methods that need it read it."""
+        """The gradient (n, h', w', o) of a loss with respect to the result, before its first use in a product."""
         return du
 
     @abstractmethod
@@ -78,8 +78,8 @@ class Convolution(ABC):
 class Direct(Convolution):
     """PyTorch's own convolution.
 
-    Its operands are written to memory first. Otherwise the compiler would choose another order of axes for them, and
-    copy them number by number into the order that the convolution needs.
+    Its operands are written to memory first. Otherwise, the compiler would store them in another order of axes and copy
+    them number by number into the order that the convolution needs.
     """
 
     def rows(self, x: Tensor) -> Tensor:

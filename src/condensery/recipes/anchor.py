@@ -41,7 +41,7 @@ class Anchor(Wrapper[R]):
     last_layer: Rate = 1.0
     """Weight of the gradient in the last layer, whose mean is matched beside that of embeddings; 0: without it."""
     mean_rows: Count = 1024
-    """Real images per class whose mean is taken at each point; of a smaller class all of them."""
+    """Real images per class whose mean is taken at each point; if a class has fewer, all of them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

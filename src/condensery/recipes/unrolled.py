@@ -47,7 +47,7 @@ class Unrolled(Wrapper[R]):
     lifetime: Count = 1000
     """Updates after which a network starts anew with random weights."""
     augmented: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """Part of the networks that long rounds train on augmented and mixed rows, as the protocol `idc2022` does."""
+    """Fraction of the networks that long rounds train on rows that are augmented and mixed as in `idc2022`."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
     outer_rows: Count = 100
