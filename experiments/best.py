@@ -7,7 +7,7 @@ network. ConvNet-3 of width 128, whatever the network in which a set was learned
 usual width, where the table says so. Networks are trained in bfloat16. No published figures of this recipe.
 
 `unrolled:quick` is compared with KFS, IDC and DM on colored images and USPS, on which nothing about the recipe was
-chosen. There, every method learns in width 64 and in bfloat16, and takes as many steps as fit into 10 to 12 minutes of
+chosen. There, every method learns in width 64 and in bfloat16, and takes as many steps as fit into 8 to 9 minutes of
 2 cores by `condensery plan` (3 minutes on USPS). These sets are measured under `fixed-steps`, because other protocols
 take hours on sets that decode to hundreds of rows.
 
@@ -26,11 +26,15 @@ from condensery.networks.resnet import ResNet
 ABOUT = "The strict floats of 1 image per class: ConvNet-3, width 128, if no other network is named; test accuracy"
 WIDE, FAST = ConvNet(), ConvNet(width=64)
 NETS: tuple[Net | str, ...] = (WIDE, "mlp", ResNet(depth=10, width=32))
-LONG = {"unrolled:quick": {}, "kfs": {"steps": 750}, "idc": {"outer_steps": 30}, "dm": {"steps": 5000}}
 LENGTHS: dict[str, dict[str, dict[str, Any]]] = {
-    "cifar10-jpeg": LONG,
-    "svhn-train-subset": LONG,
-    "USPS": {"unrolled:quick": {}, "kfs": {"steps": 900}, "idc": {"outer_steps": 20}, "dm": {"steps": 2000}},
+    "cifar10-jpeg": {"unrolled:quick": {}, "kfs": {"steps": 750}, "idc": {"outer_steps": 30}, "dm": {"steps": 5000}},
+    "svhn-train-subset": {
+        "unrolled:quick": {},
+        "kfs": {"steps": 725},
+        "idc": {"outer_steps": 26},
+        "dm": {"steps": 4000},
+    },
+    "USPS": {"unrolled:quick": {}, "kfs": {"steps": 750}, "idc": {"outer_steps": 15}, "dm": {"steps": 2600}},
 }
 """What differs from the presets, so that all methods learn for about as long as `unrolled:quick`."""
 

@@ -61,7 +61,7 @@ def main() -> None:
                 continue
             point = initial(network, rng(0, "figure 4", n))
             for before, step in pairwise((0, *moments)):
-                key, augment = ("figure 4", n, step), dsa_strategy(data.facts.flip)
+                key, augment = ("figure 4", n, step), dsa_strategy(data.facts)
                 point = fit(point, rows, Training(0.01, batch_size=256), step - before, 0, key, augment)
                 if not table.has(trained_on=name, network=n, step=step):
                     values = {"real": norm(point, real), "synthetic": norm(point, synthetic)}

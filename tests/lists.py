@@ -33,8 +33,23 @@ class Residual(nn.Module):
         return self.head(x.relu().mean((2, 3)))
 
 
+class Attention(nn.Module):
+    """A user's own network whose patches attend to each other, by torch's fused attention."""
+
+    def __init__(self, shape, classes, width=4):
+        super().__init__()
+        self.patches = nn.Conv2d(shape[0], width, 4, stride=4)
+        self.mix = nn.Linear(width, 3 * width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        queries, keys, values = self.mix(self.patches(x).flatten(2).mT).chunk(3, 2)
+        return self.head(nn.functional.scaled_dot_product_attention(queries, keys, values).mean(1))
+
+
 NETS = {
     "own": Residual,
+    "own, attention": Attention,
     **{f"convnet {n}": cd.ConvNet(width=4, depth=2, norm=n) for n in ("instance", "batch", "layer", "group", "none")},
     **{f"convnet {a}": cd.ConvNet(width=4, depth=2, activation=a) for a in ("leaky_relu", "sigmoid", "swish")},
     **{f"convnet {pooling} pooling": cd.ConvNet(width=4, depth=2, pooling=pooling) for pooling in ("max", "none")},

@@ -298,7 +298,7 @@ def test_validation_refuses_a_fraction_that_is_none(fraction):
 
 
 def test_classes_of_one_row_leave_none_to_hold_out():
-    with pytest.raises(InputError, match=r"the classes of made are too small to hold out 0\.1 of them"):
+    with pytest.raises(InputError, match=r"the classes are too small to hold out 0\.1 of them"):
         replace(parts(), train=blobs(sizes=(1, 1, 1))).validation()
 
 

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 import torch
 from conftest import blobs
-from lists import NETS, SHAPES, Residual, over
+from lists import NETS, SHAPES, Attention, Residual, over
 from torch import nn
 
 import condensery as cd
@@ -25,7 +25,7 @@ def test_every_network_takes_every_shape_and_all_its_weights_matter(part, shape)
     x = torch.randn(5, *shape, dtype=torch.float64)
     logits = network(x)
     assert logits.shape == (5, 3)
-    head = network.module.head if part is Residual else network.head
+    head = network.module.head if part in (Residual, Attention) else network.head
     assert torch.equal(logits, head(network.embed(x)))
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0, 1])).backward()
     dead = {n for n, p in network.named_parameters() if p.grad is None or (p.ndim > 1 and not p.grad.any())}

@@ -126,12 +126,13 @@ def test_a_record_of_a_wrapper_around_nothing_is_refused():
         Recipe.of_record({"name": "mdc"})
 
 
+@pytest.mark.parametrize("recipe", [DC, DSA])
 @pytest.mark.parametrize(
     ("ipc", "inner", "epochs"), [(1, 1, 50), (10, 10, 50), (20, 20, 25), (50, 50, 10), (100, 100, 5)]
 )
-def test_dcs_loops_follow_the_papers_rule_at_any_ipc(ipc, inner, epochs):
-    recipe = DC(ipc=ipc)
-    assert (recipe._inner_steps, recipe._network_epochs) == (inner, epochs)
+def test_loops_follow_the_papers_rule_at_any_ipc(recipe, ipc, inner, epochs):
+    schedule = recipe(ipc=ipc, net=TINY).algorithm(blobs(sizes=(100, 100))).schedule
+    assert (schedule.inner, schedule.epochs) == (inner, epochs)
 
 
 def test_dcs_defaults_are_the_papers():
@@ -143,7 +144,6 @@ def test_dcs_defaults_are_the_papers():
 def test_dsas_defaults_are_the_papers():
     recipe = DSA()
     assert (recipe.outer_steps, recipe.lr, recipe.network_lr, recipe.real_rows) == (1000, 0.1, 0.01, 256)
-    assert [DSA(ipc=ipc)._inner_steps for ipc in (1, 10, 50)] == [1, 10, 50]
 
 
 def test_dms_defaults_are_the_papers():

@@ -149,6 +149,9 @@ def test_representatives_do_not_replace_the_earlier_set(real, tmp_path):
     dm = DM2.having(ipc=1, real_rows=4)
     earlier, file = kept(dm, real, tmp_path)
     assert torch.allclose(begun(DREAM(Warm(dm, file)), real).bases, earlier.synthetic.bases)
+    codes = KFS(ipc=3, channels=(3,), decoders=2, pretraining=2, steps=2, real_rows=4, net=TINY)
+    earlier, file = kept(codes, real, tmp_path)
+    assert torch.allclose(begun(DREAM(Warm(codes, file)), real).bases, earlier.synthetic.bases)
 
 
 def test_on_the_command_line(tmp_path, capsys):

@@ -16,7 +16,7 @@ from condensery.fields import Format
 from condensery.formats import Grid, rounded, size
 from condensery.randomness import rng
 
-__all__ = ["SyntheticSet", "class_logits", "noise", "random_real"]
+__all__ = ["SyntheticSet", "check_ipc", "class_logits", "noise", "random_real"]
 
 
 class SyntheticSet(nn.Module):
@@ -110,7 +110,7 @@ class SyntheticSet(nn.Module):
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
 
     def rows_of(self, bases: Tensor) -> Batch:
-        """Decode some bases, wherever they are.
+        """Decode the bases with the given indices, from any classes.
 
         Arguments:
             bases: indices of m bases, counted class after class, shape (m,). The decoder is even.

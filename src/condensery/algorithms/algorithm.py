@@ -45,7 +45,8 @@ class Step:
 
 Observe = Callable[[Step], Any]
 Aside = Callable[[str, str], Keeper]
-"""Writes a checkpoint of the run, then returns a keeper for a phase: called with (name of the file, what is done)."""
+"""Called with (name of the file, what is done), it returns a keeper for a phase of a run. If steps have begun, it first
+writes a checkpoint of the run."""
 
 
 class Algorithm(Interface):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from condensery.algorithms.algorithm import Algorithm, Aside, Beginning, Observe, Step
-from condensery.algorithms.samplers import Sampler
+from condensery.algorithms.samplers import Change, Sampler
 from condensery.algorithms.schedules import Schedule, walk
 from condensery.augment import Augmentation, Omega
 from condensery.console import progress
@@ -78,6 +78,9 @@ class Matching:
     of_unit_norm: bool = False
     classes_per_pass: int | None = None
 
+    def __post_init__(self) -> None:
+        self.objective.check(self.schedule.network)
+
     @property
     def steps(self) -> int:
         """The number of points of the schedule."""
@@ -85,7 +88,7 @@ class Matching:
 
     @property
     def before(self) -> "list[Matching]":
-        """The matchings from whose set this one goes on; usually none."""
+        """The matchings that run before this one and whose set it learns further; usually none."""
         return [each.matching for each in self.beginnings if isinstance(each, FromMatching)]
 
     @property
@@ -144,25 +147,16 @@ class Matching:
         Returns:
             The sum, and the norm of its gradient.
         """
-        draw, omegas = (partial(rng, self.seed, what, point.outer, point.inner) for what in ("real", "augment"))
+        draw, change = partial(rng, self.seed, "real", point.outer, point.inner), self._change(point)
         learned = [p for p in self.synthetic.parameters() if p.requires_grad]
         loss = torch.zeros((), dtype=self.real.dtype, device=self.real.device)
 
-        @cache
-        def drawn(classes: tuple[int, ...]) -> Omega:  # for real and synthetic rows
-            assert self.augment
-            return self.augment.siamese(classes, self.real.shape, omegas)
-
-        def change(classes: Sequence[int]) -> Callable[[Tensor], Tensor]:
-            assert self.augment
-            return partial(self.augment, omega=drawn(tuple(classes)))
-
         self.optimizer.zero_grad()
         for classes in self._groups():
-            target = self.sampler.target(
-                self.objective, point, self.real, classes, draw, change if self.augment else None
-            )
-            rows = self.synthetic(classes).map(change(classes)) if self.augment else self.synthetic(classes)
+            target = self.sampler.target(self.objective, point, self.real, classes, draw, change)
+            rows = self.synthetic(classes)
+            if change:
+                rows = rows.map(change(classes))
             distance = self.objective.loss(point, rows, target).sum()
             distance.backward(inputs=learned)
             loss += distance.detach()
@@ -175,6 +169,18 @@ class Matching:
                 gradient.div_(norm.clamp(min=torch.finfo(norm.dtype).tiny))
         self._update(done)
         return loss.item(), torch.stack(norms).norm().item()
+
+    def _change(self, point: Point) -> Change | None:
+        """The augmentation that real and synthetic rows of the same classes share at a point; None: there is none."""
+        augment, draw = self.augment, partial(rng, self.seed, "augment", point.outer, point.inner)
+        if augment is None:
+            return None
+
+        @cache
+        def drawn(classes: tuple[int, ...]) -> Omega:
+            return augment.siamese(classes, self.real.shape, draw)
+
+        return lambda classes: partial(augment, omega=drawn(tuple(classes)))
 
     def _update(self, done: int) -> None:
         with self.synthetic.held():

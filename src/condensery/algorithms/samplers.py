@@ -178,7 +178,7 @@ def clustered(
     """Indices (C, count) of rows that represent `count` clusters of their class in the embedding of a point.
 
     Arguments:
-        candidates: random rows per class that are clustered, at least `count`; None: all rows.
+        candidates: random rows per class that are clustered, raised to `count` if there are fewer; None: all rows.
         draw: one random generator per class.
 
     References:
@@ -199,7 +199,7 @@ def clustered(
 
 
 class Whole(Sampler):
-    """Takes every real row in every step; the targets at a point are kept in a file, which later runs read.
+    """Takes the same real rows in every step, by default all of them; targets are kept in a file for each point.
 
     The name of a file is a hash of everything that its bytes depend on: the rows and how they are read, the network and
     its weights, what is computed, and the machine. Nothing is kept for augmented rows, since no later step has the same
@@ -314,13 +314,13 @@ class Whole(Sampler):
         tensors = {str(i): torch.cat(part) for i, part in enumerate(parts)}
         if not path.parent.is_dir():
             size = sum(t.numel() * t.element_size() for t in tensors.values())
-            log.info(f"the means over all real rows are kept in {path.parent}, {size / 1024:.0f} KiB per network")
+            log.info(f"the means of real rows are kept in {path.parent}, {size / 1024:.0f} KiB per network")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             storage.write_tensors(path, tensors, {"targets": self._key})
         except OSError as error:
             log.warning(
-                f"{self.folder} cannot be written ({error.strerror or error}); the mean over all real rows is not kept"
+                f"{self.folder} cannot be written ({error.strerror or error}); the means of real rows are not kept"
             )
             self.folder = None
 

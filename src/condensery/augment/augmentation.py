@@ -9,6 +9,7 @@ from torch import Tensor
 
 from condensery.augment.omega import Omega, Shape, applied
 from condensery.augment.operations import Color, Crop, Cutout, Flip, Operation, Rotate, Scale
+from condensery.data.facts import Facts
 from condensery.randomness import PerClass
 
 __all__ = ["Augmentation", "dsa_strategy"]
@@ -71,14 +72,16 @@ class Augmentation:
         return applied(x, omega)
 
 
-def dsa_strategy(flip: bool) -> Augmentation:
+def dsa_strategy(facts: Facts) -> Augmentation:
     """DSA's strategy: one of color, crop, cutout, flip, scaling and rotation, chosen at random (DSA section 4).
 
     Arguments:
-        flip: whether flips are among the operations (see `data.facts.Facts`).
+        facts: say whether flips are among the operations. On data that are not pictures, nothing is done.
 
     References:
         DSA section 4. As in its program, a minibatch in a network's training draws one operation.
     """
-    flips = (Flip(),) if flip else ()
+    if not facts.pictures:
+        return Augmentation()
+    flips = (Flip(),) if facts.flip else ()
     return Augmentation(one_of=(Color(), Crop(), Cutout(), *flips, Scale(), Rotate()), choice="minibatch")

@@ -135,8 +135,8 @@ class Crop:
 
     Arguments:
         share: the largest shift in each direction as a fraction of the side, rounded to pixels.
-        pixels: the largest shift in pixels, which then is reached up and to the left only: shifts of the crop are from
-            -pixels to pixels - 1, as in DC's program. None: `share` applies.
+        pixels: the largest shift in pixels. Shifts of the crop are then from -pixels to pixels - 1, as in DC's program.
+            None: `share` applies.
         fill: see `Fill`.
     """
 

@@ -234,9 +234,11 @@ class RealSet(_Rows):
             seed: seed of the random choice of rows.
 
         Raises:
-            InputError: `fraction` is outside (0, 1).
+            InputError: `fraction` is outside (0, 1), or every class is too small for a row to be held out.
         """
         held = stratified(self.labels, fraction, seed)
+        if not held.any():
+            raise InputError(f"the classes are too small to hold out {fraction:g} of them; give more training rows")
         return self.subset(~held), TestSet(self.images[held], self.labels[held], self.space, self.dtype, self.device)
 
     def at(self, index: Tensor) -> Batch:

@@ -146,8 +146,4 @@ class Data:
             InputError: `fraction` is outside (0, 1), or every class is too small for a row to be held out.
         """
         train, test = self.train.split(fraction, seed)
-        if not len(test):
-            raise InputError(
-                f"the classes of {self.name} are too small to hold out {fraction:g} of them; give more training rows"
-            )
         return replace(self, name=f"{self.name}-validation", train=train, test=test)

@@ -167,7 +167,7 @@ def dsa2021(data: Data, condensed: "Condensed | None" = None, net: Architecture 
     """
     if not data.facts.pictures:
         return Protocol("dsa2021 (no augmentation)", _halved(1001), 1001, batch_norm=False)
-    augment = dsa_strategy(data.facts.flip)
+    augment = dsa_strategy(data.facts)
     return Protocol("dsa2021", _halved(1001), 1001, augment=augment, batch_norm=False)
 
 

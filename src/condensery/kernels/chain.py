@@ -1,7 +1,7 @@
 """The passes of the ConvNet as formulas: forward, backward, and both along a direction in weight space.
 
-They are for the network of all four papers (instance norm, ReLU, average pooling). Rows are stored with channels last,
-(n, height, width, channels). The two passes along a direction V reuse intermediate results of the first two.
+They are for the ConvNet of DC, DSA, DM and KFS (instance norm, ReLU, average pooling). Rows are stored with channels
+last, (n, height, width, channels). The two passes along a direction V reuse intermediate results of the first two.
 
 Let u be the result of a convolution. With means over the pixels of one row and channel:
 
@@ -62,7 +62,7 @@ class Chain:
         self.convolutions = []
         channels, sides = shape[0], (shape[1], shape[2])
         for padding in paddings:
-            tiled = sides[0] % 4 == sides[1] % 4 == 0 and padding == 1 and dtype != torch.bfloat16
+            tiled = sides[0] % 4 == sides[1] % 4 == 0 and padding == 1 and dtype in (torch.float32, torch.float64)
             way: type[Convolution] = Columns if channels < 8 else Winograd if tiled and channels >= 32 else Direct
             self.convolutions.append(way(sides, padding))
             sides, channels = (self.convolutions[-1].out[0] // 2, self.convolutions[-1].out[1] // 2), width

@@ -19,7 +19,7 @@ _STAGES = (
     (1, 16, 1, 3, False), (6, 24, 2, 3, True), (6, 40, 2, 5, True), (6, 80, 3, 3, True), (6, 112, 3, 5, False),
     (6, 192, 4, 5, True), (6, 320, 1, 3, False),
 )  # fmt: skip
-"""Of each stage: expansion, channels, blocks, side of the kernel, and whether its first block halves the sides."""
+"""For each stage: expansion, channels, blocks, side of the kernel, and whether its first block halves the sides."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,14 @@ class Point:
     inner: int = 0
     momenta: State = field(default_factory=dict)
 
+    def to(self, dtype: torch.dtype) -> "Point":
+        """The same point with weights and running statistics in another number format."""
+        params, buffers = (
+            {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+            for state in (self.params, self.buffers)
+        )
+        return replace(self, params=params, buffers=buffers)
+
     def logits(self, x: Tensor, params: State | None = None) -> Tensor:
         """Logits (n, classes) of normalized rows `x`, with `params` as weights. None: the weights of this point."""
         self.network.eval()  # batch norm then uses the frozen statistics, so that splitting rows into chunks is exact

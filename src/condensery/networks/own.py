@@ -1,9 +1,11 @@
 """User-defined networks: any torch module as a `Network`."""
 
+from contextlib import AbstractContextManager
 from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
 from condensery.errors import InputError
@@ -79,6 +81,10 @@ class Own(Network):
                 mine.copy_(theirs)
 
     def embed(self, x: Tensor) -> Tensor:
+        with _differentiable():
+            return self._embed(x)
+
+    def _embed(self, x: Tensor) -> Tensor:
         if callable(own := getattr(self.module, "embed", None)):
             return own(x).flatten(1)
         inputs: list[Tensor] = []
@@ -94,4 +100,10 @@ class Own(Network):
         return inputs[-1].flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        with _differentiable():
+            return self.module(x)
+
+
+def _differentiable() -> AbstractContextManager[None]:
+    """A context in which attention is computed by operations that can be differentiated twice; fused ones cannot."""
+    return sdpa_kernel(SDPBackend.MATH)

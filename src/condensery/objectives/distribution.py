@@ -1,5 +1,6 @@
 """Distribution matching: synthetic rows should have the same mean embedding as real rows."""
 
+from copy import copy
 from functools import partial
 
 import torch
@@ -56,7 +57,9 @@ class DistributionMatching(Statistic):
 
     def with_mean(self, mean: Mean) -> "DistributionMatching":
         """The same objective with another mean."""
-        return DistributionMatching(self.distance, self.chunk, self.real_dtype, self.synthetic_dtype, self.part, mean)
+        other = copy(self)
+        other.mean = mean
+        return other
 
     def statistic(self, point: Point, batch: Batch, weight: Tensor | None = None) -> list[Tensor]:
         """The mean embedding of each class at the point, (C, d), or another `mean` of it.

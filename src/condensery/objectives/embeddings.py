@@ -32,8 +32,7 @@ def embeddings(
     """
     dtype = dtype or x.dtype
     if mode() == "plain":  # by autograd alone: the readable version, against which the passes are tested
-        params, buffers = ({k: v.to(dtype) for k, v in state.items()} for state in (point.params, point.buffers))
-        cast = Point(point.network, params, buffers)
+        cast = point.to(dtype)
         parts = x.to(dtype).split(chunk or rows_at_once(x.device))
         return torch.cat([cast.embeddings(part) for part in parts]).to(x.dtype)
     made = passes(point.network, dtype)

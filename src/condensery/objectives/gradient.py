@@ -1,6 +1,6 @@
 """Gradient matching: synthetic rows should give the weights the same gradient as real rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from condensery.data import Batch
 from condensery.errors import InputError
 from condensery.kernels.compiling import mode
 from condensery.kernels.passes import Passes, chunked, passes
-from condensery.networks.network import Point, outputs, rows_at_once
+from condensery.networks.network import Network, Point, outputs, rows_at_once
 from condensery.objectives.distances import Distance, layerwise_cosine
 from condensery.objectives.objective import Statistic
 
@@ -83,13 +83,24 @@ class GradientMatching(Statistic):
         """The gradient of real rows, without a graph, in `real_dtype`."""
         return self._gradients(point, real.detach(), None, self.real_dtype or real.x.dtype)
 
+    def check(self, network: Network) -> None:
+        self._matched(dict(network.named_parameters()))
+
+    def _matched(self, params: Mapping[str, Tensor]) -> list[str]:
+        """The names of the parameters whose gradients are matched.
+
+        Raises:
+            InputError: there is none.
+        """
+        if found := [name for name, parameter in params.items() if self.match(name, parameter)]:
+            return found
+        raise InputError(
+            f"the network has no parameter of the kind to match ({getattr(self.match, '__name__', self.match)}); "
+            "use a convnet, or match other parameters (dc with `match=weights`)"
+        )
+
     def _gradients(self, point: Point, batch: Batch, weight: Tensor | None, dtype: torch.dtype) -> list[Tensor]:
-        matched = [name for name, parameter in point.params.items() if self.match(name, parameter)]
-        if not matched:
-            raise InputError(
-                f"the network has no parameter of the kind to match ({getattr(self.match, '__name__', self.match)}); "
-                "use a convnet, or match other parameters (dc with `match=weights`)"
-            )
+        matched = self._matched(point.params)
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         # the passes compute the gradient with respect to rows only, not to labels
@@ -112,7 +123,8 @@ def by_autograd(
 
     This is the readable version, against which the passes are tested.
     """
-    params = {k: p.detach().to(dtype).requires_grad_(k in matched) for k, p in point.params.items()}
+    point = point.to(dtype)
+    params = {k: p.detach().requires_grad_(k in matched) for k, p in point.params.items()}
     leaves = [params[name] for name in matched]
     differentiable = batch.x.requires_grad or batch.labels.requires_grad
     chunk = chunk or rows_at_once(batch.x.device)

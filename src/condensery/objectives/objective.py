@@ -12,7 +12,7 @@ from torch import Tensor
 from condensery.data import Batch
 from condensery.kernels.passes import evenly, jointly
 from condensery.networks.net import factory_record
-from condensery.networks.network import Point
+from condensery.networks.network import Network, Point
 from condensery.objectives.distances import Distance
 
 __all__ = ["Objective", "Statistic"]
@@ -27,6 +27,14 @@ class Objective(ABC):
     def after(self) -> dict[str, Any]:
         """Called after every step; the returned values (JSON) are recorded with the step."""
         return {}
+
+    def check(self, network: Network) -> None:
+        """Check that the objective can be computed in a network.
+
+        Raises:
+            InputError: it cannot.
+        """
+        return
 
     def steady(self) -> "Objective":
         """The same objective without rare and slow work, of which a plan times the steps."""

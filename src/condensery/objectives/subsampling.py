@@ -3,7 +3,6 @@
 Drawing some of the synthetic rows makes it biased; drawing some of the real rows gives it variance.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -95,6 +94,6 @@ def _check(size: int, n: int) -> None:
 
 
 def _gradients(of: Tensor, synthetic: SyntheticSet, again: bool = False) -> list[Tensor]:
-    parameters: Sequence[Tensor] = list(synthetic.parameters())
-    found = torch.autograd.grad(of, list(parameters), retain_graph=again, allow_unused=True)
+    parameters = [p for p in synthetic.parameters() if p.requires_grad]
+    found = torch.autograd.grad(of, parameters, retain_graph=again, allow_unused=True)
     return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]

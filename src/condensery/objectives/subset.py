@@ -177,6 +177,9 @@ class AdaptiveSubset(Statistic):
     def of_real(self) -> str:
         return f"{self.base.of_real}, {self.metric.of_real}" if self.metric and self.measuring else self.base.of_real
 
+    def check(self, network: Network) -> None:
+        self.base.check(network)
+
     def steady(self) -> Statistic:
         """The same objective with n = 1 throughout and without scores."""
         return AdaptiveSubset(self.base, self.synthetic, None, self.period, self.first, self.window)

@@ -42,7 +42,8 @@ class Unrolling(Objective):
         how: how the weights are updated, with a constant learning rate; its `dtype` is also that of the real rows.
         seed: seed of the order of the rows.
         networks: number of networks that take turns.
-        lifetime: updates after which a network starts anew, at the point at which the loss is then asked for.
+        lifetime: updates before a network starts anew, rounded down to whole windows, but at least one; it starts at
+            the point at which the loss is then asked for.
         augmented: number of networks, the first ones, whose minibatches are augmented and mixed.
         augment: augmentation, drawn for each row; None: none.
         mix: applied to each augmented minibatch; None: nothing is mixed.

@@ -17,12 +17,13 @@ __all__ = ["Anchor"]
 
 @dataclass(frozen=True)
 class Anchor(Wrapper[R]):
-    """Anchor: match means in networks on the way from random to trained ones, which are kept.
+    """Anchor: match means at a fixed set of points between randomly initialized and trained networks.
 
     It wraps the recipes that match means of embeddings: `Anchor(KFS.quick())`. A few networks are trained on the real
-    images, and the points at which means are matched lie between these and their random beginnings. Because the points
-    come back, the means of real images are computed once for each; a step then costs the synthetic rows only. Rows are
-    not augmented, since means of augmented images could not be kept. Beside the mean embedding, the mean gradient of
+    images, and the points at which means are matched lie between these and their random initial weights. Because the
+    points come back, the means of real images are computed once for each; a step then costs the synthetic rows only.
+    These networks and real images replace those of the wrapped recipe. Rows are not augmented, since means of augmented
+    images could not be kept. Beside the mean embedding, the mean gradient of
     the last layer is matched, which takes only another product of two small matrices.
 
     References:
@@ -88,10 +89,14 @@ class Anchor(Wrapper[R]):
         """The objective of `made`, if this wrapper suits it.
 
         Raises:
-            InputError: it matches no means, or does so in a network whose last layer is not known.
+            InputError: it matches no means, or does so in a network whose last layer is not known, or it picks the real
+                images itself.
         """
+        from condensery.algorithms.samplers import Representative
         from condensery.objectives import DistributionMatching
 
+        if isinstance(made.sampler, Representative):
+            raise InputError("anchor keeps the means of the same real images, and dream picks others; leave one out")
         if not isinstance(made.objective, DistributionMatching):
             raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
         names = [name for name, _ in made.schedule.network.named_parameters()]

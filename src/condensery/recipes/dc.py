@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from condensery.data import RealSet
     from condensery.synthetic import SyntheticSet
 
-__all__ = ["DC", "paper_epochs"]
+__all__ = ["DC", "loops"]
 
 
-def paper_epochs(inner_steps: int) -> int:
-    """Passes over the synthetic set between two matches: 500 / T, at most 50 (DC appendix A: 50 for T = 10)."""
-    return min(50, max(1, round(500 / inner_steps)))
+def loops(ipc: int, inner_steps: int | None, network_epochs: int | None) -> tuple[int, int]:
+    """T and the epochs of training between two matches, each as in the paper if it is None.
+
+    References:
+        DC appendix A: T = 1 for ipc = 1, 10 for 10, and ipc above. Epochs: 500 / T, at most 50 (50 for T = 10).
+    """
+    inner = inner_steps or ipc
+    return inner, min(50, max(1, round(500 / inner))) if network_epochs is None else network_epochs
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class DC(Recipe):
     """Distance between two gradients; layerwise_cosine is the paper's (eq. 10)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
     """Parameters whose gradients are matched: weights (no biases, no scales of normalization layers), the filters of
-    convolutions, or everything."""
+    convolutions, or everything. Vectors count for nothing in layerwise_cosine, with which everything is the same as
+    weights."""
     clamp: bool = False
     """Whether to clamp pixels to [0, 1] after every update; neither the paper nor the released program clamps them."""
     real_dtype: Precision = None
@@ -110,14 +116,6 @@ class DC(Recipe):
         labels = {"ld": cls(init="real", learn="labels"), "ld:quick": replace(cls.quick(), learn="labels")}
         return super().named() | labels
 
-    @property
-    def _inner_steps(self) -> int:  # appendix A: T = 1 for ipc = 1, 10 for 10, and ipc above
-        return self.inner_steps or self.ipc
-
-    @property
-    def _network_epochs(self) -> int:
-        return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
-
     def per_image(self, real: "RealSet") -> int:
         """The floats of an image and, if labels are learned, of its label."""
         return super().per_image(real) + (0 if self.learn == "images" else real.classes)
@@ -133,13 +131,13 @@ class DC(Recipe):
         from condensery.objectives import distances
         from condensery.synthetic import SyntheticSet
 
+        inner, epochs = loops(self.ipc, self.inner_steps, self.network_epochs)
         synthetic = self._initial(real)  # 1: S
         return Matching(
             real=real,
             synthetic=synthetic,
             schedule=TrainedOnSynthetic(  # 2 to 4, 9
-                network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
-                epochs=self._network_epochs, seed=self.seed,
+                network=self.network(real), outer=self.outer_steps, inner=inner, epochs=epochs, seed=self.seed,
                 how=Training(self.network_lr, dtype=torch_dtype(self.network_dtype)),
             ),
             sampler=Uniform(rows=self.real_rows),  # 5, 6

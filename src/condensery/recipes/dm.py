@@ -87,7 +87,7 @@ class DM(Recipe):
             synthetic=synthetic,
             schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed),  # 1, 2
             sampler=Uniform(rows=self.real_rows),  # 3
-            augment=dsa_strategy(real.facts.flip),  # 3
+            augment=dsa_strategy(real.facts),  # 3
             objective=DistributionMatching(  # 4
                 real_dtype=torch_dtype(self.real_dtype), synthetic_dtype=torch_dtype(self.synthetic_dtype)
             ),

@@ -63,14 +63,16 @@ class DREAM(Wrapper[R]):
         self.statistic(made)
         if not isinstance(made.sampler, Uniform | Epochwise):
             raise InputError(
-                f"dream picks real images per class, but {self.base.name} matches all of them; give `real_rows`"
+                f"dream picks the real images of a step, but {self.base.name} matches the same ones in every step; "
+                "wrap one that draws some (kfs: give `real_rows`)"
             )
         rows = made.sampler.rows
         if self.candidates and self.candidates < rows:
             raise InputError(f"`candidates={self.candidates}` is below `real_rows={rows}`; give at least {rows}")
-        initial = [FromRows(partial(self._initial, made))] if self.cluster_init else []
         # an earlier set replaces the rows from which its classes would start otherwise
-        before = sum(not isinstance(each, FromSet) for each in made.beginnings)
+        earlier = [each for each in made.beginnings if isinstance(each, FromSet)]
+        before, whole = len(made.beginnings) - len(earlier), any(None not in each.places for each in earlier)
+        initial = [FromRows(partial(self._initial, made))] if self.cluster_init and not whole else []
         return replace(
             made,
             sampler=Representative(rows, self.cluster_every, self.candidates, made.real.classes),

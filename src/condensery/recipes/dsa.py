@@ -8,7 +8,7 @@ from msgspec import Meta
 from condensery.fields import Amount, Count, Precision, Rate, Seed
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture
-from condensery.recipes.dc import paper_epochs
+from condensery.recipes.dc import loops
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -72,14 +72,6 @@ class DSA(Recipe):
         """Settings for the embedded digits, under a minute; see `DC.digits`."""
         return replace(cls.quick(), outer_steps=100, inner_steps=1, lr=1.0, real_rows=64)
 
-    @property
-    def _inner_steps(self) -> int:
-        return self.inner_steps or self.ipc
-
-    @property
-    def _network_epochs(self) -> int:
-        return paper_epochs(self._inner_steps) if self.network_epochs is None else self.network_epochs
-
     def algorithm(self, real: "RealSet") -> "Matching":
         """Algorithm 1; the numbers in the comments are its line numbers."""
         import torch
@@ -93,14 +85,14 @@ class DSA(Recipe):
         from condensery.objectives import GradientMatching
         from condensery.synthetic import SyntheticSet, random_real
 
-        augment = dsa_strategy(real.facts.flip)  # 6: ω
+        inner, epochs = loops(self.ipc, self.inner_steps, self.network_epochs)
+        augment = dsa_strategy(real.facts)  # 6: ω
         synthetic = SyntheticSet.from_rows(random_real(real, self.ipc, self.seed), real.space)  # 1: S
         return Matching(
             real=real,
             synthetic=synthetic,
             schedule=TrainedOnSynthetic(  # 2, 3, 11
-                network=self.network(real), outer=self.outer_steps, inner=self._inner_steps,
-                epochs=self._network_epochs, seed=self.seed,
+                network=self.network(real), outer=self.outer_steps, inner=inner, epochs=epochs, seed=self.seed,
                 how=Training(self.network_lr, dtype=torch_dtype(self.network_dtype)),
                 augment=augment,
             ),

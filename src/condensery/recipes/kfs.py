@@ -184,7 +184,7 @@ class KFS(Recipe):
             beginnings=self._beginnings(real, synthetic),  # appendix A
             schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed, networks=self.networks),
             sampler=Uniform(rows=self.real_rows) if self.real_rows else Whole(folder=cache("means")),  # 3.2
-            augment=None if self.augment == "none" else dsa_strategy(real.facts.flip),
+            augment=None if self.augment == "none" else dsa_strategy(real.facts),
             objective=DistributionMatching(  # eq. 1
                 real_dtype=torch_dtype(self.real_dtype),
                 synthetic_dtype=torch_dtype(self.synthetic_dtype),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from condensery.errors import InputError
 from condensery.fields import Amount, Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
@@ -20,7 +21,7 @@ class Unrolled(Wrapper[R]):
     """Unrolled: after the wrapped recipe, learn through the training of networks on the set.
 
     It wraps any recipe that matches: `Unrolled(Anchor(KFS.quick()))`. Networks of different ages are trained on the
-    set. In every round, one of them is trained for a few updates more, and the set moves so that it would have
+    set. In every round, one of them is trained for a few more updates, and the set moves so that it would have
     classified real images better after them: the gradient goes back through the updates. A round takes longer than a
     step that matches means, and what it improves is the goal itself.
 
@@ -29,7 +30,7 @@ class Unrolled(Wrapper[R]):
         and Russakovsky, 2022), https://arxiv.org/abs/2206.02916, for momentum; Embarrassingly Simple
         Dataset Distillation (Feng et al., 2024), https://arxiv.org/abs/2311.07025, for windows of training.
     Departs: the rounds follow another recipe's steps; the windows of a network follow one another from its first update
-        on.
+        on. Short and long rounds begin with the same random draws of real images and of networks.
     """
 
     name: ClassVar[str] = "unrolled"
@@ -45,7 +46,8 @@ class Unrolled(Wrapper[R]):
     network_pool: Count = 8
     """Networks that are trained on the set, one in each round."""
     lifetime: Count = 1000
-    """Updates after which a network starts anew with random weights."""
+    """Updates before a network starts anew from random weights, rounded down to whole rounds, but at least one; the
+    first lives are shorter."""
     augmented: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Fraction of the networks that long rounds train on rows that are augmented and mixed as in `idc2022`."""
     minibatch: Count = 64
@@ -57,6 +59,11 @@ class Unrolled(Wrapper[R]):
     lr_factor: Rate = 0.3
     """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds,
     and of the long ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.augmented and not self.long_rounds:
+            raise InputError("`augmented` is for long rounds, and there are none; give `long_rounds` too")
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
@@ -128,7 +135,7 @@ class Unrolled(Wrapper[R]):
             optimizer=self._optimizer(made),
             drops=[max(1, rounds * tenths // 10) for tenths in (7, 9)],
             project_every=1,
-            quantize_from=float(made.quantize_from == 1),
+            quantize_from=float(made.quantize_from == 1),  # all rounds round, if the base has begun to
             of_unit_norm=True,
             classes_per_pass=real.classes,
         )

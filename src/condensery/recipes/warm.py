@@ -25,6 +25,7 @@ class Warm(Wrapper[R]):
     start from its images (or codes), and decoders from its decoders; new classes start as the wrapped recipe says. So
     fewer steps are needed than in the first run; their number is that of the wrapped recipe. Around
     `Unrolled`, the earlier set replaces the one from which the rounds would start, and only the rounds are performed.
+    If there are new classes, the wrapped recipe runs first, and they start from its result.
     """
 
     name: ClassVar[str] = "warm"
@@ -35,12 +36,12 @@ class Warm(Wrapper[R]):
 
     @classmethod
     def quick(cls, base: R) -> "Warm[R]":
-        """The settings of the wrapped recipe; `start` is still to be given."""
+        """The settings of the wrapped recipe; `start` must still be set."""
         return cls(base)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
-        """None, because there is no set to start from."""
+        """An empty dictionary: without an earlier set, there is nothing to start from."""
         return {}
 
     def algorithm(self, real: "RealSet") -> "Matching":
