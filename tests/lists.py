@@ -43,8 +43,8 @@ class Attention(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, x):
-        queries, keys, values = self.mix(self.patches(x).flatten(2).mT).chunk(3, 2)
-        return self.head(nn.functional.scaled_dot_product_attention(queries, keys, values).mean(1))
+        queries, keys, values = self.mix(self.patches(x).flatten(2).mT)[:, None].chunk(3, 3)  # (n, 1 head, patches, w)
+        return self.head(nn.functional.scaled_dot_product_attention(queries, keys, values).mean((1, 2)))
 
 
 NETS = {

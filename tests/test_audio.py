@@ -84,7 +84,7 @@ def test_spectrograms_are_neither_flipped_nor_augmented(tmp_path):
     made = recipe.having(net=cd.ConvNet(width=4)).algorithm(data.train)
     assert (made.augment.always, made.augment.one_of) == ((), ())
     assert tuple(made.synthetic.bases.shape) == (2, 1, 1, 64, 64)
-    for recipe in (cd.DSA(ipc=1), cd.DM(ipc=1), cd.KFS(init="noise")):
+    for recipe in (cd.DSA(ipc=1), cd.DM(ipc=1), cd.KFS(init="noise", augment="dsa")):
         other = recipe.algorithm(data.train).augment
         assert (other.always, other.one_of) == ((), ())
     x = made.synthetic(range(1)).x
