@@ -184,6 +184,7 @@ def odd_head(head: dict, tensors: dict, r: random.Random) -> bytes:
     steps = r.choice(("9" * 400, "9" * 5000, "1e400", "NaN", "-0", "[" * well + "]" * well, '"\\ud800"', "1, 2", "\\"))
     text = r.choice((
         text.replace('"steps": 1', f'"steps": {steps}'), text.replace('"recipe": {', f'"recipe": {{"x": {steps}, '),
+        text.replace('"recipe": {', '"recipe": {"base": null, '), text.replace('"net": {', '"net": null, "x": {'),
         "1", text[:-1] + ', "recipe": 1}', '{"a":' * well + "1" + "}" * well, text.replace("{", "{ ", 1), "null", "",
     ))  # fmt: skip
     checksum = storage._checksum(text.encode(), tensors)

@@ -163,7 +163,16 @@ def test_a_search_goes_on_from_its_trials(tmp_path):
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 3 * len(NETS)
 
 
-@pytest.mark.parametrize("line", ["{}", "[1]", "what", '{"key": {}, "result": {"accuracy": "high"}}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[1]",
+        "what",
+        '{"key": {}, "result": {"accuracy": "high"}}',
+        '{"key": {}, "result": {"accuracy": 1' + "0" * 400 + "}}",
+    ],
+)
 def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
     (tmp_path / "trials.jsonl").write_text(line + "\n")
     with pytest.raises(InputError, match="line 1"):

@@ -103,8 +103,9 @@ def shell(line, **environment):
     return subprocess.run(["bash", "-c", line], capture_output=True, env={**os.environ, **environment}, timeout=120)
 
 
-def test_a_reader_that_leaves_is_no_failure():
-    done = shell("{condensery} --help | true; echo ${{PIPESTATUS[0]}}")
+@pytest.mark.parametrize("words", ["--help", "run dc --help"])
+def test_a_reader_that_leaves_is_no_failure(words):
+    done = shell(f"{{condensery}} {words} | true; echo ${{{{PIPESTATUS[0]}}}}", PYTHONUNBUFFERED="")
     assert done.stderr == b""
     assert done.stdout.strip() in (b"0", b"141")
 

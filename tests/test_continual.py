@@ -66,6 +66,11 @@ def test_there_must_be_decoders_to_share():
         class_incremental(digits(), Random(ipc=1, net=TINY), 2, share_decoders=True, progress=False)
 
 
+def test_there_must_be_a_network_to_measure():
+    with pytest.raises(InputError, match="`repeats` must be a whole number of at least 1"):
+        class_incremental(digits(), Random(ipc=1, net=TINY), 2, repeats=0, distillation=Distillation(), progress=False)
+
+
 def test_decoders_that_would_be_learned_again_are_not_shared():
     with pytest.raises(InputError, match="would learn decoders in every stage"):
         class_incremental(digits(), Unrolled(CODES, rounds=1), 2, share_decoders=True, progress=False)

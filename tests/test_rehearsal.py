@@ -100,13 +100,18 @@ def test_the_same_seed_gives_the_same_stages_and_distillation_changes_them():
 
 def test_sets_that_are_ready_are_the_memory():
     data, recipe = digits(), Random(ipc=2, net=TINY)
-    made = [condense(recipe, data.train, progress=False)] * 2
+    made = [condense(recipe, each.train, progress=False) for each in (data, letters(data))]
     more = {"net": TINY, "steps": (4, 2), "how": HOW, "repeats": 1, "progress": False}
     found, alike = (task_incremental([data, letters(data)], memory, **more) for memory in (made, recipe))
     assert [stage.accuracy.runs for stage in found] == [stage.accuracy.runs for stage in alike]
-    for memory, net in ((made[:1], TINY), (made, None)):
-        with pytest.raises(InputError, match="one for each, and `net`"):
+    smaller = condense(recipe, data.resized(4, 1).train, progress=False)
+    for memory, net, said in (
+        (made[:1], TINY, "one for each"), (made, None, "give `net`"), ([made[0], smaller], TINY, "the rows of the set"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=said):
             task_incremental([data, data], memory, net)
+    with pytest.raises(InputError, match="has other classes"):
+        task_incremental([letters(data)], made[:1], TINY)
 
 
 @pytest.mark.parametrize(("wrong", "said"), [

@@ -55,13 +55,16 @@ def memory_limit() -> float:
     """The memory in bytes that `bounded` allows.
 
     Raises:
-        InputError: CONDENSERY_LIMIT_GB is not a number.
+        InputError: CONDENSERY_LIMIT_GB is not a number above 0.
     """
     told = os.environ.get(LIMIT)
     try:
-        return (float(told) if told else LIMIT_GB) * 2**30
+        limit = float(told) if told else LIMIT_GB
     except ValueError:
-        raise InputError(f"{LIMIT} is {told!r}; set it to a number of GB") from None
+        limit = 0.0
+    if not limit > 0:
+        raise InputError(f"{LIMIT} is {told!r}; set it to a number of GB above 0")
+    return limit * 2**30
 
 
 def bounded(size: int, what: str) -> None:

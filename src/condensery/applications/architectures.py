@@ -1,6 +1,7 @@
 """Architecture search: networks are ranked by training them on a small proxy in place of the whole training part."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -208,10 +209,10 @@ def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Candi
     """
     found = [net if isinstance(net, Candidate) else Candidate(net) for net in nets]
     if len(found) < 2:
-        raise InputError(f"`nets` has {len(found)} network; give at least two to choose from")
+        raise InputError(f"{len(found)} network is given; give at least two to choose from")
     for i, candidate in enumerate(found):
         if candidate in found[:i]:
-            raise InputError(f"`nets` has {candidate} twice; leave one out")
+            raise InputError(f"{candidate} is given twice; leave one out")
         build(candidate.net, data.shape, data.train.classes)
     return found
 
@@ -251,8 +252,17 @@ def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], s
     proxy = proxies[job.proxy]
     if isinstance(proxy, EarlyStopping):
         return {"proxy": "early stopping", **about}
-    stored = tensor_file(shared.sets[job.proxy].synthetic.state_dict(), {})
-    return {"proxy": hashlib.blake2b(stored, digest_size=16).hexdigest(), **about}
+    return {"proxy": _identity(shared.sets[job.proxy]), **about}
+
+
+def _identity(condensed: Condensed) -> str:
+    """A hash of all of a set that determines what networks learn from it."""
+    synthetic, space = condensed.synthetic, condensed.space
+    decoder = synthetic.decoder
+    head = [type(decoder).__name__, decoder.arguments, space.stored, space.fingerprint, synthetic.format,
+            condensed.class_names]  # fmt: skip
+    stored = tensor_file(synthetic.state_dict(), {"set": json.dumps(head, default=str)})
+    return hashlib.blake2b(stored, digest_size=16).hexdigest()
 
 
 def _rules(job: _Job, shared: _Shared) -> Protocol:

@@ -69,13 +69,15 @@ def class_incremental(
     Raises:
         InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
             first stage have no test images, the memory has soft labels, it has no decoders to share, or it goes on from
-            another recipe, which would learn them again.
+            another recipe, which would learn them again; `repeats` is below 1.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
         of CIFAR-100 arrive in five stages, 1000 epochs each, with distillation.)
     """
     classes, points = data.train.classes, list[Point]()
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
     if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
         fitting = [n for n in range(1, classes // 2 + 1) if classes % n == 0]
         raise InputError(

@@ -72,7 +72,7 @@ def on_ray(
     try:
         import ray
     except ImportError as error:
-        raise InputError("Ray is not installed; install condensery[ray], or take the engine `local`") from error
+        raise InputError("Ray is not installed; install condensery[ray], or choose the engine 'local'") from error
     ours = not ray.is_initialized()
     if ours:
         ray.init(**_beginning(processes(workers)))

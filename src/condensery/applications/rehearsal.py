@@ -133,7 +133,7 @@ def task_incremental(
 
     Raises:
         InputError: there are no tasks, their rows have different shapes, the memory has soft labels, sets are given
-            without a network or not for every task, or a number is out of range.
+            without a network, not for every task or not of its classes and shape, or a number is out of range.
 
     References:
         DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01
@@ -149,8 +149,10 @@ def task_incremental(
     if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
         raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
     ready = None if isinstance(memory, Recipe) else list(memory)
-    if ready is not None and (net is None or len(ready) != len(tasks)):
-        raise InputError(f"{len(ready)} sets are given for {len(tasks)} tasks; give one for each, and `net`")
+    if ready is not None:
+        _suit(ready, tasks)
+        if net is None:
+            raise InputError("sets do not say which network is trained; give `net`")
     given = memory.net if net is None and isinstance(memory, Recipe) else net
     assert given is not None
     chosen = named(given) if isinstance(given, str) else given
@@ -165,7 +167,8 @@ def task_incremental(
         start = time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
-        memories.append(_remembered(condensed, ids[-1]))
+        order = torch.tensor([names.index(name) for name in condensed.class_names])
+        memories.append(_remembered(condensed, order))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
         for r, before in enumerate(points):
             key, regularizer = ("task", stage, r), distilling(before, distillation)
@@ -181,6 +184,21 @@ def task_incremental(
         found.append(Stage(tuple(names), Accuracy(tuple(runs), words, chosen, time.perf_counter() - start), *sizes))
         observe(found[-1])
     return found
+
+
+def _suit(sets: Sequence[Condensed], tasks: Sequence[Data]) -> None:
+    """Check that there is a set for every task, with its classes and its shape.
+
+    Raises:
+        InputError: there is not.
+    """
+    if len(sets) != len(tasks):
+        raise InputError(f"{len(sets)} sets are given for {len(tasks)} tasks; give one for each")
+    for condensed, task in zip(sets, tasks, strict=True):
+        if set(condensed.class_names) != set(task.class_names):
+            raise InputError(f"the set for {task.name} has other classes; give one that was condensed from this task")
+        if (shape := tuple(condensed.synthetic(range(1), 1).x.shape[2:])) != task.shape:
+            raise InputError(f"the rows of the set for {task.name} are {shape}, those of the task {task.shape}")
 
 
 def with_hard_labels(condensed: Condensed) -> Condensed:

@@ -11,7 +11,7 @@ __all__ = ["Trials"]
 
 
 class Trials:
-    """Results by what determines them, which are added one by one.
+    """A table of results. The key of a result is everything that determines it.
 
     Arguments:
         path: a file with one JSON object per line. None: results are kept in memory only.
@@ -35,7 +35,7 @@ class Trials:
             try:
                 trial = json.loads(line)
                 self.found[_words(trial["key"])] = {name: float(value) for name, value in trial["result"].items()}
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
                 raise InputError(
                     f"{path}, line {number}: not a trial; remove the line, or choose another folder"
                 ) from error

@@ -88,6 +88,19 @@ def main(argv: list[str] | None = None) -> int:
     closed it.
     """
     argv = sys.argv[1:] if argv is None else argv
+    try:
+        status = _command(argv)
+    except SystemExit as stop:  # a help was printed
+        status = int(stop.code or 0)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _left_alone()
+    return status
+
+
+def _command(argv: list[str]) -> int:
+    """Run one command; its exit status, before the output is flushed."""
     if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
         from condensery.kernels.memory import tune_allocator
 
@@ -108,20 +121,16 @@ def main(argv: list[str] | None = None) -> int:
         if argv[0] == "--version":
             say(__version__)
             return 0
-        status = look_up(commands, argv[0], "command")(argv[1:])
-        sys.stdout.flush()
-        return status
+        return look_up(commands, argv[0], "command")(argv[1:])
     except InputError as error:
         return _fail(2, error)
     except RunError as error:
         return _fail(1, error)
-    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
-        with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except BrokenPipeError:
+        return _left_alone()
     except OSError as error:  # input is checked before work begins, so this is, for example, a full disk
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(1, f"{where}{error.strerror or error}; fix that, then repeat the command to resume")
+        return _fail(1, f"{where}{error.strerror or error}; fix that, then repeat the command")
     except Exception as error:
         # by name, because torch is not imported here; on a CPU it raises a RuntimeError that only its text identifies
         if type(error).__name__ not in ("OutOfMemoryError", "MemoryError") and "allocate memory" not in str(error):
@@ -130,6 +139,13 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(1, f"out of memory: {words}; a smaller --real-rows or --device cpu may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
+
+
+def _left_alone() -> int:
+    """The exit status if the reader of the output has closed it, as `head` does."""
+    with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def program() -> None:

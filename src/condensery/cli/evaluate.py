@@ -191,6 +191,12 @@ def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
             )
         if any(condensed.data.get(key) != sets[0].data.get(key) for key in ("fingerprint", "zca")):
             raise InputError(f"{file} and {files[0]} were condensed from different rows; evaluate them one by one")
+        stored = [each.bases_per_class for each in (condensed, sets[0])]
+        if stored[0] != stored[1]:
+            raise InputError(
+                f"{file} stores {stored[0]} images or codes per class, {files[0]} stores {stored[1]}; evaluate them "
+                "one by one"
+            )
 
 
 def _without_seed(recipe: dict[str, Any]) -> dict[str, Any]:

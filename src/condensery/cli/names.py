@@ -84,7 +84,7 @@ def own(name: str) -> bool:
 def usual(name: str, data: str) -> str:
     """The name with the preset that `compare` takes: that for the embedded digits there, otherwise the quick one."""
     base, *added = name.split("+")
-    for preset in ("digits", "quick") if data == "digits" else ("quick",):
+    for preset in ("digits", "quick") if data.lower() == "digits" else ("quick",):
         if own(base) and "." not in base.partition(":")[2] and preset in recipe(base).presets:
             return "+".join([f"{base}.{preset}", *added])
         if f"{base}:{preset}" in RECIPES:
@@ -173,13 +173,20 @@ def _of_module(module: str, path: str) -> Recipe:
     except ImportError as error:
         known = ", ".join(RECIPES)
         raise InputError(f"{module}:{path} is no recipe ({error}); give a module, or one of {known}") from error
+    except SyntaxError as error:
+        raise InputError(f"{module}: line {error.lineno} is no Python ({error.msg}); correct it") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise InputError(
                 f"{module}:{path}: there is no {name} in it; give MODULE:CLASS, or MODULE:CLASS.PRESET for a preset"
             )
         found = getattr(found, name)
-    found = found() if callable(found) else found
+    try:
+        found = found() if callable(found) else found
+    except TypeError as error:
+        raise InputError(
+            f"{module}:{path} cannot be made without arguments ({error}); give a class whose fields have defaults"
+        ) from error
     if not isinstance(found, Recipe):
         raise InputError(f"{module}:{path} is a {type(found).__name__}; give a class below condensery.recipes.Recipe")
     return found

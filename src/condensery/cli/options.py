@@ -111,7 +111,8 @@ class Measuring:
     repeats: int = 5
     """Number of networks that are trained from scratch; the table gives their mean and standard deviation."""
     seed: int = 0
-    """Seed of the networks' weights and row order; in compare, also of the methods."""
+    """Seed of the networks' weights and of the order of rows; in evaluate also of the random images, in all other
+    commands also of the methods."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the rows while networks are trained; bfloat16 is faster on processors that support it."""
     json: str | None = None

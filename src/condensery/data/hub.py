@@ -160,7 +160,7 @@ def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | No
         ) from error
     train = parts.get("train")
     if train is None:
-        raise InputError(f"{place}: has no split `train` (but {', '.join(parts)}); it needs one")
+        raise InputError(f"{place}: has no split 'train' (but {', '.join(parts)}); it needs one")
     wanted = test or known.test
     usual = next((parts[name] for name in ("test", "validation", "valid") if name in parts), None)
     held = parts.get(wanted) if wanted else usual

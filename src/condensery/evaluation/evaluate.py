@@ -134,7 +134,8 @@ def evaluate(
         progress: whether to show how many networks are done, if there is no `observe`.
 
     Raises:
-        InputError: the classes or the shape of a set differ from those of the data; fewer than 1 repeat; no `net` for a
+        InputError: the classes or the shape of a set differ from those of the data; the sets differ in size; fewer than
+            1 repeat; no `net` for a
             set that was condensed in a custom network, which no file stores.
     """
     several = sets if isinstance(sets, Sequence) else [sets]
@@ -150,6 +151,11 @@ def evaluate(
             raise InputError(
                 f"the condensed set has {synthetic.classes} classes, {data.name} has {data.train.classes}; "
                 "labels would be beyond the classes; evaluate it on the data that it was condensed from"
+            )
+        if condensed.bases_per_class != several[0].bases_per_class:
+            raise InputError(
+                f"one set stores {several[0].bases_per_class} images or codes per class, and another one "
+                f"{condensed.bases_per_class}; evaluate them one by one"
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")

@@ -103,14 +103,14 @@ class Condensed:
     @property
     def net(self) -> Net | None:
         """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
-        described = self.layers[0].get("net", {"family": "convnet"})
+        described = self.layers[0].get("net") or {"family": "convnet"}
         return None if "factory" in described else recorded(described)
 
     @property
     def layers(self) -> list[dict[str, Any]]:
         """The innermost recipe, then its wrappers from the inside out, each with its own fields."""
         inside = [self.recipe]
-        while "base" in inside[0]:
+        while inside[0].get("base"):
             inside.insert(0, inside[0]["base"])
         return [{key: value for key, value in recipe.items() if key != "base"} for recipe in inside]
 
@@ -146,7 +146,7 @@ class Condensed:
                 )
         most = self.bases_per_class
         if not isinstance(first, int) or isinstance(first, bool) or not 1 <= first <= most:
-            raise InputError(f"`first` is {first!r}; a subset of this set has 1 to {most} stored images per class")
+            raise InputError(f"a subset of this set has 1 to {most} stored images per class, not {first!r}")
         whole = self.synthetic
         labels = None if whole.labels is None else whole.labels.detach()[:, :first].clone()
         bases = whole.bases.detach()[:, :first].clone()

@@ -143,11 +143,14 @@ def _seconds(rare: Rare) -> float:
 
 def _probe(algorithm: Algorithm) -> _Probe:
     start, compiled = time.perf_counter(), seconds_spent()
-    moments: list[float] = []
+    moments: list[float] = []  # seconds since the start, without those of compiling
     how: list[Mode] = []
 
+    def now() -> float:
+        return time.perf_counter() - start - (seconds_spent() - compiled)
+
     def observe(step: Step) -> None:
-        moments.append(time.perf_counter() - start)
+        moments.append(now())
         how[:] = [mode()]
         if len(moments) > STEPS and moments[-1] - moments[0] >= SECONDS:
             raise _Enough
@@ -155,6 +158,6 @@ def _probe(algorithm: Algorithm) -> _Probe:
     with suppress(_Enough):
         algorithm.run(observe=observe)
     if len(moments) <= STEPS:  # the whole run is shorter than the probe
-        return _Probe(time.perf_counter() - start, 0.0, how[0] if how else "plain")
+        return _Probe(now(), 0.0, how[0] if how else "plain")
     each = median(after - before for before, after in pairwise(moments))
-    return _Probe(moments[0] - (seconds_spent() - compiled), each, how[0])
+    return _Probe(moments[0], each, how[0])

@@ -218,7 +218,8 @@ def _check_own(out: Path) -> None:
     if os.path.isfile(out):
         raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
     present = out.iterdir() if out.is_dir() else ()
-    others = [path.name for path in present if path.name != ".lock" and path not in _left(out)]
+    known = {".lock", *(path.name for path in _left(out))}
+    others = [path.name for path in present if path.name not in known]
     if others and _earlier(out) is None:
         raise InputError(
             f"`out={out}` is not empty and contains no run (but {min(others)}); choose a new or an empty folder"
