@@ -104,12 +104,12 @@ def test_sets_that_are_ready_are_the_memory():
     more = {"net": TINY, "steps": (4, 2), "how": HOW, "repeats": 1, "progress": False}
     found, alike = (task_incremental([data, letters(data)], memory, **more) for memory in (made, recipe))
     assert [stage.accuracy.runs for stage in found] == [stage.accuracy.runs for stage in alike]
-    smaller = condense(recipe, data.resized(4, 1).train, progress=False)
+    smaller = condense(recipe, letters(data).resized(4, 1).train, progress=False)
     for memory, net, said in (
         (made[:1], TINY, "one for each"), (made, None, "give `net`"), ([made[0], smaller], TINY, "the rows of the set"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):
-            task_incremental([data, data], memory, net)
+            task_incremental([data, letters(data)], memory, net)
     with pytest.raises(InputError, match="has other classes"):
         task_incremental([letters(data)], made[:1], TINY)
 
