@@ -505,6 +505,12 @@ def test_the_list_of_data_says_what_is_ready(tmp_path, capsys, monkeypatch):
     assert "its files in DIR/MNIST/raw" in capsys.readouterr().out
 
 
+def test_a_run_remembers_the_folder_that_the_environment_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CONDENSERY_DATA", str(tmp_path))
+    assert absolute(Source("mnist")).data_dir == str(tmp_path)
+    assert absolute(Source("digits")).data_dir is None
+
+
 def test_names_are_completed_in_a_shell(capsys):
     assert main(["completion", "bash"]) == 0
     script = capsys.readouterr().out

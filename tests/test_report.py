@@ -238,6 +238,28 @@ def test_bad_requests_are_one_line(tmp_path, capsys):
         assert complaint in said[-1]
 
 
+def test_a_set_of_real_images_is_not_called_learned(tmp_path):
+    words = [
+        "--data",
+        "digits",
+        "--ipc",
+        "1",
+        "--net.width",
+        "4",
+        "--feature-epochs",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main(["run", "herding", *words]) == 0
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path / "run"), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert "real images, chosen from the 1,438 training images of digits" in text
+    assert "While it was learned" not in text
+    assert "<h3>Loss</h3>" not in text
+
+
 def figure(condensed, runs, of=None, **fields):
     """A figure of a set, or of another method on the same data."""
     fields = {"images": condensed.bases_per_class, "fingerprint": condensed.data["fingerprint"], **fields}

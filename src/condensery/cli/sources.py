@@ -78,7 +78,8 @@ def absolute(source: Source) -> Source:
         data = f"hub:{everywhere(source.data.removeprefix('hub:'), HUB)}"
     else:
         data = everywhere(source.data, NAMED)
-    return replace(source, data=data, data_dir=source.data_dir and everywhere(source.data_dir, ()))
+    folder = source.data_dir or (os.environ.get("CONDENSERY_DATA") if source.data.lower() in FILES else None)
+    return replace(source, data=data, data_dir=folder and everywhere(folder, ()))
 
 
 def words_of(source: Source) -> list[str]:

@@ -8,12 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from condensery import __version__
 from condensery.data import Data
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.figures import Figure
-from condensery.recipes import Recipe
+from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
 from condensery.runs.artifact import load
@@ -113,6 +115,7 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
     decoded = synthetic.classes * condensed.rows_per_class * channels * height * width
     codes = isinstance(synthetic.decoder, Factorized)
     started, seconds = source.record.get("started"), _number(source.record.get("seconds"))
+    chosen = condensed.layers[0]["name"] in {kind.name for kind in (Forgetting, Herding, KCenter, Random)}
     return {
         "title": f"{condensed.data['name']} by {condensed.method}",
         "verdict": _verdict(condensed, figures),
@@ -152,9 +155,10 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
             "torch": _first(source.record, "torch"),
             "written by": f"condensery {condensed.version}",
         },
-        "previews": _previews(source),
-        "loss": _curve(source, "loss"),
-        "gradient": _curve(source, "gradient"),
+        "chosen": chosen,
+        "previews": [] if chosen else _previews(source),
+        "loss": None if chosen else _curve(source, "loss"),
+        "gradient": None if chosen else _curve(source, "gradient"),
         "sizes": _sizes(condensed, figures),
         "confusion": _confusion(condensed, figures),
         "commands": _commands(source, started, shlex.split(options)),
@@ -244,7 +248,7 @@ def _previews(source: _Source) -> list[dict[str, Any]]:
     found = sorted((source.folder / "previews").glob("step-*.png"))
     try:
         return [{"step": int(path.stem.removeprefix("step-")), "uri": preview(path)} for path in found]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{source.folder / 'previews'}: a preview is unreadable ({error}); remove it") from error
 
 
