@@ -335,7 +335,7 @@ def test_a_frozen_row_is_not_projected_either():
             lambda: DREAM(IDC(ipc=1, net=TINY), candidates=10).algorithm(blobs()),
             "candidates=10` is below `real_rows=64`",
         ),
-        (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches all"),
+        (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches the same ones"),
     ],
 )
 def test_bad_fields_are_refused(wrong, words):
