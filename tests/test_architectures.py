@@ -28,6 +28,7 @@ from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
 from condensery.recipes import Random
+from condensery.runs import storage
 from condensery.runs.run import condense
 
 NETS = [TINY, replace(TINY, norm="none"), MLP(width=4), ConvNet(width=2, depth=1)]
@@ -169,8 +170,9 @@ def test_a_search_goes_on_from_its_trials(tmp_path):
         "{}",
         "[1]",
         "what",
-        '{"key": {}, "result": {"accuracy": "high"}}',
-        '{"key": {}, "result": {"accuracy": 1' + "0" * 400 + "}}",
+        '{"key": {}, "result": {"accuracy": 0.5}}',
+        '{"key": {}, "result": {"accuracy": "high", "seconds": 1}}',
+        '{"key": {}, "result": {"seconds": 1, "accuracy": 1' + "0" * 400 + "}}",
     ],
 )
 def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
@@ -186,15 +188,26 @@ def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
     ({"nets": NETS[:1]}, "at least two"),
     ({"nets": [TINY, TINY]}, "twice"),
     ({"nets": [TINY, ConvNet(depth=9)]}, "too deep"),
+    ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2000)}}, "too large"),
+    ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2)}, "folder": "used"}, "contains no run"),
     ({"top": 1}, "`top`"),
+    ({"repeats": 0}, "`repeats`"),
+    ({"seed": -1}, "`seed`"),
     ({"engine": "slurm"}, "unknown engine"),
     ({"workers": 0}, "`workers`"),
 ])  # fmt: skip
 def test_a_wrong_search_is_refused_before_anything_is_condensed(tmp_path, monkeypatch, wrong, said):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(architectures, "_condensed", None)
+    (tmp_path / "used" / "b").mkdir(parents=True)
+    (tmp_path / "used" / "b" / "file").touch()
     with pytest.raises(InputError, match=said):
         search(digits(), **wrong)
+
+
+def test_two_searches_do_not_write_into_one_folder(tmp_path):
+    with storage.locked(tmp_path), pytest.raises(InputError, match="in use by another process"):
+        search(digits(), folder=tmp_path)
 
 
 def test_the_grid_of_dc_has_720_networks():
@@ -269,6 +282,7 @@ def test_trials_of_other_pixels_sets_or_code_are_not_used(tmp_path, monkeypatch)
         return sum(counted)
 
     assert [measured(data, a), measured(data, a), measured(data, b)] == [4, 0, 2]
+    assert measured(data, replace(a, class_names=a.class_names[::-1])) == 2
     assert measured(data.whitened(), a) == 4
     monkeypatch.setattr("condensery.applications.architectures.code", lambda: "other code")
     assert measured(data, a) == 4

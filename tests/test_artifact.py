@@ -1,6 +1,7 @@
 import errno
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -152,9 +153,18 @@ def test_bytes_may_be_words():
 def test_what_load_would_refuse_is_not_written(tmp_path):
     ours = condensed(RECIPES["random"], blobs())
     ours.synthetic.bases.data[0] = float("inf")
-    with pytest.raises(InputError, match="infinity"):
+    with pytest.raises(InputError, match=r"\(NaN or infinity in .*\); correct the set"):
         save(ours, tmp_path / "s")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", forbidden)  # permissions do not stop a test that the superuser runs
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+        load(tmp_path)
 
 
 def test_more_decoded_rows_than_the_limit_are_refused_before_they_are_made(tmp_path, monkeypatch):

@@ -1,13 +1,16 @@
 """Every bad input is one clear line on stderr and exit status 2 (1 where a run fails) and harms nothing."""
 
+import contextlib
 import io
 import logging
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from condensery.cli import main
+from condensery.cli.names import RECIPES
 from condensery.data import digits
 from condensery.data.imagenet import CLASSES
 from condensery.networks.convnet import ConvNet
@@ -66,6 +70,14 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@cache
+def options(command: str, name: str = "") -> set[str]:
+    """The options that the help of a command lists; `name` may be that of its recipe."""
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        main([command, *[name] * (command in ("run", "plan") and name in RECIPES), "--help"])
+    return set(re.findall(r"--[a-z][\w.-]*", told.getvalue()))
+
+
 @pytest.fixture
 def refuse(tmp_path, good, capsys):
     """Run a command; it fails with one line that says `words`, and every file that was there stays as it was."""
@@ -76,6 +88,8 @@ def refuse(tmp_path, good, capsys):
         lines = capsys.readouterr().err.splitlines()
         assert reached == status, lines
         assert [line for line in lines if not line.startswith("condensery: ")] == []
+        flags = set(re.findall(r"--[a-z][\w.-]*", lines[-1])) - set(re.findall(r"--[a-z][\w.-]*", line))
+        assert flags <= options(*line.split()[:2]) | {"--init"}  # of dc, which a message recommends
         said = [word.format(tmp=tmp_path, good=good) for word in words]
         assert [word for word in said if word not in lines[-1]] == [], lines[-1]
         after = contents(tmp_path) | contents(good)
@@ -480,6 +494,12 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         ("evaluate {good} --data digits --repeats few", ["--repeats", "few"]),
         ("evaluate {good} --data digits --protocol dc2020", ["unknown protocol 'dc2020'", "did you mean dc2021?"]),
         ("evaluate {good} --data digits --networks convnet vgg", ["unknown network 'vgg'", "convnet, convnet4, mlp"]),
+        ("evaluate {good} --data digits --scores --networks mlp lenet", ["--scores", "all but one"]),
+        ("plan auto --data digits", ["run", "auto", "plans by itself"]),
+        ("data --size 8", ["--data"]),
+        ("nas --data digits --proxies random --grid dc --networks mlp lenet", ["--grid", "give one of them"]),
+        ("continual --data digits --memory random --dtype bfloat16", ["--dtype"]),
+        ("privacy --data digits --methods random --dtype bfloat16", ["--dtype"]),
         ("compare --data digits", ["--methods"]),
         ("compare --data digits --methods", ["--methods", "random"]),
         ("compare --data digits --methods random randm", ["'randm'", "did you mean random?"]),
@@ -684,7 +704,7 @@ BAD_ARTIFACTS = {
     },
     "no fingerprint": (metadata(data__fingerprint=None), ["do not fit together"]),
     "a recipe that is no table": (metadata(recipe=[1]), ["do not fit together"]),
-    "an unknown decoder": (metadata(decoder__name="xyzzy"), ["do not fit together"]),
+    "an unknown decoder": (metadata(decoder__name="xyzzy"), ["unknown decoder 'xyzzy'"]),
     "an unknown network": (metadata(recipe__net={"family": "xyzzy"}), ["network family 'xyzzy'"]),
     "an unknown field of the network": (metadata(recipe__net={"family": "mlp", "depth": 1}), ["mlp has other fields"]),
     "a network without a family": (metadata(recipe__net={"width": 1}), ["do not fit together"]),
@@ -692,7 +712,7 @@ BAD_ARTIFACTS = {
     "another shape": (metadata(shape=[1, 8, 9]), ["do not fit together"]),
     "a mean too many": (metadata(space__mean=[0.1, 0.2]), ["do not fit together"]),
     "an unknown pixel space": (metadata(space__stored="xyzzy"), ["do not fit together"]),
-    "no images": (tensors(lambda parts: {"other": parts["bases"]}), ["do not fit together"]),
+    "no images": (tensors(lambda parts: {"other": parts["bases"]}), ["do not fit together (no images)"]),
     "no image of a class": (tensors(lambda parts: {"bases": parts["bases"][:, :0].copy()}), ["do not fit together"]),
     "integers": (tensors(lambda parts: {"bases": parts["bases"].astype(int)}), ["do not fit together"]),
     "NaN": (tensors(lambda parts: {"bases": parts["bases"] * np.nan}), ["NaN"]),

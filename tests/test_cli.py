@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from layouts import write_svhn
 from PIL import Image
 
 from condensery.cli import RECIPES, main
@@ -187,7 +188,10 @@ def test_compare_crosses_methods_networks_sizes_and_sets(tmp_path, capsys, brief
     assert "differ in their recipes (name is random there, k-center here)" in capsys.readouterr().err
     assert main(["subset", str(runs[0]), "--ipc", "1", "--out", str(tmp_path / "one.safetensors")]) == 0
     assert main(["evaluate", str(runs[0]), str(tmp_path / "one.safetensors"), *measured]) == 2
-    assert "one.safetensors stores 1 images or codes per class" in capsys.readouterr().err
+    assert "store 1 and 2 images or codes per class; evaluate them one by one" in capsys.readouterr().err
+    assert main(["evaluate", str(runs[0]), str(runs[1]), str(runs[0] / NAME), *measured]) == 2
+    assert "stores the same as" in capsys.readouterr().err
+    assert json.loads((runs[0] / "run.json").read_text())["started"]["name"] == "random"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +239,7 @@ def test_compare_tells_presets_apart(capsys, monkeypatch, brief):
     for quick in ("dc:quick", "dc:digits"):
         monkeypatch.setitem(RECIPES, quick, replace(RECIPES[quick], outer_steps=1, real_rows=4))
     monkeypatch.setitem(RECIPES, "dc", replace(RECIPES["dc"], outer_steps=2, real_rows=4))
-    words = ["compare", "--data", "digits", "--repeats", "2", "--no-whole", "--protocol", "fixed-steps"]
+    words = ["compare", "--data", "Digits", "--repeats", "2", "--no-whole", "--protocol", "fixed-steps"]
     words += ["--net.width", "4", "--methods", "dc", "dc:quick", "dc:paper"]
     assert main(words) == 0
     said = capsys.readouterr()
@@ -425,6 +429,19 @@ def test_resume_goes_on_from_the_folder_alone(tmp_path, capsys, monkeypatch):
     assert "no run" in capsys.readouterr().err
 
 
+def test_resume_finds_the_data_again_or_takes_others(tmp_path, capsys, monkeypatch):
+    write_svhn(tmp_path / "here")
+    out = ["--out", str(tmp_path / "r")]
+    monkeypatch.setenv("CONDENSERY_DATA", str(tmp_path / "here"))
+    assert main(["run", "random", "--data", "svhn", "--ipc", "1", *out]) == 0
+    monkeypatch.delenv("CONDENSERY_DATA")
+    assert main(["resume", str(tmp_path / "r")]) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert main(["resume", str(tmp_path / "r")]) == 2
+    assert "--data-dir" in capsys.readouterr().err
+    assert main(["resume", str(tmp_path / "r"), "--data-dir", str(tmp_path / "there"), "--device", "cpu"]) == 0
+
+
 def test_a_recipe_may_be_a_file_or_stand_in_a_module_of_the_user(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
@@ -479,6 +496,12 @@ def test_compare_keeps_within_a_budget(tmp_path, capsys, brief, monkeypatch):
     assert main([*words, "--no-whole", "--protocol", "fixed-steps", "--net.width", "4", "--json", str(table)]) == 0
     rows = json.loads(table.read_text())["results"]
     assert [row["bytes"] for row in rows] == [9 * 640, 9 * 640, 2 * 4 * (640 + 100)]
+    capsys.readouterr()
+    assert main([*words, "--sets", "2", "--sizes", "3"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "--ipc 9" in line] == [
+        f"condensery: {name}, --budget 6KB: --ipc 9" for name in ("random", "herding")
+    ]
     assert main([*words, "--sizes", "3"]) == 2  # the set of ld has two images per class
     assert main([*words, "--sizes", "1", "--methods", "kfs"]) == 2
     assert "kfs:digits stores codes" in capsys.readouterr().err
@@ -519,7 +542,7 @@ def test_names_are_completed_in_a_shell(capsys):
     assert done.stdout.split() == ["dc:quick", "dc:digits"]
     assert main(["nosuch"]) == 2
     known = capsys.readouterr().err.partition("known: ")[2].strip().split(", ")
-    assert set(known) <= set(script.partition('words="run')[2].partition('"')[0].split()) | {"run"}
+    assert script.partition('words="run')[2].partition('"')[0].split() == known[1:]
     assert done.stderr == ""
 
 
@@ -531,7 +554,9 @@ def test_more_images_than_a_picture_shows_are_said(tmp_path, capsys):
     assert main(["show", str(tmp_path / "r"), "--png", str(tmp_path / "b.png"), "--columns", "17"]) == 0
     assert "note:" not in capsys.readouterr().out
     assert main(["show", str(tmp_path / "r"), "--png", str(tmp_path / "c.png"), "--columns", "0"]) == 2
-    assert "--columns must be at least 1" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "--columns must be at least 1" in said.err
+    assert said.out == ""
     with Image.open(tmp_path / "a.png") as cut, Image.open(tmp_path / "b.png") as whole:
         assert cut.width < whole.width
 
@@ -592,6 +617,18 @@ class Takes(cd.Recipe):
     ipc: int
     def algorithm(self, real): ...
 
+class Abstract(cd.Recipe):
+    pass
+
+class Around(cd.Wrapper):
+    name = "around"
+
+@dataclass(frozen=True)
+class Unseeded(cd.Recipe):
+    name: ClassVar[str] = "unseeded"
+    ipc: int = 1
+    def algorithm(self, real): ...
+
 @dataclass(frozen=True)
 class Nameless(cd.Recipe):
     ipc: int = 1
@@ -617,14 +654,22 @@ def test_a_run_of_one_s_own_recipe_says_how_to_go_on(own_module, capsys):
     assert "MODULE:CLASS.PRESET" in capsys.readouterr().err
     assert main(["run", f"{own_module}:Nameless", *words]) == 2
     assert "Nameless has no name" in capsys.readouterr().err
-    for wrong, said in (("Takes", "cannot be made without arguments"), ("broken", "line 1 is no Python")):
-        Path("broken.py").write_text("a b")
-        name = f"{own_module}:{wrong}" if wrong != "broken" else "broken:Mine"
-        assert main(["run", name, *words]) == 2
-        assert said in capsys.readouterr().err
+    Path("broken.py").write_text("a b")
+    for wrong, said in (
+        *((f"{own_module}:{name}", "cannot be made without arguments") for name in ("Takes", "Abstract", "Around")),
+        (f"{own_module}:Unseeded", "no field seed"), ("broken:Mine", "invalid syntax (broken.py, line 1)"),
+    ):  # fmt: skip
+        for command in (["run"], ["compare", "--methods"]):
+            assert main([*command, wrong, *words]) == 2
+            assert said in capsys.readouterr().err
     pytest.importorskip("jinja2")
-    assert main(["report", "r", "-o", "page.html"]) == 0
-    assert f"condensery run {own_module}:Mine.quick --factor 1 --ipc 1" in Path("page.html").read_text()
+    wrapped = [f"{own_module}:Mine.quick+compact", "--net", "mlp", "--net.width", "5", "--seed", "3", *words[:2]]
+    assert main(["run", *wrapped, "--out", "w"]) == 0
+    for folder, out in (("r", "again"), ("w", "wrapped again")):
+        assert main(["report", folder, "-o", "page.html"]) == 0
+        command = re.search(r"condensery (run [^<\n]*) --out runs/again", Path("page.html").read_text())
+        assert main([*command[1].split(), "--out", out]) == 0
+        assert load(out).recipe == load(folder).recipe
     assert "--measure" in capsys.readouterr().out
 
 

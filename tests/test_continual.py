@@ -66,9 +66,10 @@ def test_there_must_be_decoders_to_share():
         class_incremental(digits(), Random(ipc=1, net=TINY), 2, share_decoders=True, progress=False)
 
 
-def test_there_must_be_a_network_to_measure():
-    with pytest.raises(InputError, match="`repeats` must be a whole number of at least 1"):
-        class_incremental(digits(), Random(ipc=1, net=TINY), 2, repeats=0, distillation=Distillation(), progress=False)
+@pytest.mark.parametrize(("wrong", "least"), [({"repeats": 0}, 1), ({"seed": -1}, 0)])
+def test_numbers_out_of_range_are_refused(wrong, least):
+    with pytest.raises(InputError, match=f"`{next(iter(wrong))}` must be a whole number of at least {least}"):
+        class_incremental(digits(), Random(ipc=1, net=TINY), 2, distillation=Distillation(), progress=False, **wrong)
 
 
 def test_decoders_that_would_be_learned_again_are_not_shared():
@@ -157,8 +158,12 @@ def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
 @pytest.mark.parametrize(("words", "said"), [
     ("--memory", "memory"), ("--memory nothing", "nothing"), ("--memory random --stages 3", "divide"),
     ("--memory random --ipc 0", "ipc"), ("--memory random --protocol none", "none"),
+    ("--memory kfs random --share-decoders", "no decoders to share"), ("--memory random ld", "soft labels"),
+    ("--memory random ld --then digits", "soft labels"),
 ])  # fmt: skip
-def test_wrong_options_are_one_line(capsys, words, said):
+def test_wrong_options_are_one_line_before_anything_is_condensed(capsys, monkeypatch, words, said):
+    monkeypatch.setattr("condensery.applications.continual.condense", None)
+    monkeypatch.setattr("condensery.applications.rehearsal.condense", None)
     assert main(["continual", "--data", "digits", *words.split()]) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -260,8 +260,8 @@ def test_a_subset_is_cut_by_number_or_bytes(tmp_path, capsys):
     path, out = str(save(made("dc 2"), tmp_path / "set")), str(tmp_path / "s.safetensors")
     assert main(["subset", path, "--ipc", "1", "-o", out]) == 0
     assert cd.load(out).bases_per_class == 1
-    assert main(["subset", path, "--bytes", "100KB", "-o", out]) == 0
+    assert main(["subset", path, "--budget", "100KB", "-o", out]) == 0
     assert cd.load(out).bases_per_class == 2
-    for words in (["--ipc", "3"], ["--bytes", "1"], [], ["--ipc", "1", "--bytes", "100KB"]):
+    for words in (["--ipc", "3"], ["--budget", "1"], [], ["--ipc", "1", "--budget", "100KB"]):
         assert main(["subset", path, *words, "-o", out]) == 2
         assert capsys.readouterr().err.count("\n") == 1

@@ -28,7 +28,7 @@ def test_what_type_checkers_see_is_what_there_is():
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert typed == {**cd._HOME, **dict.fromkeys(cd._ROOMS, "")}
+    assert typed == {**cd._MODULE_OF, **dict.fromkeys(cd._SUBPACKAGES, "")}
     assert set(typed) <= set(cd.__all__)
 
 

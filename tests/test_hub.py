@@ -1,5 +1,6 @@
 """Data sets of the hub, from small folders of parquet files with the columns that they have there."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -121,7 +122,9 @@ def test_the_command_line_takes_the_hub_and_its_columns(tmp_path, capsys, brief)
     words = ["run", "random", "--data", f"hub:{path}", "--ipc", "1", "--out", str(tmp_path / "r")]
     assert main([*words, "--label", "fine_label"]) == 0
     assert main(["resume", str(tmp_path / "r")]) == 0
-    assert main(["evaluate", str(tmp_path / "r"), "--protocol", "fixed-steps", "--repeats", "1", "--no-random"]) == 0
+    measured = ["--protocol", "fixed-steps", "--repeats", "1", "--no-random", "--json", str(tmp_path / "found.json")]
+    assert main(["evaluate", str(tmp_path / "r"), *measured]) == 0
+    assert json.loads((tmp_path / "found.json").read_text())["data"]["source"] == f"hub:{path}"
     assert f"--data hub:{path}" in capsys.readouterr().err
     assert main(["run", "random", "--data", "digits", "--label", "x", "--ipc", "1", "--out", str(tmp_path / "s")]) == 2
     assert "--label is for data of the hub" in capsys.readouterr().err

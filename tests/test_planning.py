@@ -37,6 +37,7 @@ def counting(monkeypatch):
 
     monkeypatch.setattr(torch.optim.Adam, "step", counts)
     monkeypatch.setattr(planning, "time", SimpleNamespace(perf_counter=lambda: float(len(counted))))
+    return counted
 
 
 @pytest.mark.parametrize(("pretraining", "steps"), [(300, 50), (300, 5000), (10**7, 2)])
@@ -45,6 +46,13 @@ def test_what_does_not_grow_with_the_steps_is_known_apart(pretraining, steps, co
     planned = plan(recipe, digits().train, progress=False)
     assert planned.fixed == pretraining
     assert planned.seconds - planned.fixed == steps + 1  # with one update of the autoencoder before the first step
+
+
+@pytest.mark.parametrize("steps", [2, 50])
+def test_compiling_is_left_out_whenever_it_happens(steps, counting, monkeypatch):
+    monkeypatch.setattr(planning, "seconds_spent", lambda: len(counting) / 2)  # half of the time of every step
+    planned = plan(KFS.digits().having(pretraining=10, steps=steps, net=TINY), digits().train, progress=False)
+    assert planned.seconds - planned.fixed == (steps + 1) / 2
 
 
 def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch):

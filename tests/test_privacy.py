@@ -103,10 +103,18 @@ def test_a_wrong_probe_is_refused():
         probed(SMALL, protocol="fixed-seconds")
     with pytest.raises(InputError, match="`most`"):
         probed(SMALL, most=0)
+    with pytest.raises(InputError, match="`seed`"):
+        probed(SMALL, seed=-1)
     with pytest.raises(InputError, match="`shadows`"):
         probed(SMALL, shadows=1)
     with pytest.raises(InputError, match="smaller `ipc`"):
         probed(Random(ipc=60, net=NET))
+
+
+def test_a_method_that_cannot_work_is_refused_before_another_one_has_worked(capsys, monkeypatch):
+    monkeypatch.setattr("condensery.applications.privacy.condense", None)
+    assert main(["privacy", "--data", "digits", "--methods", "random", "random+compact"]) == 2
+    assert "compact cannot wrap random" in capsys.readouterr().err
 
 
 def test_the_command_prints_all_attacks(capsys, tmp_path):

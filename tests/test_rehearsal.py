@@ -116,7 +116,7 @@ def test_sets_that_are_ready_are_the_memory():
 
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"steps": (0, 1)}, "`steps`"), ({"steps": (-5, -5)}, "`steps`"), ({"steps": (1,)}, "`steps`"),
-    ({"repeats": 0}, "`repeats`"),
+    ({"repeats": 0}, "`repeats`"), ({"seed": -1}, "`seed`"),
 ])  # fmt: skip
 def test_numbers_out_of_range_are_refused(wrong, said):
     with pytest.raises(InputError, match=said):
@@ -132,6 +132,8 @@ def test_tasks_of_different_shapes_and_soft_labels_are_refused():
     soft = DC(ipc=2, outer_steps=1, network_epochs=1, real_rows=4, net=TINY, learn="both")
     with pytest.raises(InputError, match="soft labels"):
         task_incremental([data], soft, steps=(1, 1), progress=False)
+    with pytest.raises(InputError, match="soft labels"):
+        task_incremental([data], [condense(soft, data.train, progress=False)], TINY, steps=(1, 1), progress=False)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float"])

@@ -5,13 +5,17 @@ import json
 import os
 import re
 import shutil
+import struct
+import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import blobs
-from lists import RECIPES
+from lists import LEARNED, RECIPES
 
 import condensery as cd
 from condensery.cli import main
@@ -260,6 +264,24 @@ def test_a_set_of_real_images_is_not_called_learned(tmp_path):
     assert "<h3>Loss</h3>" not in text
 
 
+def test_an_imported_set_has_no_known_updates(tmp_path):
+    there = replace(made("idc 2"), recipe={"name": "mtt", "ipc": 2, "layout": "mtt"}, steps=0)
+    page = report([save(there, tmp_path / "set.safetensors")])
+    assert "<dt>updates</dt><dd>not recorded</dd>" in page
+    assert "A condensed set is a small training set" in page
+
+
+@pytest.mark.parametrize("side", [0, 60_000])
+def test_a_preview_that_cannot_be_shown_is_one_line(tmp_path, side):
+    cd.run(LEARNED["dm 2"], cd.digits(), tmp_path, progress=False)
+    head = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+              for chunk in (head, b"IDAT" + zlib.compress(b""), b"IEND")]  # fmt: skip
+    (tmp_path / "previews" / "step-000001.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(InputError, match="a preview is unreadable"):
+        report([tmp_path])
+
+
 def figure(condensed, runs, of=None, **fields):
     """A figure of a set, or of another method on the same data."""
     fields = {"images": condensed.bases_per_class, "fingerprint": condensed.data["fingerprint"], **fields}
@@ -424,6 +446,19 @@ def test_intervals_end_where_accuracies_do():
     assert ends[1][0] == pytest.approx(left, abs=0.1)
     assert ">120<" not in chart
     assert ends[0][1] < 640
+
+
+def test_what_cannot_be_shown_is_not_measured(tmp_path, capsys, monkeypatch):
+    out = str(tmp_path / "r")
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--net.width", "4", "--out", out]) == 0
+    monkeypatch.setattr("condensery.cli.report._measure", lambda *given: pytest.fail("networks are trained"))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "jinja2", None)
+        assert main(["report", out, "--measure", "-o", str(tmp_path / "page.html")]) == 2
+        assert "pip install jinja2" in capsys.readouterr().err
+    monkeypatch.setattr("condensery.runs.condensed.Condensed.net", None)
+    assert main(["report", out, "--measure", "-o", str(tmp_path / "page.html")]) == 2
+    assert "user-defined network" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("stopped_at_the_second", "brief")

@@ -290,6 +290,16 @@ def test_what_is_no_recipe_is_refused_before_anything_is_written(recipe, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_stop_while_a_file_is_written_leaves_no_part_of_it(tmp_path, monkeypatch):
+    def stopped(*paths):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        storage.write(tmp_path / "figures.json", b"{}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_set_that_would_not_load_is_no_success(tmp_path, monkeypatch):
     recipe = RECIPES["random"]
     broken = recipe.algorithm(digits().train)

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from contextlib import suppress
 
 import pytest
 from lists import LEARNED
@@ -10,6 +11,7 @@ from lists import LEARNED
 import condensery as cd
 from condensery.cli import main
 from condensery.runs.checkpoint import Interrupted
+from condensery.runs.sinks import TensorBoard
 
 RECIPE = LEARNED["dm 2"]
 
@@ -61,6 +63,24 @@ def test_tensorboard_gets_its_event_files(tmp_path):
     events = EventAccumulator(str(tmp_path / "r" / "tensorboard"))
     events.Reload()
     assert [scalar.step for scalar in events.Scalars("loss")] == [1, 2]
+
+
+def test_steps_that_a_resumed_run_repeats_are_in_tensorboard_once(tmp_path):
+    pytest.importorskip("tensorboard")
+
+    def killed(step):
+        if step.done == 2:
+            raise KeyboardInterrupt
+
+    for observe in (killed, None):
+        with suppress(KeyboardInterrupt):
+            cd.run(RECIPE, cd.digits(), tmp_path, 1e9, observe=observe, progress=False, sinks=[TensorBoard()])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [scalar.step for scalar in events.Scalars("loss")] == [line["step"] for line in lines]
 
 
 def test_trackio_is_started_and_finished(tmp_path, monkeypatch, capsys):

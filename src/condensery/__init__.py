@@ -92,7 +92,7 @@ if _typing.TYPE_CHECKING:  # what `__getattr__` finds when the program runs; a t
     from condensery.runs.run import condense, run
     from condensery.synthetic import SyntheticSet
 
-_HOMES = {
+_MODULES = {
     "algorithms.algorithm": ["Step"],
     "data": [
         "Batch", "Data", "Facts", "RealSet", "TestSet", "audio_folder", "cifar10", "cifar100", "digits",
@@ -117,8 +117,8 @@ _HOMES = {
     "runs.run": ["condense", "run"],
     "synthetic": ["SyntheticSet"],
 }  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-_ROOMS = [
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_SUBPACKAGES = [
     "algorithms", "applications", "augment", "data", "decoders", "evaluation", "exchange", "kernels", "networks",
     "objectives", "recipes", "report", "runs",
 ]  # fmt: skip
@@ -212,9 +212,9 @@ _console.speak()
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name in _HOME:
-        return getattr(_importlib.import_module(f"condensery.{_HOME[name]}"), name)
-    if name in _ROOMS:
+    if name in _MODULE_OF:
+        return getattr(_importlib.import_module(f"condensery.{_MODULE_OF[name]}"), name)
+    if name in _SUBPACKAGES:
         return _importlib.import_module(f"condensery.{name}")
     raise AttributeError(f"module 'condensery' has no attribute {name!r}")
 

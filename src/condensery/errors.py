@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-__all__ = ["InputError", "RunError", "bounded", "look_up", "memory_limit", "plain", "unprintable"]
+__all__ = ["InputError", "RunError", "bounded", "look_up", "memory_limit", "plain", "quoted", "unprintable"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,11 @@ def plain(text: object) -> str:
     if words.isprintable():
         return words
     return "".join(c.encode("unicode_escape").decode() if unprintable(c) else c for c in words)
+
+
+def quoted(text: object) -> str:
+    """Words of another program with ' for backquotes, which the command line takes for marks of its options."""
+    return str(text).replace("`", "'")
 
 
 class _OneLine(Exception):

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
@@ -15,7 +16,8 @@ from msgspec import Meta
 from condensery.errors import InputError
 
 __all__ = [
-    "Amount", "Count", "Factor", "Format", "Precision", "Rate", "Seed", "byte_count", "check", "with_fields_in_help",
+    "Amount", "Count", "Factor", "Format", "Precision", "Rate", "Seed", "as_options", "byte_count", "check",
+    "whole_number", "with_fields_in_help",
 ]  # fmt: skip
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
@@ -51,6 +53,16 @@ def check(of: Any) -> None:
             raise InputError(f"`{where}` must be {_words(hint)}, got {value!r}")
 
 
+def whole_number(name: str, value: Any, least: int) -> None:
+    """Check an argument that must be a whole number.
+
+    Raises:
+        InputError: `value` is below `least` or something else than a whole number. The message calls it `name`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"`{name}` must be a whole number of at least {least}, got {value!r}")
+
+
 def byte_count(bytes: int | str) -> int:
     """The number of bytes that a number or a text such as 40KB stands for (KB: thousands, KiB: 1024).
 
@@ -65,6 +77,20 @@ def byte_count(bytes: int | str) -> int:
             f"{bytes!r} is no number of bytes; give a number of at least 0, or text such as '40 KB' or '1.5 MB'"
         )
     return int(bytes)
+
+
+def as_options(values: Mapping[str, Any]) -> list[str]:
+    """Fields and their values as words of a command line, without those that are None."""
+    words = []
+    for name, value in values.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, list | tuple):
+            words += [f"--{option}", *map(str, value)]
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return words
 
 
 def with_fields_in_help(kind: type) -> None:

@@ -199,7 +199,7 @@ def clustered(
 
 
 class Whole(Sampler):
-    """Takes the same real rows in every step, by default all of them; targets are kept in a file for each point.
+    """Takes the same real rows in every step, by default all of them; the targets at each point are kept in a file.
 
     The name of a file is a hash of everything that its bytes depend on: the rows and how they are read, the network and
     its weights, what is computed, and the machine. Nothing is kept for augmented rows, since no later step has the same

@@ -14,18 +14,19 @@ import torch
 
 from condensery.applications.candidates import Candidate
 from condensery.applications.engines import ENGINES, Engine, processes
-from condensery.applications.trials import Trials
+from condensery.applications.trials import Trials, trials_in
 from condensery.console import counted
 from condensery.data import Data
 from condensery.errors import InputError, look_up
 from condensery.evaluation import protocols
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
 from condensery.evaluation.protocols import Protocol, ProtocolFor
+from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import condense, run
+from condensery.runs.run import check_folder, condense, run
 from condensery.runs.storage import code, tensor_file
 
 __all__ = ["EarlyStopping", "Ranking", "architecture_search"]
@@ -148,8 +149,8 @@ def architecture_search(
         A `Ranking` for every proxy, and if `whole`, last, one for the whole training part.
 
     Raises:
-        InputError: no proxies, fewer than two networks, two equal networks, a network that does not suit the data, or a
-            number out of range.
+        InputError: no proxies, fewer than two networks, two equal networks, a network or a recipe that does not suit
+            the data, or a number out of range; or the folder has other files or is in use by another process.
         RunError: a process was killed.
 
     References:
@@ -159,32 +160,33 @@ def architecture_search(
         part learn the held-out tenth, too, and are measured on the test part.
     """
     several = _several(nets, data)
-    _check(proxies, top, folder)
+    for argument, value, least in (("top", top, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        whole_number(argument, value, least)
     workers = processes(workers)
     spread = look_up(ENGINES, engine, "engine") if isinstance(engine, str) else engine
     fold, out = data.validation(), None if folder is None else Path(folder)
-    trials = Trials(out and out / "trials.jsonl")
-    sets = {
-        name: _condensed(proxy, fold, out and out / name.replace(":", "-"), progress)
-        for name, proxy in proxies.items()
-        if not isinstance(proxy, EarlyStopping)
-    }
-    if not sets and any(isinstance(proxy, EarlyStopping) for proxy in proxies.values()):
-        raise InputError("early stopping takes as many steps as training on a set; give a recipe or a set, too")
-    shared = _Shared(data, fold, sets, protocol, reference, repeats, seed, dtype)
+    _check(proxies, fold, out)
+    with nullcontext(Trials()) if out is None else trials_in(out) as trials:
+        sets = {
+            name: _condensed(proxy, fold, out and _folder(out, name), progress)
+            for name, proxy in proxies.items()
+            if not isinstance(proxy, EarlyStopping)
+        }
+        identities = {name: _identity(made) for name, made in sets.items()}
+        shared = _Shared(data, fold, sets, protocol, reference, repeats, seed, dtype)
 
-    def measure(jobs: list[_Job]) -> dict[_Job, dict[str, float]]:
-        keys = {job: _key(job, proxies, shared) for job in jobs}
-        left = [job for job in jobs if keys[job] not in trials]
-        with counted("trials done") if progress else nullcontext(lambda done, total: None) as tell:
-            for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
-                trials.add(keys[job], result)
-                tell(len(jobs) - len(left) + done, len(jobs))
-        return {job: trials[key] for job, key in keys.items()}
+        def measure(jobs: list[_Job]) -> dict[_Job, dict[str, float]]:
+            keys = {job: _key(job, identities, shared) for job in jobs}
+            left = [job for job in jobs if keys[job] not in trials]
+            with counted("trials done") if progress else nullcontext(lambda done, total: None) as tell:
+                for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
+                    trials.add(keys[job], result)
+                    tell(len(jobs) - len(left) + done, len(jobs))
+            return {job: trials[key] for job, key in keys.items()}
 
-    small = measure([_Job(name, net) for name in proxies for net in several])
-    best = {name: max(several, key=lambda net: small[_Job(name, net)]["accuracy"]) for name in proxies}
-    large = measure([_Job(None, net) for net in (several if whole else dict.fromkeys(best.values()))])
+        small = measure([_Job(name, net) for name in proxies for net in several])
+        best = {name: max(several, key=lambda net: small[_Job(name, net)]["accuracy"]) for name in proxies}
+        large = measure([_Job(None, net) for net in (several if whole else dict.fromkeys(best.values()))])
     known = {net: result["accuracy"] for (_, net), result in large.items()}
     rankings = []
     for name in proxies:
@@ -217,7 +219,12 @@ def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Candi
     return found
 
 
-def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], top: int, folder: str | Path | None) -> None:
+def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], fold: Data, folder: Path | None) -> None:
+    """Check, before anything is condensed, that the proxies suit the data and the folder.
+
+    Raises:
+        InputError: one does not, or there are none.
+    """
     if not proxies:
         raise InputError('`proxies` is empty; give, for example, {"random": Random(ipc=10)}')
     for name, proxy in proxies.items():
@@ -225,8 +232,18 @@ def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], top: int, 
             raise InputError(f"the proxy {name!r} is neither a recipe nor a condensed set nor EarlyStopping()")
         if folder is not None and (not name or Path(name).name != name or name.startswith(".")):
             raise InputError(f"the proxy's name {name!r} cannot be that of a folder; give a plain name")
-    if not isinstance(top, int) or isinstance(top, bool) or top < 2:
-        raise InputError(f"`top` must be a whole number of at least 2, got {top!r}")
+    if all(isinstance(proxy, EarlyStopping) for proxy in proxies.values()):
+        raise InputError("early stopping takes as many steps as training on a set; give a recipe or a set, too")
+    for name, proxy in proxies.items():
+        if isinstance(proxy, Recipe):
+            proxy.algorithm(fold.train)
+            if folder is not None:
+                check_folder(proxy, fold.train, _folder(folder, name))
+
+
+def _folder(out: Path, name: str) -> Path:
+    """The folder of a proxy's run."""
+    return out / name.replace(":", "-")
 
 
 def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progress: bool) -> Condensed:
@@ -238,8 +255,8 @@ def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progr
     return run(proxy, fold, folder, progress=progress)
 
 
-def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], shared: _Shared) -> dict[str, Any]:
-    """All that determines the result of a job."""
+def _key(job: _Job, identities: Mapping[str, str], shared: _Shared) -> dict[str, Any]:
+    """All that determines the result of a job; `identities` are those of the sets, by proxy."""
     rules = _rules(job, shared)
     train, test = shared.data.train, shared.data.test
     about = {
@@ -247,16 +264,11 @@ def _key(job: _Job, proxies: Mapping[str, Recipe | Condensed | EarlyStopping], s
         "dtype": str(shared.dtype), "data": [train.fingerprint, train.space.fingerprint, test.fingerprint],
         "code": code(),
     }  # fmt: skip
-    if job.proxy is None:
-        return {"proxy": "whole", **about}
-    proxy = proxies[job.proxy]
-    if isinstance(proxy, EarlyStopping):
-        return {"proxy": "early stopping", **about}
-    return {"proxy": _identity(shared.sets[job.proxy]), **about}
+    return {"proxy": "whole" if job.proxy is None else identities.get(job.proxy, "early stopping"), **about}
 
 
 def _identity(condensed: Condensed) -> str:
-    """A hash of all of a set that determines what networks learn from it."""
+    """A hash of everything in a set that determines what networks learn from it."""
     synthetic, space = condensed.synthetic, condensed.space
     decoder = synthetic.decoder
     head = [type(decoder).__name__, decoder.arguments, space.stored, space.fingerprint, synthetic.format,

@@ -6,6 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from condensery.errors import InputError
+from condensery.fields import whole_number
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture, described
 
@@ -88,8 +89,7 @@ def settings(
         import optuna
     except ImportError as error:
         raise InputError("Optuna is not installed; install condensery[search]") from error
-    if not isinstance(count, int) or isinstance(count, bool) or count < 2:
-        raise InputError(f"`settings` must be a whole number of at least 2, got {count!r}")
+    whole_number("settings", count, 2)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
     return [Candidate(net, **space(study.ask())) for _ in range(count)]

@@ -8,15 +8,15 @@ import torch
 
 from condensery.algorithms.autoencoder import Autoencoder
 from condensery.algorithms.matching import Matching, updates
-from condensery.applications.rehearsal import Distillation, Stage, distilling, grown, with_hard_labels
+from condensery.applications.rehearsal import Distillation, Stage, check_memory, distilling, grown
 from condensery.console import watched
 from condensery.data import Data, RealSet
-from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, asked, evaluate
 from condensery.evaluation.protocols import Protocol, ProtocolFor, fixed_steps
 from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.training import TensorRows, accuracy, fit
+from condensery.fields import whole_number
 from condensery.formats import size
 from condensery.networks.net import Architecture, Factory, Net, build
 from condensery.networks.network import Point
@@ -68,16 +68,16 @@ def class_incremental(
 
     Raises:
         InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
-            first stage have no test images, the memory has soft labels, it has no decoders to share, or it goes on from
-            another recipe, which would learn them again; `repeats` is below 1.
+            first stage have no test images, the recipe refuses the data or learns soft labels, it has no decoders to
+            share or would learn them in every stage, or a number is out of range.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
         of CIFAR-100 arrive in five stages, 1000 epochs each, with distillation.)
     """
     classes, points = data.train.classes, list[Point]()
-    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
+    whole_number("repeats", repeats, 1)
+    whole_number("seed", seed, 0)
     if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
         fitting = [n for n in range(1, classes // 2 + 1) if classes % n == 0]
         raise InputError(
@@ -89,12 +89,7 @@ def class_incremental(
             f"{data.name} has no test images of the {classes // stages} classes of the first stage; "
             "add some, or give fewer stages"
         )
-    if share_decoders:
-        algorithm = memory.algorithm(data.train)
-        if not isinstance(algorithm, Matching) or not isinstance(algorithm.synthetic.decoder, Factorized):
-            raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
-        if len(algorithm.parts) > 1:
-            raise InputError(f"{memory.name} would learn decoders in every stage; leave out `share_decoders`")
+    check_memory(memory, data.train, share_decoders)
     kind = named_protocol(protocol) if isinstance(protocol, str) else protocol
 
     def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
@@ -108,7 +103,7 @@ def class_incremental(
         if share_decoders and kept:
             kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
         else:
-            kept.append(with_hard_labels(condense(memory, part.train, progress=progress)))
+            kept.append(condense(memory, part.train, progress=progress))
         arrived = data.of_classes(range((stage + 1) * each))
         together = _together(kept, arrived)
         given = net or (memory.net if together.net is None else None)

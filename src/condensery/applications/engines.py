@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from condensery.errors import InputError, RunError
+from condensery.fields import whole_number
 
 __all__ = ["ENGINES", "Engine", "local", "on_ray", "processes"]
 
@@ -97,7 +98,7 @@ ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
 
 
 def _beginning(workers: int) -> dict[str, Any]:
-    """How Ray is begun: on this machine with this many processes, or on a cluster that has its own."""
+    """The arguments of `ray.init`: this many processes of this machine, or a cluster, which has its own."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if os.environ.get("RAY_ADDRESS"):
         return quiet
@@ -114,8 +115,7 @@ def processes(workers: int | None) -> int:
         from joblib import cpu_count
 
         return int(cpu_count())
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise InputError(f"`workers` must be a whole number of at least 1, got {workers!r}")
+    whole_number("workers", workers, 1)
     return workers
 
 

@@ -19,6 +19,7 @@ from condensery.evaluation.evaluate import rules_of
 from condensery.evaluation.protocols import ProtocolFor, fixed_steps
 from condensery.evaluation.statistics import area_half_width, half_width
 from condensery.evaluation.training import TensorRows, fit
+from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
 from condensery.networks.network import Point, initial, rows_at_once
@@ -81,7 +82,7 @@ def membership(
 
     Arguments:
         data: the data set, of which only the training part is read.
-        recipe: the recipe; its initial images, if it has real ones, are attacked by themselves, too.
+        recipe: the recipe; its initial images, if it has real ones, are attacked as a group of their own, too.
         net: the network that is trained. None: the one in which the recipe condenses.
         protocol: how networks are trained.
         repeats: number of networks for each set.
@@ -96,8 +97,8 @@ def membership(
         were trained on these.
 
     Raises:
-        InputError: `shadows` is below 2, `repeats` or `most` below 1, a class has too few images to be divided, or the
-            protocol trains for a time.
+        InputError: `shadows` is below 2, `repeats` or `most` below 1, `seed` below 0, a class has too few images to be
+            divided, or the protocol trains for a time.
 
     References:
         Yeom et al., Privacy Risk in Machine Learning (2018), for the loss; Carlini et al., Membership Inference Attacks
@@ -105,12 +106,8 @@ def membership(
     Departs: Carlini et al. train their networks as the attacked one was trained; here they learn real images also when
         the attacked one learned a condensed set. An attack that condenses its own images may be stronger.
     """
-    if not isinstance(shadows, int) or isinstance(shadows, bool) or shadows < 2:
-        raise InputError(f"`shadows` must be a whole number of at least 2, got {shadows!r}")
-    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
-    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise InputError(f"`most` must be a whole number of at least 1, got {most!r}")
+    for name, value, least in (("shadows", shadows, 2), ("repeats", repeats, 1), ("most", most, 1), ("seed", seed, 0)):
+        whole_number(name, value, least)
     if min(data.train.sizes) < 3 * recipe.ipc:
         raise InputError(
             f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "

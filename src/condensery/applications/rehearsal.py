@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from condensery.data import Data, TestSet
+from condensery.algorithms.matching import Matching
+from condensery.data import Data, RealSet, TestSet
+from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
 from condensery.evaluation.training import Training, fit, guesses
+from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
 from condensery.networks.network import Network, Point, initial
@@ -21,8 +24,9 @@ from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
+from condensery.synthetic import SyntheticSet
 
-__all__ = ["Distillation", "Stage", "distilling", "grown", "task_incremental", "with_hard_labels"]
+__all__ = ["Distillation", "Stage", "check_memory", "distilling", "grown", "task_incremental"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ def task_incremental(
 
     Raises:
         InputError: there are no tasks, their rows have different shapes, the memory has soft labels, sets are given
-            without a network, not for every task or not of its classes and shape, or a number is out of range.
+            without a network, not for every task or not of its classes and shape, the recipe refuses a task, or a
+            number is out of range.
 
     References:
         DC section 3.2, figure 4 and appendix A (SVHN, MNIST, USPS; 10 images per class; 5000 and 500 iterations at 0.01
@@ -146,10 +151,13 @@ def task_incremental(
         )
     if isinstance(steps, str) or [type(count) for count in steps] != [int, int] or min(steps) < 1:
         raise InputError(f"`steps` must be two whole numbers of at least 1, got {steps!r}")
-    if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
-        raise InputError(f"`repeats` must be a whole number of at least 1, got {repeats!r}")
+    whole_number("repeats", repeats, 1)
+    whole_number("seed", seed, 0)
     ready = None if isinstance(memory, Recipe) else list(memory)
-    if ready is not None:
+    if ready is None:
+        for task in tasks:
+            check_memory(cast(Recipe, memory), task.train)
+    else:
         _suit(ready, tasks)
         if net is None:
             raise InputError("sets do not say which network is trained; give `net`")
@@ -163,7 +171,6 @@ def task_incremental(
         names += [name for name in task.class_names if name not in names]
         ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
         condensed = ready[stage] if ready else condense(cast(Recipe, memory), task.train, progress=progress)
-        with_hard_labels(condensed)
         start = time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
@@ -187,29 +194,51 @@ def task_incremental(
 
 
 def _suit(sets: Sequence[Condensed], tasks: Sequence[Data]) -> None:
-    """Check that there is a set for every task, with its classes and its shape.
+    """Check that there is a set for every task, with its classes and its shape, and that no set has soft labels.
 
     Raises:
-        InputError: there is not.
+        InputError: one of these fails.
     """
     if len(sets) != len(tasks):
         raise InputError(f"{len(sets)} sets are given for {len(tasks)} tasks; give one for each")
     for condensed, task in zip(sets, tasks, strict=True):
+        _check_labels(condensed.synthetic)
         if set(condensed.class_names) != set(task.class_names):
             raise InputError(f"the set for {task.name} has other classes; give one that was condensed from this task")
         if (shape := tuple(condensed.synthetic(range(1), 1).x.shape[2:])) != task.shape:
             raise InputError(f"the rows of the set for {task.name} are {shape}, those of the task {task.shape}")
 
 
-def with_hard_labels(condensed: Condensed) -> Condensed:
-    """The set, unless its labels are soft.
+def check_memory(memory: Recipe, real: RealSet, share_decoders: bool = False) -> None:
+    """Check, before anything is condensed, that a recipe can fill the memory.
+
+    Arguments:
+        memory: the recipe.
+        real: what it condenses.
+        share_decoders: whether decoders are learned in the first stage only; see `class_incremental`.
+
+    Raises:
+        InputError: the recipe refuses `real`, or its sets would have soft labels; or decoders are to be shared, and it
+            has none, or would learn them in every stage.
+    """
+    algorithm = memory.algorithm(real)
+    _check_labels(algorithm.synthetic)
+    if not share_decoders:
+        return
+    if not isinstance(algorithm, Matching) or not isinstance(algorithm.synthetic.decoder, Factorized):
+        raise InputError(f"{memory.name} has no decoders to share; leave out `share_decoders`, or take kfs")
+    if len(algorithm.parts) > 1:
+        raise InputError(f"{memory.name} would learn decoders in every stage; leave out `share_decoders`")
+
+
+def _check_labels(synthetic: SyntheticSet) -> None:
+    """Check that the labels of a set are not soft.
 
     Raises:
         InputError: they are.
     """
-    if condensed.synthetic.labels is not None:
+    if synthetic.labels is not None:
         raise InputError("the memory would have soft labels, which know no classes of later stages; learn none")
-    return condensed
 
 
 @dataclass(frozen=True)

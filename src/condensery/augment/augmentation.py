@@ -76,7 +76,7 @@ def dsa_strategy(facts: Facts) -> Augmentation:
     """DSA's strategy: one of color, crop, cutout, flip, scaling and rotation, chosen at random (DSA section 4).
 
     Arguments:
-        facts: say whether flips are among the operations. On data that are not pictures, nothing is done.
+        facts: flips are among the operations only if they keep the class. Data that are not pictures are not augmented.
 
     References:
         DSA section 4. As in its program, a minibatch in a network's training draws one operation.

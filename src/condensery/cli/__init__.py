@@ -25,9 +25,30 @@ from condensery.console import Spoken, say, spell
 from condensery.errors import InputError, RunError, look_up, plain
 from condensery.networks.names import NETWORKS
 
-__all__ = ["RECIPES", "main", "program"]
+__all__ = ["COMMANDS", "RECIPES", "main", "program"]
 
 log = logging.getLogger("condensery")
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "run": (run_command, "condense a data set; repeat the command to resume"),
+    "resume": (resume_command, "go on with a run that was interrupted"),
+    "plan": (plan_command, "estimate what a run takes: bytes, time, memory"),
+    "evaluate": (evaluate_command, "train networks on a condensed set and test them"),
+    "compare": (compare_command, "compare methods with each other and with the whole set"),
+    "continual": (continual_command, "let classes arrive in stages, with a memory that a method fills"),
+    "nas": (nas_command, "find the best of several networks by training on small sets"),
+    "privacy": (privacy_command, "probe whether a set gives away which images were condensed"),
+    "show": (show_command, "describe a condensed set, or draw it"),
+    "report": (report_command, "write a page about condensed sets, to read in a browser"),
+    "subset": (subset_command, "cut a smaller condensed set out of one"),
+    "export": (export_command, "write its images for other programs: npz, hf, torch, ddranking"),
+    "import": (import_command, "read a set of a paper's program: vico, idc, mtt, kip"),
+    "data": (data_command, "list the data sets that have a name, or describe yours"),
+    "demo": (demo_command, "compare four methods on embedded digits, in minutes"),
+    "completion": (completion_command, "print a script that completes commands and names in a shell"),
+}
+"""Every command, and what it does."""
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -35,28 +56,14 @@ def _listed(names: Iterable[str]) -> str:
     return textwrap.indent(textwrap.fill(", ".join(names), 68), " " * 11).strip()
 
 
+_LINES = "\n".join(f"  {name:<11} {line}" for name, (_, line) in COMMANDS.items())
 HELP = f"""usage: condensery COMMAND ...
 
 Dataset condensation: learn a tiny synthetic training set, measure how good it
 is, and use it.
 
 commands:
-  run         condense a data set; repeat the command to resume
-  resume      go on with a run that was interrupted
-  plan        estimate what a run takes: bytes, time, memory
-  evaluate    train networks on a condensed set and test them
-  compare     compare methods with each other and with the whole set
-  continual   let classes arrive in stages, with a memory that a method fills
-  nas         find the best of several networks by training on small sets
-  privacy     probe whether a set gives away which images were condensed
-  show        describe a condensed set, or draw it
-  report      write a page about condensed sets, to read in a browser
-  subset      cut a smaller condensed set out of one
-  export      write its images for other programs: npz, hf, torch, ddranking
-  import      read a set of a paper's program: vico, idc, mtt, kip
-  data        list the data sets that have a name, or describe yours
-  demo        compare four methods on embedded digits, in minutes
-  completion  print a script that completes commands and names in a shell
+{_LINES}
 
 recipes:   {_listed(RECIPES)}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}),
@@ -88,19 +95,6 @@ def main(argv: list[str] | None = None) -> int:
     closed it.
     """
     argv = sys.argv[1:] if argv is None else argv
-    try:
-        status = _command(argv)
-    except SystemExit as stop:  # a help was printed
-        status = int(stop.code or 0)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return _left_alone()
-    return status
-
-
-def _command(argv: list[str]) -> int:
-    """Run one command; its exit status, before the output is flushed."""
     if os.environ.get("CONDENSERY_TUNE_ALLOCATOR"):
         from condensery.kernels.memory import tune_allocator
 
@@ -108,26 +102,18 @@ def _command(argv: list[str]) -> int:
     spell()
     log.handlers, log.propagate = [Spoken(worded=flags)], False
     log.setLevel(logging.INFO)
-    commands: dict[str, Callable[[list[str]], int]] = {
-        "run": run_command, "resume": resume_command, "plan": plan_command, "evaluate": evaluate_command,
-        "compare": compare_command, "continual": continual_command, "nas": nas_command, "privacy": privacy_command,
-        "show": show_command, "report": report_command, "subset": subset_command, "export": export_command,
-        "import": import_command, "data": data_command, "demo": demo_command, "completion": completion_command,
-    }  # fmt: skip
     try:
-        if not argv or argv[0] in ("-h", "--help"):
-            say(HELP.rstrip())
-            return 0
-        if argv[0] == "--version":
-            say(__version__)
-            return 0
-        return look_up(commands, argv[0], "command")(argv[1:])
+        status = _command(argv)
+        sys.stdout.flush()
+        return status
     except InputError as error:
         return _fail(2, error)
     except RunError as error:
         return _fail(1, error)
-    except BrokenPipeError:
-        return _left_alone()
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
+        with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:  # input is checked before work begins, so this is, for example, a full disk
         where = f"{error.filename}: " if error.filename else ""
         return _fail(1, f"{where}{error.strerror or error}; fix that, then repeat the command")
@@ -136,16 +122,23 @@ def _command(argv: list[str]) -> int:
         if type(error).__name__ not in ("OutOfMemoryError", "MemoryError") and "allocate memory" not in str(error):
             raise
         words = next(iter(str(error).splitlines()), "an allocation failed")
-        return _fail(1, f"out of memory: {words}; a smaller --real-rows or --device cpu may help")
+        return _fail(1, f"out of memory: {words}; --device cpu or, in run, a smaller --real-rows may help")
     except KeyboardInterrupt as stopped:
         return _fail(130, str(stopped) or "interrupted")
 
 
-def _left_alone() -> int:
-    """The exit status if the reader of the output has closed it, as `head` does."""
-    with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+def _command(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        say(HELP.rstrip())
+        return 0
+    if argv[0] == "--version":
+        say(__version__)
+        return 0
+    command, _ = look_up(COMMANDS, argv[0], "command")
+    try:
+        return command(argv[1:])
+    except SystemExit as stop:  # a help was printed
+        return int(stop.code or 0)
 
 
 def program() -> None:

@@ -1,7 +1,7 @@
 """The commands `data`, `demo` and `completion`."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +49,8 @@ def data_command(argv: list[str]) -> int:
     check_json(options.json)
     if options.source.data != "auto":
         return _describe(options)
+    if replace(options.source, data_dir=None) != Source("auto"):
+        raise InputError("without --data, the data sets with a name are listed; give --data, or --data-dir alone")
     root = options.source.data_dir or os.environ.get("CONDENSERY_DATA")
     if root and not os.path.isdir(root):
         raise InputError(f"{root}: no such folder; correct --data-dir or CONDENSERY_DATA")
@@ -101,11 +103,11 @@ def demo_command(argv: list[str]) -> int:
 
 def completion_command(argv: list[str]) -> int:
     shell = parse(CompletionOptions, argv, "completion").shell
+    from condensery.cli import COMMANDS  # which imports this module
+
     script = _BASH.format(
-        commands="run resume plan evaluate compare continual nas privacy show report subset export import data demo "
-        "completion",
-        recipes=" ".join(RECIPES), data=" ".join(NAMED),
-        protocols=" ".join(PROTOCOLS), networks=" ".join(NETWORKS),
+        commands=" ".join(COMMANDS), recipes=" ".join(RECIPES), data=" ".join(NAMED), protocols=" ".join(PROTOCOLS),
+        networks=" ".join(NETWORKS),
     )  # fmt: skip
     say(f"autoload -U bashcompinit && bashcompinit\n{script}" if shell == "zsh" else script)
     return 0

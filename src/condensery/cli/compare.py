@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from condensery.cli.condense import hint, kept, started_by_options, within
+from condensery.cli.condense import hint, kept, say_made, started_by_options, within
 from condensery.cli.measure import (
     about_run,
     accuracy_words,
@@ -25,7 +25,7 @@ from condensery.cli.options import CompareOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
-from condensery.console import progress, say
+from condensery.console import progress
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
@@ -77,7 +77,7 @@ def compare_command(argv: list[str]) -> int:
 
     found: list[Comparison] = []
     recipes = [{"row": row.name, **recipe.record()} for row in rows for recipe in row.recipes]
-    about = about_run(data, {"recipes": recipes})
+    about = about_run(options.source, data, {"recipes": recipes})
 
     def tell(row: "Comparison") -> None:
         found.append(row)
@@ -100,7 +100,7 @@ def compare_command(argv: list[str]) -> int:
     say_written(*measuring.files)
     if out is not None:
         folders = [folder for row in rows for folder in row.folders(out)]
-        say(f"written: {', '.join(str(folder / 'condensed.safetensors') for folder in folders)}")
+        say_made(*folders)
         hint("show", str(folders[-1]), "--png", str(out / "condensed.png"))
     return 0
 
@@ -165,7 +165,8 @@ class _Row:
 
     def within(self, budget: str, data: "Data", argv: list[str]) -> "_Row":
         """The same row with sets that the budget allows; see `condense.within`."""
-        return replace(self, recipes=tuple(within(recipe, budget, data.train, argv) for recipe in self.recipes))
+        made = within(self.name, self.recipes[0], budget, data.train, argv)
+        return replace(self, recipes=tuple(made.having(seed=recipe.seed) for recipe in self.recipes))
 
     def check(self, data: "Data", out: Path | None, sizes: Sequence[int]) -> None:
         """Refuse wrong input of this recipe before the first one runs.
@@ -190,7 +191,7 @@ class _Row:
         if out is not None:
             from condensery.runs.run import seconds_of
 
-            folders, started = self.folders(out), started_by_options(source)
+            folders, started = self.folders(out), started_by_options(source, name=self.name)
             pairs = zip(self.recipes, folders, strict=True)
             sets = [kept(self.name, each, folder, data, started=started) for each, folder in pairs]
             return self.name, sets, seconds_of(folders[0])
@@ -209,5 +210,5 @@ class _Row:
 
 def _preset(name: str, data: str, seeds: Sequence[int], **fields: Any) -> _Row:
     name = usual(name, data)
-    recipes = tuple(having(name, **fields).having(seed=seed) for seed in seeds)
-    return _Row(name.replace(":paper", ""), recipes)
+    made = having(name, **fields)
+    return _Row(name.replace(":paper", ""), tuple(made.having(seed=seed) for seed in seeds))

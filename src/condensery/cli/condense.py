@@ -1,4 +1,4 @@
-"""The commands `run` and `plan`."""
+"""The commands `run`, `plan` and `resume`."""
 
 import logging
 import shlex
@@ -16,7 +16,7 @@ import tyro
 from condensery.cli.names import ADDED, RECIPES, chosen, meaning, own, recipe
 from condensery.cli.options import AutoOptions, PlanOptions, ResumeOptions, RunOptions, fielded
 from condensery.cli.parsing import parse
-from condensery.cli.sources import Source, absolute, read
+from condensery.cli.sources import Source, absolute, merged, read
 from condensery.cli.table import check_json, write_json
 from condensery.console import duration, progress, say, stoppable
 from condensery.errors import InputError
@@ -33,6 +33,7 @@ __all__ = [
     "plan_command",
     "resume_command",
     "run_command",
+    "say_made",
     "started_by_options",
     "started_from",
     "within",
@@ -52,13 +53,13 @@ def run_command(argv: list[str]) -> int:
     kind, main = RunOptions[fielded(preset)], ("out", "budget", *_MAIN, *preset.main_fields)  # type: ignore[misc]
     options = parse(kind, rest, f"run {name}", unset, main)
     data = read(options.source)
-    chosen = within(options.recipe, options.budget, data.train, rest)
+    chosen = within(name, options.recipe, options.budget, data.train, rest)
     if (settings := f"{name}:{data.name.lower()}") in RECIPES:
         log.info(f"there is a recipe with settings for {data.name}: {settings}")
     started = started_by_options(options.source, options.checkpoint_seconds, name) | {"log": options.log}
     kept(name, chosen, options.out, data, options.checkpoint_seconds, started, options.log)
     out = Path(options.out)
-    say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    say_made(out)
     hint("evaluate", str(out))
     return 0
 
@@ -75,8 +76,11 @@ def _run_auto(argv: list[str]) -> int:
     if (out / "run.json").is_file():
         record, started = started_by(out)
         begun = _options(out, started)
-        there = asdict(replace(begun.source, device="auto")) | begun.auto
-        here = asdict(replace(absolute(options.source), device="auto")) | asked
+        # on another device or from another folder, the data are the same; `kept` compares their fingerprints
+        there, here = (
+            asdict(replace(source, device="auto", data_dir=None)) for source in (begun.source, absolute(options.source))
+        )
+        there, here = there | begun.auto, here | asked
         if there != here:
             raise InputError(f"{out} contains another run ({difference(there, here)}); choose another folder (`out`)")
         log.info(f"{out} contains this run, which goes on")
@@ -89,7 +93,7 @@ def _run_auto(argv: list[str]) -> int:
         name, chosen = choice.name, choice.recipe
         started = started_by_options(options.source, options.checkpoint_seconds, name) | {"auto": asked}
     kept(name, chosen, out, data, options.checkpoint_seconds, started)
-    say(f"written: {', '.join(str(out / f) for f in ('condensed.safetensors', 'recipe.toml', 'run.json'))}")
+    say_made(out)
     hint("evaluate", str(out))
     return 0
 
@@ -123,6 +127,8 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     if not argv or argv[0].startswith("-"):
         raise InputError(f"{command} needs a recipe ({usage.strip()}); give one of {', '.join(RECIPES)}")
     name, *rest = argv
+    if name == "auto":
+        raise InputError("there is no plan for auto, which plans by itself; use condensery run auto")
     found, net = recipe(name), chosen(rest)
     return name, found if net is None else found.having(net=net), rest
 
@@ -138,7 +144,7 @@ def plan_command(argv: list[str]) -> int:
 
     check_json(options.json)
     data = read(options.source)
-    chosen = within(options.recipe, options.budget, data.train, rest)
+    chosen = within(name, options.recipe, options.budget, data.train, rest)
     planned = plan(chosen, data.train)
     facts = {
         "recipe": ", ".join(
@@ -204,7 +210,8 @@ def started_from(run: Path) -> Source | None:
 
 
 def resume_command(argv: list[str]) -> int:
-    out = Path(parse(ResumeOptions, argv, "resume").folder)
+    asked = parse(ResumeOptions, argv, "resume")
+    out = Path(asked.folder)
     from condensery.runs.run import started_by
 
     record, started = started_by(out)
@@ -214,16 +221,16 @@ def resume_command(argv: list[str]) -> int:
             f"{out}: its recipe is in a module of your own; repeat the command that started it: condensery run "
             f"{options.name} ... --out {out}"
         )
-    found, source = Recipe.of_record(record), options.source
+    found, source = Recipe.of_record(record), merged(options.source, asked.source)
     name, every = options.name or found.name, options.checkpoint_seconds
-    kept(name, found, out, read(source), every, started, options.log)
-    say(f"written: {out / 'condensed.safetensors'}")
+    kept(name, found, out, read(source), every, started | {"source": asdict(absolute(source))}, options.log)
+    say_made(out)
     hint("evaluate", str(out))
     return 0
 
 
-def within(recipe: Recipe, budget: str | None, real: "RealSet", argv: list[str]) -> Recipe:
-    """The recipe, with the largest ipc that the option --budget allows, if it is given.
+def within(name: str, recipe: Recipe, budget: str | None, real: "RealSet", argv: list[str]) -> Recipe:
+    """The recipe with a name, with the largest ipc that the option --budget allows, if it is given.
 
     Raises:
         InputError: --ipc is given too, or the budget does not hold one image per class.
@@ -233,8 +240,15 @@ def within(recipe: Recipe, budget: str | None, real: "RealSet", argv: list[str])
     if any(word == "--ipc" or word.startswith("--ipc=") for word in argv):
         raise InputError("--budget and --ipc both say how much is stored; give one of them")
     chosen = recipe.within(budget, real)
-    log.info(f"--budget {budget}: --ipc {chosen.ipc}")
+    log.info(f"{name}, --budget {budget}: --ipc {chosen.ipc}")
     return chosen
+
+
+def say_made(*folders: Path) -> None:
+    """Name the condensed sets that runs have written into their folders."""
+    from condensery.runs.artifact import NAME
+
+    say(f"written: {', '.join(str(folder / NAME) for folder in folders)}")
 
 
 def hint(*words: str) -> None:

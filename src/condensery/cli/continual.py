@@ -1,11 +1,12 @@
 """The command `continual`."""
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.measure import about_run, figures_of, mean_of, protocol_of, say_written, warn_of_few
+from condensery.cli.measure import about_run, figures_of, mean_of, per_class, protocol_of, say_written, warn_of_few
 from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
@@ -32,8 +33,6 @@ def continual_command(argv: list[str]) -> int:
     if not options.memory:
         raise InputError(f"--memory is empty; give at least one of {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
-    if measuring.dtype != "float32":
-        raise InputError("--dtype is for evaluate, compare and nas; leave it out")
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
     recipes = presets(options.memory, options.source.data, **fields)
     if options.then and measuring.protocol:
@@ -47,11 +46,16 @@ def continual_command(argv: list[str]) -> int:
     data = read(options.source)
     later = [read(replace(options.source, data=name)) for name in options.then]
     warn_of_few(data)
-    about = about_run(data, {"recipes": [each.record() for each in recipes.values()]})
+    from condensery.applications.rehearsal import check_memory
+
+    tasks = [each.resized(32, 3) for each in (data, *later)] if later else [data]
+    for memory, task in product(recipes.values(), tasks):  # before the first of them is condensed
+        check_memory(memory, task.train, options.share_decoders)
+    about = about_run(options.source, data, {"recipes": [each.record() for each in recipes.values()]})
     lines, records = [], []
     try:
         for name, memory in recipes.items():
-            found = _stages(options, memory, data, later, protocol)
+            found = _stages(options, memory, tasks, protocol)
             lines.append((name, *(str(stage.accuracy) for stage in found), f"{found[-1].bytes:,}"))
             records += [
                 {"memory": name, "stage": i + 1, "classes": len(stage.classes), **figures_of(stage.accuracy),
@@ -61,7 +65,7 @@ def continual_command(argv: list[str]) -> int:
             columns = [f"to {each.name}" for each in (data, *later)]
             if not later:
                 columns = [f"{len(stage.classes)} classes" for stage in found]
-            title = f"{', '.join(each.name for each in (data, *later))}, {options.ipc} images per class"
+            title = f"{', '.join(each.name for each in (data, *later))}, {per_class(options.ipc)}"
             title = f"{title}; {mean_of(measuring.repeats)}, {described(options.net)}"
             protocol_name = found[-1].accuracy.protocol
             table = Table(f"{title}, protocol {protocol_name}", ("memory", *columns, "bytes"), lines, records)
@@ -73,22 +77,19 @@ def continual_command(argv: list[str]) -> int:
     return 0
 
 
-def _stages(
-    options: ContinualOptions, memory: "Recipe", data: "Data", later: "list[Data]", protocol: "ProtocolFor"
-) -> "list[Stage]":
+def _stages(options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", protocol: "ProtocolFor") -> "list[Stage]":
     """The stages with one recipe as memory: those of the classes of one data set, or one for each data set."""
     from condensery.applications import Distillation, class_incremental, task_incremental
 
     repeats, seed, distillation = options.measuring.repeats, options.measuring.seed, None
     if options.distill:
         distillation = Distillation()
-    if later:
-        tasks = [each.resized(32, 3) for each in (data, *later)]
+    if options.then:
         return task_incremental(
             tasks, memory, options.net, distillation, steps=options.steps or (5000, 500), repeats=repeats, seed=seed
         )  # fmt: skip
     stages = 5 if options.stages is None else options.stages
     return class_incremental(
-        data, memory, stages, options.net, protocol, repeats, seed, distillation=distillation,
+        tasks[0], memory, stages, options.net, protocol, repeats, seed, distillation=distillation,
         share_decoders=options.share_decoders,
     )  # fmt: skip

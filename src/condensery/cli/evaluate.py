@@ -2,7 +2,8 @@
 
 import logging
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from condensery.cli.measure import (
 )
 from condensery.cli.options import EvaluateOptions
 from condensery.cli.parsing import parse, writable
-from condensery.cli.sources import Source, read
+from condensery.cli.sources import Source, merged, read
 from condensery.cli.table import Table
 from condensery.console import print_table
 from condensery.errors import InputError
@@ -72,6 +73,8 @@ def _evaluate(argv: list[str]) -> int:
             f"{where} was condensed in a user-defined network, which is not stored in the file; give "
             "--networks NAME, for example --networks convnet"
         )
+    if options.scores and len(nets) > 1:
+        raise InputError("--scores are those of one network, and --networks names several; leave all but one out")
     protocol = protocol_of(measuring, Recipe.protocol_of(first.recipe), options.plot)
     source = options.source if options.source.data != "auto" else _own_source(options)
     data = whitened_as(first, read(replace(source, zca=False)))
@@ -124,7 +127,7 @@ def _evaluate(argv: list[str]) -> int:
     )  # fmt: skip
     about: dict[str, Any] = {"recipe": first.recipe}
     try:
-        table.write(measuring, about_run(data, about))
+        table.write(measuring, about_run(source, data, about))
         if options.plot is not None:
             from condensery.runs import storage
 
@@ -134,7 +137,7 @@ def _evaluate(argv: list[str]) -> int:
     if options.scores:  # they take long, and the files already have the accuracies
         about["scores"] = _scores(scored, data, nets[0] if nets else None, protocol, options)
         _show_scores(about["scores"])
-        table.write(measuring, about_run(data, about))
+        table.write(measuring, about_run(source, data, about))
     say_written(*measuring.files, options.plot)
     return 0
 
@@ -155,8 +158,7 @@ def _own_source(options: EvaluateOptions) -> Source:
     if found is None:
         raise InputError(f"{options.files[0]} does not say which data it was condensed from; give --data")
     log.info(f"--data {shlex.quote(found.data)}: the data of the run")
-    given = {k: v for k, v in asdict(options.source).items() if k != "data" and v != getattr(Source("auto"), k)}
-    return replace(found, **given)
+    return merged(found, options.source)
 
 
 def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> dict[int, int]:
@@ -174,10 +176,10 @@ def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> d
 
 
 def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
-    """Check that several sets are of one method and of the same data, so that a mean over them says something.
+    """Check that several sets are of one method, size and data, so that a mean over them says something.
 
     Raises:
-        InputError: there is none, or two differ in more than the seed.
+        InputError: there is none, two differ in more than the seed, or two are equal.
     """
     if not sets:
         raise InputError("evaluate needs a condensed set, or several of one method; give a FILE or the folder of a run")
@@ -191,12 +193,13 @@ def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:
             )
         if any(condensed.data.get(key) != sets[0].data.get(key) for key in ("fingerprint", "zca")):
             raise InputError(f"{file} and {files[0]} were condensed from different rows; evaluate them one by one")
-        stored = [each.bases_per_class for each in (condensed, sets[0])]
-        if stored[0] != stored[1]:
+        if (size := condensed.bases_per_class) != (first := sets[0].bases_per_class):
             raise InputError(
-                f"{file} stores {stored[0]} images or codes per class, {files[0]} stores {stored[1]}; evaluate them "
-                "one by one"
+                f"{file} and {files[0]} store {size} and {first} images or codes per class; evaluate them one by one"
             )
+    for (file, one), (twin, other) in combinations(zip(files, sets, strict=True), 2):
+        if one.synthetic.bases.equal(other.synthetic.bases):
+            raise InputError(f"{twin} stores the same as {file}; give every set once")
 
 
 def _without_seed(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from condensery.cli.options import ExportOptions, ImportOptions, SubsetOptions
 from condensery.cli.parsing import parse, writable
 from condensery.cli.sources import read, words_of
 from condensery.console import say
+from condensery.errors import InputError
 
 __all__ = ["export_command", "import_command", "subset_command"]
 
@@ -53,8 +54,10 @@ def subset_command(argv: list[str]) -> int:
     options = parse(SubsetOptions, argv, "subset")
     from condensery.runs.artifact import load, save
 
+    if (options.ipc is None) == (options.budget is None):
+        raise InputError("--ipc and --budget both say how much a subset stores; give one of them")
     writable(Path(options.out), f"--out {options.out}", ".safetensors")
-    kept = load(options.file).subset(options.ipc, bytes=options.bytes)
+    kept = load(options.file).subset(options.ipc, bytes=options.budget)
     save(kept, options.out)
     say(f"written: {options.out}: {kept.bases_per_class} per class, {kept.floats:,} floats, {kept.bytes:,} bytes")
     hint("show", options.out)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from condensery import __version__
 from condensery.cli.names import PROTOCOLS
-from condensery.cli.options import Measuring
+from condensery.cli.options import Measuring, TypedMeasuring
 from condensery.cli.parsing import writable
+from condensery.cli.sources import Source
 from condensery.console import say
 from condensery.errors import InputError, look_up
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from condensery.evaluation.protocols import ProtocolFor
 
 __all__ = [
-    "about_run", "accuracy_words", "dtype_of", "figures_of", "mean_of", "protocol_of", "say_written",
+    "about_run", "accuracy_words", "dtype_of", "figures_of", "mean_of", "per_class", "protocol_of", "say_written",
     "warn_of_few",
 ]  # fmt: skip
 
@@ -55,7 +56,7 @@ def warn_of_few(data: "Data") -> None:
         )
 
 
-def dtype_of(measuring: Measuring) -> "torch.dtype | None":
+def dtype_of(measuring: TypedMeasuring) -> "torch.dtype | None":
     """The number format that the options name; None: that of the data."""
     from condensery.kernels.compiling import torch_dtype
 
@@ -68,6 +69,11 @@ def mean_of(repeats: int, sets: int = 1) -> str:
     if sets > 1:
         return f"mean ± std of {sets} sets x {each}"
     return f"mean ± std of {each}" if repeats > 1 else each
+
+
+def per_class(ipc: int) -> str:
+    """How many images are stored, for a title."""
+    return f"{ipc} image{'s' if ipc > 1 else ''} per class"
 
 
 def accuracy_words(reached: "Accuracy") -> tuple[str, str]:
@@ -87,12 +93,12 @@ def figures_of(reached: "Accuracy") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def about_run(data: "Data", content: dict[str, Any]) -> dict[str, Any]:
+def about_run(source: Source, data: "Data", content: dict[str, Any]) -> dict[str, Any]:
     """What was measured, when and where."""
     from condensery.runs.checkpoint import environment
 
     return {
-        "data": {"name": data.name, "source": str(data.source or "embedded"), "fingerprint": data.train.fingerprint},
+        "data": {"name": data.name, "source": source.data, "fingerprint": data.train.fingerprint},
         "version": __version__,
         "date": time.strftime("%Y-%m-%d"),
         **environment(data.train.device),

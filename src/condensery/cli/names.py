@@ -164,7 +164,8 @@ def _of_module(module: str, path: str) -> Recipe:
     """The recipe, or the preset of one, that stands in a module of the user.
 
     Raises:
-        InputError: the module cannot be imported or has no such recipe.
+        InputError: the module cannot be imported or has no such recipe, or that cannot be made without arguments or
+            lacks one of the fields `ipc`, `seed` and `net`.
     """
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
@@ -174,7 +175,7 @@ def _of_module(module: str, path: str) -> Recipe:
         known = ", ".join(RECIPES)
         raise InputError(f"{module}:{path} is no recipe ({error}); give a module, or one of {known}") from error
     except SyntaxError as error:
-        raise InputError(f"{module}: line {error.lineno} is no Python ({error.msg}); correct it") from error
+        raise InputError(f"{module} cannot be imported ({error}); correct it") from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise InputError(
@@ -189,6 +190,8 @@ def _of_module(module: str, path: str) -> Recipe:
         ) from error
     if not isinstance(found, Recipe):
         raise InputError(f"{module}:{path} is a {type(found).__name__}; give a class below condensery.recipes.Recipe")
+    if lacking := [field for field in ("ipc", "seed", "net") if not hasattr(found, field)]:
+        raise InputError(f"{module}:{path} has no field {lacking[0]}, for which commands have an option; add it")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from condensery.cli.measure import about_run, dtype_of, mean_of, protocol_of, say_written, warn_of_few
+from condensery.cli.measure import about_run, dtype_of, mean_of, per_class, protocol_of, say_written, warn_of_few
 from condensery.cli.names import RECIPES, chosen, folder, presets
 from condensery.cli.options import NasOptions
 from condensery.cli.parsing import parse
@@ -44,6 +44,8 @@ def nas_command(argv: list[str]) -> int:
 
     # a name means the network with the fields that --net.FIELD sets, as in compare
     nets = [options.net if (asked := named(name)) == net else asked for name in options.networks]
+    if options.grid != "small" and (nets or options.settings):
+        raise InputError("--grid names the networks, and so do --networks and --settings; give one of them")
     candidates: Sequence[Architecture | Candidate] = nets or {"small": small_grid, "dc": dc_grid}[options.grid]()
     if options.settings:
         if nets:
@@ -66,7 +68,7 @@ def nas_command(argv: list[str]) -> int:
         raise KeyboardInterrupt(f"interrupted; {left}") from None
     found = [replace(row, proxy=names.get(row.proxy, row.proxy)) for row in found]
     table = _table(found, options, data)
-    table.write(measuring, about_run(data, {"seconds": {row.proxy: row.seconds for row in found}}))
+    table.write(measuring, about_run(options.source, data, {"seconds": {row.proxy: row.seconds for row in found}}))
     table.show()
     say("time of one thread: " + ", ".join(f"{row.proxy} {duration(row.seconds)}" for row in found))
     say_written(*measuring.files)
@@ -89,8 +91,7 @@ def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
             "rank correlation of the best": row.top, "rank correlation": row.spearman,
             "Kendall": row.kendall, "floats": row.floats, "bytes": row.bytes,
         })  # fmt: skip
-    images = f"{options.ipc} image{'s' if options.ipc > 1 else ''} per class"
     each = mean_of(options.measuring.repeats).replace("mean ± std", "mean")
-    title = f"{data.name}, {images}; {each} per proxy and architecture"
+    title = f"{data.name}, {per_class(options.ipc)}; {each} per proxy and architecture"
     protocol = options.measuring.protocol or "fixed-steps"
     return Table(f"{title}, protocol {protocol}", (*head, "bytes"), lines, records)

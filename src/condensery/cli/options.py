@@ -27,6 +27,7 @@ __all__ = [
     "RunOptions",
     "ShowOptions",
     "SubsetOptions",
+    "TypedMeasuring",
     "fielded",
 ]
 
@@ -94,10 +95,15 @@ class AutoOptions:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run that was interrupted, from its last checkpoint."""
+    """Go on with a run that was interrupted, from its last checkpoint.
+
+    The data and the device are those with which the run was started, unless options name others: the folder of the data
+    may have moved, for example.
+    """
 
     folder: tyro.conf.Positional[str]
     """The folder of the run (--out)."""
+    source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,6 @@ class Measuring:
     seed: int = 0
     """Seed of the networks' weights and of the order of rows; in evaluate also of the random images, in all other
     commands also of the methods."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the rows while networks are trained; bfloat16 is faster on processors that support it."""
     json: str | None = None
     """File to which the results are also written, as JSON."""
     csv: str | None = None
@@ -135,6 +139,14 @@ class Measuring:
 
 
 @dataclass(frozen=True)
+class TypedMeasuring(Measuring):
+    """Options of the commands that can train networks in another number format."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the rows while networks are trained; bfloat16 is faster on processors that support it."""
+
+
+@dataclass(frozen=True)
 class EvaluateOptions:
     """Train networks from scratch on a condensed set and measure their accuracy on the test part of the data."""
 
@@ -152,10 +164,11 @@ class EvaluateOptions:
     which takes as long as the set itself or several times longer."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
-    whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one)."""
+    whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one) for
+    one network."""
     whole: bool = True
-    """Whether the scores include the whole set, on which training takes long if it is large."""
-    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    """With --scores, whether they include the whole set, on which training takes long if it is large."""
+    measuring: Annotated[TypedMeasuring, tyro.conf.arg(name="")] = TypedMeasuring()
 
 
 @dataclass(frozen=True)
@@ -182,7 +195,7 @@ class CompareOptions:
     """Folder for the runs of all methods, which can then be resumed; by default runs are not kept."""
     whole: bool = True
     """Whether to add a row for networks trained on the whole set (10 epochs), which takes long for a large set."""
-    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    measuring: Annotated[TypedMeasuring, tyro.conf.arg(name="")] = TypedMeasuring()
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 
@@ -245,7 +258,8 @@ class NasOptions:
     """Whether all networks are trained on the whole training part (10 epochs), too, which tells how well the proxies
     rank them; otherwise only the best one of each proxy is."""
     top: int = 10
-    """The number of best networks over which a rank correlation is taken besides that over all networks."""
+    """The number of best networks over which a rank correlation is taken besides that over all networks; there is none
+    with --no-whole."""
     engine: Literal["local", "ray"] = "local"
     """Where networks are trained: in processes of this machine, or on Ray (extra condensery[ray]): on the cluster that
     RAY_ADDRESS names, or else on this machine."""
@@ -254,7 +268,7 @@ class NasOptions:
     out: str | None = None
     """Folder for the condensed sets and the finished trials, from which the same command goes on; by default nothing is
     kept."""
-    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring(repeats=1)
+    measuring: Annotated[TypedMeasuring, tyro.conf.arg(name="")] = TypedMeasuring(repeats=1)
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 
@@ -305,7 +319,7 @@ class ExportOptions:
 
     file: tyro.conf.Positional[str]
     """A condensed set (.safetensors), or the folder of the run that wrote it."""
-    to: Annotated[Literal["images", "npz", "hf", "torch", "ddranking"], tyro.conf.arg(aliases=["--for"])]
+    to: Literal["images", "npz", "hf", "torch", "ddranking"]
     """Format: images (PNG files in a folder per class), npz (numpy arrays), hf (a folder with a parquet file and a
     README for the library datasets), torch (a safetensors file with tensors) or ddranking (the benchmark)."""
     out: Out
@@ -349,9 +363,9 @@ class SubsetOptions:
     out: Out
     """File for the subset (.safetensors)."""
     ipc: int | None = None
-    """Stored images per class of the subset. Give either this or --bytes."""
-    bytes: str | None = None
-    """The most bytes that the subset may store, a shared decoder included, for example 40KB or 1.5MB."""
+    """Stored images per class of the subset. Give either this or --budget."""
+    budget: Annotated[str | None, tyro.conf.arg(metavar="SIZE")] = None
+    """The most bytes that the subset may store, a shared decoder included, such as 40KB or 1.5MB."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from condensery.cli.measure import about_run, protocol_of, say_written
+from condensery.cli.measure import about_run, per_class, protocol_of, say_written
 from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import PrivacyOptions
 from condensery.cli.parsing import parse
@@ -31,18 +31,18 @@ def privacy_command(argv: list[str]) -> int:
     if not options.methods:
         raise InputError(f"--methods is empty; give at least one of {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
-    if measuring.dtype != "float32":
-        raise InputError("--dtype is for evaluate, compare and nas; leave it out")
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
     recipes = presets(options.methods, options.source.data, **fields)
     from condensery.applications import membership
 
     data = read(options.source)
-    about = about_run(data, {"recipes": [each.record() for each in recipes.values()]})
+    for method in recipes.values():  # refuses wrong input before the first of them is condensed
+        method.algorithm(data.train)
+    about = about_run(options.source, data, {"recipes": [each.record() for each in recipes.values()]})
     lines, records = [], list[dict[str, Any]]()
     count = measuring.repeats
     each = f"mean and 95 % confidence interval, {count} network{'s' if count > 1 else ''}"
-    title = f"{data.name}, {options.ipc} image{'s' if options.ipc > 1 else ''} per class; area under the ROC curve"
+    title = f"{data.name}, {per_class(options.ipc)}; area under the ROC curve"
     title += f" (50 % is guessing), {each}, {described(options.net)}, protocol {measuring.protocol or 'fixed-steps'}"
     try:
         for name, method in recipes.items():

@@ -38,6 +38,7 @@ def report_command(argv: list[str]) -> int:
     sets = {run: load(run) for run in options.runs}
     data = _data(options, sets)
     if options.measure:
+        report(options.runs, data, figures)  # what cannot be shown is refused before hours of training
         figures |= _measured(options, sets, data)
     page = report(options.runs, data, figures)
     storage.write(Path(options.out), page.encode())
@@ -84,13 +85,17 @@ def _measured(
     """Accuracies of the sets, for each of the data that they were condensed from.
 
     Raises:
-        InputError: there are no such data.
+        InputError: there are no such data, or the first of the sets was condensed in a user-defined network.
     """
     found: dict[str, list[Figure]] = {}
+    groups = [(words, of, own) for words, of in data.items() if (own := _made_from(of, sets))]
+    for _, _, own in groups:
+        where, first = next(iter(own.items()))
+        if first.net is None:
+            raise InputError(f"{where} was condensed in a user-defined network; measure it in Python")
     try:
-        for words, of in data.items():
-            if own := _made_from(of, sets):
-                _measure(options, own, of, f"measured for this report with {words}", found)
+        for words, of, own in groups:
+            _measure(options, own, of, f"measured for this report with {words}", found)
     except KeyboardInterrupt:
         if not found:
             raise
@@ -114,9 +119,7 @@ def _measure(
     from condensery.recipes import Herding, Random, Recipe
     from condensery.runs.run import condense
 
-    where, first = next(iter(sets.items()))
-    if first.net is None:
-        raise InputError(f"{where} was condensed in a user-defined network; measure it in Python")
+    first = next(iter(sets.values()))
     usual = Recipe.protocol_of(first.recipe)
     protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
     data = whitened_as(first, plain)

@@ -51,6 +51,7 @@ def show_command(argv: list[str]) -> int:
         from condensery.evaluation.plots import plot_choices, svg
 
         trace = svg(plot_choices(options.file)[0])
+    picture = None if options.png is None else png(condensed.show(options.columns))
     for name, value in facts.items():
         say(f"{name:<12} {value}")
     write_json(options.json, {
@@ -59,11 +60,11 @@ def show_command(argv: list[str]) -> int:
         "stored per class": condensed.bases_per_class, "rows per class": condensed.rows_per_class,
         "space": {"stored": space.stored, "mean": space.mean, "std": space.std}, "version": condensed.version,
     })  # fmt: skip
-    if options.png is not None:
+    if picture is not None:
         for shown, count, what, columns in _drawn(synthetic, options.columns):
             if count > shown:
                 say(f"note: the picture has {shown} of {count} {what}; --columns {columns} draws all of them")
-        storage.write(Path(options.png), png(condensed.show(options.columns)))
+        storage.write(Path(options.png), picture)
         say(f"written: {options.png}")
     if trace is not None:
         storage.write(Path(options.trace), trace)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from condensery.errors import InputError
+from condensery.fields import as_options
 
 if TYPE_CHECKING:
     import torch
 
     from condensery.data import Data
 
-__all__ = ["EMBEDDED", "FILES", "NAMED", "Source", "absolute", "read", "words_of"]
+__all__ = ["EMBEDDED", "FILES", "NAMED", "Source", "absolute", "merged", "read", "words_of"]
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "digits": ("1,797 handwritten digits, 8 x 8, gray", ()),
@@ -67,7 +68,7 @@ class Source:
 
 
 def absolute(source: Source) -> Source:
-    """The same source, whose paths mean the same in every folder. As in `read`, a name is no path."""
+    """The same source, whose paths mean the same in every folder and shell. As in `read`, a name is no path."""
 
     def everywhere(path: str, names: Collection[str]) -> str:
         return os.path.abspath(path) if os.path.exists(path) and path.lower() not in names else path
@@ -82,10 +83,15 @@ def absolute(source: Source) -> Source:
     return replace(source, data=data, data_dir=folder and everywhere(folder, ()))
 
 
+def merged(started: Source, given: Source) -> Source:
+    """The source of a run, with the options that are given now in place of its own."""
+    usual = Source("auto")
+    return replace(started, **{k: v for k, v in asdict(given).items() if v != getattr(usual, k)})
+
+
 def words_of(source: Source) -> list[str]:
     """The words of a command line that name the same data. Whitening is left out: a condensed set knows its own."""
-    given = {k: v for k, v in asdict(source).items() if v not in (None, "auto") and k != "zca"}
-    return [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+    return as_options({k: v for k, v in asdict(source).items() if v != "auto" and k != "zca"})
 
 
 def read(source: Source) -> "Data":

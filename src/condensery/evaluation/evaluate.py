@@ -135,8 +135,7 @@ def evaluate(
 
     Raises:
         InputError: the classes or the shape of a set differ from those of the data; the sets differ in size; fewer than
-            1 repeat; no `net` for a
-            set that was condensed in a custom network, which no file stores.
+            1 repeat; no `net` for a set that was condensed in a custom network, which no file stores.
     """
     several = sets if isinstance(sets, Sequence) else [sets]
     if not several or not all(isinstance(condensed, Condensed) for condensed in several):
@@ -154,8 +153,8 @@ def evaluate(
             )
         if condensed.bases_per_class != several[0].bases_per_class:
             raise InputError(
-                f"one set stores {several[0].bases_per_class} images or codes per class, and another one "
-                f"{condensed.bases_per_class}; evaluate them one by one"
+                f"sets store {several[0].bases_per_class} and {condensed.bases_per_class} images or codes per class; "
+                "evaluate them one by one"
             )
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")

@@ -27,8 +27,8 @@ Mode = Literal["plain", "passes", "compiled"]
 
 Work = Literal["matching", "training", "testing"]
 WORTH: dict[Work, float] = {"matching": 6e12, "training": 5e12, "testing": 2e12}
-"""The floating-point operations above which compiling saves time. They take minutes on two cores. The limits
-differ because matching compiles several passes, training one, and testing one without gradients."""
+"""The floating-point operations above which compiling saves time. They take minutes on two cores. The
+numbers differ because matching compiles several passes, training one, and testing one without gradients."""
 
 _spent: list[float] = []
 

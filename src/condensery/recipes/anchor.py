@@ -23,7 +23,7 @@ class Anchor(Wrapper[R]):
     images, and the points at which means are matched lie between these and their random initial weights. Because the
     points come back, the means of real images are computed once for each; a step then costs the synthetic rows only.
     These networks and real images replace those of the wrapped recipe. Rows are not augmented, since means of augmented
-    images could not be kept. Beside the mean embedding, the mean gradient of
+    images could not be kept. In addition to the mean embedding, the mean gradient of
     the last layer is matched, which takes only another product of two small matrices.
 
     References:

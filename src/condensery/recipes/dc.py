@@ -71,8 +71,8 @@ class DC(Recipe):
     """Distance between two gradients; layerwise_cosine is the paper's (eq. 10)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
     """Parameters whose gradients are matched: weights (no biases, no scales of normalization layers), the filters of
-    convolutions, or everything. Vectors count for nothing in layerwise_cosine, with which everything is the same as
-    weights."""
+    convolutions, or everything. Vectors contribute nothing to layerwise_cosine, so with it, everything gives the same
+    as weights."""
     clamp: bool = False
     """Whether to clamp pixels to [0, 1] after every update; neither the paper nor the released program clamps them."""
     real_dtype: Precision = None

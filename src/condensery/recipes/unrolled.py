@@ -135,7 +135,7 @@ class Unrolled(Wrapper[R]):
             optimizer=self._optimizer(made),
             drops=[max(1, rounds * tenths // 10) for tenths in (7, 9)],
             project_every=1,
-            quantize_from=float(made.quantize_from == 1),  # all rounds round, if the base has begun to
+            quantize_from=float(made.quantize_from == 1),  # if the base ends with rounded numbers, so do all rounds
             of_unit_norm=True,
             classes_per_pass=real.classes,
         )

@@ -15,6 +15,8 @@ from condensery.data import Data
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.figures import Figure
+from condensery.fields import as_options
+from condensery.networks.names import NETWORKS
 from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
@@ -148,7 +150,7 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
         "network": condensed.layers[0].get("net"),
         "provenance": {
             "data": f"{condensed.data['name']}, fingerprint {condensed.data['fingerprint']}",
-            "updates": f"{condensed.steps:,}",
+            "updates": f"{condensed.steps:,}" if condensed.steps or chosen else "not recorded",  # of an imported set
             "seconds": "not recorded" if seconds is None else f"{seconds:,.0f}",
             "started": _first(source.record, "started"),
             "machine": str(source.record.get("platform", "not recorded")),
@@ -325,8 +327,7 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
 def _commands(source: _Source, started: object, given: Sequence[str]) -> list[str]:
     """The commands that make the set again and measure it."""
     if not given and isinstance(started, dict) and isinstance(started.get("source"), dict):
-        options = {k: v for k, v in started["source"].items() if v not in (None, "auto") and k != "zca"}
-        given = [word for k, v in options.items() for word in (f"--{k.replace('_', '-')}", str(v))]
+        given = as_options({k: v for k, v in started["source"].items() if v != "auto" and k != "zca"})
     given = given or ["--data", source.condensed.data["name"]]
     made = [
         ["condensery", "evaluate", str(source.path), *given, "--protocol", Recipe.protocol_of(source.condensed.recipe)]
@@ -335,21 +336,21 @@ def _commands(source: _Source, started: object, given: Sequence[str]) -> list[st
         recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]
         name = started.get("name") if isinstance(started, dict) else None
         if isinstance(name, str) and isinstance(started, dict) and started.get("own"):
-            recipe = ["condensery", "run", name, *_fields(source.condensed.recipe)]
+            recipe = ["condensery", "run", name, *_fields(source.condensed)]
         zca = ["--zca"] * (source.condensed.space.whitening is not None)
         made.insert(0, [*recipe, *given, *zca, "--out", "runs/again"])
     return [shlex.join(words) for words in made]
 
 
-def _fields(recipe: Mapping[str, Any]) -> list[str]:
-    """The fields of a recipe as options of the command line, as far as they are numbers or texts."""
+def _fields(condensed: Condensed) -> list[str]:
+    """The fields of the recipe, of its wrappers and of its network as options of the command line."""
     words = []
-    for name, value in recipe.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, int | float | str) and name != "name":
-            words += [f"--{option}", str(value)]
+    for fields in condensed.layers:
+        words += as_options({k: v for k, v in fields.items() if k != "name" and not isinstance(v, dict)})
+    described, net = condensed.layers[0].get("net"), condensed.net
+    if described and net is not None:
+        name = next(name for name, known in NETWORKS.items() if known.family == net.family)
+        words += ["--net", name, *as_options({f"net.{k}": v for k, v in described.items() if k != "family"})]
     return words
 
 

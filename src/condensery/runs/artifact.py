@@ -5,7 +5,9 @@ device, so that the same recipe, seed and data give the same bytes. Loading exec
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from math import prod
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch import Tensor
 from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
-from condensery.errors import InputError, bounded
+from condensery.errors import InputError, bounded, look_up, quoted
 from condensery.fields import Format
 from condensery.formats import Grid
 from condensery.networks.names import recorded
@@ -138,7 +140,8 @@ def save(condensed: Condensed, path: str | Path) -> Path:
     if space.whitening:
         tensors |= {"whitening.center": space.whitening.center, "whitening.matrix": space.whitening.matrix}
     content = tensor_file(tensors, head)
-    _assembled(Path(path), head, {name: tensor.cpu() for name, tensor in tensors.items()})
+    read = {name: tensor.cpu() for name, tensor in tensors.items()}
+    _assembled(Path(path), head, read, "correct the set, because its file could not be loaded")
     write(path := Path(path), content)
     return path
 
@@ -194,8 +197,11 @@ def load(path: str | Path) -> Condensed:
     """
     path = Path(path)
     if os.path.isdir(path):
-        if not (path / NAME).is_file():
-            raise InputError(f"{path} contains no {NAME}; {_instead(path)}")
+        try:
+            if not (path / NAME).is_file():
+                raise InputError(f"{path} contains no {NAME}; {_instead(path)}")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
         path = path / NAME
     if not os.path.exists(path):
         raise InputError(f"{path}: no such file; give a condensed set or the folder of a run")
@@ -219,40 +225,54 @@ def _instead(folder: Path) -> str:
     return "give the folder of a finished run, or a file"
 
 
-def _assembled(path: Path, raw: dict[str, Any], tensors: dict[str, Tensor]) -> Condensed:
+def _assembled(
+    path: Path, raw: dict[str, Any], tensors: dict[str, Tensor], advice: str = "create or copy it again"
+) -> Condensed:
     """The condensed set in a file, after checking that its head and tensors fit together.
+
+    Arguments:
+        advice: what to do if they do not.
 
     Raises:
         InputError: they do not, or decoding them takes too much memory.
     """
-    try:
+    fitting = partial(_fitting, path, advice)
+    with fitting():
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
             recipe = recipe.base
         if recipe.net is not None and "factory" not in recipe.net:
             recorded(recipe.net)
-    except Exception as error:
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
     if head.stored_as:  # as floating-point numbers, they take several times as much memory as in the file
         size = getattr(torch, head.stored_as.dtype).itemsize * sum(tensor.numel() for tensor in tensors.values())
         bounded(2 * size, f"{path}: its numbers")
-    try:
+    with fitting():
+        if "bases" not in tensors:
+            raise ValueError("no images")
         tensors = _numbers(head, tensors)
         decoder = _decoder(head.decoder).to(tensors["bases"].dtype)
         largest = _largest(head, decoder, tensors)
-    except Exception as error:  # the file is untrusted: a constructor or a shape can fail in any way
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
     bounded(largest * AT_ONCE, f"{path}: decoding one of its bases per class")
-    try:
+    with fitting():
         return _filled(head, decoder.to_empty(device="cpu"), tensors)
+
+
+@contextmanager
+def _fitting(path: Path, advice: str) -> Iterator[None]:
+    """Turn all errors in the block into an `InputError`.
+
+    The file is untrusted: a constructor or a shape can fail in any way.
+    """
+    try:
+        yield
     except Exception as error:
-        raise InputError(f"{path}: its parts do not fit together ({error!r}); create or copy it again") from error
+        raise InputError(f"{path}: its parts do not fit together ({quoted(error)}); {advice}") from error
 
 
 def _decoder(described: Mapping[str, Any]) -> Decoder:
     """The decoder with the name and the arguments in `described`, on the meta device (without memory for weights)."""
-    kind = _DECODERS[described["name"]]
+    kind = look_up(_DECODERS, described.get("name", ""), "decoder")
     hints = get_type_hints(kind.__init__) if kind.__init__ is not torch.nn.Module.__init__ else {}
     names = [name for name in signature(kind.__init__).parameters if name in hints]
     fields = [(name, hints[name], msgspec.field(default=None)) for name in names]

@@ -111,7 +111,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
     if not trials:
-        raise InputError(f"no candidate suits {data.name} and {bytes} bytes; {refused}")
+        raise InputError(f"no candidate suits {data.name} and {most:,} bytes; {refused}")
     trials.sort(key=lambda trial: -trial.accuracy)
     name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
     recipe = known[name].within(bytes, data.train)
@@ -192,7 +192,7 @@ def _reason(trials: Sequence[Trial]) -> str:
     if real is None:
         return words
     if real is best and any(":" in other.name for other in others):
-        return f"{words} At these bytes, real images do as well as sets that are learned in this time."
+        return f"{words} At these bytes, real images do at least as well as sets that are learned in this time."
     if real.accuracy >= best.accuracy - best.std - real.std:
         return f"{words} Real images ({real.name}) of as many bytes do about as well."
     return words

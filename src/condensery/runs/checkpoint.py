@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from condensery import __version__
-from condensery.errors import InputError
+from condensery.errors import InputError, quoted
 from condensery.kernels.compiling import Mode, mode
 from condensery.networks.network import Network, Point
 from condensery.runs.storage import checked, code, parts, read_head, read_tensors, write_tensors
@@ -182,7 +182,7 @@ class Keeper:
         try:
             known = checked(head, _Head)
         except ValueError as error:
-            raise InputError(f"{self.path}: not a checkpoint ({error}); remove it to start over") from error
+            raise InputError(f"{self.path}: not a checkpoint ({quoted(error)}); remove it to start over") from error
         if known.identity != self.identity:
             raise InputError(
                 f"{self.path.parent} contains another run ({difference(known.identity, self.identity)}); "

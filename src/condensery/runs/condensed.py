@@ -133,7 +133,9 @@ class Condensed:
                 class; both or neither are given.
         """
         if (first is None) == (bytes is None):
-            raise InputError("a subset needs a number of stored images per class or of `bytes`; give one of the two")
+            raise InputError(
+                "a subset needs a number of stored images per class or a number of bytes; give one of the two"
+            )
         if bytes is not None:
             own = [p[:, :1] for p in (self.synthetic.bases, self.synthetic.labels) if p is not None]
             each = sum(p.numel() * itemsize(p.dtype, self.synthetic.format) for p in own)

@@ -16,7 +16,7 @@ from condensery.synthetic import SyntheticSet
 
 __all__ = ["ROWS", "classes_shown", "grid", "png"]
 
-ROWS = 16  # a picture has at most this many classes for every image of a class that it has room for
+ROWS = 16  # a picture shows at most this many classes for each column of images
 
 _GRAY, _LINE = 128, 16  # the color between pictures, and the height of a line of text
 _PIXELS = 2**24  # images are enlarged only as far as the whole picture stays below this many pixels
@@ -79,7 +79,7 @@ def _short(name: str) -> str:
     """The name as one line of at most 24 characters, without the accents that the font lacks."""
     words = plain(" ".join(unicodedata.normalize("NFKD", name).split()))
     words = "".join(character for character in words if not unicodedata.combining(character))
-    return words if len(words) <= 24 else f"{words[:23]}..."
+    return words if len(words) <= 24 else f"{words[:21]}..."
 
 
 def _width(names: Sequence[str]) -> int:

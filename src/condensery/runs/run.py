@@ -68,6 +68,9 @@ def condense(
         observe: called after every step.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
 
+    Returns:
+        The condensed set, which is stored nowhere; `save` writes it to a file.
+
     Raises:
         InputError: the recipe refuses `real` or its own fields.
         RunError: the loss or a learned number is not finite.
@@ -107,6 +110,9 @@ def run(
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
         sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`).
+
+    Returns:
+        The condensed set, which is also in the folder.
 
     Raises:
         InputError: the folder cannot be written, contains another run or other files, or is in use by another process;

@@ -44,19 +44,22 @@ class TensorBoard:
         except ImportError:
             raise InputError("TensorBoard needs its package: pip install tensorboard") from None
         self._make, self.folder = SummaryWriter, folder
+        self._writer: Any = None
 
     def start(self, out: Path, about: Mapping[str, Any]) -> None:
-        folder = Path(self.folder) if self.folder else out / "tensorboard"
-        log.info(f"the run is logged in {folder}: tensorboard --logdir {folder}")
-        self._writer = self._make(str(folder))
-        self._writer.add_text("recipe", str(about["recipe"]))
+        self._out, self._recipe = Path(self.folder) if self.folder else out / "tensorboard", str(about["recipe"])
+        log.info(f"the run is logged in {self._out}: tensorboard --logdir {self._out}")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
+        if self._writer is None:  # now it is known at which step a resumed run goes on; later steps are repeated
+            self._writer = self._make(str(self._out), purge_step=step)
+            self._writer.add_text("recipe", self._recipe)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 class Trackio:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from condensery.errors import InputError, bounded
+from condensery.errors import InputError, bounded, quoted
 
 __all__ = [
     "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file",
@@ -244,7 +244,7 @@ def _opened(path: Path, metadata: Mapping[str, str]) -> tuple[_Sealed, dict[str,
         sealed = msgspec.json.decode(metadata[_KEY], type=_Sealed)
         return sealed, msgspec.json.decode(sealed.head, type=dict[str, Any])
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its head is damaged ({error}); create or copy it again") from error
+        raise InputError(f"{path}: its head is damaged ({quoted(error)}); create or copy it again") from error
 
 
 def _checksum(head: bytes, tensors: Mapping[str, Tensor]) -> str:
