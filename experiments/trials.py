@@ -75,6 +75,9 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled, 5 updates": ("anchor", replace(SHORT, rounds=900, unrolled_updates=5)),
     "unrolled, 40 updates": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40)),
     "unrolled, 100 updates": ("anchor", replace(SHORT, rounds=45, unrolled_updates=100)),
+    "unrolled, 40 updates, one network": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40, network_pool=1)),
+    "unrolled, 40 updates, 2 networks": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40, network_pool=2)),
+    "unrolled, 100 updates, one network": ("anchor", replace(SHORT, rounds=45, unrolled_updates=100, network_pool=1)),
     **{f"unrolled, then {name}": ("unrolled", replace(LONG, augmented=share)) for name, share in AUGMENTED.items()},
 }
 """The trial from whose set a trial starts, and the recipe that does so."""
