@@ -77,11 +77,16 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled, 100 updates": ("anchor", replace(SHORT, rounds=45, unrolled_updates=100)),
     "unrolled, 40 updates, one network": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40, network_pool=1)),
     "unrolled, 40 updates, 2 networks": ("anchor", replace(SHORT, rounds=112, unrolled_updates=40, network_pool=2)),
+    "unrolled, 200 updates": ("anchor", replace(SHORT, rounds=23, unrolled_updates=200)),
+    "long rounds only, half augmented": (
+        "anchor",
+        replace(LONG, rounds=1, unrolled_updates=1, long_rounds=155, augmented=0.5),
+    ),
     "unrolled, 100 updates, one network": ("anchor", replace(SHORT, rounds=45, unrolled_updates=100, network_pool=1)),
     **{f"unrolled, then {name}": ("unrolled", replace(LONG, augmented=share)) for name, share in AUGMENTED.items()},
 }
 """The trial from whose set a trial starts, and the recipe that does so."""
-TWICE = [name for name in UNROLLED if "then" in name]
+TWICE = [name for name in UNROLLED if "then" in name or "long" in name]
 """Trials that are measured under `idc2022`, too."""
 
 
