@@ -53,7 +53,7 @@ FEW, TINY = 2, ConvNet(width=4, depth=2)
 SMALL: dict[str, Any] = {
     "net": TINY, "steps": FEW, "outer_steps": 3, "inner_steps": 2, "real_rows": 8, "mean_rows": 8, "network_rows": 16,
     "network_epochs": 1, "pretraining": FEW, "updates": FEW, "rounds": FEW, "unrolled_updates": FEW,
-    "long_rounds": FEW, "long_updates": FEW, "strict": False,
+    "strict": False,
 }  # fmt: skip
 """What a recipe's fields are in a smoke run, where it has them: MDC makes its first choice after two restarts, and a
 strict budget holds no decoders of digits."""

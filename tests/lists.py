@@ -252,7 +252,7 @@ WRAPPED = {
     "mdc of anchor of kfs": cd.MDC(
         cd.Anchor(LEARNED["kfs whole"].having(ipc=2), trained_networks=1, points=2, updates=3), fraction=0.3, window=1
     ),
-    "unrolled of kfs": cd.Unrolled(LEARNED["kfs whole"], long_rounds=3, long_updates=4, **_ROUNDS),
+    "unrolled of kfs": cd.Unrolled(LEARNED["kfs whole"], augmented=0.5, **_ROUNDS),
     "unrolled of anchor of kfs": cd.Unrolled(
         cd.Anchor(LEARNED["kfs whole"], trained_networks=1, points=2, updates=3), **_ROUNDS
     ),

@@ -306,7 +306,6 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys, brief):
         (["run", "kfs:quick+anchor+dream"], "same ones in every step"),
         (["run", "dm:quick+dream+anchor"], "dream picks others"),
         (["run", "dc", "--match", "convolutions", "--net", "mlp"], "no parameter of the kind"),
-        (["run", "kfs:digits+unrolled", "--augmented", "1", "--long-rounds", "0"], "give --long-rounds"),
         (["run", "dc+mcd"], "did you mean mdc"),
         (["run", "idc", "--period", "3"], "--period"),
         (["run", "idc:quick+mdc", "--period", "3"], "None for the other"),

@@ -224,7 +224,7 @@ def test_a_set_is_rounded_once_when_all_of_its_parts_are_done(monkeypatch):
     compact = Compact(DM(ipc=1, steps=1, real_rows=4, net=TINY), share=0.0)
     rounded = []
     monkeypatch.setattr(SyntheticSet, "quantize", lambda synthetic: rounded.append(synthetic))
-    Unrolled(compact, rounds=1, unrolled_updates=1, long_rounds=1, long_updates=1).algorithm(blobs()).run()
+    Unrolled(compact, rounds=1, unrolled_updates=1).algorithm(blobs()).run()
     assert len(rounded) == 1
 
 

@@ -143,7 +143,7 @@ def test_two_processes_do_not_run_in_one_folder(tmp_path):
     run(recipe, data, tmp_path / "out")
 
 
-@pytest.mark.parametrize(("name", "phase"), [("dc 1", ""), ("unrolled of kfs", "kfs"), ("unrolled of kfs", "short")])
+@pytest.mark.parametrize(("name", "phase"), [("dc 1", ""), ("unrolled of kfs", "kfs")])
 def test_time_is_counted_over_all_sessions_even_killed_ones(name, phase, tmp_path):
     data, recipe = digits(), RECIPES[name]
 

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from condensery.errors import InputError
-from condensery.fields import Amount, Count, Precision, Rate
+from condensery.fields import Count, Precision, Rate
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
-    from condensery.algorithms.matching import FromMatching, Matching
+    from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
+    from condensery.networks.network import Network
+    from condensery.objectives import Unrolling
+    from condensery.synthetic import SyntheticSet
 
 __all__ = ["Unrolled"]
 
@@ -30,26 +32,23 @@ class Unrolled(Wrapper[R]):
         and Russakovsky, 2022), https://arxiv.org/abs/2206.02916, for momentum; Embarrassingly Simple
         Dataset Distillation (Feng et al., 2024), https://arxiv.org/abs/2311.07025, for windows of training.
     Departs: the rounds follow another recipe's steps; the windows of a network follow one another from its first update
-        on. Short and long rounds begin with the same random draws of real images and of networks.
+        on.
     """
 
     name: ClassVar[str] = "unrolled"
 
-    rounds: Count = 300
+    rounds: Count = 150
     """Updates of the set after the wrapped recipe is done."""
-    unrolled_updates: Count = 15
-    """Updates of a network in a round, through which the gradient goes back."""
-    long_rounds: Amount = 0
-    """Rounds of `long_updates` that follow; 0: none."""
-    long_updates: Count = 100
-    """Updates of a network in a long round. The intermediate results of all of them are in memory."""
+    unrolled_updates: Count = 100
+    """Updates of a network in a round, through which the gradient goes back. The intermediate results of all of them
+    are in memory."""
     network_pool: Count = 8
     """Networks that are trained on the set, one in each round."""
     lifetime: Count = 1000
     """Updates before a network starts anew from random weights, rounded down to whole rounds, but at least one; the
     first lives are shorter."""
     augmented: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    """Fraction of the networks that long rounds train on rows that are augmented and mixed as in `idc2022`."""
+    """Fraction of the networks that are trained on rows that are augmented and mixed as in `idc2022`."""
     minibatch: Count = 64
     """Rows of the set in an update of a network."""
     outer_rows: Count = 100
@@ -57,25 +56,19 @@ class Unrolled(Wrapper[R]):
     unrolled_dtype: Precision = None
     """Number format of the rows in the networks that are trained on the set; None: float32."""
     lr_factor: Rate = 0.3
-    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds,
-    and of the long ones."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.augmented and not self.long_rounds:
-            raise InputError("`augmented` is for long rounds, and there are none; give `long_rounds` too")
+    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds."""
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
-        """The settings of the wrapped recipe, then 150 rounds and 20 long ones."""
-        return cls(base, rounds=150, long_rounds=20)
+        """The settings of the wrapped recipe, then 45 rounds."""
+        return cls(base, rounds=45)
 
     @classmethod
     def named(cls) -> "dict[str, Recipe]":
         """Unrolled around Anchor and KFS, and in networks of width 64 for 3, 10 (quick) and 30 minutes of two cores.
 
         The minutes are meant for ten classes of gray images of 28 pixels, and for processors that compute in bfloat16.
-        Long rounds train half of the networks on augmented rows. For the embedded digits, it is around KFS alone.
+        Half of the networks are trained on augmented rows. For the embedded digits, it is around KFS alone.
         """
         from condensery.networks.convnet import ConvNet
         from condensery.recipes.anchor import Anchor
@@ -84,60 +77,50 @@ class Unrolled(Wrapper[R]):
         whole, quick = Anchor.named()["anchor"], Anchor.named()["anchor:quick"].having(net=ConvNet(width=64))
         short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
         return {
-            "unrolled": cls(whole, rounds=1000, long_rounds=1000, augmented=0.5),  # type: ignore[arg-type]
-            "unrolled:3min": cls(short, rounds=60, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled": cls(whole, rounds=1150, augmented=0.5),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=22, unrolled_updates=40, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:quick": replace(cls.quick(quick), augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:30min": cls(quick, long_rounds=110, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:digits": cls(KFS.digits(), rounds=40),  # type: ignore[arg-type]
+            "unrolled:30min": cls(quick, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:digits": cls(KFS.digits(), rounds=15, unrolled_updates=40),  # type: ignore[arg-type]
         }
 
     def algorithm(self, real: "RealSet") -> "Matching":
-        """The algorithm of `base`, then rounds in which the gradient goes back through the training of a network."""
+        """The algorithm of `base`, then rounds in which the gradient goes back through the training of a network.
+
+        Networks are trained as in evaluation, but at a constant learning rate.
+        """
         from condensery.algorithms.matching import FromMatching
-
-        made = self.matching(real)
-        short = self._unrolling(made, FromMatching(self.base.name, made), real, self.rounds, self.unrolled_updates, 0)
-        if not self.long_rounds:
-            return short
-        before, augmented = FromMatching("short-rounds", short), round(self.augmented * self.network_pool)
-        return self._unrolling(made, before, real, self.long_rounds, self.long_updates, augmented)
-
-    def _unrolling(
-        self, made: "Matching", before: "FromMatching", real: "RealSet", rounds: int, updates: int, augmented: int
-    ) -> "Matching":
-        """Rounds on the set of `made`; networks are trained as in evaluation, but at a constant learning rate."""
         from condensery.algorithms.samplers import Uniform
         from condensery.algorithms.schedules import Fresh
+
+        made, network = self.matching(real), self.network(real)
+        return replace(
+            made,
+            beginnings=(FromMatching(self.base.name, made),),
+            schedule=Fresh(network, self.rounds, self.seed),
+            sampler=Uniform(self.outer_rows),
+            objective=self._unrolling(network, made.synthetic, real),
+            augment=None,
+            optimizer=self._optimizer(made),
+            drops=[max(1, self.rounds * tenths // 10) for tenths in (7, 9)],
+            project_every=1,
+            quantize_from=float(made.quantize_from == 1),  # if the base ends with rounded numbers, so do all rounds
+            of_unit_norm=True,
+            classes_per_pass=real.classes,
+        )
+
+    def _unrolling(self, network: "Network", synthetic: "SyntheticSet", real: "RealSet") -> "Unrolling":
+        """The loss of real images after `unrolled_updates` updates of one of the networks."""
         from condensery.evaluation.protocols import idc_augmentation
         from condensery.evaluation.training import Training
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import Unrolling
 
-        network, synthetic = self.network(real), made.synthetic
-        per_class = synthetic.rows_per_class, synthetic.bases_per_class
         how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
-        return replace(
-            made,
-            beginnings=(before,),
-            schedule=Fresh(network, rounds, self.seed),
-            sampler=Uniform(self.outer_rows),
-            objective=Unrolling(
-                network,
-                updates,
-                how,
-                self.seed,
-                self.network_pool,
-                self.lifetime,
-                augmented,
-                *idc_augmentation(real.facts, per_class),
-            ),
-            augment=None,
-            optimizer=self._optimizer(made),
-            drops=[max(1, rounds * tenths // 10) for tenths in (7, 9)],
-            project_every=1,
-            quantize_from=float(made.quantize_from == 1),  # if the base ends with rounded numbers, so do all rounds
-            of_unit_norm=True,
-            classes_per_pass=real.classes,
+        augmented = round(self.augmented * self.network_pool)
+        augmentation = idc_augmentation(real.facts, (synthetic.rows_per_class, synthetic.bases_per_class))
+        return Unrolling(
+            network, self.unrolled_updates, how, self.seed, self.network_pool, self.lifetime, augmented, *augmentation
         )
 
     def _optimizer(self, made: "Matching") -> Any:

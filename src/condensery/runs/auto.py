@@ -174,7 +174,7 @@ def lengthened(recipe: Recipe, factor: float) -> Recipe:
         recipe = replace(recipe, base=lengthened(recipe.base, factor))
     changed = {
         field: max(1, round(vars(recipe)[field] * factor))
-        for field in ("outer_steps", "steps", "rounds", "long_rounds") if vars(recipe).get(field)
+        for field in ("outer_steps", "steps", "rounds") if vars(recipe).get(field)
     }  # fmt: skip
     return replace(recipe, **changed)
 
