@@ -57,6 +57,8 @@ from condensery.synthetic import SyntheticSet, random_real
 
 REPEATS, NET = 3, ConvNet(width=64)
 BASE = replace(KFS.quick(), net=NET, real_dtype="bfloat16", synthetic_dtype="bfloat16")
+MINUTES = Unrolled.named()["unrolled:3min"]
+assert isinstance(MINUTES, Unrolled)
 RECIPES: dict[str, Recipe] = {
     "kfs": BASE,
     "anchor": Anchor(BASE),
@@ -65,8 +67,8 @@ RECIPES: dict[str, Recipe] = {
     "one network": Anchor(BASE, trained_networks=1, points=16),
     "1000 steps": Anchor(replace(BASE, steps=1000)),
     **{
-        f"unrolled:3min, {900 // updates} rounds of {updates} updates": Unrolled.named()["unrolled:3min"].having(
-            rounds=900 // updates, unrolled_updates=updates
+        f"unrolled:3min, {900 // updates} rounds of {updates} updates": replace(
+            MINUTES, rounds=900 // updates, unrolled_updates=updates
         )
         for updates in (15, 40, 100)
     },
