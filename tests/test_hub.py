@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 import condensery as cd
 from condensery.cli import main
-from condensery.data.hub import HUB
+from condensery.data.hub import HUB, Hub
 from condensery.errors import InputError
 
 datasets = pytest.importorskip("datasets")
@@ -92,6 +93,37 @@ def test_a_broken_picture_is_named(tmp_path):
         cd.hub(str(tmp_path / "set"))
 
 
+@pytest.mark.parametrize(("place", "words"), [("set/pictures", ""), (".", "has no image")])
+def test_a_picture_in_a_file_is_read_if_it_belongs_to_the_data_set(place, words, tmp_path):
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
+    (tmp_path / "set" / "pictures").mkdir(parents=True)
+    files = [tmp_path / place / f"{n}.png" for n in range(4)]
+    for file, picture in zip(files, pictures(4), strict=True):
+        picture.save(file)
+    columns = {"image": [{"bytes": None, "path": str(file)} for file in files], "label": [0, 0, 1, 1]}
+    made = datasets.Dataset.from_dict(columns, features=kinds)
+    made.to_parquet(tmp_path / "set" / "train.parquet")
+    with pytest.raises(InputError, match=words) if words else nullcontext():
+        data = cd.hub(str(tmp_path / "set"))
+        x = np.stack([np.asarray(picture) for picture in pictures(4)])
+        assert data.train.fingerprint == cd.from_arrays(x, np.array([0, 0, 1, 1])).train.fingerprint
+
+
+def test_a_training_part_without_rows_of_the_classes_is_refused(tmp_path, monkeypatch):
+    path = folder(tmp_path, names=("cat", "dog", "emu", "fly"))
+    monkeypatch.setitem(HUB, "flies", Hub(path, classes=("fly",)))
+    with pytest.raises(InputError, match="'train' has no rows"):
+        cd.hub("flies")
+
+
+def test_a_library_that_executes_programs_of_data_sets_is_refused(tmp_path, monkeypatch):
+    path = folder(tmp_path)
+    monkeypatch.setattr(datasets, "__version__", "3.6.0")
+    monkeypatch.setattr(datasets, "load_dataset", None)
+    with pytest.raises(InputError, match="can execute programs"):
+        cd.hub(path)
+
+
 @pytest.mark.parametrize("size", [0, -4])
 def test_a_size_below_one_pixel_is_refused(size, tmp_path):
     with pytest.raises(InputError, match="at least 1 pixel"):
@@ -141,7 +173,7 @@ def test_a_part_of_the_classes_is_read_in_its_own_order(tmp_path, monkeypatch):
         made = datasets.Dataset.from_dict(columns, datasets.Features(image=datasets.Image(), label=classes))
         (tmp_path / "set" / "data").mkdir(parents=True, exist_ok=True)
         made.to_parquet(tmp_path / "set" / "data" / f"{part}-00000-of-00001.parquet")
-    monkeypatch.setitem(HUB, "imagenet10", replace(HUB["imagenet10"], owner=str(tmp_path / "set"), size=8))
+    monkeypatch.setitem(HUB, "imagenet10", replace(HUB["imagenet10"], repository=str(tmp_path / "set"), size=8))
     data = cd.hub("imagenet10")
     assert data.class_names == tuple(CLASSES)[:10]
     assert data.train.sizes == [2] * 10
@@ -172,7 +204,7 @@ def test_clips_become_spectrograms(tmp_path, monkeypatch):
         made.to_parquet(tmp_path / "set" / f"{part}-00000-of-00001.parquet")
         for word in ("bed", "zero"):
             shutil.rmtree(tmp_path / "folder" / part / word)
-    entry = replace(HUB["speechcommands"], owner=str(tmp_path / "set"), config=None, revision=None)
+    entry = replace(HUB["speechcommands"], repository=str(tmp_path / "set"), config=None, revision=None)
     monkeypatch.setitem(HUB, "speechcommands", entry)
     here, data = cd.audio_folder(tmp_path / "folder"), cd.hub("speechcommands")
     assert data.class_names == here.class_names == words
@@ -186,6 +218,8 @@ def test_clips_become_spectrograms(tmp_path, monkeypatch):
 
 def test_every_named_set_has_its_facts():
     from condensery.data.facts import FACTS
+    from condensery.exchange.exports import _BENCHMARK
 
     assert all(entry.facts is None or entry.facts in FACTS for entry in HUB.values())
-    assert all(entry.owner.count("/") == 1 for entry in HUB.values())
+    assert HUB["tinyimagenet"].title in _BENCHMARK
+    assert all(entry.repository.count("/") == 1 for entry in HUB.values())

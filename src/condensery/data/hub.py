@@ -30,8 +30,9 @@ class Hub:
     """Where a data set stands on the hub.
 
     Arguments:
-        owner: `owner/name`.
+        repository: `owner/name`.
         facts: the key of `facts.FACTS`, if there is one.
+        title: the name of the data set in tables. None: that of the facts, or else the one that it is asked for by.
         config: the name of the configuration; None: the only one.
         revision: the branch; None: the main one.
         image, label: the columns; None: the first of pictures, and the first of classes.
@@ -41,8 +42,9 @@ class Hub:
         size: side of the pictures in pixels, if they differ in size.
     """
 
-    owner: str
+    repository: str
     facts: str | None = None
+    title: str | None = None
     config: str | None = None
     revision: str | None = None
     image: str | None = None
@@ -63,13 +65,14 @@ HUB: dict[str, Hub] = {
     "svhn": Hub("ufldl-stanford/svhn", "SVHN", config="cropped_digits"),
     "cifar10": Hub("uoft-cs/cifar10", "CIFAR10", image="img"),
     "cifar100": Hub("uoft-cs/cifar100", "CIFAR100", image="img", label="fine_label"),
-    "tinyimagenet": Hub("zh-plus/tiny-imagenet", test="valid"),
+    "tinyimagenet": Hub("zh-plus/tiny-imagenet", title="TinyImageNet", test="valid"),
     "imagenet10": Hub(_IMAGENET, "ImageNet10", test="validation", classes=_TEN, size=224),
     "imagenet100": Hub(_IMAGENET, "ImageNet100", test="validation", classes=CLASSES, size=224),
     "speechcommands": Hub(
-        "google/speech_commands", "speech", "v0.01", "refs/convert/parquet", "audio", "label", classes=_WORDS
+        "google/speech_commands", facts="speech", title="speechcommands", config="v0.01",
+        revision="refs/convert/parquet", image="audio", label="label", classes=_WORDS,
     ),
-}
+}  # fmt: skip
 """The benchmarks of the papers.
 
 The hub shows ImageNet only to users who are logged in and have accepted its terms. Of the speech commands, the eight
@@ -101,55 +104,44 @@ def hub(
         size: see `image_folder`; None: 224 for ImageNet.
 
     Raises:
-        InputError: the library `datasets` (or for clips soundfile) is not installed; there is no such data set, or no
-            network; a column is missing; or pictures or clips are unreadable, or pictures differ in size.
+        InputError: the library `datasets` is not installed or older than 4 (or for clips, soundfile is not installed);
+            there is no such data set, or no network; a column is missing; there are no training rows; or pictures or
+            clips are unreadable, or pictures differ in size.
     """
     library = _datasets()
     known = HUB.get(name.lower(), Hub(name, test=""))
-    place = known.owner
+    place = known.repository
     if name.lower() not in HUB and not os.path.isdir(name) and name.count("/") != 1:
         raise InputError(f"{name!r} is no folder and no owner/name; known by name: {', '.join(HUB)}")
     train, held = _parts(library, known, config, test)
-    card = Path(name, "README.md")
-    if held is None and card.is_file() and "dataset-condensation" in card.read_text(errors="replace"):
-        log.warning(
-            f"{name} holds a condensed set; part of it becomes the test part, which says nothing about real images"
-        )
-    kinds, columns = (library.Image, library.Audio), ("image", "img", "picture", "audio")
-    content = _column(place, train, image or known.image, columns, kinds)
+    columns = ("image", "img", "picture", "audio")
+    content = _column(place, train, image or known.image, columns, (library.Image, library.Audio))
     target = _column(place, train, label or known.label, ("label", "labels", "target", "class"), library.ClassLabel)
+    sound = isinstance(train.features[content], library.Audio)
+    log.info(f"{place}: {'clips' if sound else 'pictures'} from the column {content}, classes from {target}")
     feature = train.features[target]
     names = tuple(feature.names) if isinstance(feature, library.ClassLabel) else None
     ids = _Ids(place, target, names, known.classes)
-    train, held = ids.chosen(train), held and ids.chosen(held)
-    if held is None:
-        out = np.array(held_out(np.unique(ids(train), return_inverse=True)[1].tolist(), place))
-        train, held = train.select(np.flatnonzero(~out)), train.select(np.flatnonzero(out))
-    train = train.select(np.argsort(ids(train), kind="stable"))  # so that a class stands together in a mapped file
-    sound = isinstance(train.features[content], library.Audio)
-    raw = (library.Audio if sound else library.Image)(decode=False)
-    parts = [rows.cast_column(content, raw).select_columns([content]) for rows in (train, held)]
-    encoded = [_encoded(rows, n, content, place) for rows in parts for n in range(len(rows))]
-    if sound:
-        x = spectrograms(encoded, np.arange(len(encoded)) >= len(train), place)
-    else:
-        side = known.size if size is None else size
-        x = decoded(encoded, side, place, lambda: " ".join(rows._fingerprint for rows in parts))
+    train, held = _arranged(train, held, ids, place)
     y, y_test = ids(train), ids(held)
-    tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
+    x = _images(library, train, held, content, place, known.size if size is None else size)
     names = tuple(known.classes) or names
     if names is not None and len(present := sorted(set(y.tolist()))) < len(names):
         log.info(f"{place}: {len(present)} of {len(names)} classes have training images")
         names = tuple(names[c] for c in present)
-    log.info(f"{place}: {'clips' if sound else 'pictures'} from the column {content}, classes from {target}")
     facts = FACTS[known.facts] if known.facts else FACTS["speech"] if sound else Facts()
-    title = name.lower() if known.facts == "speech" else known.facts or Path(name).name
+    title = known.title or known.facts or Path(name).name
+    tests = (x[len(y) :], y_test) if len(y_test) else (None, None)
     return from_arrays(x[: len(y)], y, *tests, class_names=names, name=title, facts=facts)
 
 
 def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | None) -> tuple[Any, Any]:
-    """The training part and the test part, which is None if there is none."""
-    place = known.owner
+    """The training part and the test part, which is None if there is none; a warning says if the set is condensed.
+
+    Raises:
+        InputError: the data set cannot be loaded, or it has no training part or no split `test`.
+    """
+    place = known.repository
     try:
         parts = library.load_dataset(place, config or known.config, revision=known.revision)
     except Exception as error:  # the library raises many kinds of errors for no network, no such set, a wrong config
@@ -166,7 +158,40 @@ def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | No
     held = parts.get(wanted) if wanted else usual
     if test and held is None:
         raise InputError(f"{place}: has no split {test!r} (but {', '.join(parts)}); give one of them as `test`")
+    card = Path(place, "README.md")
+    if held is None and card.is_file() and "dataset-condensation" in card.read_text(errors="replace"):
+        log.warning(
+            f"{place} holds a condensed set; part of it becomes the test part, which says nothing about real images"
+        )
     return train, held
+
+
+def _arranged(train: Any, held: Any, ids: "_Ids", place: str) -> tuple[Any, Any]:
+    """The rows of the wanted classes, with some held out if there is no test part; training rows class after class.
+
+    Raises:
+        InputError: no training rows are left.
+    """
+    train, held = ids.chosen(train), held and ids.chosen(held)
+    if not len(train):
+        raise InputError(f"{place}: its split 'train' has no rows of the classes to read; give another data set")
+    if held is None:
+        out = np.array(held_out(np.unique(ids(train), return_inverse=True)[1].tolist(), place))
+        train, held = train.select(np.flatnonzero(~out)), train.select(np.flatnonzero(out))
+    return train.select(np.argsort(ids(train), kind="stable")), held  # so that a class stands together in a mapped file
+
+
+def _images(library: "ModuleType", train: Any, held: Any, column: str, place: str, size: int | None) -> np.ndarray:
+    """The pictures or spectrograms of the training part and then of the test part; see `decoded`, `spectrograms`."""
+    sound = isinstance(train.features[column], library.Audio)
+    raw = (library.Audio if sound else library.Image)(decode=False)
+    parts = [rows.cast_column(column, raw).select_columns([column]) for rows in (train, held)]
+    # a row may name any file on this machine, so it must be one that belongs to a data set
+    roots = [Path(root).resolve() for root in (place, library.config.HF_CACHE_HOME, library.config.HF_DATASETS_CACHE)]
+    encoded = [_encoded(rows, n, column, place, roots) for rows in parts for n in range(len(rows))]
+    if sound:
+        return spectrograms(encoded, np.arange(len(encoded)) >= len(train), place)
+    return decoded(encoded, size, place, lambda: " ".join(rows._fingerprint for rows in parts))
 
 
 class _Ids:
@@ -200,10 +225,19 @@ class _Ids:
 
 
 def _datasets() -> "ModuleType":
+    """The library `datasets`.
+
+    Raises:
+        InputError: it is not installed, or older than 4.
+    """
     try:
         import datasets
     except ImportError:
         raise InputError("the hub needs the library datasets: pip install datasets") from None
+    if int(datasets.__version__.partition(".")[0]) < 4:
+        raise InputError(
+            f"datasets {datasets.__version__} can execute programs that come with a data set: pip install 'datasets>=4'"
+        )
     return datasets
 
 
@@ -223,14 +257,18 @@ def _column(place: str, rows: Any, given: str | None, usual: tuple[str, ...], ki
     return str(found)
 
 
-def _encoded(rows: Any, number: int, picture: str, place: str) -> Encoded:
-    """The picture or clip of a row."""
+def _encoded(rows: Any, number: int, column: str, place: str, roots: Sequence[Path]) -> Encoded:
+    """The picture or clip of a row: its bytes, or those of the file in one of the folders `roots` that it names."""
     where = f"{place}, row {number}"
 
     def content() -> bytes:
-        found: bytes | None = rows[number][picture]["bytes"]
-        if found is None:
-            raise InputError(f"{where} has no {picture}; leave it out")
-        return found
+        found = rows[number][column] or {}
+        if found.get("bytes") is not None:
+            given: bytes = found["bytes"]
+            return given
+        file = Path(found.get("path") or "").resolve()
+        if file.is_file() and any(file.is_relative_to(root) for root in roots):
+            return file.read_bytes()
+        raise InputError(f"{where} has no {column}; leave it out")
 
     return Encoded(where, content)
