@@ -107,6 +107,8 @@ def test_the_command_line_knows_a_folder_of_clips(tmp_path, capsys):
         (lambda file: soundfile.write(file, np.zeros(0, np.float32), 16000), "samples"),
         (lambda file: soundfile.write(file, np.full(99, np.nan, np.float32), 16000, subtype="FLOAT"), "NaN"),
         (lambda file: soundfile.write(file, np.zeros(99), 16000, format="OGG"), "give wav or flac"),
+        (lambda file: soundfile.write(file, np.zeros(99), 3999), "3,999 samples per second"),
+        (lambda file: soundfile.write(file, np.zeros(99), 2**30 + 1), "4,000 to 192,000"),
     ],
 )
 def test_a_broken_clip_is_named(broken, complaint, tmp_path):

@@ -9,6 +9,7 @@ import pickle
 import struct
 import sys
 import time
+import zipfile
 import zlib
 from dataclasses import replace
 from functools import partial
@@ -927,6 +928,18 @@ def test_arrays_that_unpack_beyond_the_limit_are_refused(tmp_path, monkeypatch):
     images, labels = made((10, 20))
     np.savez_compressed(tmp_path / "made.npz", x_train=np.zeros_like(images), y_train=labels)
     monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-7")
+    with pytest.raises(InputError, match="its arrays would take"):
+        npz(tmp_path / "made.npz")
+
+
+def test_an_entry_that_is_no_array_does_not_hide_the_size_of_one(tmp_path, monkeypatch):
+    images, labels = made((10, 20))
+    np.savez(tmp_path / "made.npz", x_train=images, y_train=labels)
+    with zipfile.ZipFile(tmp_path / "made.npz", "a") as archive:
+        for name in ("x_train", "y_train"):
+            archive.writestr(name, b"")
+    assert len(npz(tmp_path / "made.npz").train) == 24
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-6")
     with pytest.raises(InputError, match="its arrays would take"):
         npz(tmp_path / "made.npz")
 

@@ -61,6 +61,15 @@ def test_networks_condense_and_are_measured_elsewhere(part):
     assert len(set(found.values())) == 1
 
 
+def test_images_are_resized_and_measured_elsewhere():
+    with Pretending():
+        there = data().to(device=ELSEWHERE).resized(4, 3)
+        assert {part.images.device for part in (there.train, there.test)} == {ELSEWHERE}
+    here = data().resized(4, 3)
+    torch.testing.assert_close((there.mean, there.std), (here.mean, here.std), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(there.train.images.here, here.train.images, rtol=1e-6, atol=1e-6)
+
+
 def test_tasks_are_learned_one_after_another_elsewhere():
     found = {}
     for device in ("cpu", ELSEWHERE):

@@ -10,6 +10,7 @@ from condensery import data as readers
 from condensery.augment import Flip
 from condensery.data import RealSet, digits, from_arrays
 from condensery.data.facts import FACTS, Facts
+from condensery.errors import InputError
 from condensery.evaluation.protocols import dc2021, dsa2021, idc2022
 
 
@@ -36,6 +37,13 @@ def test_other_data_are_measured():
     assert torch.allclose(rows.std((0, 2, 3), unbiased=False), torch.ones(3).double(), atol=1e-5)
     real = RealSet.measured(data.train.images, data.train.labels, 2)
     assert (real.space.mean, real.facts) == (data.mean, Facts())
+
+
+def test_constants_are_those_of_the_channels():
+    with pytest.raises(InputError, match="`mean` is"):
+        Facts(mean=(0.5,))
+    with pytest.raises(InputError, match="images of 3 channels, but the facts give means of 1"):
+        arrays(3, Facts(mean=(0.5,), std=(0.2,)))
 
 
 def test_every_reader_of_a_named_data_set_has_its_facts():

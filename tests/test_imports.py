@@ -70,6 +70,12 @@ def test_whitened_pixels_are_those_of_whitened_data(tmp_path):
     assert there.data["zca"]
 
 
+def test_data_that_are_whitened_are_not_those_of_a_file_that_is_not(tmp_path):
+    path, more = mtt(tmp_path)
+    with pytest.raises(InputError, match="digits is whitened"):
+        import_set(path, "mtt", cd.digits().whitened(), **more)
+
+
 class Bomb:
     def __reduce__(self):
         return print, ("boom",)
@@ -93,6 +99,12 @@ class Bomb:
         (lambda: [rows(), LABELS], "idc", {"experiment": 1}, "belongs to the layout vico"),
         (lambda: [rows(), LABELS], "idc", {"labels": "labels.pt"}, "belongs to the layout mtt"),
         (lambda: rows(), "mtt", {}, "`space`"),
+        (lambda: [rows(), LABELS], "idc", {"space": "ZCA"}, "unknown pixel space 'ZCA'"),
+        (lambda: [rows()[:1].expand(2**31, *SHAPE), LABELS], "idc", {}, "CONDENSERY_LIMIT_GB"),
+        (lambda: [rows(), LABELS[:1].expand(2**31)], "idc", {}, "CONDENSERY_LIMIT_GB"),
+        (lambda: [torch.empty(20, *SHAPE, device="meta"), LABELS], "idc", {}, "another program"),
+        (lambda: [rows().to_sparse(), LABELS], "idc", {}, "another program"),
+        (lambda: [rows(), LABELS * 1j], "idc", {}, "another program"),
         (lambda: rows(), "mtt", {"space": "zca"}, "has its labels"),
         (lambda: rows(), "mtt", {"space": "zca", "labels": "nowhere.pt"}, "nowhere.pt"),
         (lambda: [rows(), LABELS], "vico", {"factor": 2}, "belongs to the layout idc"),

@@ -13,7 +13,7 @@ from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet, default_depth
 from condensery.networks.names import NETWORKS, named, recorded
 from condensery.networks.net import build, described, record
-from condensery.networks.network import initial
+from condensery.networks.network import initial, rows_at_once
 from condensery.networks.vgg import VGG
 from condensery.randomness import rng
 
@@ -47,6 +47,12 @@ def test_a_row_is_classified_alike_in_any_company(part):
     together = point.logits(real.read(slice(0, 21)))
     apart = torch.cat([point.logits(real.read(slice(i, i + 1))) for i in range(21)])
     assert torch.allclose(together, apart, atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "rows"), [(8, 4096), (32, 4096), (64, 1024), (224, 83), (4096, 1)])
+def test_a_gpu_takes_fewer_large_rows_at_once(side, rows):
+    assert rows_at_once(torch.device("cuda"), (3, side, side)) == rows
+    assert rows_at_once(torch.device("cpu"), (3, side, side)) == 32
 
 
 def test_batch_norm_reads_the_statistics_of_the_rows_it_was_given():

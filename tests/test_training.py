@@ -94,7 +94,7 @@ def test_decoded_rows_are_gone_through_once_an_epoch():
 
 
 def test_accuracy_counts_the_largest_logit(monkeypatch):
-    monkeypatch.setattr("condensery.evaluation.training.rows_at_once", lambda device: 4)
+    monkeypatch.setattr("condensery.evaluation.training.rows_at_once", lambda device, shape: 4)
     real, point = blobs(), start()
     test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
     largest = point.logits(real.read(slice(0, 21))).argmax(1)

@@ -112,8 +112,9 @@ def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, in
     network, picks = features.placed().eval(), []
     for c in range(real.classes):
         index = torch.arange(real.rows(c).start, real.rows(c).stop)
+        parts = index.split(rows_at_once(real.device, real.shape))
         with torch.no_grad():
-            embedded = [network.embed(real.read(part)) for part in index.split(rows_at_once(real.device))]
+            embedded = [network.embed(real.read(part)) for part in parts]
         picks.append(index[rule(torch.cat(embedded), ipc)])
     return _chosen(real, real.at(torch.stack(picks)).x)
 

@@ -190,10 +190,9 @@ def clustered(
         index = torch.arange(rows.start, rows.stop)
         if candidates is not None and candidates < len(index):
             index = index[torch.randperm(len(index), generator=generator)[: max(candidates, count)]]
+        parts = index.split(rows_at_once(real.device, real.shape))
         with torch.no_grad():
-            found = [
-                point.embeddings(real.space.unit(real.read(part))) for part in index.split(rows_at_once(real.device))
-            ]
+            found = [point.embeddings(real.space.unit(real.read(part))) for part in parts]
         picks.append(index[representatives(torch.cat(found), count, generator)])
     return torch.stack(picks)
 

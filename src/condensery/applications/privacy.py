@@ -229,7 +229,8 @@ def _areas(
 @torch.no_grad()
 def _margins(point: Point, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """The log-likelihood of the label of each row, and its log-odds against all other classes."""
-    logits = torch.cat([point.logits(part) for part in x.split(rows_at_once(x.device))]).double().cpu()
+    parts = x.split(rows_at_once(x.device, x.shape))
+    logits = torch.cat([point.logits(part) for part in parts]).double().cpu()
     own = torch.zeros_like(logits, dtype=torch.bool)
     own[torch.arange(len(y)), y.cpu()] = True
     rest = logits.masked_fill(own, -torch.inf).logsumexp(1)

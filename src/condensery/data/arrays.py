@@ -178,7 +178,8 @@ def archive(path: Path, *layouts: Sequence[str], also: Sequence[str] = ()) -> di
         raise InputError(f"{path}: no such file; check the path")
     try:
         with zipfile.ZipFile(path) as opened:
-            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in opened.infolist()}
+            entries = {info.filename: info.file_size for info in opened.infolist()}
+            sizes = {name[:-4]: size for name, size in entries.items() if name.endswith(".npy")}
             found = [names for names in layouts if all(name in sizes for name in names[:2])]
             if not found:
                 missing = next(name for name in layouts[0] if name not in sizes)

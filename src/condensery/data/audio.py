@@ -31,6 +31,7 @@ RATE, SIDE = 16_000, 64
 _WINDOW, _HOP, _PADDED = 255, 128, 128
 _EIGHTH = 8  # without a test part, one of this many clips of a class is a test clip
 _MOST = RATE * 3600  # samples of one clip; one second is used
+_RATES = (4_000, 192_000)  # samples per second; a header may name any rate, and with it any amount of memory
 
 
 def audio_folder(path: str | Path) -> Data:
@@ -38,9 +39,9 @@ def audio_folder(path: str | Path) -> Data:
 
     A clip becomes a gray image of 64 x 64 pixels, with low frequencies at the top and time from left to right: the
     `spectrogram` of its middle second (a shorter clip is followed by silence), whose values are moved to the range from
-    0 to 1 that those of the training part have. Wav and flac files of any rate are read; several channels are averaged.
-    Without a test part, every eighth clip of a class, in the order of the names, is a test clip; of two to seven clips,
-    the last one is.
+    0 to 1 that those of the training part have. Wav and flac files with 4,000 to 192,000 samples per second are
+    read; several channels are averaged. Without a test part, every eighth clip of a class, in the order of the names,
+    is a test clip; of two to seven clips, the last one is.
 
     Raises:
         InputError: soundfile is not installed, the folder does not exist, a class has no clips, a file is not a
@@ -129,7 +130,7 @@ def _samples(reader: "ModuleType", clip: Encoded) -> Tensor:
     """The samples of a clip at 16 kHz, the mean of its channels.
 
     Raises:
-        InputError: it is not a clip, or too long.
+        InputError: it is not a clip, too long, or its rate is out of range.
     """
     file = clip.where
     try:
@@ -138,6 +139,10 @@ def _samples(reader: "ModuleType", clip: Encoded) -> Tensor:
                 raise InputError(f"{file}: a {sound.format} file; give wav or flac")
             if not 0 < sound.frames * sound.channels <= _MOST:
                 raise InputError(f"{file}: {sound.frames} samples; give clips of about a second")
+            if not _RATES[0] <= sound.samplerate <= _RATES[1]:
+                raise InputError(
+                    f"{file}: {sound.samplerate:,} samples per second; give clips with {_RATES[0]:,} to {_RATES[1]:,}"
+                )
             samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
     except InputError:
         raise

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from condensery.errors import InputError
+
 __all__ = ["FACTS", "Facts"]
 
 
@@ -20,6 +22,9 @@ class Facts:
             only if a class has more than one row, and cutout otherwise (SVHN).
         pictures: whether rows are pictures of things, which show the same if they are shifted, turned or recolored.
             Spectrograms are not: IDC and the protocols of DSA and IDC take them as they are.
+
+    Raises:
+        InputError: there is only one of `mean` and `std`, or they are for different numbers of channels.
     """
 
     flip: bool = True
@@ -28,6 +33,10 @@ class Facts:
     dc_augmentation: bool = False
     boxes: Literal["always", "one-to-one", "several"] = "always"
     pictures: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.mean or ()) != len(self.std or ()):
+            raise InputError(f"`mean` is {self.mean} and `std` {self.std}; give both per channel, or neither")
 
 
 _IMAGENET = Facts(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -165,10 +165,18 @@ class RealSet(_Rows):
         Arguments:
             images, labels, classes: see `RealSet`.
             facts: the facts of the data set, with its published constants if it has any.
+
+        Raises:
+            InputError: a class has no rows, or the published constants are for another number of channels.
         """
         if facts.mean and facts.std:
-            return cls(images, labels, classes, PixelSpace(facts.mean, facts.std), facts=facts)
-        total = torch.zeros(images.shape[1], dtype=torch.float64)
+            if len(facts.mean) != images.shape[1]:
+                raise InputError(
+                    f"images of {images.shape[1]} channels, but the facts give means of {len(facts.mean)}; leave "
+                    "`mean` and `std` out, or give images with as many channels"
+                )
+            return cls(images, labels, classes, PixelSpace(facts.mean, facts.std), device=images.device, facts=facts)
+        total = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
         squares, count = torch.zeros_like(total), 0
         for part in images.split(max(1, 2**22 // images[0].numel())):  # in parts, since float64 takes 8 bytes per value
             unit = part.double() / 255 if part.dtype == torch.uint8 else part.double()
@@ -178,7 +186,8 @@ class RealSet(_Rows):
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
         std = torch.where(std < 1e-6, torch.ones_like(std), std)  # a constant channel keeps its scale
-        return cls(images, labels, classes, PixelSpace(tuple(mean.tolist()), tuple(std.tolist())), facts=facts)
+        space = PixelSpace(tuple(mean.tolist()), tuple(std.tolist()))
+        return cls(images, labels, classes, space, device=images.device, facts=facts)
 
     def _with(self, **changed: Any) -> "RealSet":
         """The same rows, not copied, with some attributes changed."""

@@ -256,7 +256,7 @@ def guesses(point: Point, test: TestSet) -> Tensor:
     """The class with the largest logit for each test row, shape (N,)."""
     network = point.placed().eval()
     if mode() == "plain" or network.plain_training:
-        return torch.cat([network(x).argmax(1) for x, _ in test.slices(rows_at_once(test.device))])
+        return torch.cat([network(x).argmax(1) for x, _ in test.slices(rows_at_once(test.device, test.shape))])
     made, state, found = passes(network, test.dtype), point.params | point.buffers, []
     for x, _ in test.slices(made.rows * 64):
         for (part,) in chunked([made.rows], x):

@@ -59,9 +59,9 @@ def import_set(
         method: the name of the method in tables. None: dc, idc, mtt or kip.
 
     Raises:
-        InputError: the file does not exist, is damaged or has another layout, its images or classes are not those of
-            the data, classes have different numbers of images, `space` is missing, or an option belongs to another
-            layout.
+        InputError: the file does not exist, is damaged, too large or has another layout, its images or classes are not
+            those of the data, classes have different numbers of images, `space` is missing or unknown, the data are
+            whitened and the file is not, or an option belongs to another layout.
 
     Departs: whitening is computed from the training part as `Data.whitened` does, which regularizes it in another way
         than the programs of MTT and KIP; KIP's labels, which are targets of a regression, become hard labels.
@@ -75,6 +75,12 @@ def import_set(
             raise InputError(f"`{name}` belongs to the layout {owner}, not to {layout}; leave it out")
     if (written := space or _SPACES[layout]) is None:
         raise InputError(f"{path}: the file does not say how its pixels are scaled; give `space`: normalized or zca")
+    if written not in get_args(Space):
+        raise InputError(f"unknown pixel space {written!r} (`space`); give one of {', '.join(get_args(Space))}")
+    if data.train.space.whitening and written != "zca":
+        raise InputError(
+            f"{data.name} is whitened, and the images of the file are {written}; leave out `zca`, or give `space`: zca"
+        )
     path = Path(path)
     if layout == "kip":
         images, targets = _of_kip(path)
@@ -136,10 +142,22 @@ def _of_torch(path: Path, layout: str, labels: str | Path | None, experiment: in
             raise InputError(f"{path}: has experiments 0 to {len(runs) - 1}, not {experiment} (`experiment`)")
         content = runs[experiment]
     match content:
-        case [Tensor() as images, Tensor() as targets, *_] if images.is_floating_point():
+        case [Tensor() as images, Tensor() as targets, *_] if images.is_floating_point() and _dense(images, targets):
+            # a few bytes of a file may be repeated to any size
+            bounded(8 * (images.numel() + targets.numel()), f"{path}: its images and labels")
             return images.detach(), targets.detach().long()
         case _:
             raise InputError(f"{path}: not images and labels, so another program wrote it; {_PROGRAMS}")
+
+
+def _dense(*tensors: Tensor) -> bool:
+    """Whether tensors are plain arrays of real numbers in memory."""
+    return all(
+        tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and not (tensor.is_nested or tensor.is_quantized or tensor.is_complex())
+        for tensor in tensors
+    )
 
 
 def _of_kip(path: Path) -> tuple[Tensor, Tensor]:

@@ -193,9 +193,10 @@ def _of_zeros(network: Network, shape: Sequence[int]) -> Tensor:
     return logits
 
 
-def rows_at_once(device: torch.device) -> int:
-    """The best number of rows per forward pass if the results of a row do not depend on the other rows.
+def rows_at_once(device: torch.device, shape: Sequence[int]) -> int:
+    """The best number of rows (..., height, width) per forward pass if the results of a row do not depend on others.
 
-    It is small on a CPU, where allocating new memory is the main cost, and large on a GPU.
+    It is small on a CPU, where allocating new memory is the main cost, and large on a GPU: 4096 rows of up to 32 x 32
+    pixels, and fewer larger ones, so that what networks compute of them fits into its memory.
     """
-    return 32 if device.type == "cpu" else 4096
+    return 32 if device.type == "cpu" else max(1, min(4096, 2**22 // (shape[-2] * shape[-1])))

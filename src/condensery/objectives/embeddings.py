@@ -33,7 +33,7 @@ def embeddings(
     dtype = dtype or x.dtype
     if mode() == "plain":  # by autograd alone: the readable version, against which the passes are tested
         cast = point.to(dtype)
-        parts = x.to(dtype).split(chunk or rows_at_once(x.device))
+        parts = x.to(dtype).split(chunk or rows_at_once(x.device, x.shape))
         return torch.cat([cast.embeddings(part) for part in parts]).to(x.dtype)
     made = passes(point.network, dtype)
     found: Tensor = _Embeddings.apply(x, made, point, sizes or [min(chunk or made.rows, len(x))])

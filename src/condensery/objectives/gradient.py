@@ -127,7 +127,7 @@ def by_autograd(
     params = {k: p.detach().requires_grad_(k in matched) for k, p in point.params.items()}
     leaves = [params[name] for name in matched]
     differentiable = batch.x.requires_grad or batch.labels.requires_grad
-    chunk = chunk or rows_at_once(batch.x.device)
+    chunk = chunk or rows_at_once(batch.x.device, batch.x.shape)
     by_class = []
     for x, y, w in zip(batch.x, batch.labels, weight, strict=True):
         total = [torch.zeros_like(p, dtype=weight.dtype) for p in leaves]
