@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,10 +88,14 @@ def test_pictures_are_read_back_by_our_reader_and_by_datasets(name, tmp_path, mo
 def test_the_card_says_size_recipe_accuracy_and_license(tmp_path):
     condensed = made("idc 2")
     figure = {"accuracy": 0.5, "std": 0.01, "n": 5, "protocol": "idc2022", "network": {"family": "convnet"}}
-    export(condensed, tmp_path / "x", "hf", [figure], "cc-by-4.0")
+    packaged = {**figure, "network": {"factory": "torchvision:resnet18", "arguments": ""}}
+    own = {**figure, "network": {"factory": "mine.made", "source": "0"}}
+    export(condensed, tmp_path / "x", "hf", [figure, packaged, own], "cc-by-4.0")
     said = (tmp_path / "x" / "README.md").read_text()
     for part in ('license: "cc-by-4.0"', "50.0 ± 1.0", f"{condensed.floats:,} floats", "load_dataset", '"name": "idc"'):
         assert part in said
+    for network in ("convnet", "torchvision:resnet18", "a custom network"):
+        assert f"| {network} |" in said
     export(condensed, tmp_path / "y", "hf")
     said = (tmp_path / "y" / "README.md").read_text()
     assert "Not measured" in said
@@ -112,15 +117,21 @@ def test_what_a_format_cannot_hold_is_said(tmp_path):
         normalized = ((arrays["images"] - 0.4) / 0.3).reshape(3, -1)
         rows = (normalized - arrays["whitening_center"]) @ arrays["whitening_matrix"]
         assert np.allclose(rows, white.tensors()[0].flatten(1), atol=1e-5)
+    matrix = Whitening(torch.randn(64), torch.randn(64, 64) + 8 * torch.eye(64))
+    white = replace(white, synthetic=SyntheticSet(white.synthetic.bases.detach(), replace(space, whitening=matrix)))
+    (tmp_path / 'a "b"').mkdir()
+    exec(export(white, tmp_path / 'a "b"' / "x.safetensors", "torch").loader, loaded := {})
+    assert torch.allclose(loaded["train"].tensors[0], white.tensors()[0], atol=1e-4)
+    assert torch.equal(loaded["train"].tensors[1], white.tensors()[1])
 
 
 def test_class_names_become_folders_whatever_they_are(tmp_path):
-    names = ("../up", "a:b", "a?b")
+    names = ("../A_b-2", "_a:b", "_a?b")
     condensed = made("dc 2", names)
     done = written(condensed, "images", tmp_path)
     assert all(tmp_path / "x" in file.parents for file in done.files)
     folders = json.loads((tmp_path / "x" / "about.json").read_text())["folders"]
-    assert len(set(folders)) == 3
+    assert len({folder.lower() for folder in folders}) == 3
     assert all((tmp_path / "x" / folder / "0000.png").is_file() for folder in folders)
 
 
@@ -135,6 +146,9 @@ def test_the_benchmark_gets_its_own_constants(tmp_path):
     unit = color.tensors(space="unit")[0]
     assert torch.allclose(images[:, 0], (unit[:, 0] - 0.4914) / 0.2023, atol=1e-6)
     assert "ipc: 2" in (tmp_path / "dd" / "config.yaml").read_text()
+    white = replace(color.synthetic.space, whitening=Whitening(torch.zeros(192), torch.eye(192)))
+    color = replace(color, synthetic=SyntheticSet(color.synthetic.bases.detach(), white))
+    assert "use_zca: false" in export(color, tmp_path / "white", "ddranking").files[0].read_text()
 
 
 TRAINED = """

@@ -1,6 +1,7 @@
 """The report, as a reader sees it: in a browser, with a keyboard, on a phone, in the dark."""
 
 import importlib.util
+import io
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 import torch
 from conftest import blobs
 from lists import LEARNED, RECIPES
+from PIL import Image
 
 import condensery as cd
 from condensery.cli import main
@@ -168,7 +170,7 @@ def test_a_hundred_classes_fit_into_five_megabytes(opened, tmp_path):
     data = cd.from_arrays(rows[:, 10:].flatten(0, 1).numpy(), labels, rows[:, 10:].flatten(0, 1).numpy(), labels)
     synthetic = SyntheticSet(rows[:, :10].contiguous(), PixelSpace((0.5,) * 3, (0.25,) * 3, "unit"))
     about = {"name": "arrays", "fingerprint": data.train.fingerprint, "rows": len(data.train)}
-    path = save(Condensed(synthetic, data.class_names, {"name": "random", "ipc": 10}, 0, about), tmp_path / "set")
+    path = save(Condensed(synthetic, data.class_names, {"name": "dm", "ipc": 10}, 0, about), tmp_path / "set")
     page_file = tmp_path / "page.html"
     page_file.write_text(report([path], {"": data}))
     assert page_file.stat().st_size < 5_000_000
@@ -257,8 +259,10 @@ def test_a_set_of_real_images_is_not_called_learned(tmp_path):
     ]
     assert main(["run", "herding", *words]) == 0
     page = tmp_path / "page.html"
-    assert main(["report", str(tmp_path / "run"), "-o", str(page)]) == 0
+    assert main(["report", str(tmp_path / "run"), "--data", "digits", "-o", str(page)]) == 0
     text = page.read_text()
+    assert "synthetic" not in text
+    assert "nearest real" not in text
     assert "real images, chosen from the 1,438 training images of digits" in text
     assert "While it was learned" not in text
     assert "<h3>Loss</h3>" not in text
@@ -278,6 +282,16 @@ def test_a_preview_that_cannot_be_shown_is_one_line(tmp_path, side):
     chunks = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
               for chunk in (head, b"IDAT" + zlib.compress(b""), b"IEND")]  # fmt: skip
     (tmp_path / "previews" / "step-000001.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(InputError, match="a preview is unreadable"):
+        report([tmp_path])
+
+
+def test_a_preview_whose_second_part_is_damaged_is_one_line(tmp_path):
+    cd.run(LEARNED["dm 2"], cd.digits(), tmp_path, progress=False)
+    path, file = tmp_path / "previews" / "step-000001.png", io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)).save(file, "PNG")
+    first, _, rest = file.getvalue().rpartition(b"IDAT")
+    path.write_bytes(first + b"\0\0\0\0" + rest)
     with pytest.raises(InputError, match="a preview is unreadable"):
         report([tmp_path])
 
@@ -374,10 +388,10 @@ def test_every_set_is_shown_and_measured_with_its_own_data(tmp_path, unmeasured,
     x, y = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 3
     other = str(tmp_path / "other.npz")
     np.savez(other, x_train=x, y_train=y, x_test=x, y_test=y)
-    small, figures = ["--net.width", "4", "--net.norm", "batch"], []
+    small, figures = ["--steps", "1", "--net.width", "4", "--net.norm", "batch"], []
     runs = [str(tmp_path / name) for name in ("a", "b", "c")]
     for out, data, seed in zip(runs, ("digits", "digits", other), ("0", "1", "0"), strict=True):
-        assert main(["run", "random", "--data", data, "--ipc", "1", "--seed", seed, *small, "--out", out]) == 0
+        assert main(["run", "dm:quick", "--data", data, "--ipc", "1", "--seed", seed, *small, "--out", out]) == 0
         figures.append(str(tmp_path / f"{out}-figures" / "f.json"))
         Path(figures[-1]).parent.mkdir()
         assert main(["evaluate", out, "--json", figures[-1]]) == 0
@@ -386,7 +400,7 @@ def test_every_set_is_shown_and_measured_with_its_own_data(tmp_path, unmeasured,
     words = ["--measure", "--repeats", "2", "-o", str(page_file)]
     assert main(["report", *runs, "--figures", *figures, *words]) == 0
     page = page_file.read_text()
-    for name in (*figures, "measured for this report with --data digits", f"random ({runs[0]})", f"random ({runs[1]})"):
+    for name in (*figures, "measured for this report with --data digits", f"dm ({runs[0]})", f"dm ({runs[1]})"):
         assert f"{name}</h3>" in page or f"{name}, 1 per class</th>" in page, name
     *_, a, b, c = page.split("<article")
     for article, data in ((a, "digits"), (b, "digits"), (c, other)):
@@ -397,7 +411,7 @@ def test_every_set_is_shown_and_measured_with_its_own_data(tmp_path, unmeasured,
         assert net.norm == "instance"
         assert condensed is None or condensed.data["fingerprint"] == data.train.fingerprint
     assert [condensed and condensed.recipe["name"] for condensed, *_ in unmeasured] == [
-        *["random", "herding", "random", "random", None], *["random", "herding", "random", None]
+        *["random", "herding", "dm", "dm", None], *["random", "herding", "dm", None]
     ]  # fmt: skip
     capsys.readouterr()
     assert main(["report", *runs, "--data", other, "-o", str(page_file)]) == 0

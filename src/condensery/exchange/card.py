@@ -37,7 +37,7 @@ def card(about: dict[str, Any], shape: Sequence[int], soft: bool) -> str:
     told = [
         f"# {_inline(data['name'])}, condensed by {about['method']}",
         "",
-        f"{rows:,} synthetic images that stand in for the {data['rows']:,} training images of {_inline(data['name'])}: "
+        f"{rows:,} images that stand in for the {data['rows']:,} training images of {_inline(data['name'])}: "
         "a network trained on them from scratch learns much of what the whole set would teach it. The columns are "
         f"{columns}.",
         "",
@@ -84,11 +84,17 @@ def _accuracies(found: list[dict[str, Any]]) -> list[str]:
         "| network | protocol | accuracy % | networks |",
         "| --- | --- | --- | --- |",
         *[
-            f"| {_inline(each['network'].get('family', 'a network of your own'))} | {_inline(each['protocol'])} "
+            f"| {_inline(_network(each['network']))} | {_inline(each['protocol'])} "
             f"| {100 * each['accuracy']:.1f} ± {100 * each['std']:.1f} | {each['n']} |"
             for each in found
         ],
     ]
+
+
+def _network(record: dict[str, str]) -> str:
+    """The family of a network, or its name in another package."""
+    name = record.get("factory", "")
+    return record.get("family", name if ":" in name else "a custom network")
 
 
 def _inline(text: str) -> str:

@@ -37,13 +37,18 @@ import torch
 from safetensors import safe_open
 from torch.utils.data import TensorDataset
 
-with safe_open("{path}", "pt") as file:
-    about = json.loads(file.metadata()["about"])
-    images, labels = file.get_tensor("images"), file.get_tensor("{labels}")
+with safe_open({path}, "pt") as file:
+    tensors, about = {{name: file.get_tensor(name) for name in file.keys()}}, json.loads(file.metadata()["about"])
 mean, std = (torch.tensor(about[key])[:, None, None] for key in ("mean", "std"))
-train = TensorDataset((images - mean) / std, labels)  # normalize test images (pixels from 0 to 1) in the same way
+
+def rows(images):  # test images too, with pixels from 0 to 1
+    x = (images - mean) / std
+    return {rows}
+
+train = TensorDataset(rows(tensors["images"]), tensors["{labels}"])
 """
 """Reads the torch format without this library."""
+_WHITENED = '((x.flatten(1) - tensors["whitening_center"]) @ tensors["whitening_matrix"]).view_as(x)'
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,12 @@ def export(
         file.parent.mkdir(parents=True, exist_ok=True)
         storage.write(file, content)
         files.append(file)
-    loader = LOADER.format(path=path, labels="labels" if soft is None else "soft_labels") if to == "torch" else None
-    return Exported(tuple(sorted(files)), len(x), condensed.bytes, tuple(notes), loader)
+    loader = LOADER.format(
+        path=repr(str(path)),
+        rows=_WHITENED if condensed.space.whitening else "x",
+        labels="labels" if soft is None else "soft_labels",
+    )
+    return Exported(tuple(sorted(files)), len(x), condensed.bytes, tuple(notes), loader if to == "torch" else None)
 
 
 def measured(condensed: Condensed, path: str | Path) -> list[dict[str, Any]]:
@@ -219,8 +228,9 @@ def _folders(class_names: tuple[str, ...]) -> list[str]:
     names: list[str] = []
     for number, name in enumerate(class_names):
         safe = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).strip(" .")[:60] or "_"
-        taken = {other.lower() for other in names}
-        names.append(f"{safe}-{number}" if safe.lower() in taken else safe)
+        while safe.lower() in {other.lower() for other in names}:
+            safe += f"-{number}"
+        names.append(safe)
     return names
 
 
@@ -295,7 +305,7 @@ def _ddranking(path: Path, rows: _Rows) -> dict[Path, bytes]:
         f"{condensed.bases_per_class} stored images per class; ipc is the latter, so\n"
         "# that random images take the same storage.\n"
         f"dataset: {name}\nipc: {condensed.bases_per_class}\nim_size: [{height}, {width}]\n"
-        f"use_zca: {'true' if condensed.space.whitening else 'false'}\nmodel_name: ConvNet-3\n"
+        "use_zca: false\nmodel_name: ConvNet-3\n"  # these images are not whitened, whatever the set is
     )
     return {**{path / file: _pt(tensor) for file, tensor in files.items()}, path / "config.yaml": config.encode()}
 

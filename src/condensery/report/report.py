@@ -8,8 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from condensery import __version__
 from condensery.data import Data
 from condensery.decoders import Factorized
@@ -59,7 +57,7 @@ def report(
     Arguments:
         runs: folders of finished runs, or files of condensed sets.
         data: real data, by the options of the command line that name them, such as `"--data digits"`. A set that was
-            condensed from them is shown with the nearest real image beside each synthetic one.
+            learned from them is shown with the nearest real image beside each of its images.
         figures: accuracies to show, by a name for where they come from.
 
     Raises:
@@ -124,7 +122,7 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
         "path": str(source.path),
         "method": condensed.method,
         "data": condensed.data,
-        "classes": _classes(condensed, real),
+        "classes": _classes(condensed, None if chosen else real),
         "codes": condensed.bases_per_class if codes else None,
         "codes_shown": _columns(condensed),
         "rows": condensed.rows_per_class,
@@ -164,7 +162,7 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
         "sizes": _sizes(condensed, figures),
         "confusion": _confusion(condensed, figures),
         "commands": _commands(source, started, shlex.split(options)),
-        "nearest": real is not None,
+        "nearest": real is not None and not chosen,  # chosen images would be shown beside themselves
     }
 
 
@@ -250,7 +248,7 @@ def _previews(source: _Source) -> list[dict[str, Any]]:
     found = sorted((source.folder / "previews").glob("step-*.png"))
     try:
         return [{"step": int(path.stem.removeprefix("step-")), "uri": preview(path)} for path in found]
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
         raise InputError(f"{source.folder / 'previews'}: a preview is unreadable ({error}); remove it") from error
 
 
