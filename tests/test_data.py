@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import blobs
+from elsewhere import ELSEWHERE, Pretending
 from layouts import CIFAR, SVHN, VERSIONS, pickled, python2, write_cifar, write_svhn
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -1006,6 +1007,25 @@ def test_a_tensor_dataset_is_read_as_its_tensors():
     assert same(data, from_arrays(images, labels, images[:4], labels[:4]))
 
 
+def test_tensors_of_any_kind_and_lists_are_arrays():
+    images, labels = made(dtype=np.float32)
+    rounded = torch.from_numpy(images).bfloat16()
+    wanted = from_arrays(rounded.float().numpy(), labels)
+    assert same(from_arrays(rounded.float().requires_grad_(), torch.from_numpy(labels)), wanted)
+    assert same(from_arrays(rounded, labels.tolist()), wanted)
+    assert same(from_arrays(rounded.float().tolist(), labels), wanted)
+    pairs = list(zip(rounded.requires_grad_(), torch.from_numpy(labels), strict=True))
+    assert same(from_dataset(pairs), wanted)
+    with Pretending():
+        there = rounded.to(ELSEWHERE)
+        assert same(
+            from_arrays(there, torch.from_numpy(labels).to(ELSEWHERE), there, labels),
+            from_arrays(rounded, labels, rounded, labels),
+        )
+    with pytest.raises(InputError, match="x_train: not an array"):
+        from_arrays([[[0, 0], [0, 0]], [[0, 0], [0]]], [0, 1])
+
+
 class Pictures(list):
     classes = ("cat", "dog", "emu")
 
@@ -1036,6 +1056,8 @@ def test_given_class_names_win():
         (iter([]), "give a map-style dataset"),
         ([1, 2], "must give pairs"),
         ([(np.zeros((8, 8), np.uint8), "cat")], "integer label"),
+        ([(np.zeros((8, 8), np.uint8), 0.7)], "integer label"),
+        ([([[0, 0], [0]], 0)], "not an array"),
         (DataLoader(TensorDataset(torch.zeros(2))), "give the dataset that it loads"),
     ],
 )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -288,7 +289,7 @@ class Whole(Sampler):
 
     def _read(self, key: str, objective: Objective, point: Point, real: RealSet) -> dict[int, Sequence[Tensor]]:
         path = self._path(key)
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             return {}
         try:
             head, tensors = storage.read_tensors(path)

@@ -6,6 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from functools import cache
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from condensery.data.facts import FACTS, Facts
 from condensery.data.rows import RealSet, TestSet, stratified
 from condensery.data.sets import Data
-from condensery.errors import InputError, bounded, plain, unprintable
+from condensery.errors import InputError, bounded, plain, quoted, unprintable
 
 __all__ = ["archive", "digits", "from_arrays", "from_dataset", "held_out", "npz"]
 
@@ -64,8 +65,10 @@ def from_arrays(
     Arguments:
         x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
             with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
-            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Arrays of
-            uint8 that are mapped from a file with `np.load(..., mmap_mode="c")` stay in the file.
+            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Lists and
+            tensors on any device are copied. Arrays of uint8 that are mapped from a file with
+            `np.load(..., mmap_mode="c")` stay in the file if their rows are in the order of the labels, and there is a
+            test part.
         y_train, y_test: labels, integers or text, shape (N,). Any integers or texts are allowed; in increasing order,
             they become the class ids 0, 1, ...
         class_names: one name per class, all different, in the order of the labels. None: the labels themselves.
@@ -77,11 +80,14 @@ def from_arrays(
     seed, and a log message reports it.
 
     Raises:
-        InputError: the images contain NaN or values of another range, x_test has another range than x_train, the
-            numbers of images and labels differ, a test label does not occur in the training labels, there is only one
-            class, all images are the same flat color, or a class name is not printable text.
+        InputError: the images differ in size, contain NaN or values of another range, x_test has another range than
+            x_train, the numbers of images and labels differ, a test label does not occur in the training labels, there
+            is only one class, all images are the same flat color, or a class name is not printable text.
     """
     where = str(source or name)
+    x_train, y_train = _as_array(x_train, f"{where}: x_train"), _as_array(y_train, f"{where}: y_train")
+    x_test = None if x_test is None else _as_array(x_test, f"{where}: x_test")
+    y_test = None if y_test is None else _as_array(y_test, f"{where}: y_test")
     scale = _scale(x_train)
     images = _images(x_train, scale, f"{where}: x_train")
     y_train, y_test, texts = _numbered(y_train, y_test, where)
@@ -101,9 +107,8 @@ def from_arrays(
         held = torch.tensor(held_out(ids.tolist(), where))
         return _assemble(name, images[~held], ids[~held], images[held], ids[held], names, facts, source)
     test = _images(x_test, scale, f"{where}: x_test")
-    given = np.asarray(x_test)
     # values from 0 to 1 where 255 is white, or to 255 where 65535 is white, would be read as nearly black images
-    if given.dtype != np.uint8 and scale > 1 and (largest := given.max()) <= scale / 255:
+    if x_test.dtype != np.uint8 and scale > 1 and (largest := x_test.max()) <= scale / 255:
         raise InputError(
             f"{where}: x_test has values up to {largest:g} only, but in x_train {scale:g} is white; give both parts "
             "in the same range"
@@ -242,7 +247,9 @@ def from_dataset(
         if not pairs:
             raise InputError(f"{name}: the dataset is empty ({part}); give one with images")
         try:
-            images, labels = zip(*((np.asarray(image), int(label)) for image, label in pairs), strict=True)
+            images, labels = zip(
+                *((_as_array(image, f"{name}: an image"), index(label)) for image, label in pairs), strict=True
+            )
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{name}: {part} must give pairs of an image and an integer label ({error})") from error
         if len({image.shape for image in images}) > 1:
@@ -292,9 +299,25 @@ def _size(images: Tensor) -> str:
     return f"{channels}x{height}x{width}"
 
 
-def _scale(x: Any) -> float:
+def _as_array(x: Any, where: str) -> np.ndarray:
+    """Anything like an array as an array: lists of one shape, and tensors of any device and number format too.
+
+    Raises:
+        InputError: it is not like an array.
+    """
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        x = x.float() if x.dtype == torch.bfloat16 else x  # which NumPy does not know
+    try:
+        return np.asarray(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{where}: not an array ({quoted(error)}); give images of one size, or one label each"
+        ) from error
+
+
+def _scale(array: np.ndarray) -> float:
     """The number that stands for white in an array of images: 1, 255 or 65535, from its type and its largest value."""
-    array = np.asarray(x)
     if array.dtype == np.uint8:
         return 255.0
     largest = float(array.max()) if array.dtype.kind in "uif" and array.size else 0.0
@@ -303,9 +326,8 @@ def _scale(x: Any) -> float:
     return 1.0
 
 
-def _images(x: Any, scale: float, where: str) -> Tensor:
+def _images(array: np.ndarray, scale: float, where: str) -> Tensor:
     """Images of shape (N, channels, height, width), as uint8 or as float32 in [0, 1]; `scale` is white."""
-    array = np.asarray(x)
     if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not array.size:
         raise InputError(
             f"{where}: images must be numbers of shape (N, height, width[, channels]), got {array.dtype} {array.shape}"
@@ -345,14 +367,16 @@ def _in_file(array: Any) -> bool:
     return False
 
 
-def _numbered(y_train: Any, y_test: Any, where: str) -> tuple[Any, Any, tuple[str, ...] | None]:
+def _numbered(
+    y_train: np.ndarray, y_test: np.ndarray | None, where: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...] | None]:
     """Labels that are texts as the numbers of these texts in alphabetical order, and the texts; others as they are.
 
     Raises:
         InputError: a text of the test part does not occur in the training part.
     """
-    train, test = (None if y is None else _texts(np.asarray(y)) for y in (y_train, y_test))
-    if train is None or train.dtype.kind != "U":
+    train, test = _texts(y_train), None if y_test is None else _texts(y_test)
+    if train.dtype.kind != "U":
         return y_train, y_test, None
     texts, numbers = np.unique(train, return_inverse=True)
     if test is not None:
@@ -371,8 +395,7 @@ def _texts(labels: np.ndarray) -> np.ndarray:
     return labels.astype(str) if objects else labels
 
 
-def _labels(y: Any, rows: int, where: str) -> Tensor:
-    array = np.asarray(y)
+def _labels(array: np.ndarray, rows: int, where: str) -> Tensor:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or array.dtype.kind not in "ui":

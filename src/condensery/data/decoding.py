@@ -97,16 +97,20 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
         return _mapped(pictures, cache / key, sides, reader)
     bounded(needed, f"{where}: {len(pictures)} pictures" + ("" if size is None else f" of `size={size}`"))
     reader.begin()
-    arrays = [reader.read(picture) for picture in pictures]
-    if any(array.ndim == 3 for array in arrays):
-        arrays = [array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2) for array in arrays]
-    return np.stack(arrays)
+    images = np.empty((len(pictures), *sides), np.uint8)  # filled in place, since a list would take the memory twice
+    for n, picture in enumerate(pictures):
+        pixels = reader.read(picture)
+        if pixels.ndim == 3 and images.ndim == 3:  # the first picture in color
+            gray, images = images[:n], np.empty((*images.shape, 3), np.uint8)
+            images[:n] = gray[..., None]
+        images[n] = pixels if pixels.ndim == images.ndim - 1 else pixels[..., None]
+    return images
 
 
 def _mapped(pictures: Sequence[Encoded], folder: Path, sides: tuple[int, ...], reader: "_Reader") -> np.ndarray:
     """The pictures as an array that is mapped from a file in `folder`, which is written first if it is not there."""
     done = folder / "pictures.npy"
-    if not done.is_file():
+    if not os.path.isfile(done):
         folder.mkdir(parents=True, exist_ok=True)
         with storage.locked(folder, wait=True):
             if not done.is_file():  # another process may have written it meanwhile

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -64,7 +65,8 @@ class Kept:
 
     def read(self) -> list[Measured]:
         """The networks that are kept, in the order of their training; empty if none can be used."""
-        if not self._folder or not (file := self._folder / f"{self._name}.json").is_file():
+        # Path.is_file would fail in a folder that is closed to this user
+        if not self._folder or not os.path.isfile(file := self._folder / f"{self._name}.json"):
             return []
         try:
             content = storage.checked(json.loads(file.read_bytes()), _Content)

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -266,7 +267,7 @@ class Keeper:
         Raises:
             InputError: the checkpoint is unreadable or belongs to another run.
         """
-        if not self.path.exists():
+        if not os.path.exists(self.path):  # Path.exists would fail in a folder that is closed to this user
             return None
         device = next(learned.parameters()).device
         try:
