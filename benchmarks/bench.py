@@ -62,23 +62,23 @@ class Scale:
     """The sizes and numbers of rounds of a measurement."""
 
     rounds: int
-    """Of steps, after one that warms up."""
+    """Rounds in which steps are timed, after one that warms up."""
     cells: Sequence[tuple[tuple[int, int, int], int, Sequence[str]]]
     """Shapes, images per class and sides of steps."""
     axes: Mapping[str, Sequence[int]]
-    """What scaling goes along."""
+    """The numbers that scaling varies, one at a time: classes, and images per class."""
     options: Mapping[str, Any]
-    """Of all workers, over those of their sides."""
+    """Options that all workers get; they replace those of their sides."""
     periods: int
-    """Rounds of multisize, after one that warms up."""
+    """Rounds in which multisize is timed, after one that warms up."""
     recipe: IDC
-    """What multisize is added to."""
+    """The recipe that multisize is timed with and without MDC."""
     rows: int
-    """Real rows per class for it."""
+    """Real rows per class that multisize is timed on."""
     planned: Mapping[str, str]
-    """Commands without their first word."""
+    """The commands whose times are planned, without their first word."""
     watched: tuple[Cases, Sequence[str], int]
-    """What runs beside others: commands, how their threads wait, and rounds."""
+    """The commands that are timed beside others, how their threads wait, and the number of rounds."""
 
 
 ALL, THREE = tuple(SIDES), tuple(SIDES)[:3]

@@ -85,20 +85,28 @@ def _seconds(commands: list[list[str]], env: dict[str, str], window: float, fold
             process = subprocess.Popen(program, env=clean | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             runs.append((process, Path(out, str(i), "metrics.jsonl")))
         try:
-            while not all(len(_moments(path)) > 3 for _, path in runs):
-                if any(process.poll() is not None for process, _ in runs):
-                    raise RuntimeError(f"{commands[0]} ended before it could be watched")
-                time.sleep(0.1)
+            _wait(runs, [3] * len(runs))
             before = [len(_moments(path)) for _, path in runs]
             time.sleep(window)
-            while not all(len(_moments(path)) > n for (_, path), n in zip(runs, before, strict=True)):
-                time.sleep(0.1)  # slower than the window: the step under way counts whole
+            _wait(runs, before)  # if a step takes longer than the window, it counts whole
             watched = [_moments(path)[n - 1 :] for (_, path), n in zip(runs, before, strict=True)]
         finally:
             for process, _ in runs:
                 process.kill()
                 process.wait()
     return [(moments[-1] - moments[0]) / (len(moments) - 1) for moments in watched]
+
+
+def _wait(runs: list[tuple[subprocess.Popen[bytes], Path]], steps: list[int]) -> None:
+    """Wait until every command has done more steps than these.
+
+    Raises:
+        RuntimeError: a command has ended before.
+    """
+    while not all(len(_moments(path)) > n for (_, path), n in zip(runs, steps, strict=True)):
+        if any(process.poll() is not None for process, _ in runs):
+            raise RuntimeError(f"a command ended before it could be watched: {runs[0][0].args!r}")
+        time.sleep(0.1)
 
 
 def _moments(path: Path) -> list[float]:

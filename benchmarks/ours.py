@@ -33,6 +33,10 @@ def cases(
     KFS is 8 decoders x 16 codes per class, with the means of real rows given.
 
     Arguments:
+        shape: channels, height and width of a row.
+        ipc: stored images per class.
+        classes: number of classes.
+        width: channels of the ConvNet.
         dtype: number format of the gradients of real rows, of all embeddings, and of the training of networks.
     """
     torch.manual_seed(0)

@@ -2,8 +2,10 @@
 
     python benchmarks/worker.py '{"side": "ours", "shape": [3, 32, 32], "ipc": 10}'
 
-After "ready", every input line, for example `dc`, gives an output line {"ms": ..., "added": ...}: milliseconds, and
-the peak growth of the process in bytes after freed memory was returned.
+The argument gives the side (baseline or ours), the shape and the images per class of the cases, and optionally classes,
+width, mode, dtype and tuned. After "ready", every input line, for example `dc`, gives an output line
+{"ms": ..., "added": ...}: milliseconds, and the peak growth of the process in bytes. Before `dc:memory`, say, freed
+memory is returned, so that the growth is that of this step.
 """
 
 import ctypes

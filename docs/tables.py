@@ -62,6 +62,8 @@ def each(values: Iterable[object]) -> str:
 
 
 def table(head: list[str], lines: list[list[str]]) -> str:
+    if not lines:
+        return "No figures yet."
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
@@ -137,7 +139,7 @@ def cross(name: str, *down: str, across: str, part: str | None = None, timed: bo
     """A line for all cells that share the keys `down`, a column for each value of `across`.
 
     An entry is our figure, and in parentheses the paper's. If the paper has figures, lines without any are left out
-    until they are run. `timed`: with the minutes that the set took.
+    until they are run. `timed`: whether to show the minutes that the set took.
     """
     found: dict[tuple[str, ...], dict[str, tuple[Any, Row | None, str]]] = {}
     for entry in cells(name, part):
@@ -169,16 +171,16 @@ def cross(name: str, *down: str, across: str, part: str | None = None, timed: bo
 def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
     """A line for every row of a results file."""
     lines = [[str(text(row)) for text in columns.values()] for row in results(name)]
-    return table(list(columns), lines) if lines else "No figures yet."
+    return table(list(columns), lines)
 
 
 def numbered(
     name: str, *down: str, across: str, unit: str, dataset: str | None = None,
     **more: Callable[[list[Row]], object],
 ) -> str:  # fmt: skip
-    """A line for all rows that share the keys `down`, a column for each number `across`; `more` is of the whole line.
+    """A line for all rows that share the keys `down`, a column for each number `across`, and the columns `more`.
 
-    `dataset`: of this data set only.
+    `dataset`: only rows of this data set are shown; None: all rows.
     """
     found: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in results(name):
@@ -192,7 +194,7 @@ def numbered(
         facts = [each(row["n"] for row in rows), each(row["commit"][:7] for row in rows)]
         lines.append([*keys, *accuracies, *(str(text(rows)) for text in more.values()), *facts])
     head = [*down, *(f"{number:,} {unit}" for number in numbers), *more, "n", "commit"]
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def from_to(rows: list[Row]) -> str:
@@ -371,7 +373,7 @@ def tasks() -> str:
              str(last["n"]), last["commit"][:7]]
         )  # fmt: skip
     head = ["tasks", "memory", "distilled", "after the first", "second", "third", "bytes", "n", "commit"]
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def auto() -> str:
@@ -397,7 +399,7 @@ def auto() -> str:
         lines.append([dataset, *ours, *texts, *facts])
     head = ["data", "auto", "chosen", "minus the best", *(f"`{name}`" for name in names), "bytes", "minutes (longest)",
             "n", "protocol", "commit"]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def time_to_accuracy() -> str:
@@ -416,7 +418,7 @@ def time_to_accuracy() -> str:
         )  # fmt: skip
     head = ["method", "70 %", "75 %", "80 %", "whole run", "accuracy", "n", "in the released program's style",
             "protocol", "commit"]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def idc_table5() -> str:
@@ -464,7 +466,7 @@ def kfs_choices(question: str) -> str:
          r["protocol"], r["commit"][:7]]
         for r in results("kfs_choices") if r["question"] == question
     ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def kfs_figure7() -> str:
@@ -474,7 +476,7 @@ def kfs_figure7() -> str:
          r["commit"][:7]]
         for r in results("kfs_figure7")
     ]  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def mdc_table1(part: str) -> str:
@@ -494,7 +496,7 @@ def mdc_table1(part: str) -> str:
              str(mine[0]["n"]), f"{seconds:.0f} s", mine[0]["commit"][:7]]
         )  # fmt: skip
     head = ["", *map(str, sizes), "average", "paper, CIFAR-10", "n", "condensing", "commit"]
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def mdc_table1_absent() -> str:
@@ -518,11 +520,15 @@ def bench_multisize() -> str:
         ]
         for r in rows
     ]
-    return table(["real rows in", "steps", "IDC", "IDC + MDC", "ratio"], lines) if lines else "No figures yet."
+    return table(["real rows in", "steps", "IDC", "IDC + MDC", "ratio"], lines)
 
 
 def gflop(step: str, shape: tuple[int, ...], ipc: int) -> float:
-    """What a step has to compute directly, 10 classes, width 128: a row forward, twice that back, 7 such with V's."""
+    """GFLOP of a step without shortcuts, for 10 classes and width 128.
+
+    A row is 1 forward pass and 2 such backward; a synthetic row of a gradient match, whose gradient is differentiated
+    again, is 7 in all.
+    """
     row = (2 * 9 * 128 * (shape[0] * 32**2 + 128 * 16**2 + 128 * 8**2) + 2 * 2048 * 10) / 1e9
     passes = {
         "dc": 10 * (3 * 256 + 7 * ipc), "dsa": 10 * (3 * 256 + 7 * ipc), "idc": 10 * (3 * 64 + 7 * 4 * ipc),
@@ -552,7 +558,7 @@ def bench_steps() -> str:
              f"{100 * gflop(step, shape, ipc) / (full['ms'] / 1000) / peak:.0f} %",
              *(f"{r['added_mb']} MB" for r in (base, full))]
         )  # fmt: skip
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 def bench_sides() -> str:
@@ -560,7 +566,7 @@ def bench_sides() -> str:
     sides, steps = (list(dict.fromkeys(r[key] for r in rows)) for key in ("side", "step"))
     cells = {(r["step"], r["side"]): f"{r['ms']:,.0f} ms" for r in rows}
     lines = [[step, *(cells[step, side] for side in sides)] for step in steps]
-    return table(["step", *sides], lines) if lines else "No figures yet."
+    return table(["step", *sides], lines)
 
 
 def bench_scaling() -> str:
@@ -569,7 +575,7 @@ def bench_scaling() -> str:
         [axis, str(r[axis]), f"{r['ms']:,.0f} ms", f"{r['in_use_mb']} MB", f"{r['added_mb']} MB"]
         for axis in ("classes", "ipc") for r in rows if axis in r
     ]  # fmt: skip
-    return table(["", "how many", "a match", "memory in use", "memory added"], lines) if lines else "No figures yet."
+    return table(["", "how many", "a match", "memory in use", "memory added"], lines)
 
 
 def bench_beside() -> str:
@@ -580,7 +586,7 @@ def bench_beside() -> str:
         [case, side, *(cells.get((case, side, how), "-") for how in hows)]
         for case, side in dict.fromkeys((r["case"], r["side"]) for r in rows)
     ]
-    return table(["step", "threads wait", *hows], lines) if lines else "No figures yet."
+    return table(["step", "threads wait", *hows], lines)
 
 
 def bench_plan() -> str:
@@ -591,7 +597,7 @@ def bench_plan() -> str:
         for r in results("bench/plan")
     ]  # fmt: skip
     head = ["case", "time, planned", "happened", "ratio", "memory, planned", "happened", "ratio"]
-    return table(head, lines) if lines else "No figures yet."
+    return table(head, lines)
 
 
 PARTS = TABLES | {
