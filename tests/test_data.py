@@ -430,6 +430,13 @@ def test_a_damaged_usps_file_is_named(tmp_path, content):
         usps(tmp_path)
 
 
+def test_a_usps_file_that_is_too_long_is_refused(tmp_path):
+    (tmp_path / "USPS").mkdir()
+    (tmp_path / "USPS" / "usps.bz2").write_bytes(bz2.compress(b"1 1:0.5\n" * (2**21 + 1)))
+    with pytest.raises(InputError, match="more than 16 MB of text"):
+        usps(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("reader", "write", "blocked"),
     [

@@ -156,6 +156,13 @@ def test_equal_steps_divide_the_epochs_by_the_rows_of_an_image(factor, epochs):
     assert (rules.augment, rules.mix) == (idc2022(data()).augment, CutMix(0.5))
 
 
+def test_equal_steps_are_never_none():
+    many = SimpleNamespace(rows_per_class=4000, bases_per_class=1, floats=3 * 64, synthetic=SimpleNamespace(classes=3))
+    rules = idc2022_equal_steps(data(), many)
+    assert (rules.epochs, rules.how.steps(rules.epochs, 64)) == (1, 1)
+    assert rules.how.schedule(0.0) > 0
+
+
 @pytest.mark.parametrize(("a_class", "epochs"), [(1, 3000), (2, 2000), (40, 1500), (180, 1000), (500, 500), (501, 300)])
 def test_imagenet2022_trains_fewer_rows_longer(a_class, epochs):
     condensed = named(SyntheticSet(torch.zeros(3, a_class, 1, 8, 8), data().train.space))
@@ -303,6 +310,30 @@ def test_a_protocol_may_be_named(brief):
         evaluate(chosen(d), d, TINY, "fixed-step", repeats=1)
     with pytest.raises(InputError, match=r"condensery\.dc2021"):
         evaluate(chosen(d), d, TINY, 5, repeats=1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"repeats": 0}, "`repeats` must be a whole number of at least 1, got 0"),
+        ({"repeats": -1}, "`repeats` must be a whole number of at least 1, got -1"),
+        ({"seed": -1}, "`seed` must be a whole number of at least 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(wrong, words):
+    d = data()
+    with pytest.raises(InputError, match=words):
+        evaluate(chosen(d), d, TINY, short, **wrong)
+
+
+def test_data_without_test_rows_or_a_method_without_sets_are_refused():
+    d = data()
+    empty = replace(d, test=TestSet(d.test.images[:0], d.test.labels[:0], d.train.space, d.train.dtype, "cpu"))
+    for measured in (lambda: evaluate(chosen(d), empty, TINY, short, 1), lambda: evaluate_whole(empty, TINY, short, 1)):
+        with pytest.raises(InputError, match="blobs has no test rows"):
+            measured()
+    with pytest.raises(InputError, match="a: no condensed set"):
+        compare({"a": []}, d, TINY, short, 1)
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():
@@ -478,7 +509,7 @@ def test_an_evaluation_carries_on_where_nothing_can_be_kept(same_code, monkeypat
     d, expected = data(), None
     (tmp_path / "file").touch()
     monkeypatch.setattr(kept, "SECONDS", 0.0)
-    for cache in ("", str(tmp_path / "file"), str(tmp_path / "folder")):
+    for cache in ("", str(tmp_path / "file"), str(tmp_path / ("x" * 300)), str(tmp_path / "folder")):
         monkeypatch.setenv("CONDENSERY_CACHE", cache)
         reached = evaluate(chosen(d), d, TINY, short, 2)
         assert expected is None or reached.runs == expected

@@ -8,6 +8,7 @@ from condensery import decoders, objectives, recipes
 from condensery.algorithms import samplers, schedules
 from condensery.augment import operations
 from condensery.cli.names import PROTOCOLS
+from condensery.evaluation import protocols
 from condensery.networks.names import FAMILIES
 from condensery.objectives import AdaptiveSubset, Objective, Unrolling, distances
 from condensery.recipes import Recipe, Warm, Wrapper
@@ -49,6 +50,7 @@ def test_operations_of_augmentation():
 
 def test_protocols():
     assert set(PROTOCOLS) - {"fixed-seconds"} == set(lists.PROTOCOLS)
+    assert tuple(protocols.PROTOCOLS) == PROTOCOLS
 
 
 def test_recipes():

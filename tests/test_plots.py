@@ -56,7 +56,7 @@ def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
         {"step": 2, "loss": 1.0, "subset": [1, 1], "frozen": [0, 0], "scores": [[3, 2], [4, 2]]},
         {"step": 4, "loss": 1.0, "subset": [2, 1], "frozen": [1, 0], "scores": [[3, 1], [2, 2]]},
     ]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 5, "sub')
     above, below = plot_choices(tmp_path)
     assert b"</svg>" in svg(above)
     assert {line.get_label() for line in above.lines} >= {"subset, mean of classes", "frozen, mean of classes"}
@@ -74,7 +74,7 @@ def test_a_trace_is_drawn_of_what_a_run_chose(tmp_path):
 )
 def test_what_is_no_multisize_run_is_refused(text, words, tmp_path):
     if text is not None:
-        (tmp_path / "metrics.jsonl").write_text(text)
+        (tmp_path / "metrics.jsonl").write_text(text + "\n")
     with pytest.raises(InputError, match=words):
         plot_choices(tmp_path)
 

@@ -225,6 +225,11 @@ def test_figures_of_other_files_are_refused(tmp_path):
     (tmp_path / "f.json").write_text(json.dumps({"results": "none"}))
     with pytest.raises(InputError, match="not a file of evaluate"):
         figures_in(tmp_path / "f.json")
+    figure = {"accuracy": 0.5, "std": 0.0, "runs": [0.5], "protocol": "dc2021", "floats": 1, "bytes": 1, "network": {},
+              "method": "dc", "confusion": [[1, 2]]}  # fmt: skip
+    (tmp_path / "f.json").write_text(json.dumps({"results": [figure], "data": {"fingerprint": ""}}))
+    with pytest.raises(InputError, match="not square"):
+        figures_in(tmp_path / "f.json")
     with pytest.raises(InputError, match="cannot be read"):
         figures_in(tmp_path / "none.json")
 

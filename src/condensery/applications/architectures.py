@@ -280,7 +280,7 @@ def _identity(condensed: Condensed) -> str:
 def _rules(job: _Job, shared: _Shared) -> Protocol:
     """How the network of a job is trained."""
     kind = shared.reference if job.proxy is None else shared.protocol
-    of = protocols.named(kind) if isinstance(kind, str) else kind
+    of = protocols.named(kind)
     differs = job.candidate.how
     if job.proxy is None or job.proxy in shared.sets:
         data, made = (shared.data, None) if job.proxy is None else (shared.fold, shared.sets[job.proxy])

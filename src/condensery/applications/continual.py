@@ -12,9 +12,9 @@ from condensery.applications.rehearsal import Distillation, Stage, check_memory,
 from condensery.console import watched
 from condensery.data import Data, RealSet
 from condensery.errors import InputError
+from condensery.evaluation import protocols
 from condensery.evaluation.evaluate import Accuracy, asked, evaluate
 from condensery.evaluation.protocols import Protocol, ProtocolFor, fixed_steps
-from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.training import TensorRows, accuracy, fit
 from condensery.fields import whole_number
 from condensery.formats import size
@@ -90,7 +90,7 @@ def class_incremental(
             "add some, or give fewer stages"
         )
     check_memory(memory, data.train, share_decoders)
-    kind = named_protocol(protocol) if isinstance(protocol, str) else protocol
+    kind = protocols.named(protocol)
 
     def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
         return kind(data, kept[-1], net)  # the memory as it is stored; `condensed` has been decoded

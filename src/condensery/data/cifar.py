@@ -38,7 +38,7 @@ _FILES = {
 """The files of each folder; the last one is the test part."""
 
 _PICKLED = ("cifar-10-batches-py", "cifar-100-python")
-_VALUES = 3 * 32 * 32  # of an image
+_VALUES = 3 * 32 * 32  # an image has this many
 _NAMES = {"cifar-100-binary": "fine_label_names.txt", "cifar-100-python": "meta"}
 """The file with the names of the fine classes."""
 

@@ -30,7 +30,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _PIXELS = 2**26  # the most pixels of one picture; reading takes up to 13 bytes per pixel
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # modes of gray with 16 bits per pixel, which Pillow would clip
 _GRAY = ("1", "L", "LA", *_DEEP)
-_ROOM = 100  # of a set that is larger than memory, this many pictures must fit, for minibatches
+_ROOM = 100  # this many pictures of a set that is larger than memory must fit, for minibatches
 _SECONDS = 5.0  # between two progress messages
 _SAVED = 30.0  # seconds between two times that the decoded part of a large set is written to disk
 
@@ -173,7 +173,7 @@ class _Reader:
         self.begin()
 
     def begin(self, count: int = 0) -> None:
-        """Show progress from `count` pictures on that have been read before."""
+        """Start to show progress, after `count` pictures that have been read before."""
         self.before = self.count = count
         self.start = self.said = time.monotonic()
 

@@ -75,11 +75,14 @@ def usps(data_dir: str | Path | None = None) -> Data:
         if not os.path.isfile(path):
             raise InputError(f"{path}: no such file; put the USPS files of the libsvm collection there")
         with reading(path):
+            bounded(path.stat().st_size, f"{path}: its content")
             packed = path.read_bytes()
         check(path, packed, md5)
         try:
             with bz2.open(io.BytesIO(packed)) as file:
-                text = file.read(_USPS_TEXT)
+                text = file.read(_USPS_TEXT + 1)
+            if len(text) > _USPS_TEXT:
+                raise InputError(f"{path}: more than {_USPS_TEXT >> 20} MB of text; fetch it again")
             bounded(2 * 8 * 256 * text.count(b"\n"), f"{path}: its rows")
             sparse, labels = load_svmlight_file(io.BytesIO(text), n_features=256)
             if not (np.abs(labels) < 2**31).all():

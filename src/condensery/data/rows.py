@@ -279,7 +279,16 @@ class RealSet(_Rows):
 
 
 def stratified(labels: Tensor, fraction: float, seed: int) -> Tensor:
-    """A mask (N,) that is true for `fraction` of each class: at least one row, but never the only row of a class."""
+    """A random mask (N,) that is true for a fraction of each class: at least one row, but never the only one.
+
+    Arguments:
+        labels: class ids, shape (N,).
+        fraction: the fraction of each class, in (0, 1).
+        seed: seed of the random choice of rows.
+
+    Raises:
+        InputError: `fraction` is outside (0, 1).
+    """
     if not 0 < fraction < 1:
         raise InputError(f"the held-out fraction must lie between 0 and 1, got {fraction}")
     held = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)

@@ -69,6 +69,8 @@ class Data:
     def of_classes(self, classes: Sequence[int]) -> "Data":
         """The rows of these classes only, whose labels become 0, 1, ... in the given order; in the same pixel space.
 
+        If the classes have no test rows, the test part is empty.
+
         Raises:
             InputError: a class is not there, or is given twice.
         """

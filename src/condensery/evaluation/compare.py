@@ -7,6 +7,7 @@ from math import prod
 import torch
 
 from condensery.data import Data
+from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy, evaluate, evaluate_whole
 from condensery.evaluation.protocols import ProtocolFor, dc2021
 from condensery.evaluation.statistics import Difference
@@ -31,7 +32,8 @@ class Comparison:
     seconds: float
     """Seconds of condensing; those of the evaluation are in `accuracy`."""
     gain: Difference | None = None
-    """By how much it is better than the first method of the table, at the same size and with the same network."""
+    """How much better it is than the first method of the table at the same size, with the same network. None: this is
+    the first method, or the whole real set."""
 
 
 def compare(
@@ -62,7 +64,7 @@ def compare(
         progress: whether to show how many networks are done.
 
     Raises:
-        InputError: fewer than 1 repeat, a size that a set does not have, or what `evaluate` refuses.
+        InputError: a method has no sets, a set does not have one of the sizes, or `evaluate` refuses its arguments.
     """
     several = list(nets) if isinstance(nets, Sequence) and not isinstance(nets, str) else [nets]
     rows: list[Comparison] = []
@@ -74,7 +76,9 @@ def compare(
     first: dict[tuple[int, int], Accuracy] = {}
     named = ((name, given, 0.0) for name, given in sets.items()) if isinstance(sets, Mapping) else sets
     for name, given, seconds in named:
-        made = [given] if isinstance(given, Condensed) else given
+        made = [given] if isinstance(given, Condensed) else list(given)
+        if not made:
+            raise InputError(f"{name}: no condensed set; give at least one")
         for size in sizes or [made[0].bases_per_class]:
             parts = [condensed if size == condensed.bases_per_class else condensed.subset(size) for condensed in made]
             for i, net in enumerate(several):

@@ -17,9 +17,9 @@ from condensery.augment import Augmentation, CutMix
 from condensery.console import counted
 from condensery.data import Data, RealSet, TestSet
 from condensery.errors import InputError
+from condensery.evaluation import protocols
 from condensery.evaluation.kept import Kept, Measured
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
-from condensery.evaluation.protocols import named as named_protocol
 from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, classifying, computing, fit, guesses
 from condensery.kernels.compiling import Mode, during
@@ -81,7 +81,7 @@ class Accuracy:
 
     @property
     def independent(self) -> tuple[float, ...]:
-        """What is independent: the accuracy of each network of one set, or of several sets the mean of each."""
+        """The values that are independent: the accuracies of networks of one set, or the mean of each of several."""
         if self.sets == 1:
             return self.runs
         return tuple(float(mean) for mean in np.reshape(self.runs, (self.sets, -1)).mean(1))
@@ -92,7 +92,7 @@ class Accuracy:
         return half_width(self.independent)
 
     def minus(self, other: "Accuracy") -> Difference:
-        """By how much this accuracy is higher. Networks with the same seed are paired, and sets with the same place."""
+        """By how much this accuracy is higher. Networks with the same seed are paired, or sets at the same place."""
         paired = (self.sets, len(self.runs)) == (other.sets, len(other.runs))
         return difference(self.independent, other.independent, paired)
 
@@ -134,8 +134,9 @@ def evaluate(
         progress: whether to show how many networks are done, if there is no `observe`.
 
     Raises:
-        InputError: the classes or the shape of a set differ from those of the data; the sets differ in size; fewer than
-            1 repeat; no `net` for a set that was condensed in a custom network, which no file stores.
+        InputError: the classes or the shape of a set differ from those of the data, which may also have no test rows;
+            the sets differ in size; `repeats` is below 1; or a set was condensed in a custom network, which no file
+            stores, and `net` is not given.
     """
     several = sets if isinstance(sets, Sequence) else [sets]
     if not several or not all(isinstance(condensed, Condensed) for condensed in several):
@@ -186,12 +187,7 @@ def rules_of(protocol: ProtocolFor | str, data: Data, condensed: Condensed | Non
     Raises:
         InputError: there is no such protocol.
     """
-    protocol = named_protocol(protocol) if isinstance(protocol, str) else protocol
-    if not callable(protocol):
-        raise InputError(
-            f'protocol is {protocol!r}; give a protocol or its name, such as condensery.dc2021 or "dc2021"'
-        )
-    return protocol(data, condensed, net)
+    return protocols.named(protocol)(data, condensed, net)
 
 
 @torch.no_grad()
@@ -268,11 +264,11 @@ def _measure(
 ) -> Accuracy:
     if dtype not in (None, data.train.dtype, torch.float16, torch.bfloat16):
         raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
-    for name, value in {"repeats": repeats, "seed": seed}.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InputError(f"`{name}` must be a whole number of at least 0, got {value!r}")
-    if repeats < 1:
-        raise InputError(f"`repeats` must be at least 1, got {repeats}")
+    for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"`{name}` must be a whole number of at least {least}, got {value!r}")
+    if not len(data.test):
+        raise InputError(f"{data.name} has no test rows, so nothing can be measured on it; give data with a test part")
     rules = rules_of(protocol, data, first, net)
     if dtype not in (None, data.train.dtype):
         words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"

@@ -40,6 +40,8 @@ class Figure(msgspec.Struct):
     def __post_init__(self) -> None:
         if not self.runs or self.sets < 1 or len(self.runs) % self.sets:
             raise ValueError(f"{len(self.runs)} runs of {self.sets} sets")
+        if self.confusion is not None and {len(row) for row in self.confusion} != {len(self.confusion)}:
+            raise ValueError("a confusion matrix that is not square")
 
     @property
     def n(self) -> int:
@@ -56,7 +58,8 @@ class Figure(msgspec.Struct):
         return condensed.recipe in self.recipes and condensed.data["fingerprint"] == self.fingerprint
 
     def minus(self, other: "Figure") -> Difference:
-        """By how much this accuracy is higher; see `Accuracy.minus`, for which the network does not matter."""
+        """By how much this accuracy is higher; see `Accuracy.minus`."""
+        # any network will do, since the difference depends on the runs alone
         ours, theirs = (Accuracy(tuple(f.runs), f.protocol, ConvNet(), 0.0, f.sets) for f in (self, other))
         return ours.minus(theirs)
 

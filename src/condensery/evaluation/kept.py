@@ -38,7 +38,7 @@ class Measured:
 
 
 class _Network(msgspec.Struct):
-    places: list[Number]  # of the entries that are not 0, in the flattened matrix
+    places: list[Number]  # where the flattened matrix is not 0
     counts: list[Number]
     seconds: Annotated[float, msgspec.Meta(ge=0)]
 

@@ -7,6 +7,7 @@ Path("sizes.svg").write_bytes(svg(axes))
 
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -177,10 +178,12 @@ def plot_choices(run: str | Path) -> "tuple[Axes, Axes]":
 
 
 def _choices(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path.parent}: no {path.name} in it; give the folder of a run")
     try:
-        lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+        text = path.read_text()
+        whole = text[: text.rfind("\n") + 1]  # a kill may have cut off the last line
+        lines: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         wanted = ("step", "subset", "frozen", "scores")
         said = [{key: line[key] for key in wanted} for line in lines if "scores" in line]
     except (ValueError, TypeError, KeyError) as error:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from condensery.runs.condensed import Condensed
 
 __all__ = [
+    "PROTOCOLS",
     "WHOLE",
     "Protocol",
     "ProtocolFor",
@@ -51,17 +52,6 @@ __all__ = [
     "named",
     "whole",
 ]
-
-
-def named(name: str) -> "ProtocolFor":
-    """The protocol with a name such as "dc2021" or "fixed-steps".
-
-    Raises:
-        InputError: there is no such protocol.
-    """
-    known = {each.replace("_", "-"): each for each in __all__ if each.islower() and each != "named"}
-    found: ProtocolFor = globals()[look_up(known, name.replace("_", "-"), "protocol")]
-    return found
 
 
 @dataclass(frozen=True)
@@ -125,6 +115,21 @@ class ProtocolFor(Interface):
         ...
 
 
+def named(protocol: ProtocolFor | str) -> ProtocolFor:
+    """The protocol with a name such as "dc2021" or "fixed-steps"; a function is its own protocol.
+
+    Raises:
+        InputError: there is no such protocol.
+    """
+    if isinstance(protocol, str):
+        return look_up(PROTOCOLS, protocol.replace("_", "-"), "protocol")
+    if not callable(protocol):
+        raise InputError(
+            f'protocol is {protocol!r}; give a protocol or its name, such as condensery.dc2021 or "dc2021"'
+        )
+    return protocol
+
+
 def _one_cycle(progress: float, peak: float = 0.25) -> float:
     if progress < peak:
         return 0.1 + 0.9 * progress / peak
@@ -144,8 +149,8 @@ def dc2021(data: Data, condensed: "Condensed | None" = None, net: Architecture |
 
     References:
         DC section 3.1, appendix A and the released program.
-    Departs: of the two operations for batch norm, the program's other one adds noise of 0.001, which is left out here.
-        Rows are scaled and rotated by one bilinear interpolation.
+    Departs: for batch norm, the program crops a row or adds noise of 0.001 to it, and here it stays as it is in place
+        of the noise. Rows are scaled and rotated by one bilinear interpolation.
     """
     crop, neutral = Crop(pixels=4, fill="mean"), Scale(1, 1)
     if _has_batch_norm(net):
@@ -226,7 +231,7 @@ def idc2022_equal_steps(data: Data, condensed: "Condensed | None" = None, net: A
     if condensed:
         images = condensed.floats / prod(data.shape)
         more = max(1.0, condensed.rows_per_class * condensed.synthetic.classes / images)
-    epochs = round(rules.epochs / more)
+    epochs = max(1, round(rules.epochs / more))
     return replace(rules, name=f"{rules.name}, equal steps", how=_dropped(epochs), epochs=epochs)
 
 
@@ -296,6 +301,14 @@ def whole(data: Data, condensed: "Condensed | None" = None, net: Architecture | 
         show the name of this protocol.
     """
     return Protocol("whole (10 epochs)", WHOLE, epochs=10)
+
+
+PROTOCOLS: dict[str, ProtocolFor] = {
+    "dc2021": dc2021, "dsa2021": dsa2021, "idc2022": idc2022, "idc2022-equal-steps": idc2022_equal_steps,
+    "imagenet2022": imagenet2022, "kfs2022": kfs2022, "fixed-steps": fixed_steps, "fixed-seconds": fixed_seconds,
+    "whole": whole,
+}  # fmt: skip
+"""The protocols by their names."""
 
 
 def _halved(epochs: int) -> Training:

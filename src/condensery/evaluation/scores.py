@@ -100,8 +100,8 @@ def equal_storage(condensed: Condensed, data: Data) -> tuple[int, int]:
     )
     if max(images) > (least := min(data.train.sizes)):
         raise InputError(
-            f"random images of {condensed.bytes:,} bytes are {max(images)} per class, but a class of {data.name} has "
-            f"only {least}; give a smaller subset of the set"
+            f"{max(images)} random images per class would take as much storage, but a class of {data.name} has only "
+            f"{least}; give a smaller subset of the set"
         )
     return images
 
@@ -137,7 +137,7 @@ def scores(
         InputError: what `evaluate` refuses, or a class has too few images to store as many bytes.
     """
 
-    of = named(protocol) if isinstance(protocol, str) else protocol
+    of = named(protocol)
 
     def plain(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
         rules = of(data, condensed, net)

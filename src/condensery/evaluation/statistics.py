@@ -1,4 +1,4 @@
-"""How sure an accuracy is, and whether two of them differ."""
+"""Confidence intervals of accuracies and of the differences between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -57,7 +57,7 @@ class DecodedRows:
 
     Arguments:
         synthetic: the set. Its decoder makes the same number of rows from every base.
-        device, dtype: of the rows. None: those of the set.
+        device, dtype: where the rows are put, and their number format. None: those of the set.
     """
 
     def __init__(self, synthetic: SyntheticSet, device: torch.device | None = None, dtype: torch.dtype | None = None):
@@ -129,7 +129,7 @@ def fit(
         how: how the weights are updated.
         steps: number of updates.
         seed, key: seed and key of the random numbers (order of rows, augmentation, mixing).
-        augment: augmentation, drawn for each row.
+        augment: augmentation, drawn for each row or minibatch, as its `choice` says.
         mix: applied to each augmented minibatch.
         observe: called with (indices, logits, labels) of every minibatch, before its update.
         keeper: writes checkpoints, one of them at the end, and resumes from the last one. None: no checkpoints.
