@@ -4,6 +4,7 @@ The files do not say in which pixel space their images are, so each layout state
 the program writes several, you must say which.
 """
 
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -181,7 +182,7 @@ def _loaded(path: Path) -> Any:
     Raises:
         InputError: there is no such file, or it holds anything else.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
     size = path.stat().st_size
     if zipfile.is_zipfile(path):
