@@ -33,6 +33,14 @@ class Residual(nn.Module):
         return self.head(x.relu().mean((2, 3)))
 
 
+class Unused(Residual):
+    """A user's own network with a layer that its forward pass leaves out."""
+
+    def __init__(self, shape, classes, width=4):
+        super().__init__(shape, classes, width)
+        self.spare = nn.Conv2d(width, width, 3)
+
+
 class Attention(nn.Module):
     """A user's own network whose patches attend to each other, by torch's fused attention."""
 
@@ -225,6 +233,9 @@ LEARNED = {
     "dm own": cd.DM(ipc=2, steps=6, real_rows=6, net=Residual),
     "dc mlp": cd.DC(
         ipc=1, outer_steps=6, real_rows=6, distance="cosine", match="everything", lr=1.0, net=cd.MLP(width=6)
+    ),
+    "idc own": cd.IDC(
+        ipc=2, outer_steps=2, inner_steps=2, real_rows=6, network_rows=20, lr=0.05, base_size=8, net=Unused
     ),
 }
 

@@ -4,7 +4,7 @@ from itertools import cycle, product
 import pytest
 import torch
 from conftest import blobs
-from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, TINY, over
+from lists import DISTANCES, MATCHES, NETS, OBJECTIVES, SHAPES, TINY, Residual, Unused, over
 from torch.nn import functional as F
 
 from condensery.data import Batch
@@ -157,6 +157,17 @@ def test_every_update_of_unrolled_training_is_counted():
     costs = [Unrolling(network, window, Training(0.1, batch_size=20), 0).forwards(7, 60) for window in (1, 10)]
     assert costs == [3 * 7 + 9 * 20, 3 * 7 + 9 * 200]
     assert Unrolling(network, 1, Training(0.1, batch_size=20), 0).forwards(7, 5) == 3 * 7 + 9 * 5
+
+
+def test_unrolled_training_leaves_weights_alone_that_are_not_used():
+    """But for their decay, which has no effect on the loss."""
+    real = blobs()
+    losses = []
+    for net in (Residual, Unused):
+        point = place(net, real)
+        objective = Unrolling(point.network, 2, Training(0.05, 0.9, 1e-2, batch_size=4), seed=0)
+        losses.append(objective.loss(point, rows(real, 3), objective.target(point, rows(real, 5, "other"))))
+    assert torch.equal(*losses)
 
 
 def test_unrolled_training_is_training():

@@ -134,7 +134,9 @@ def by_autograd(
         for rows, labels, part in zip(x.split(chunk), y.split(chunk), w.split(chunk), strict=True):
             logits = point.logits(rows.to(dtype), params).to(weight.dtype)
             losses = F.cross_entropy(logits, labels, reduction="none")
-            gradient = torch.autograd.grad((losses * part).sum(), leaves, create_graph=differentiable)
+            gradient = torch.autograd.grad(  # a user's network may have weights that it does not use
+                (losses * part).sum(), leaves, create_graph=differentiable, materialize_grads=True
+            )
             total = [t + g for t, g in zip(total, gradient, strict=True)]
         by_class.append(total)
     return [torch.stack(gradients) for gradients in zip(*by_class, strict=True)]

@@ -54,6 +54,8 @@ class Unrolling(Objective):
         https://arxiv.org/abs/2311.07025, for windows that begin at different times of training.
     """
 
+    all_classes = True  # networks are trained on the whole set
+
     def __init__(
         self,
         network: Network,
@@ -174,7 +176,7 @@ def _by_autograd(point: Point, how: Training, minibatches: Minibatches) -> tuple
     momenta = {k: point.momenta.get(k, torch.zeros_like(v)) for k, v in weights.items()}
     for x, targets in zip(*minibatches, strict=True):
         loss = F.cross_entropy(point.logits(x, weights).to(x.dtype), targets)
-        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         for (name, w), gradient in zip(list(weights.items()), gradients, strict=True):
             momenta[name] = how.momentum * momenta[name] + gradient + how.weight_decay * w
             weights[name] = w - how.lr * momenta[name]

@@ -354,7 +354,7 @@ def _point(network: Network, place: _Place, parts: Mapping[str, Mapping[str, Ten
     _fill(params, parts["params"])
     _fill(buffers, parts["buffers"])
     momenta = dict(parts["momenta"])
-    if momenta and _shapes(momenta) != _shapes(params):
+    if not _shapes(momenta).items() <= _shapes(params).items():  # a weight that the network does not use has none
         raise ValueError("the momenta are those of another network")
     return Point(network, params, buffers, place.key, place.outer, place.inner, momenta=momenta)
 
