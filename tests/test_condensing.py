@@ -11,7 +11,7 @@ from condensery.errors import RunError
 from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.networks.network import initial
-from condensery.objectives import GradientMatching
+from condensery.objectives import GradientMatching, Unrolling
 from condensery.objectives.distances import layerwise_cosine, squared_euclidean
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet, noise
@@ -78,6 +78,15 @@ def test_another_grouping_of_classes_is_the_same_run_up_to_rounding(augment):
     runs = [learned(classes_per_pass=n, augment=augment)[0] for n in (1, 2, 3)]
     assert torch.allclose(runs[0], runs[1], atol=1e-9)
     assert torch.allclose(runs[0], runs[2], atol=1e-9)
+
+
+def test_an_objective_that_needs_all_classes_gets_them():
+    """However many are asked for, a network is trained on the whole set, so that the loss is one number."""
+    network, how = build(TINY, (1, 8, 8), 3).double(), Training(0.05, 0.9, batch_size=6)
+    runs = [learned(Unrolling(network, 2, how, seed=0), classes_per_pass=n, outer=2) for n in (None, 1, 3)]
+    for bases, losses in runs[:2]:
+        assert losses == runs[2][1]
+        assert torch.equal(bases, runs[2][0])
 
 
 def test_another_chunking_of_rows_is_the_same_run_up_to_rounding():

@@ -54,7 +54,7 @@ class Matching:
         of_unit_norm: whether the gradient of every learned tensor is divided by its norm before an update, so that
             points at which the loss is steep do not count more.
         classes_per_pass: classes whose autograd graph is in memory at a time; None: 1 on a CPU, all on a GPU. Any value
-            gives the same step up to rounding.
+            gives the same step up to rounding. An objective that needs all classes at once gets all of them.
 
     References:
         DC algorithm 1, DSA algorithm 1, IDC algorithm 1. As in DC's program, the losses of all classes are summed, and
@@ -196,6 +196,8 @@ class Matching:
     def _groups(self) -> Iterator[range]:
         """The classes, in groups whose autograd graph is in memory at a time."""
         most = self.classes_per_pass or (1 if self.real.device.type == "cpu" else self.real.classes)
+        if self.objective.all_classes:
+            most = self.real.classes
         for start in range(0, self.real.classes, most):
             yield range(start, min(start + most, self.real.classes))
 

@@ -23,6 +23,8 @@ class Objective(ABC):
 
     state: Mapping[str, Tensor] = MappingProxyType({})
     """Tensors of the objective that steps change in place; they are part of checkpoints."""
+    all_classes: bool = False
+    """Whether `loss` needs the synthetic rows of all classes at once."""
 
     def after(self) -> dict[str, Any]:
         """Called after every step; the returned values (JSON) are recorded with the step."""

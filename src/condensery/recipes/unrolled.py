@@ -106,7 +106,6 @@ class Unrolled(Wrapper[R]):
             project_every=1,
             quantize_from=float(made.quantize_from == 1),  # if the base ends with rounded numbers, so do all rounds
             of_unit_norm=True,
-            classes_per_pass=real.classes,
         )
 
     def _unrolling(self, network: "Network", synthetic: "SyntheticSet", real: "RealSet") -> "Unrolling":
