@@ -178,12 +178,13 @@ class KFS(Recipe):
         from condensery.runs.storage import cache
 
         synthetic = self._initial(real)
+        whole = Whole(folder=cache("means"), points=self.networks or 1)  # networks that come back need no file for it
         return Matching(
             real=real,
             synthetic=synthetic,
             beginnings=self._beginnings(real, synthetic),  # appendix A
             schedule=Fresh(network=self.network(real), outer=self.steps, seed=self.seed, networks=self.networks),
-            sampler=Uniform(rows=self.real_rows) if self.real_rows else Whole(folder=cache("means")),  # 3.2
+            sampler=Uniform(rows=self.real_rows) if self.real_rows else whole,  # 3.2
             augment=None if self.augment == "none" else dsa_strategy(real.facts),
             objective=DistributionMatching(  # eq. 1
                 real_dtype=torch_dtype(self.real_dtype),
