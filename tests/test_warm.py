@@ -130,6 +130,34 @@ def test_new_classes_are_refused_by_decoders_and_labels(real, tmp_path):
             Warm(recipe, file).algorithm(named(real, ("a", "b", "new")))
 
 
+def test_new_classes_are_taken_by_a_learned_enlargement(real, tmp_path):
+    recipe = LEARNED["idc learnable"]
+    earlier, file = kept(recipe, named(real, ("a", "b", "c")), tmp_path)
+    grown = named(real, ("a", "b", "new"))
+    stored, alone = begun(Warm(recipe, file), grown), begun(recipe, grown)
+    torch.testing.assert_close(stored.bases[:2], earlier.synthetic.bases[:2], rtol=0, atol=1e-6)
+    assert torch.equal(stored.bases[2], alone.bases[2])
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_whitened_cells_are_refused_where_the_whitening_has_changed(factor, real, tmp_path):
+    def whitened(strength):
+        data = with_test_part(real.images, real.labels)
+        return data.whitened(strength).train
+
+    recipe = replace(DM2, factor=factor)
+    earlier, file = kept(recipe, whitened(0.1), tmp_path)
+    again = begun(Warm(recipe, file), whitened(0.1))
+    torch.testing.assert_close(again.bases, earlier.synthetic.bases, rtol=0, atol=1e-5)
+    if factor == 2:
+        with pytest.raises(InputError, match="mix the cells"):
+            Warm(recipe, file).algorithm(whitened(0.2))
+        return
+    stored = begun(Warm(recipe, file), whitened(0.2))
+    unit = stored.space.unit(stored().x), earlier.space.unit(earlier.synthetic().x)
+    torch.testing.assert_close(*unit, rtol=0, atol=1e-5)
+
+
 def test_there_must_be_a_set(real, tmp_path):
     with pytest.raises(InputError, match="`start`"):
         Warm(DM2).algorithm(real)

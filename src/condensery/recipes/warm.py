@@ -72,8 +72,11 @@ class Warm(Wrapper[R]):
         """Check that a set can start from an earlier one.
 
         Raises:
-            InputError: they have no class in common, or differ in what is stored.
+            InputError: they have no class in common, differ in what is stored, or have images of several cells that
+                are whitened in different ways; or there are new classes, which learned labels and decoders do not know.
         """
+        from condensery.decoders import Factorized, Pixels
+
         theirs, new = earlier.synthetic, None in places
         if not any(place is not None for place in places):
             raise InputError(f"{self.start} has none of the classes of these data; give a set of the same classes")
@@ -91,7 +94,14 @@ class Warm(Wrapper[R]):
             )
         if new and synthetic.labels is not None:
             raise InputError("learned labels know the earlier classes only; start anew when classes are added")
-        if new and list(synthetic.decoder.parameters()):
+        spaces = theirs.space, synthetic.space
+        whitened = any(space.whitening for space in spaces) and spaces[0].fingerprint != spaces[1].fingerprint
+        if whitened and synthetic.space.stored == "normalized" and not isinstance(synthetic.decoder, Pixels):
+            raise InputError(  # whitening is of whole rows, and an image of cells is none
+                f"{self.start} stores images of several cells, and these data are whitened in another way, which would "
+                "mix the cells; condense both without `zca`, or with `factor=1`"
+            )
+        if new and isinstance(synthetic.decoder, Factorized):
             raise InputError(
                 "the earlier decoders have no encoder, which new classes would need for their codes; start anew when "
                 "classes are added"
