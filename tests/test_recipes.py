@@ -111,6 +111,8 @@ def test_a_field_that_may_be_none_is_none_by_default(part):
     ("record", "protocol"),
     [
         ({"name": "idc", "base_size": 224}, "imagenet2022"),
+        ({"name": "idc", "base_size": 224, "net": {"factory": "mine.network"}}, "imagenet2022"),
+        ({"name": "mdc", "base": {"name": "idc", "base_size": 224, "net": {"factory": "mine"}}}, "imagenet2022"),
         ({"name": "idc", "ipc": 1, "layout": "idc"}, "idc2022"),
         ({"name": "mdc", "base": {"name": "dm", "net": {"factory": "mine.network"}}}, "dsa2021"),
         ({"name": "mdc"}, "dc2021"),

@@ -146,12 +146,14 @@ class Recipe(ABC):
     def protocol_of(record: Mapping[str, Any]) -> str:
         """The evaluation protocol of the paper of a recorded recipe; dc2021 if the recipe is unknown.
 
-        If the record does not make a recipe, such as that of an imported set, the name of its innermost recipe counts.
+        If the record does not make a recipe, the same record without its network does, perhaps, because of a
+        user-defined network it has the name only. Otherwise, as for an imported set, the name of the innermost recipe
+        counts.
         """
         inside = record
         while isinstance(base := inside.get("base"), Mapping):
             inside = base
-        for known in (record, {"name": inside.get("name")}):
+        for known in (record, _without_net(record), {"name": inside.get("name")}):
             with suppress(InputError):
                 return Recipe.of_record(known).protocol
         return "dc2021"
@@ -184,6 +186,12 @@ def _from_plain(value: Any) -> Any:
         case [*items]:
             return tuple(_from_plain(item) for item in items)
     return value
+
+
+def _without_net(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a recipe without the network of its innermost recipe."""
+    inside = {"base": _without_net(base)} if isinstance(base := record.get("base"), Mapping) else {}
+    return {name: value for name, value in record.items() if name != "net"} | inside
 
 
 def _kinds(of: type[Recipe]) -> Iterator[type[Recipe]]:
