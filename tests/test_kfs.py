@@ -17,7 +17,7 @@ from condensery.augment import Augmentation, Color, Crop
 from condensery.cli import main
 from condensery.data import Batch, Data, digits
 from condensery.data.pixels import PixelSpace
-from condensery.decoders import Factorized
+from condensery.decoders import Bound, Factorized
 from condensery.errors import InputError
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -174,6 +174,13 @@ def test_eq_2_is_the_bias_of_the_gradient_where_synthetic_rows_are_drawn(of, siz
     assert all(part.abs().max() < 1e-12 for part in bias(point, synthetic, 9 if of == "rows" else 3, of))
 
 
+def test_the_bias_is_that_of_bases_with_as_many_rows():
+    real, decoder = blobs(), Bound([2, 1, 1])  # 6 rows of 3 bases, but not 2 of each
+    uneven = SyntheticSet.from_rows(random_real(real, 3, 0, decoder), real.space, decoder)
+    with pytest.raises(InputError, match="different numbers of rows"):
+        bias(place(real), uneven, 1, "bases")
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_eq_3_is_the_variance_of_the_gradient_where_real_rows_are_drawn(size):
     real = blobs(sizes=(4, 4))
@@ -298,6 +305,14 @@ def test_means_that_cannot_be_kept_are_made_anew(tmp_path, caplog):
     (tmp_path / "file").write_text("not a folder")
     assert matched(blobs(), tmp_path / "file" / "means")[1] == 12
     assert "are not kept" in caplog.text
+
+
+def test_means_of_networks_that_come_back_are_computed_once_without_files(monkeypatch):
+    monkeypatch.setenv("CONDENSERY_CACHE", "")
+    made, computed = Whole._made, []
+    monkeypatch.setattr(Whole, "_made", lambda *given: computed.append(1) or made(*given))
+    replace(SMALL, networks=2, steps=6, real_rows=None).algorithm(blobs()).run()
+    assert len(computed) == 2 * 3  # networks and classes
 
 
 def test_the_mean_is_that_of_all_rows_of_a_class(monkeypatch):

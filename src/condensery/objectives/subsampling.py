@@ -40,10 +40,11 @@ def bias(
     References:
         KFS eq. 2, which is 1 / (2 C) of this.
     """
-    batch = synthetic()
-    if batch.y.shape[1] % synthetic.bases_per_class:
+    if not synthetic.decoder.even:
         raise InputError("the decoder makes different numbers of rows from different bases; use another decoder")
-    embeddings = point.embeddings(batch.flat()[0]).unflatten(0, (synthetic.classes, synthetic.bases_per_class, -1))
+    embeddings = point.embeddings(synthetic().flat()[0]).unflatten(
+        0, (synthetic.classes, synthetic.bases_per_class, -1)
+    )
     match of:
         case "rows":
             drawn = embeddings.flatten(1, 2)
