@@ -6,16 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import blobs
 from lists import RECIPES, TINY
 
 import condensery as cd
-from condensery.algorithms.matching import updates
+from condensery.algorithms.matching import Matching, updates
+from condensery.algorithms.samplers import Whole
+from condensery.algorithms.schedules import TrainedOnReal
 from condensery.cli import main
 from condensery.data import digits
+from condensery.evaluation.training import Training
+from condensery.networks.net import build
+from condensery.objectives import DistributionMatching
 from condensery.recipes import KFS
 from condensery.runs import planning
 from condensery.runs.planning import plan
 from condensery.runs.run import condense
+from condensery.synthetic import SyntheticSet, noise
 
 
 def test_the_updates_of_all_parts_of_a_run_are_counted():
@@ -67,6 +74,17 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
     assert main(["plan", "idc", *words, "--early-epochs", "1", "--inner-steps", "2"]) == 0
     early = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert early["recipe"] == "idc, 4000 steps"
+
+
+def test_means_are_known_again_at_the_first_point_of_a_restart_only(monkeypatch):
+    """Of 4 restarts of 5 points from 2 networks, which go on with training, 2 begin where another one did."""
+    monkeypatch.setattr(planning, "_probe", lambda algorithm: planning._Probe(0.0, 100.0 ** isinstance(
+        algorithm.schedule, TrainedOnReal), "plain"))  # fmt: skip
+    real, how = blobs(), Training(0.1, batch_size=6)
+    schedule = TrainedOnReal(build(TINY, real.shape, 3).double(), 4, 5, 12, how, 0, pool=2)
+    synthetic = SyntheticSet.from_rows(noise(real, 2, 0), real.space)
+    made = Matching(real, synthetic, schedule, Whole(), DistributionMatching(), torch.optim.SGD([synthetic.bases]), 0)
+    assert planning._plan(lambda: made, real, lambda words: None).seconds == 100 * 17 + 2
 
 
 @pytest.mark.parametrize(

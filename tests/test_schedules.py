@@ -122,6 +122,22 @@ def test_a_pool_is_trained_once_and_drawn_from():
     assert torch.equal(again.params["head.weight"], points[5].params["head.weight"])
 
 
+def test_the_networks_that_restarts_begin_with_are_counted():
+    network = build(TINY, (1, 8, 8), 3).double()
+    assert [Fresh(network, 12, 0, networks).different for networks in (None, 2, 20)] == [12, 2, 12]
+    assert [on_real(12, pool=pool).different for pool in (0, 2, 20)] == [12, 2, 12]
+    kept = KeptPoints(network, 12, networks=2, points=5, updates=6, how=Training(), seed=0)
+    assert (kept.different, kept.rare(blobs()).count) == (5, 2 * 6)
+
+
+def test_what_is_rare_is_augmented_and_mixed_as_in_the_run(monkeypatch):
+    seen = []
+    monkeypatch.setattr("condensery.algorithms.schedules.fit", lambda *given: seen.append(given[-2:]))
+    more = {"augment": Augmentation((Color(),)), "mix": CutMix(0.5)}
+    on_real(early=1, **more).rare(blobs()).some(1)
+    assert seen == [tuple(more.values())]
+
+
 def test_augmentation_and_mixing_change_the_weights():
     plain = list(walk(on_real(1, 2), SYNTHETIC, blobs()))[1].params["head.weight"]
     for more in ({"augment": Augmentation((Color(), Crop()))}, {"mix": CutMix(1.0)}):

@@ -207,16 +207,24 @@ class TrainedOnReal(Fresh):
     def _early_steps(self, real: RealSet) -> int:
         return self.how.steps(self.early, len(real))
 
+    @property
+    def _trainings(self) -> int:
+        """How many networks have an early phase."""
+        return min(self.pool or self.outer, self.outer)
+
+    @property
+    def different(self) -> int:
+        return self._trainings
+
     def rare(self, real: RealSet) -> Rare | None:
         """The updates of the early phases."""
         if not self._early_steps(real):
             return None
-        networks = min(self.pool or self.outer, self.outer)
-        updates = networks * self._early_steps(real)
+        updates = self._trainings * self._early_steps(real)
 
         def some(count: int) -> None:
             with during(computing(self.network, real.shape, updates * self.how.batch_size)):
-                fit(initial(self.network, rng(0)), real, self.how, count, 0, ())
+                fit(initial(self.network, rng(0)), real, self.how, count, 0, (), self.augment, self.mix)
 
         return Rare("updates of the networks before the first match", updates, some)
 

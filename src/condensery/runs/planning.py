@@ -109,7 +109,7 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
         first = again = _probe(_steady(algorithm))
         new = algorithm.steps
         if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
-            new = min(algorithm.schedule.different, algorithm.steps)
+            new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
         if new < algorithm.steps:
             again = _probe(_steady(made(), one_network=True))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
