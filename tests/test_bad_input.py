@@ -789,6 +789,10 @@ def test_a_number_beyond_all_use(options, refuse):
 
 def test_more_images_than_memory_holds(refuse):
     refuse("run dc --data digits --ipc 9999999 --out {tmp}/out", "--ipc 9999999", "CONDENSERY_LIMIT_GB")
+    codes = "run kfs:digits --data digits --init noise --out {tmp}/out --ipc"
+    refuse(f"{codes} 9999999", "--ipc 9999999: the initial codes", "CONDENSERY_LIMIT_GB")
+    pool = "run kfs:digits+unrolled --data digits --out {tmp}/out --network-pool"
+    refuse(f"{pool} 999999999", "999,999,999 networks", "CONDENSERY_LIMIT_GB")
 
 
 def test_a_message_is_one_short_line(refuse):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from condensery.augment import Augmentation, CutMix
 from condensery.data import Batch
+from condensery.errors import bounded
 from condensery.evaluation.training import Training
 from condensery.kernels.compiling import mode
 from condensery.kernels.passes import Passes, Residuals, chunked, evenly, passes
@@ -48,6 +49,9 @@ class Unrolling(Objective):
         augment: augmentation, drawn for each row; None: none.
         mix: applied to each augmented minibatch; None: nothing is mixed.
 
+    Raises:
+        InputError: the networks would take more memory than `errors.bounded` allows.
+
     References:
         Wang et al., Dataset Distillation (2018), algorithm 1, with the loss at the end. Deng and Russakovsky, Remember
         the Past (2022), for momentum. Feng et al., Embarrassingly Simple Dataset Distillation (2024),
@@ -73,6 +77,8 @@ class Unrolling(Objective):
         self.augmented, self.augment, self.mix = augmented, augment, mix
         self._ended: Point | None = None
         params = {name: p.detach() for name, p in network.named_parameters()}
+        size = 2 * networks * sum(p.numel() * p.element_size() for p in params.values())
+        bounded(size, f"the weights and momenta of {networks:,} networks")
         device = next(iter(params.values())).device
         # steps before the next start of each network; the first lives are shorter
         self._left = torch.zeros(networks, dtype=torch.int64, device=device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from condensery.errors import InputError
+from condensery.errors import InputError, bounded
 from condensery.fields import Amount, Count, Precision, Rate, Seed
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import NETWORKS
@@ -210,6 +210,8 @@ class KFS(Recipe):
                 f"{codes} codes per class start from as many real images, but a class has only {min(real.sizes)}; "
                 "give `init=noise`, or a smaller `ipc`"
             )
+        size = 4 * real.classes * codes * prod(decoder.code_shape)
+        bounded(size, f"`ipc={self.ipc}`: the initial codes")
         draws = (rng(self.seed, "codes", c) for c in range(real.classes))
         bases = torch.stack([torch.randn(codes, *decoder.code_shape, generator=draw) for draw in draws])
         return SyntheticSet(bases.to(real.device, real.dtype), replace(real.space, stored="unit"), decoder)
