@@ -305,6 +305,8 @@ def test_methods_are_added_to_a_recipe_and_shown(tmp_path, capsys, brief):
         (["run", "dream", "--candidates", "10"], "--candidates 10 is below --real-rows 128"),
         (["run", "kfs:quick+anchor+dream"], "same ones in every step"),
         (["run", "dm:quick+dream+anchor"], "dream picks others"),
+        (["run", "kfs:quick+mdc+anchor", "--ipc", "3"], "wrap dm or kfs first, as in `dm:quick+anchor+mdc`"),
+        (["run", "dc:quick+anchor"], "dc matches something else; wrap dm or kfs"),
         (["run", "dc", "--match", "convolutions", "--net", "mlp"], "no parameter of the kind"),
         (["run", "dc+mcd"], "did you mean mdc"),
         (["run", "idc", "--period", "3"], "--period"),

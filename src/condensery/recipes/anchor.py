@@ -40,7 +40,8 @@ class Anchor(Wrapper[R]):
     updates: Count = 800
     """Updates by which every network is trained, each on 64 real images."""
     last_layer: Rate = 1.0
-    """Weight of the gradient in the last layer, whose mean is matched beside that of embeddings; 0: without it."""
+    """Weight of the gradient in the last layer, whose mean is matched in addition to the mean embedding; 0: without
+    it."""
     mean_rows: Count = 1024
     """Real images per class whose mean is taken at each point; if a class has fewer, all of them."""
 
@@ -89,8 +90,8 @@ class Anchor(Wrapper[R]):
         """The objective of `made`, if this wrapper suits it.
 
         Raises:
-            InputError: it matches no means, or does so in a network whose last layer is not known, or it picks the real
-                images itself.
+            InputError: it matches something else than means, or does so in a network whose last layer is not known, or
+                it picks the real images itself.
         """
         from condensery.algorithms.samplers import Representative
         from condensery.objectives import DistributionMatching
@@ -98,7 +99,10 @@ class Anchor(Wrapper[R]):
         if isinstance(made.sampler, Representative):
             raise InputError("anchor keeps the means of the same real images, and dream picks others; leave one out")
         if not isinstance(made.objective, DistributionMatching):
-            raise InputError(f"anchor keeps means of embeddings, and {self.base.name} matches no means; wrap dm or kfs")
+            order = f" first, as in `dm:quick+anchor+{self.base.name}`" if isinstance(self.base, Wrapper) else ""
+            raise InputError(
+                f"anchor keeps means of embeddings, and {self.base.name} matches something else; wrap dm or kfs{order}"
+            )
         names = [name for name, _ in made.schedule.network.named_parameters()]
         if self.last_layer and not any(name.startswith("head.") for name in names):
             raise InputError(
