@@ -66,7 +66,7 @@ class Point:
         network: the architecture. The weights that it holds itself are never read.
         params: the weights, by name.
         buffers: the running statistics of batch norm, by name (empty for other norms).
-        key: identifier of the weights, for caches and messages.
+        key: identifier of the weights, from which random draws at the point follow.
         outer, inner: the outer and inner step of the schedule that the point belongs to.
         momenta: momentum buffers of the optimizer, by name, if training continues from here. Empty for new weights.
     """

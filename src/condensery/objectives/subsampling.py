@@ -32,7 +32,7 @@ def bias(
             base).
 
     Returns:
-        One tensor for each parameter of `synthetic`, in their order.
+        One tensor for each learned parameter of `synthetic`, in their order.
 
     Raises:
         InputError: a size outside 1 to n, or bases that give different numbers of rows.

@@ -39,7 +39,8 @@ class DREAM(Wrapper[R]):
     candidates: Count | None = None
     """Random real images per class that are clustered, no fewer than are matched; None: all of them."""
     cluster_init: bool = True
-    """Whether the initial images represent clusters too."""
+    """Whether the initial images represent clusters, too. They then replace those of the wrapped recipe, be they real
+    images or noise."""
 
     @classmethod
     def quick(cls, base: R) -> "DREAM[R]":
