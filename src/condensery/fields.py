@@ -16,8 +16,8 @@ from msgspec import Meta
 from condensery.errors import InputError
 
 __all__ = [
-    "Amount", "Count", "Factor", "Format", "Precision", "Rate", "Seed", "as_options", "byte_count", "check",
-    "whole_number", "with_fields_in_help",
+    "Amount", "Count", "Diversity", "Factor", "Format", "GradientDistance", "Precision", "Rate", "Seed", "as_options",
+    "byte_count", "check", "whole_number", "with_fields_in_help",
 ]  # fmt: skip
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
@@ -32,6 +32,11 @@ Seed = Annotated[int, Meta(ge=0, lt=2**63)]
 """A seed of the random draws."""
 Precision = Literal["bfloat16"] | None
 """The number format of computations. None: the format of the rows, which is float32."""
+GradientDistance = Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"]
+"""A distance between two gradients; see `objectives.distances`."""
+Diversity = Literal["noise", "seeds", "styles", "none"]
+"""What makes decoders differ at the start: noise on copies of one pre-trained decoder, separate weights from the start
+of pre-training, copies with a style vector each, or nothing."""
 Format = Literal["float16", "uint8"]
 """A number format in which sets are stored: two bytes per number, or one; see `formats`."""
 

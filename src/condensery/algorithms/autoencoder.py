@@ -4,7 +4,6 @@ import logging
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +13,14 @@ from condensery.algorithms.algorithm import Aside, Rare
 from condensery.data import RealSet
 from condensery.decoders import Encoder, Factorized
 from condensery.errors import InputError
+from condensery.fields import Diversity
 from condensery.randomness import global_rng, rng
 from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Autoencoder", "Diversity", "pretrained"]
+__all__ = ["Autoencoder", "pretrained"]
 
 log = logging.getLogger("condensery")
-
-Diversity = Literal["noise", "seeds", "styles", "none"]
-"""What makes decoders differ at the start: noise on copies of one decoder, separate weights from the start of
-pre-training, copies of one decoder with a style vector each, or nothing."""
 
 
 def pretrained(
@@ -45,7 +41,7 @@ def pretrained(
         real: the rows, which are reconstructed in the unit range (mean squared error).
         steps: steps of Adam, each on a minibatch of real rows; at least 1.
         seed: seed of the weights and of the order of rows.
-        diversity: see `Diversity`. Decoders that are equal at the start would stay equal: every pair of code and
+        diversity: see `fields.Diversity`. Decoders that are equal at the start would stay equal: every pair of code and
             decoder enters the mean, so equal decoders receive equal gradients.
         amount: standard deviation of the noise relative to the root mean square of each tensor of the decoder, or of
             the style vectors relative to that of the codes.

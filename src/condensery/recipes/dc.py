@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import Amount, Count, Precision, Rate, Seed
+from condensery.fields import Amount, Count, GradientDistance, Precision, Rate, Seed
 from condensery.networks.convnet import ConvNet
 from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
@@ -67,7 +67,7 @@ class DC(Recipe):
     """Learning rate of the network between two matching steps."""
     real_rows: Count = 256
     """Real images per class in a matching step."""
-    distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "layerwise_cosine"
+    distance: GradientDistance = "layerwise_cosine"
     """Distance between two gradients; layerwise_cosine is the paper's (eq. 10)."""
     match: Literal["weights", "convolutions", "everything"] = "weights"
     """Parameters whose gradients are matched: weights (no biases, no scales of normalization layers), the filters of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from condensery.errors import InputError
-from condensery.fields import Amount, Count, Factor, Precision, Rate, Seed
+from condensery.fields import Amount, Count, Factor, GradientDistance, Precision, Rate, Seed
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import NETWORKS
 from condensery.networks.net import Architecture
@@ -88,7 +88,7 @@ class IDC(Recipe):
     """Momentum of the images' SGD, from the update of one class to the update of the next."""
     base_size: Count = 32
     """Side, in pixels, of the images for which SGD's `lr` is given."""
-    distance: Literal["layerwise_cosine", "squared_euclidean", "cosine", "mse", "l1"] = "squared_euclidean"
+    distance: GradientDistance = "squared_euclidean"
     """Distance between two gradients of the convolutions."""
     real_rows: Count = 64
     """Real images per class in a matching step; also the size of a minibatch in the network's training."""

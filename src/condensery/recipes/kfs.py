@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from condensery.errors import InputError, bounded
-from condensery.fields import Amount, Count, Precision, Rate, Seed
+from condensery.fields import Amount, Count, Diversity, Precision, Rate, Seed
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import NETWORKS
 from condensery.networks.net import Architecture
@@ -58,7 +58,7 @@ class KFS(Recipe):
     """Kernel size of the decoders' transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
     """Nonlinearity between the layers of a decoder."""
-    diversity: Literal["noise", "seeds", "styles", "none"] = "noise"
+    diversity: Diversity = "noise"
     """What makes the decoders differ at the start: noise on copies of one pre-trained decoder (noise), separate weights
     from the start of pre-training (seeds), copies with a style vector each (styles), or nothing (none)."""
     noise: Rate = 0.5
