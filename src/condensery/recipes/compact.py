@@ -56,8 +56,10 @@ class Compact(Wrapper[R]):
 
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """A copy whose base has the largest `ipc` that fits when it is stored in `format`."""
-        per_number, extra = (2, 0) if self.format == "float16" else (1, _GRIDS)
-        return replace(self, base=self.base.within(bytes, real, per_number, extra))
+        from condensery.formats import itemsize
+
+        grids = _GRIDS if self.format == "uint8" else 0
+        return replace(self, base=self.base.within(bytes, real, itemsize(real.dtype, self.format), grids))
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, whose set is stored in another number format."""
