@@ -15,7 +15,7 @@ from condensery.data import Data, RealSet, TestSet
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
-from condensery.evaluation.training import Training, fit, guesses
+from condensery.evaluation.training import USUAL, Training, fit, guesses
 from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, build
@@ -107,7 +107,7 @@ def task_incremental(
     memory: Recipe | Sequence[Condensed],
     net: Architecture | None = None,
     distillation: Distillation | None = Distillation(),
-    how: Training = Training(0.01, 0.9, 5e-4, 256),
+    how: Training = replace(USUAL, batch_size=256),
     steps: tuple[int, int] = (5000, 500),
     repeats: int = 5,
     seed: int = 0,

@@ -27,7 +27,7 @@ from condensery.augment import (
 from condensery.data import Data
 from condensery.data.facts import Facts
 from condensery.errors import InputError, look_up
-from condensery.evaluation.training import Training
+from condensery.evaluation.training import USUAL, Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.densenet import DenseNet
 from condensery.networks.net import Architecture
@@ -314,16 +314,16 @@ PROTOCOLS: dict[str, ProtocolFor] = {
 def _halved(epochs: int) -> Training:
     """SGD whose learning rate drops to a tenth, by a new optimizer, after half of the epochs and two more."""
     half = (epochs // 2 + 2) / epochs
-    return Training(0.01, 0.9, 5e-4, 256, lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
+    return replace(USUAL, batch_size=256, schedule=lambda progress: 1.0 if progress < half else 0.1, restart_at=(half,))
 
 
 def _dropped(epochs: int) -> Training:
     """SGD whose learning rate drops to a fifth after 2/3 of the epochs, and again after 5/6, rounded down."""
     drops = (2 * epochs // 3 / epochs, 5 * epochs // 6 / epochs)
-    return Training(0.01, 0.9, 5e-4, 64, lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
+    return replace(USUAL, schedule=lambda progress: 0.2 ** sum(progress >= drop for drop in drops))
 
 
-_HALF = Training(0.01, 0.9, 5e-4, 64, lambda progress: 1.0 if progress < 0.5 else 0.1)
+_HALF = replace(USUAL, schedule=lambda progress: 1.0 if progress < 0.5 else 0.1)
 
 
 def _has_batch_norm(net: Architecture | None) -> bool:

@@ -22,7 +22,7 @@ from condensery.runs.checkpoint import Keeper
 from condensery.synthetic import SyntheticSet
 
 __all__ = [
-    "DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "classifying", "computing", "fit", "guesses",
+    "USUAL", "DecodedRows", "Rows", "TensorRows", "Training", "accuracy", "classifying", "computing", "fit", "guesses",
 ]  # fmt: skip
 
 
@@ -104,6 +104,10 @@ class Training:
     def steps(self, epochs: int, rows: int) -> int:
         """Updates in `epochs` passes over `rows` rows."""
         return epochs * -(-rows // self.batch_size)
+
+
+USUAL = Training(0.01, 0.9, 5e-4, 64)
+"""How networks are trained in most papers' evaluations, where the learning rate drops in addition."""
 
 
 def fit(

@@ -69,7 +69,7 @@ class Anchor(Wrapper[R]):
         """The algorithm of `base`, at other points, with means that are kept."""
         from condensery.algorithms.samplers import Whole
         from condensery.algorithms.schedules import KeptPoints
-        from condensery.evaluation.training import Training
+        from condensery.evaluation.training import USUAL
         from condensery.objectives.means import LastLayer
         from condensery.runs.storage import cache
 
@@ -79,7 +79,7 @@ class Anchor(Wrapper[R]):
             made,
             schedule=KeptPoints(
                 network=network, outer=made.schedule.outer, networks=self.trained_networks, points=self.points,
-                updates=self.updates, how=Training(0.01, 0.9, 5e-4, 64, dtype=objective.real_dtype), seed=self.seed,
+                updates=self.updates, how=replace(USUAL, dtype=objective.real_dtype), seed=self.seed,
             ),
             sampler=Whole(folder=cache("means"), rows=self.mean_rows, points=self.points, seed=self.seed),
             objective=objective.with_mean(LastLayer(self.last_layer)) if self.last_layer else objective,

@@ -130,7 +130,7 @@ class MDC(Wrapper[R]):
         return period, first, window
 
     def _metric(self, made: "Matching", held: "TestSet | None") -> "Metric":
-        from condensery.evaluation.training import Training
+        from condensery.evaluation.training import USUAL
         from condensery.objectives import GradientMatching, weights
         from condensery.objectives.distances import squared_euclidean
         from condensery.objectives.subset import FeatureDistance, GradientDistance, SubsetAccuracy
@@ -144,4 +144,4 @@ class MDC(Wrapper[R]):
             case "accuracy":
                 assert held
                 held = held.normalized_by(made.real.space)
-                return SubsetAccuracy(made.schedule.network, held, Training(0.01, 0.9, 5e-4, 64), 300, self.seed)
+                return SubsetAccuracy(made.schedule.network, held, USUAL, 300, self.seed)

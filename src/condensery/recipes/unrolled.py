@@ -111,11 +111,11 @@ class Unrolled(Wrapper[R]):
     def _unrolling(self, network: "Network", synthetic: "SyntheticSet", real: "RealSet") -> "Unrolling":
         """The loss of real images after `unrolled_updates` updates of one of the networks."""
         from condensery.evaluation.protocols import idc_augmentation
-        from condensery.evaluation.training import Training
+        from condensery.evaluation.training import USUAL
         from condensery.kernels.compiling import torch_dtype
         from condensery.objectives import Unrolling
 
-        how = Training(0.01, 0.9, 5e-4, self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
+        how = replace(USUAL, batch_size=self.minibatch, dtype=torch_dtype(self.unrolled_dtype))
         augmented = round(self.augmented * self.network_pool)
         augmentation = idc_augmentation(real.facts, (synthetic.rows_per_class, synthetic.bases_per_class))
         return Unrolling(
