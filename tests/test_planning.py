@@ -36,13 +36,13 @@ def test_the_updates_of_all_parts_of_a_run_are_counted():
 @pytest.fixture
 def counting(monkeypatch):
     """Plans go by a clock on which an update of anything takes a second, and nothing else takes any time."""
-    counted, step = [], torch.optim.Adam.step
+    counted = []
 
-    def counts(*given, **more):
-        counted.append(1)
-        return step(*given, **more)
+    def counting(step):
+        return lambda *given, **more: (counted.append(1), step(*given, **more))
 
-    monkeypatch.setattr(torch.optim.Adam, "step", counts)
+    for kind in (torch.optim.Adam, torch.optim.SGD):
+        monkeypatch.setattr(kind, "step", counting(kind.step))
     monkeypatch.setattr(planning, "time", SimpleNamespace(perf_counter=lambda: float(len(counted))))
     return counted
 
@@ -53,6 +53,13 @@ def test_what_does_not_grow_with_the_steps_is_known_apart(pretraining, steps, co
     planned = plan(recipe, digits().train, progress=False)
     assert planned.fixed == pretraining
     assert planned.seconds - planned.fixed == steps + 1  # with one update of the autoencoder before the first step
+
+
+@pytest.mark.parametrize("name", ["herding", "k-center", "forgetting"])
+def test_the_network_that_chooses_is_trained_to_its_end(name, counting):
+    planned = plan(RECIPES[name], digits().train, progress=False)
+    epochs = {"forgetting": 2}.get(name, 1)
+    assert (planned.steps, planned.seconds) == (0, epochs * -(-len(digits().train) // 64))
 
 
 @pytest.mark.parametrize("steps", [2, 50])
@@ -79,7 +86,7 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
 def test_means_are_known_again_at_the_first_point_of_a_restart_only(monkeypatch):
     """Of 4 restarts of 5 points from 2 networks, which go on with training, 2 begin where another one did."""
     monkeypatch.setattr(planning, "_probe", lambda algorithm: planning._Probe(0.0, 100.0 ** isinstance(
-        algorithm.schedule, TrainedOnReal), "plain"))  # fmt: skip
+        algorithm.schedule, TrainedOnReal), 20, "plain"))  # fmt: skip
     real, how = blobs(), Training(0.1, batch_size=6)
     schedule = TrainedOnReal(build(TINY, real.shape, 3).double(), 4, 5, 12, how, 0, pool=2)
     synthetic = SyntheticSet.from_rows(noise(real, 2, 0), real.space)

@@ -60,11 +60,13 @@ class _Probe:
     Arguments:
         start: seconds until the end of the first step, without compiling.
         each: seconds per further step.
+        steps: steps that a whole run reports: updates of the set, or of a network by which real rows are chosen.
         computing: how steps are computed.
     """
 
     start: float
     each: float
+    steps: int
     computing: Mode
 
 
@@ -76,6 +78,8 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
     the autoencoder (KFS), clusterings (DREAM), and steps in networks whose means of real rows are already known (KFS).
     The estimate assumes that no means are cached from earlier runs. It leaves out the scores of MDC's subsets, which
     take as long as a few steps of each period, or with `metric="accuracy"` as long as the training of their networks.
+    Of methods that choose real images (herding, for example), it counts the training of the network by which they
+    choose.
 
     Arguments:
         recipe: the method and its fields.
@@ -107,12 +111,12 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
     with without_cache():
         first = again = _probe(_steady(algorithm))
-        new = algorithm.steps
+        new = first.steps
         if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
             new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
-        if new < algorithm.steps:
+        if new < first.steps:
             again = _probe(_steady(made(), one_network=True))
-    seconds = first.start + first.each * max(new - 1, 0) + again.each * (algorithm.steps - new)
+    seconds = first.start + first.each * max(new - 1, 0) + again.each * (first.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
     return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)
 
@@ -145,19 +149,20 @@ def _probe(algorithm: Algorithm) -> _Probe:
     start, compiled = time.perf_counter(), seconds_spent()
     moments: list[float] = []  # seconds since the start, without those of compiling
     how: list[Mode] = []
+    steps: list[int] = []
 
     def now() -> float:
         return time.perf_counter() - start - (seconds_spent() - compiled)
 
     def observe(step: Step) -> None:
         moments.append(now())
-        how[:] = [mode()]
+        how[:], steps[:] = [mode()], [step.total]
         if len(moments) > STEPS and moments[-1] - moments[0] >= SECONDS:
             raise _Enough
 
     with suppress(_Enough):
         algorithm.run(observe=observe)
     if len(moments) <= STEPS:  # the whole run is shorter than the probe
-        return _Probe(now(), 0.0, how[0] if how else "plain")
+        return _Probe(now(), 0.0, sum(steps), how[0] if how else "plain")
     each = median(after - before for before, after in pairwise(moments))
-    return _Probe(moments[0], each, how[0])
+    return _Probe(moments[0], each, steps[0], how[0])
