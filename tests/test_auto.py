@@ -65,6 +65,11 @@ def test_the_reason_says_whether_real_images_do_as_well(accuracies, said):
     assert ("as well" in reason) == bool(said)
 
 
+def test_real_images_are_not_compared_with_themselves():
+    trials = [module.Trial(name, 0.9, 0.01, 1.0) for name in ("herding", "random")]
+    assert module._reason(trials) == "on a tenth of the training part: herding 90.0 ± 1.0; random 90.0 ± 1.0."
+
+
 def test_known_figures_rank_the_learned_candidates(monkeypatch):
     data = digits()
     rows = [

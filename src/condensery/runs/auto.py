@@ -189,9 +189,10 @@ def _reason(trials: Sequence[Trial]) -> str:
     best, others = trials[0], trials[1:]
     words = f"on a tenth of the training part: {'; '.join(said(trial) for trial in (best, *others))}."
     real = next((trial for trial in trials if ":" not in trial.name), None)
-    if real is None:
+    learned = any(":" in trial.name for trial in trials)
+    if real is None or not learned:  # there is nothing to compare them with
         return words
-    if real is best and any(":" in other.name for other in others):
+    if real is best:
         return f"{words} At these bytes, real images do at least as well as sets that are learned in this time."
     if real.accuracy >= best.accuracy - best.std - real.std:
         return f"{words} Real images ({real.name}) of as many bytes do about as well."
