@@ -286,6 +286,11 @@ def test_trials_of_other_pixels_sets_or_code_are_not_used(tmp_path, monkeypatch)
     assert measured(data.whitened(), a) == 4
     monkeypatch.setattr("condensery.applications.architectures.code", lambda: "other code")
     assert measured(data, a) == 4
+    elsewhere = {"torch": "other", "threads": 1}
+    monkeypatch.setattr("condensery.applications.architectures.environment", lambda device: elsewhere)
+    assert measured(data, a) == 4
+    elsewhere["threads"] = 2
+    assert measured(data, a) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -25,6 +25,7 @@ from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.recipes import Recipe
+from condensery.runs.checkpoint import environment
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import check_folder, condense, run
 from condensery.runs.storage import code, tensor_file
@@ -263,6 +264,7 @@ def _key(job: _Job, identities: Mapping[str, str], shared: _Shared) -> dict[str,
         "net": record(job.net), "protocol": rules.record(), "repeats": shared.repeats, "seed": shared.seed,
         "dtype": str(shared.dtype), "data": [train.fingerprint, train.space.fingerprint, test.fingerprint],
         "code": code(),
+        "environment": {k: v for k, v in environment(train.device).items() if k != "threads"},  # jobs have one each
     }  # fmt: skip
     return {"proxy": "whole" if job.proxy is None else identities.get(job.proxy, "early stopping"), **about}
 
