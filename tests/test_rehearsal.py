@@ -9,7 +9,7 @@ from lists import TINY
 from torch.nn import functional as F
 
 from condensery.applications import Distillation, class_incremental, task_incremental
-from condensery.applications.rehearsal import distilling, grown
+from condensery.applications.rehearsal import _remembered, distilling, grown
 from condensery.cli import main
 from condensery.data import digits, from_arrays
 from condensery.errors import InputError
@@ -112,6 +112,16 @@ def test_sets_that_are_ready_are_the_memory():
             task_incremental([data, letters(data)], memory, net)
     with pytest.raises(InputError, match="has other classes"):
         task_incremental([letters(data)], made[:1], TINY)
+
+
+def test_a_set_that_was_normalized_otherwise_is_remembered_as_its_task_is():
+    """For example, with the constants of other data, or from a part of the task."""
+    data, recipe = digits(), Random(ipc=2, net=TINY)
+    other = data.train.normalized_by(replace(data.train.space, mean=(0.9,), std=(0.1,)))
+    ours, theirs = (condense(recipe, real, progress=False) for real in (data.train, other))
+    rows = [_remembered(made, torch.arange(10), data.train.space).read(torch.arange(20)) for made in (ours, theirs)]
+    torch.testing.assert_close(*rows, rtol=0, atol=1e-5)
+    assert torch.equal(rows[0], ours.tensors()[0])
 
 
 @pytest.mark.parametrize(("wrong", "said"), [

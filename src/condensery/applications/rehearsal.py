@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from condensery.algorithms.matching import Matching
 from condensery.data import Data, RealSet, TestSet
+from condensery.data.pixels import PixelSpace
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
@@ -149,8 +150,10 @@ def task_incremental(
         raise InputError(
             f"tasks must have rows of one shape ({shapes or 'there are none'}); resize them with Data.resized"
         )
-    if isinstance(steps, str) or [type(count) for count in steps] != [int, int] or min(steps) < 1:
+    if isinstance(steps, str) or [type(count) for count in steps] != [int, int]:
         raise InputError(f"`steps` must be two whole numbers of at least 1, got {steps!r}")
+    for count in steps:
+        whole_number("steps", count, 1)
     whole_number("repeats", repeats, 1)
     whole_number("seed", seed, 0)
     ready = None if isinstance(memory, Recipe) else list(memory)
@@ -175,7 +178,7 @@ def task_incremental(
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
         order = torch.tensor([names.index(name) for name in condensed.class_names])
-        memories.append(_remembered(condensed, order))
+        memories.append(_remembered(condensed, order, task.train.space))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
         for r, before in enumerate(points):
             key, regularizer = ("task", stage, r), distilling(before, distillation)
@@ -275,9 +278,11 @@ class _Joined:
 
 
 @torch.no_grad()
-def _remembered(condensed: Condensed, ids: Tensor) -> _Part:
-    """The decoded rows of a set, whose classes have these ids."""
+def _remembered(condensed: Condensed, ids: Tensor, space: PixelSpace) -> _Part:
+    """The decoded rows of a set, whose classes have these ids, normalized as the rows of its task are."""
     x, y = condensed.synthetic().flat()
+    if condensed.space.fingerprint != space.fingerprint:  # it was condensed with other statistics, or whitened
+        x = space.normalize(condensed.space.unit(x))
     return _Part(lambda index: x[index.to(x.device)], ids[y.cpu()])
 
 
