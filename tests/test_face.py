@@ -71,6 +71,7 @@ def test_a_wrapper_has_no_field_of_another_recipe(kind):
         (lambda: cd.DC(ipc=2**31), "`ipc` must be .* below 2,147,483,648"),
         (lambda: cd.DC(lr="0.1"), "`lr` must be a number .*, got '0.1'"),
         (lambda: cd.DC(lr=float("nan")), "`lr` must be a number .*, got nan"),
+        (lambda: cd.DC(momentum=10**400), "`momentum` must be a number .*, got 1000"),
         (lambda: cd.DC(seed=-1), "`seed` must be a whole number of at least 0"),
         (lambda: cd.DC(seed=2**63), "`seed` must be a whole number"),
         (lambda: cd.DC(init="rael"), "`init` must be 'noise' or 'real', got 'rael'"),

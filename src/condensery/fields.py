@@ -3,11 +3,11 @@
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
-from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,9 +62,10 @@ def whole_number(name: str, value: Any, least: int) -> None:
     """Check an argument that must be a whole number.
 
     Raises:
-        InputError: `value` is below `least` or something else than a whole number. The message calls it `name`.
+        InputError: `value` is below `least`, above 2**63 or something else than a whole number. The message calls it
+            `name`.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
         raise InputError(f"`{name}` must be a whole number of at least {least}, got {value!r}")
 
 
@@ -76,8 +77,8 @@ def byte_count(bytes: int | str) -> int:
     """
     words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
     if words:
-        return int(float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower()))
-    if isinstance(bytes, bool) or not isinstance(bytes, int | float) or not (bytes >= 0 and isfinite(bytes)):
+        bytes = float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower())
+    if isinstance(bytes, bool) or not isinstance(bytes, int | float) or not (bytes >= 0 and _finite(bytes)):
         raise InputError(
             f"{bytes!r} is no number of bytes; give a number of at least 0, or text such as '40 KB' or '1.5 MB'"
         )
@@ -144,8 +145,13 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(hint, TypeVar):
         return _fits(value, hint.__bound__)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and _finite(value)
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def _finite(value: float) -> bool:
+    """Whether a number is a finite float, or a whole number that can be one."""
+    return abs(value) <= sys.float_info.max
 
 
 def _within(value: Any, meta: Meta) -> bool:
