@@ -37,6 +37,16 @@ def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
         assert word in said
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
+def test_output_that_cannot_be_written_is_one_line():
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "condensery", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in done.stderr
+
+
 def test_without_a_terminal_steps_are_plain_lines(monkeypatch):
     heard: list[str] = []
     monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)

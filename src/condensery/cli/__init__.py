@@ -111,8 +111,6 @@ def main(argv: list[str] | None = None) -> int:
     except RunError as error:
         return _fail(1, error)
     except BrokenPipeError:  # the reader of the output has closed it, as `head` does
-        with contextlib.suppress(OSError, ValueError):  # flushing at exit would raise the error again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:  # input is checked before work begins, so this is, for example, a full disk
         where = f"{error.filename}: " if error.filename else ""
@@ -145,6 +143,11 @@ def program() -> None:
     """Run the command line as a process of its own and exit."""
     status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C while the interpreter exits would print a traceback
+    try:
+        sys.stdout.flush()
+    except OSError:  # output that cannot be written, which `main` has told of; flushing at exit would fail again
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 
