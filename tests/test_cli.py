@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +14,9 @@ from layouts import write_svhn
 from PIL import Image
 
 from condensery.cli import RECIPES, main
+from condensery.cli.evaluate import as_condensed
 from condensery.cli.sources import Source, absolute
+from condensery.data import digits
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
 from condensery.runs.artifact import NAME, load
@@ -458,6 +462,9 @@ def test_a_recipe_may_be_a_file_or_stand_in_a_module_of_the_user(tmp_path, capsy
     assert main(["run", "a/recipe.toml", "--data", "digits", "--seed", "1", "--out", "c"]) == 0
     assert (tmp_path / "b" / NAME).read_bytes() == (tmp_path / "a" / NAME).read_bytes()
     assert load("c").recipe == load("a").recipe | {"seed": 1}
+    (tmp_path / "a+mdc.toml").write_text((tmp_path / "a" / "recipe.toml").read_text())
+    assert main(["run", "a+mdc.toml+compact", "--data", "digits", "--out", "e"]) == 0
+    assert load("e").recipe["base"] == load("a").recipe
     capsys.readouterr()
     (tmp_path / "bad.toml").write_text('name = "dm"\nsteeps = 3\n')
     for name, complaint in (
@@ -710,6 +717,26 @@ def test_compare_that_is_stopped_keeps_the_rows_so_far(tmp_path, capsys):
     assert main(["compare", *words, "--protocol", "fixed-steps", "--json", str(file)]) == 130
     assert [row["method"] for row in json.loads(file.read_text())["results"]] == ["random"]
     assert "random" in capsys.readouterr().out
+
+
+def test_compare_is_stopped_in_the_last_step_of_a_method(tmp_path, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def pressed(label):
+        yield lambda step: signal.raise_signal(signal.SIGINT) if step.done == step.total else None
+
+    monkeypatch.setattr("condensery.cli.condense.progress", pressed)
+    words = ["--data", "digits", "--methods", "random", "dm", "herding", "--net.width", "4", "--no-whole"]
+    assert main(["compare", *words, "--protocol", "fixed-steps", "--repeats", "1", "--out", str(tmp_path)]) == 130
+    assert "stopped after the last step" in capsys.readouterr().err
+    assert sorted(path.parent.name for path in tmp_path.glob("*/*.safetensors")) == ["dm-digits", "random"]
+
+
+def test_evaluate_mirrors_no_images_of_a_set_that_was_not_mirrored(tmp_path, capsys, brief):
+    assert main(["run", "random", "--data", "digits", "--ipc", "1", "--out", str(tmp_path / "r")]) == 0
+    file = tmp_path / "r" / "condensed.safetensors"
+    mirrored = digits().having(flip=True)
+    assert [as_condensed(load(file), mirrored, flip).facts.flip for flip in ("auto", "yes")] == [False, True]
+    assert "images are not mirrored" in capsys.readouterr().err
 
 
 def test_evaluate_takes_the_data_and_the_protocol_of_the_run(tmp_path, capsys, brief):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from condensery.evaluation.protocols import ProtocolFor
     from condensery.runs.condensed import Condensed
 
-__all__ = ["evaluate_command", "whitened_as"]
+__all__ = ["as_condensed", "evaluate_command"]
 
 log = logging.getLogger("condensery")
 
@@ -77,7 +77,7 @@ def _evaluate(argv: list[str]) -> int:
         raise InputError("--scores are those of one network, and --networks names several; leave all but one out")
     protocol = protocol_of(measuring, Recipe.protocol_of(first.recipe), options.plot)
     source = options.source if options.source.data != "auto" else _own_source(options)
-    data = whitened_as(first, read(replace(source, zca=False)))
+    data = as_condensed(first, read(replace(source, zca=False)), source.flip)
     if first.data["fingerprint"] != data.train.fingerprint:
         log.warning(f"{where} was condensed from other training rows ({first.data['name']})")
     warn_of_few(data)
@@ -142,8 +142,15 @@ def _evaluate(argv: list[str]) -> int:
     return 0
 
 
-def whitened_as(condensed: "Condensed", data: "Data") -> "Data":
-    """The data, whitened as a condensed set is, or not whitened if the set is not."""
+def as_condensed(condensed: "Condensed", data: "Data", flip: str = "auto") -> "Data":
+    """The data, whitened if a condensed set is, and in the same way; and not mirrored if its images were not.
+
+    Arguments:
+        flip: the option --flip, which has the last word.
+    """
+    if flip == "auto" and data.facts.flip and not condensed.data["flip"]:
+        log.info("images are not mirrored, as when the set was condensed (--flip yes mirrors them)")
+        data = data.having(flip=False)
     space = replace(data.train.space, whitening=condensed.space.whitening)
     return replace(data, train=data.train.normalized_by(space), test=data.test.normalized_by(space))
 

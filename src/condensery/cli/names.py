@@ -57,7 +57,7 @@ def recipe(name: str) -> Recipe:
     Raises:
         InputError: no such recipe or wrapper, or the wrapper does not fit the recipe.
     """
-    base, *added = name.split("+")
+    base, *added = _parts(name)
     if "" in (base, *added):
         raise InputError(f"{name!r}: a name is missing before or after +; give, for example, dc:quick+mdc")
     if base.endswith(".toml"):
@@ -75,15 +75,22 @@ def recipe(name: str) -> Recipe:
     return found
 
 
+def _parts(name: str) -> list[str]:
+    """A recipe and its additions, of which the name consists; the path of a file may have a + in it."""
+    path, suffix, rest = name.rpartition(".toml")
+    first, *added = rest.split("+")
+    return [f"{path}{suffix}{first}", *added]
+
+
 def own(name: str) -> bool:
     """Whether a name is MODULE:CLASS, perhaps with additions."""
-    module, _, path = name.partition("+")[0].partition(":")
+    module, _, path = _parts(name)[0].partition(":")
     return bool(path) and module not in RECIPES and all(word.isidentifier() for word in module.split("."))
 
 
 def usual(name: str, data: str) -> str:
     """The name with the preset that `compare` takes: that for the embedded digits there, otherwise the quick one."""
-    base, *added = name.split("+")
+    base, *added = _parts(name)
     for preset in ("digits", "quick") if data.lower() == "digits" else ("quick",):
         if own(base) and "." not in base.partition(":")[2] and preset in recipe(base).presets:
             return "+".join([f"{base}.{preset}", *added])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from condensery.cli.condense import started_from
-from condensery.cli.evaluate import whitened_as
+from condensery.cli.evaluate import as_condensed
 from condensery.cli.measure import protocol_of
 from condensery.cli.options import Measuring, ReportOptions
 from condensery.cli.parsing import parse, writable
@@ -122,7 +122,7 @@ def _measure(
     first = next(iter(sets.values()))
     usual = Recipe.protocol_of(first.recipe)
     protocol = protocol_of(Measuring(protocol=options.protocol, repeats=options.repeats), usual)
-    data = whitened_as(first, plain)
+    data = as_condensed(first, plain, options.source.flip)
     net = asked(None, first, data, protocol)
     real: dict[str, Condensed] = {}
     try:
