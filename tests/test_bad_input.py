@@ -787,6 +787,24 @@ def test_a_number_beyond_all_use(options, refuse):
     refuse(f"run dc:quick --data digits --ipc 1 {options} --out {{tmp}}/out", options.split()[0], "must be a", "got")
 
 
+def test_a_number_of_400_digits(refuse):
+    digits = "9" * 400
+    refuse(f"run random --data digits --budget {digits} --out {{tmp}}/out", "no number of bytes")
+    refuse(f"subset {{good}} --budget {digits}MB --out {{tmp}}/out.safetensors", "no number of bytes")
+    refuse(f"continual --data digits --memory random --ipc 1 --then digits --steps {digits} 1", "--steps must be")
+
+
+@pytest.mark.parametrize("recipe", ["dm", "auto"])
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1"])
+def test_seconds_that_run_json_could_not_hold(recipe, seconds, refuse):
+    refuse(f"run {recipe} --data digits --checkpoint-seconds={seconds} --out {{tmp}}/out", "--checkpoint-seconds must")
+
+
+@pytest.mark.parametrize("command", ["subset {good} --ipc 1", "export {good} --to torch"])
+def test_a_set_is_not_replaced_by_what_is_made_of_it(command, refuse):
+    refuse(f"{command} --out {{good}}/condensed.safetensors", "is the condensed set that is read")
+
+
 def test_more_images_than_memory_holds(refuse):
     refuse("run dc --data digits --ipc 9999999 --out {tmp}/out", "--ipc 9999999", "CONDENSERY_LIMIT_GB")
     codes = "run kfs:digits --data digits --init noise --out {tmp}/out --ipc"

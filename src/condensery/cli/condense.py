@@ -69,8 +69,9 @@ def _run_auto(argv: list[str]) -> int:
     out = Path(options.out)
     from condensery.runs.auto import auto
     from condensery.runs.checkpoint import difference
-    from condensery.runs.run import check_folder, started_by
+    from condensery.runs.run import check_folder, check_seconds, started_by
 
+    check_seconds(options.checkpoint_seconds)  # before the trial, and not after it
     data = read(options.source)
     asked = {"budget": options.budget, "minutes": options.minutes}
     if (out / "run.json").is_file():
@@ -87,7 +88,7 @@ def _run_auto(argv: list[str]) -> int:
         chosen = Recipe.of_record(record)
         name = begun.name or chosen.name
     else:
-        check_folder(Random(), data.train, out)  # before the trial, and not after it
+        check_folder(Random(), data.train, out)
         choice = auto(data, options.budget, options.minutes)
         say(f"chosen:  {choice.name}, {choice.reason}")
         name, chosen = choice.name, choice.recipe
@@ -275,6 +276,9 @@ def kept(
     Arguments:
         started: the options from which `condensery resume` can go on.
         log_to: names of sinks (see `runs.sinks`).
+
+    Raises:
+        KeyboardInterrupt: it was stopped, perhaps in the last step, whose set is written.
     """
     from condensery.runs import sinks
     from condensery.runs.checkpoint import Interrupted
@@ -283,6 +287,9 @@ def kept(
     sent = [sinks.named(each) for each in log_to]
     with stoppable() as stop, progress(name) as observe:
         try:
-            return run(preset, data, out, checkpoint_seconds, stop, observe, False, started, sent)
+            made = run(preset, data, out, checkpoint_seconds, stop, observe, False, started, sent)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; repeat the command to resume") from None
+        if stop():  # in the last step, after which `run` does not ask
+            raise KeyboardInterrupt(f"stopped after the last step; the condensed set is in {out}")
+        return made

@@ -18,6 +18,7 @@ def export_command(argv: list[str]) -> int:
     from condensery.runs.artifact import load
 
     condensed = load(options.file)
+    _keeps(options.file, options.out)
     if options.to in ("npz", "torch"):
         writable(Path(options.out), f"--out {options.out}", {"npz": ".npz", "torch": ".safetensors"}[options.to])
     accuracy = None if options.figures is None else measured(condensed, options.figures)
@@ -58,7 +59,24 @@ def subset_command(argv: list[str]) -> int:
         raise InputError("--ipc and --budget both say how much a subset stores; give one of them")
     writable(Path(options.out), f"--out {options.out}", ".safetensors")
     kept = load(options.file).subset(options.ipc, bytes=options.budget)
+    _keeps(options.file, options.out)
     save(kept, options.out)
     say(f"written: {options.out}: {kept.bases_per_class} per class, {kept.floats:,} floats, {kept.bytes:,} bytes")
     hint("show", options.out)
     return 0
+
+
+def _keeps(file: str, out: str) -> None:
+    """Check that a command does not replace the set that it reads.
+
+    Arguments:
+        file: the file of the set, or the folder of the run that wrote it.
+
+    Raises:
+        InputError: it would.
+    """
+    from condensery.runs.artifact import NAME
+
+    read = Path(file) / NAME if Path(file).is_dir() else Path(file)
+    if Path(out).exists() and Path(out).samefile(read):
+        raise InputError(f"--out {out} is the condensed set that is read, which would be lost; name another file")

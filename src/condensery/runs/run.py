@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import platform
 import tempfile
@@ -26,7 +27,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.picture import grid, png
 from condensery.runs.sinks import Sink
 
-__all__ = ["check_folder", "condense", "origin", "provenance", "run", "seconds_of", "started_by"]
+__all__ = ["check_folder", "check_seconds", "condense", "origin", "provenance", "run", "seconds_of", "started_by"]
 
 log = logging.getLogger("condensery")
 
@@ -122,8 +123,7 @@ def run(
     """
     if not isinstance(data, Data):
         raise InputError(f"run takes a whole data set, whose training part it condenses, not a {type(data).__name__}")
-    if not checkpoint_seconds >= 0:
-        raise InputError(f"`checkpoint_seconds` must be at least 0, got {checkpoint_seconds:g}")
+    check_seconds(checkpoint_seconds)
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
     out = Path(out)
@@ -141,6 +141,16 @@ def run(
             return done
         with console.watched(recipe.name, observe, progress) as told:
             return _run(algorithm, data.train, out, identity, keeper, told, started, sinks)
+
+
+def check_seconds(checkpoint_seconds: float) -> None:
+    """Check the seconds between two checkpoints.
+
+    Raises:
+        InputError: they are negative or not finite.
+    """
+    if not 0 <= checkpoint_seconds < math.inf:
+        raise InputError(f"`checkpoint_seconds` must be a number of at least 0, got {checkpoint_seconds!r}")
 
 
 def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
