@@ -66,7 +66,8 @@ def whole_number(name: str, value: Any, least: int) -> None:
             `name`.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
-        raise InputError(f"`{name}` must be a whole number of at least {least}, got {value!r}")
+        most = " and below 2**63" if isinstance(value, int) and value > least else ""
+        raise InputError(f"`{name}` must be a whole number of at least {least}{most}, got {value!r}")
 
 
 def byte_count(bytes: int | str) -> int:

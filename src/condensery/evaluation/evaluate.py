@@ -22,6 +22,7 @@ from condensery.evaluation.kept import Kept, Measured
 from condensery.evaluation.protocols import Protocol, ProtocolFor, dc2021, whole
 from condensery.evaluation.statistics import Difference, difference, half_width
 from condensery.evaluation.training import DecodedRows, Rows, TensorRows, classifying, computing, fit, guesses
+from condensery.fields import whole_number
 from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
@@ -264,9 +265,8 @@ def _measure(
 ) -> Accuracy:
     if dtype not in (None, data.train.dtype, torch.float16, torch.bfloat16):
         raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
-    for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"`{name}` must be a whole number of at least {least}, got {value!r}")
+    whole_number("repeats", repeats, 1)
+    whole_number("seed", seed, 0)
     if not len(data.test):
         raise InputError(f"{data.name} has no test rows, so nothing can be measured on it; give data with a test part")
     rules = rules_of(protocol, data, first, net)

@@ -146,9 +146,8 @@ class Recipe(ABC):
     def protocol_of(record: Mapping[str, Any]) -> str:
         """The evaluation protocol of the paper of a recorded recipe; dc2021 if the recipe is unknown.
 
-        If the record does not make a recipe, the same record without its network does, perhaps, because of a
-        user-defined network it has the name only. Otherwise, as for an imported set, the name of the innermost recipe
-        counts.
+        The record of a user-defined network has only its name, so that it makes no network; the recipe is then made
+        without it. If that fails too, as for an imported set, the name of the innermost recipe counts.
         """
         inside = record
         while isinstance(base := inside.get("base"), Mapping):
