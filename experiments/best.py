@@ -11,7 +11,7 @@ chosen. There, every method learns in width 64 and in bfloat16, and takes as man
 2 cores by `condensery plan` (3 minutes on USPS). These sets are measured under `fixed-steps`, because other protocols
 take hours on sets that decode to hundreds of rows.
 
-Cost at `cpu` scale on 2 cores: 3 to 20 minutes to condense a set, and half a minute to 5 minutes for a network; 7
+Cost at `cpu` scale on 2 cores: 2 to 20 minutes to condense a set, and half a minute to 7 minutes for a network; 7
 hours in all. Cells that are in the results file are skipped.
 """
 

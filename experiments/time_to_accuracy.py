@@ -8,8 +8,8 @@ and Unrolled were chosen on a tenth of this training part. Seconds are those of 
 with all that happens before its first step; compiling and measuring are left out. Beside them, hours of the released
 program's manner: steps of `benchmarks/baseline.py`, timed in the same minutes, times the number of steps that the
 released program takes. Seconds depend on the machine and on its load: compare rows of one run of this program only, and
-run nothing beside it until it measures. Cost at `cpu` scale on 2 cores: 40 minutes to condense, and as many to measure.
-Methods that are in the results file are skipped.
+run nothing beside it until it measures. Cost at `cpu` scale on 2 cores: a quarter of an hour to condense, and as much
+to measure. Methods that are in the results file are skipped.
 """
 
 import json
