@@ -42,7 +42,7 @@ from condensery.kernels.compiling import during
 from condensery.networks.net import Architecture, record
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
-from condensery.runs.run import seconds_of
+from condensery.runs.session import seconds_of
 
 Figures = dict[str, Any]
 """Axes of plots, by the names of their files."""

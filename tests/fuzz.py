@@ -63,7 +63,8 @@ from condensery.runs import storage
 from condensery.runs.artifact import save
 from condensery.runs.checkpoint import Interrupted
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import provenance, run, seconds_of
+from condensery.runs.run import provenance, run
+from condensery.runs.session import seconds_of
 from condensery.runs.storage import read_tensors, tensor_file
 from condensery.synthetic import SyntheticSet
 

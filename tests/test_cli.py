@@ -411,18 +411,18 @@ def test_rows_under_different_variants_of_a_protocol_say_so(tmp_path):
 
 
 def test_resume_goes_on_from_the_folder_alone(tmp_path, capsys, monkeypatch):
-    from condensery.runs import run as running
+    from condensery.runs.session import Session
 
     words = ["run", "dsa", "--data", "digits", "--flip", "yes", "--ipc", "1", *TINY]
     assert main([*words, "--out", str(tmp_path / "whole")]) == 0
-    told = running._Session.step
+    told = Session.step
 
     def killed(self, step):
         told(self, step)
         if step.done == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(running._Session, "step", killed)
+    monkeypatch.setattr(Session, "step", killed)
     assert main([*words, "--out", str(tmp_path / "part"), "--checkpoint-seconds", "0"]) == 130
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

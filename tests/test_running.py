@@ -22,7 +22,8 @@ from condensery.recipes import DC, Recipe
 from condensery.runs import storage
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.planning import plan
-from condensery.runs.run import _toml, condense, run
+from condensery.runs.run import condense, run
+from condensery.runs.session import _toml
 
 COMMAND = [
     sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",

@@ -189,7 +189,7 @@ class _Row:
     def made(self, data: "Data", out: Path | None, source: Source) -> "tuple[str, list[Condensed], float]":
         """The name, the sets and the seconds of condensing the first of them."""
         if out is not None:
-            from condensery.runs.run import seconds_of
+            from condensery.runs.session import seconds_of
 
             folders, started = self.folders(out), started_by_options(source, name=self.name)
             pairs = zip(self.recipes, folders, strict=True)

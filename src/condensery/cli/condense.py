@@ -69,7 +69,8 @@ def _run_auto(argv: list[str]) -> int:
     out = Path(options.out)
     from condensery.runs.auto import auto
     from condensery.runs.checkpoint import difference
-    from condensery.runs.run import check_folder, check_seconds, started_by
+    from condensery.runs.run import check_folder, check_seconds
+    from condensery.runs.session import started_by
 
     check_seconds(options.checkpoint_seconds)  # before the trial, and not after it
     data = read(options.source)
@@ -201,7 +202,7 @@ def _options(out: Path, started: dict[str, Any]) -> _Started:
 
 def started_from(run: Path) -> Source | None:
     """The data that a run was started from, if its folder says so; `run` may be the file in it."""
-    from condensery.runs.run import started_by
+    from condensery.runs.session import started_by
 
     folder = run if run.is_dir() else run.parent
     try:
@@ -213,7 +214,7 @@ def started_from(run: Path) -> Source | None:
 def resume_command(argv: list[str]) -> int:
     asked = parse(ResumeOptions, argv, "resume")
     out = Path(asked.folder)
-    from condensery.runs.run import started_by
+    from condensery.runs.session import started_by
 
     record, started = started_by(out)
     options = _options(out, started)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from condensery.data import Data
-from condensery.data.arrays import archive
+from condensery.data.archives import archive
 from condensery.decoders import Decoder, Uniform
 from condensery.errors import InputError, bounded
 from condensery.runs.condensed import Condensed
