@@ -67,10 +67,14 @@ RECIPES: dict[str, Recipe] = {
     "one network": Anchor(BASE, trained_networks=1, points=16),
     "1000 steps": Anchor(replace(BASE, steps=1000)),
     **{
-        f"unrolled:3min, {900 // updates} rounds of {updates} updates": replace(
-            MINUTES, rounds=900 // updates, unrolled_updates=updates
+        f"unrolled:3min, {rounds} rounds of {updates} updates": replace(
+            MINUTES, rounds=rounds, unrolled_updates=updates, augmented=0.0
         )
-        for updates in (15, 40, 100)
+        for rounds, updates in ((60, 15), (22, 40), (9, 100))
+    },
+    **{
+        f"unrolled:3min, {rounds} rounds of 40 updates, half augmented": replace(MINUTES, rounds=rounds, augmented=0.5)
+        for rounds in (22, 33, 44)
     },
 }
 ROUNDS = Unrolled(BASE, rounds=45, unrolled_dtype="bfloat16")
@@ -88,7 +92,8 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled, half augmented, 155 rounds": ("anchor", replace(ROUNDS, augmented=0.5, rounds=155)),
 }
 """The trial from whose set a trial starts, and the recipe that does so."""
-TWICE = ["unrolled", *(name for name in UNROLLED if "augmented" in name)]
+AUGMENTED = [name for name in (*RECIPES, *UNROLLED) if "augmented" in name]
+TWICE = ["unrolled", "unrolled:3min, 22 rounds of 40 updates", *AUGMENTED]
 """Trials that are measured under `idc2022`, too."""
 
 

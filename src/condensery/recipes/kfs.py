@@ -164,8 +164,17 @@ class KFS(Recipe):
         return count
 
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
-        """The recipe with the largest `ipc` that fits, with decoders that count against it."""
-        return replace(super().within(bytes, real, per_number, extra), strict=True)
+        """The recipe with the largest `ipc` that fits, with decoders that count against it.
+
+        It is smaller where codes start from real images and a class has too few of them.
+        """
+        fitting, smallest = replace(super().within(bytes, real, per_number, extra), strict=True), min(real.sizes)
+        while self.init == "real" and fitting.ipc > 1:
+            codes = fitting.codes(fitting.decoder(real.shape, real.classes), real.classes)
+            if codes <= smallest:
+                break
+            fitting = fitting.having(ipc=max(1, fitting.ipc * smallest // codes))
+        return fitting
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""
