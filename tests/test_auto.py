@@ -7,7 +7,7 @@ import pytest
 import torch
 from lists import TINY
 
-from condensery import auto, digits
+from condensery import Accuracy, auto, digits
 from condensery.cli import main
 from condensery.data import TestSet
 from condensery.errors import InputError
@@ -36,6 +36,23 @@ def test_a_trial_chooses_what_fits_the_bytes(quick):
         **({"steps": choice.recipe.base.steps} if choice.name.startswith("dm") else {})
     )
     assert all(trial.name in choice.reason for trial in choice.trials)
+
+
+@pytest.mark.parametrize(("first", "second", "tried"), [
+    (0.6, 0.9, ["first", "random", "herding"]),
+    (0.2, 0.9, ["second", "random", "herding", "first"]),
+    (0.5, 0.2, ["random", "first", "herding", "second"]),
+])  # fmt: skip
+def test_a_second_recipe_is_tried_if_the_first_is_no_better_than_real_images(monkeypatch, quick, first, second, tried):
+    real = {name: recipe for name, recipe in module.candidates((1, 8, 8)).items() if ":" not in name}
+    learned = {f"{name}:digits": DM(steps=2, real_rows=8, net=TINY) for name in ("first", "second", "third")}
+    monkeypatch.setattr(module, "candidates", lambda shape, net=None: {**learned, **real})
+    monkeypatch.setattr(module, "_ranked", lambda data, bytes: list(learned))
+    reached = iter([0.5, 0.4, first, second])
+    monkeypatch.setattr(module, "evaluate", lambda *_, **__: Accuracy((next(reached),), "brief", TINY, 0.0))
+    choice = auto(digits(), 3000, minutes=0.05, net=TINY)
+    assert [trial.name.removesuffix(":digits") for trial in choice.trials] == tried
+    assert choice.name == choice.trials[0].name
 
 
 def test_more_bytes_than_there_are_images_take_all_of_them(quick):

@@ -27,9 +27,10 @@ __all__ = ["Choice", "Trial", "auto", "candidates", "fitting_in", "lengthened"]
 
 log = logging.getLogger("condensery")
 
-LEARNED = 2  # learned candidates that are tried: those that did best on the data that are most like these
-TRIED = 0.3  # the part of the time in which they are condensed for the trial
+LEARNED = 2  # learned candidates that are tried at most
+TRIED = 0.15  # the part of the time in which one of them is condensed for the trial
 REAL = ("random", "herding")  # candidates that choose real images
+STEPS = ("outer_steps", "steps", "rounds")  # fields that make a run longer
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
 FAST = ConvNet(width=64)  # in the papers' width of 128, a few minutes hold too few steps
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
@@ -71,10 +72,11 @@ class Choice:
 def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Architecture | None = None) -> Choice:
     """Choose a recipe whose set takes at most `bytes`, and which takes about `minutes` in all, with its trial.
 
-    Candidates are real images (random and by herding) and the learned sets that did best, at a similar number of bytes,
-    on the data of `experiments/bytes.py` that are most like these. All of them are tried on a tenth of the *training*
-    part that is held out for it; the test part is not read. The recipe then gets as many steps as fit into the time
-    that is left.
+    Candidates are real images (random and by herding) and the recipe whose learned set did best, at a similar number of
+    bytes, on the data of `experiments/bytes.py` that are most like these. They are tried on a tenth of the *training*
+    part that is held out for it; the test part is not read. If the learned set is no better than the real images there,
+    the recipe that did second best is tried too. The chosen recipe then gets as many steps as fit into the time that is
+    left.
 
     Arguments:
         data: the data set.
@@ -92,15 +94,18 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         raise InputError(f"{bytes} holds less than one byte; give more")
     start, part = time.perf_counter(), data.validation()
     known = candidates(data.shape, net)
-    trials, plans, refused = [], {}, ""
-    for name in [*_ranked(data, most)[:LEARNED], "random", "herding"]:
+    trials: list[Trial] = []
+    plans, refused = {}, ""
+    for name in [*REAL, *_ranked(data, most)[:LEARNED]]:
+        if trials and max(trials, key=lambda trial: trial.accuracy).name in plans:
+            break  # what the known figures place lower is not worth its part of the time
         try:
             recipe, share, computing = known[name].within(bytes, part.train), 1.0, mode()
             log.info(f"trying {name}")
             if name not in REAL:
                 plans[name] = plan(recipe, part.train, progress=False)
-                share = min(1.0, fitting_in(plans[name], TRIED / LEARNED * 60 * minutes))
-                recipe, computing = lengthened(recipe, share), plans[name].computing
+                share = min(1.0, TRIED * 60 * minutes / plans[name].seconds)
+                recipe, computing = lengthened(recipe, share, (*STEPS, "pretraining")), plans[name].computing
             with during(computing):  # as it was planned, though a short trial alone would not be worth compiling
                 made = condense(recipe, part.train, progress=False)
         except (InputError, RunError) as error:
@@ -168,15 +173,12 @@ def fitting_in(planned: Plan, seconds: float) -> float:
     return min(LONGEST, max(0.0, seconds - planned.fixed) / steps)
 
 
-def lengthened(recipe: Recipe, factor: float) -> Recipe:
+def lengthened(recipe: Recipe, factor: float, fields: Sequence[str] = STEPS) -> Recipe:
     """The recipe with its numbers of steps and rounds multiplied by `factor`, but not below 1."""
     if isinstance(recipe, Wrapper):
-        recipe = replace(recipe, base=lengthened(recipe.base, factor))
-    changed = {
-        field: max(1, round(vars(recipe)[field] * factor))
-        for field in ("outer_steps", "steps", "rounds") if vars(recipe).get(field)
-    }  # fmt: skip
-    return replace(recipe, **changed)
+        recipe = replace(recipe, base=lengthened(recipe.base, factor, fields))
+    there = {field: vars(recipe)[field] for field in fields if vars(recipe).get(field)}
+    return replace(recipe, **{field: max(1, round(count * factor)) for field, count in there.items()})
 
 
 def _reason(trials: Sequence[Trial]) -> str:
