@@ -395,7 +395,7 @@ def auto() -> str:
         last = max(line.values(), key=lambda row: row["date"])
         taken = [row["condense_seconds"] for row in line.values()]
         facts = [f"{last['budget']:,}", f"{minutes:g} ({max(taken) / 60:.1f})", str(last["n"]), last["protocol"],
-                 last["commit"][:7]]  # fmt: skip
+                 each(row["commit"][:7] for row in line.values())]  # fmt: skip
         lines.append([dataset, *ours, *texts, *facts])
     head = ["data", "auto", "chosen", "minus the best", *(f"`{name}`" for name in names), "bytes", "minutes (longest)",
             "n", "protocol", "commit"]  # fmt: skip
