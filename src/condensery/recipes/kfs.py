@@ -166,7 +166,7 @@ class KFS(Recipe):
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
         """The recipe with the largest `ipc` that fits, with decoders that count against it.
 
-        It is smaller where codes start from real images and a class has too few of them.
+        If codes start from real images, `ipc` is smaller where a class has fewer images than there would be codes.
         """
         fitting, smallest = replace(super().within(bytes, real, per_number, extra), strict=True), min(real.sizes)
         while self.init == "real" and fitting.ipc > 1:
