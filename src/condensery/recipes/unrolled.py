@@ -78,7 +78,7 @@ class Unrolled(Wrapper[R]):
         short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
         return {
             "unrolled": cls(whole, rounds=1150, augmented=0.5),  # type: ignore[arg-type]
-            "unrolled:3min": cls(short, rounds=22, unrolled_updates=40, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=25, network_pool=2, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:quick": replace(cls.quick(quick), augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:30min": cls(quick, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:digits": cls(KFS.digits(), rounds=15, unrolled_updates=40),  # type: ignore[arg-type]
