@@ -127,6 +127,11 @@ def test_stages_that_do_not_divide_the_classes_are_refused(stages):
         class_incremental(digits(), Random(ipc=1), stages)
 
 
+def test_a_prime_number_of_classes_has_no_stages():
+    with pytest.raises(InputError, match="no number above 1 does, so leave a class out"):
+        class_incremental(digits().of_classes([0, 1, 2]), Random(ipc=1), 5)
+
+
 def test_a_first_stage_without_test_images_is_refused():
     data = digits()
     late = data.test.labels >= 5

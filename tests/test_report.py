@@ -318,11 +318,11 @@ MINE = [0.78, 0.80, 0.82]
     [
         (MINE, [0.48, 0.50, 0.52], 1, "30.0 points better than"),
         (MINE, [0.88, 0.90, 0.92], 1, "10.0 points worse than"),
-        (MINE, [0.77, 0.79, 0.81, 0.79], 1, "no difference from"),
+        (MINE, [0.77, 0.79, 0.81, 0.79], 1, "too close to rule out chance"),
         # more than two standard errors apart, but so few values tell less: `compare` has ~ here
-        (MINE, [0.75, 0.76, 0.80, 0.76], 1, "no difference from"),
+        (MINE, [0.75, 0.76, 0.80, 0.76], 1, "too close to rule out chance"),
         # networks that were trained on the same set are not independent
-        ([0.77, 0.77, 0.75, 0.75], [0.71, 0.71, 0.71, 0.71], 2, "no difference from"),
+        ([0.77, 0.77, 0.75, 0.75], [0.71, 0.71, 0.71, 0.71], 2, "too close to rule out chance"),
     ],
 )
 def test_the_page_says_whether_the_set_is_better_than_random_images(mine, rival, sets, words, tmp_path):
@@ -334,11 +334,13 @@ def test_the_page_says_whether_the_set_is_better_than_random_images(mine, rival,
     both = [figure(small, mine, sets=sets), figure(small, rival, "random", sets=sets)]
     page = report([tmp_path / "small.safetensors"], None, {"f.json": [*part, *both]})
     assert words in page
+    assert ("rule out chance" in page) == ("chance" in words)
+    assert f"--protocol dc2021 --repeats {len(mine) // sets}" in page
     assert re.search(rf"{small.bytes:,} bytes( of random| \()", page)
     single = [figure(small, [0.8]), figure(small, [0.5], "random")]
     for unknown in (both[:1], single, part):
         page = report([tmp_path / "small.safetensors"], None, {"f.json": unknown})
-        assert not re.search("points (better|worse)|no difference", page)
+        assert not re.search("points (better|worse)|chance", page)
 
 
 def test_figures_are_shown_with_the_set_that_they_are_of(tmp_path):
@@ -439,7 +441,7 @@ def test_whitened_sets_are_measured_and_made_again_whitened(tmp_path, unmeasured
     assert main(["report", out, "--measure", "--repeats", "2", "-o", str(page_file)]) == 0
     page = page_file.read_text()
     assert re.search(r"run --recipe .* --data digits --zca --out", page)
-    assert "no difference from 2,560 bytes of random real images" in page
+    assert re.search("points (better|worse) than networks trained on random real images of 2,560 bytes", page)
     whitenings = [data.train.space.whitening for _, data, _ in unmeasured]
     assert len(whitenings) == 4
     assert all(each == cd.load(out).space.whitening for each in whitenings)

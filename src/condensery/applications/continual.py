@@ -80,9 +80,11 @@ def class_incremental(
     whole_number("seed", seed, 0)
     if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
         fitting = [n for n in range(1, classes // 2 + 1) if classes % n == 0]
+        several = f"give one of {', '.join(map(str, fitting))}"
+        none = "no number above 1 does, so leave a class out, or take data sets as stages (`task_incremental`, --then)"
         raise InputError(
             f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
-            f"give one of {', '.join(map(str, fitting))}"
+            f"{several if len(fitting) > 1 else none}"
         )
     if not bool((data.test.labels < classes // stages).any()):
         raise InputError(

@@ -163,7 +163,7 @@ def _own_source(options: EvaluateOptions) -> Source:
     """
     found = started_from(Path(options.files[0]))
     if found is None:
-        raise InputError(f"{options.files[0]} does not say which data it was condensed from; give --data")
+        raise InputError(f"{options.files[0]} does not say where the data are from which it was condensed; give --data")
     log.info(f"--data {shlex.quote(found.data)}: the data of the run")
     return merged(found, options.source)
 

@@ -56,7 +56,7 @@ def subset_command(argv: list[str]) -> int:
     from condensery.runs.artifact import load, save
 
     if (options.ipc is None) == (options.budget is None):
-        raise InputError("--ipc and --budget both say how much a subset stores; give one of them")
+        raise InputError("give one of --ipc and --budget, which say how much the subset stores")
     writable(Path(options.out), f"--out {options.out}", ".safetensors")
     kept = load(options.file).subset(options.ipc, bytes=options.budget)
     _keeps(options.file, options.out)

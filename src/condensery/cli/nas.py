@@ -44,10 +44,10 @@ def nas_command(argv: list[str]) -> int:
 
     # a name means the network with the fields that --net.FIELD sets, as in compare
     nets = [options.net if (asked := named(name)) == net else asked for name in options.networks]
-    if options.grid != "small" and (nets or options.settings):
+    if options.grid != "small" and (nets or options.settings is not None):
         raise InputError("--grid names the networks, and so do --networks and --settings; give one of them")
     candidates: Sequence[Architecture | Candidate] = nets or {"small": small_grid, "dc": dc_grid}[options.grid]()
-    if options.settings:
+    if options.settings is not None:
         if nets:
             raise InputError("--settings is for the one network of --net, and --networks names others; leave one out")
         candidates = settings(options.settings, options.net, seed=measuring.seed)
@@ -77,7 +77,7 @@ def nas_command(argv: list[str]) -> int:
 
 def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
     """The table of a search; it has rank correlations if all networks were trained on the whole training part."""
-    head = ["proxy", "best settings" if options.settings else "best network", "held-out %", "test %"]
+    head = ["proxy", "best settings" if options.settings is not None else "best network", "held-out %", "test %"]
     head += [f"rank correlation, best {options.top}", "all", "Kendall, all"] if options.whole else []
     lines, records = [], []
     for row in found:

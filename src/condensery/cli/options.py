@@ -251,7 +251,7 @@ class NasOptions:
     grid: Literal["small", "dc"] = "small"
     """Networks to search: small (24 ConvNets) or dc (the 720 ConvNets of the paper of DC)."""
     networks: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME [NAME ...]]", help=_SEARCHED)] = ()
-    settings: int = 0
+    settings: int | None = None
     """In place of networks, search this many random settings of learning rate, momentum, weight decay and batch size
     for the network of --net (hyper-parameter search; needs condensery[search])."""
     whole: bool = True

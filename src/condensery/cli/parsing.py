@@ -48,6 +48,7 @@ def parse(options: Any, argv: list[str], prog: str, default: Any = None, main: S
         complaint = "; ".join(w for w in words[1:] if w and not w.startswith(("For full", "Argument helptext")))
         number = r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*?)(?=;|$)"
         complaint = re.sub(number, r"\1 must be a whole number, got \2", complaint)
+        complaint = re.sub(r"Could not find valid parse for arguments: \[(.*?)\]", r"cannot read \1", complaint)
         complaint = re.sub(_UNREADABLE, lambda found: f"expected {_KINDS[found[1]]}, got {found[2]}", complaint)
         raise InputError(f"{complaint or said.getvalue().strip()} (condensery {prog} --help)") from None
 
@@ -70,8 +71,8 @@ def _environment(**variables: str) -> Iterator[None]:
         os.environ.update(before)
 
 
-_KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "text"}
-_UNREADABLE = r"no type matching \{None\}\|(INT|FLOAT|STR) could be instantiated from \[(.*?)\]\..*$"
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "text", "{INT INT}": "two whole numbers"}
+_UNREADABLE = r"no type matching \{None\}\|(INT|FLOAT|STR|\{INT INT\}) could be instantiated from \[(.*?)\]\..*$"
 
 
 def _plain(told: str) -> str:

@@ -13,6 +13,7 @@ from condensery.data import Data
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.figures import Figure
+from condensery.evaluation.protocols import PROTOCOLS
 from condensery.fields import as_options
 from condensery.networks.names import NETWORKS
 from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
@@ -161,7 +162,7 @@ def _about(source: _Source, data: Mapping[str, Data], figures: Mapping[str, Sequ
         "gradient": None if chosen else _curve(source, "gradient"),
         "sizes": _sizes(condensed, figures),
         "confusion": _confusion(condensed, figures),
-        "commands": _commands(source, started, shlex.split(options)),
+        "commands": _commands(source, started, shlex.split(options), figures),
         "nearest": real is not None and not chosen,  # chosen images would be shown beside themselves
     }
 
@@ -173,7 +174,7 @@ def _counted(number: int, what: str) -> str:
 def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
     """How much better the set is than random images of no more bytes, in words; None: it is not known.
 
-    A difference whose 95 % confidence interval includes 0 does not count.
+    It says so if the 95 % confidence interval of the difference includes 0.
     """
     for group in figures.values():
         for mine in _of(condensed, {"": group}):
@@ -185,13 +186,15 @@ def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> s
             gain = mine.minus(rival)
             if gain.significant is None:
                 continue
-            if not gain.significant:
-                return f"These figures show no difference from {_counted(rival.bytes, 'byte')} of random real images."
             words = "better than" if gain.mean > 0 else "worse than"
+            chance = "" if gain.significant else (
+                " These figures are too few or too close to rule out chance: the 95 % confidence interval of the "
+                "difference includes 0."
+            )  # fmt: skip
             return (
                 f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: "
                 f"{100 * abs(gain.mean):.1f} points {words} networks trained on random real images of "
-                f"{_counted(rival.bytes, 'byte')} ({100 * rival.accuracy:.1f} %)."
+                f"{_counted(rival.bytes, 'byte')} ({100 * rival.accuracy:.1f} %).{chance}"
             )
     return None
 
@@ -322,14 +325,18 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
     return made
 
 
-def _commands(source: _Source, started: object, given: Sequence[str]) -> list[str]:
-    """The commands that make the set again and measure it."""
+def _commands(
+    source: _Source, started: object, given: Sequence[str], figures: Mapping[str, Sequence[Figure]]
+) -> list[str]:
+    """The commands that make the set again and measure it, as it was measured for the first of the figures."""
     if not given and isinstance(started, dict) and isinstance(started.get("source"), dict):
         given = as_options({k: v for k, v in started["source"].items() if v != "auto" and k != "zca"})
     given = given or ["--data", source.condensed.data["name"]]
-    made = [
-        ["condensery", "evaluate", str(source.path), *given, "--protocol", Recipe.protocol_of(source.condensed.recipe)]
-    ]
+    mine = (f for f in _of(source.condensed, figures) if f.floats == source.condensed.floats)
+    shown = next((f for f in mine if f.protocol in PROTOCOLS), None)
+    measured = ["--protocol", shown.protocol if shown else Recipe.protocol_of(source.condensed.recipe)]
+    measured += ["--repeats", str(shown.n // shown.sets)] if shown else []
+    made = [["condensery", "evaluate", str(source.path), *given, *measured]]
     if source.folder is not None:
         recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]
         name = started.get("name") if isinstance(started, dict) else None
