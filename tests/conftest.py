@@ -49,8 +49,8 @@ def brief(monkeypatch):
     def shortened(whole):
         return lambda *given: replace(whole(*given), steps=30)
 
-    for name in ("fixed_steps", "dsa2021"):
-        monkeypatch.setattr(protocols, name, shortened(getattr(protocols, name)))
+    for name in ("fixed-steps", "dsa2021"):
+        monkeypatch.setitem(protocols.PROTOCOLS, name, shortened(protocols.PROTOCOLS[name]))
 
 
 @pytest.fixture

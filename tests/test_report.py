@@ -88,9 +88,7 @@ def page_file(tmp_path_factory):
     assert main(["subset", str(folder / "run"), "--ipc", "1", "-o", str(folder / "one.safetensors")]) == 0
     patch = pytest.MonkeyPatch()
     seconds = protocols.fixed_seconds
-    patch.setattr(
-        protocols, "fixed_seconds", lambda *given: cd.evaluation.protocols.replace(seconds(*given), seconds=0.05)
-    )
+    patch.setitem(protocols.PROTOCOLS, "fixed-seconds", lambda *given: replace(seconds(*given), seconds=0.05))
     figures = str(folder / "sizes.json")
     assert main(["evaluate", str(folder / "run"), *brief, "--sizes", "1", "2", "--json", figures]) == 0
     words = ["--measure", "--protocol", "fixed-seconds", "--repeats", "1", "--figures", figures]

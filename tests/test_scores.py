@@ -101,7 +101,7 @@ def test_scores_are_measured_without_augmentation_too(monkeypatch):
     def augmented(*given):
         return replace(short(*given), augment=Augmentation((Crop(0.3),)))
 
-    monkeypatch.setattr(protocols, "fixed_steps", short)
+    monkeypatch.setitem(protocols.PROTOCOLS, "fixed-steps", short)
     given = (augmented, "fixed-steps")  # a protocol, and the name of one
     found, plain = (scores(chosen(d, ipc=1, seed=3), d, TINY, rules, 1, whole=False) for rules in given)
     assert found.ours_plain.protocol == "short, no augmentation"
