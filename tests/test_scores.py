@@ -5,6 +5,8 @@ from math import e
 
 import numpy as np
 import pytest
+import torch
+from conftest import blobs
 from lists import TINY
 from test_evaluation import chosen, data, short
 
@@ -22,8 +24,6 @@ from condensery.synthetic import SyntheticSet
 
 
 def draws(seed, n, mean=0.0):
-    import torch
-
     return (mean + torch.randn(n, generator=rng(seed, "draws"))).tolist()
 
 
@@ -66,6 +66,14 @@ def test_networks_of_one_set_are_not_paired_with_the_means_of_several():
     assert sets.minus(replace(sets, runs=tuple(run - 0.05 for run in sets.runs))).significant
 
 
+def overlapping():
+    """Classes in much noise, so that different sets reach different accuracies."""
+    real = blobs(sizes=(40, 35, 30))
+    noise = torch.rand(real.images.shape, generator=rng(0, "noise"))
+    real = real._with(images=0.25 * real.images + 0.75 * noise)
+    return replace(data(), train=real, test=TestSet(real.images, real.labels, real.space, real.dtype, real.device))
+
+
 def of_bytes(d):
     """The same data as 8-bit images."""
     train, test = (part._with(images=(part.images * 255).round().byte()) for part in (d.train, d.train))
@@ -80,13 +88,14 @@ def of_floats(d, ipc, seed=0):
 
 
 def test_scores_are_differences_to_random_images_of_the_same_storage():
-    d = of_bytes(data())
+    d = of_bytes(overlapping())
     ours = of_floats(d, ipc=1, seed=3)
     found = scores(ours, d, TINY, short, repeats=2)
     assert found.images == (1, 8)  # the set is stored in float64
     assert found.ours.runs == evaluate(ours, d, TINY, short, 2).runs
     assert found.floats.runs == evaluate(chosen(d, ipc=1), d, TINY, short, 2).runs
     assert found.bytes.runs == evaluate(chosen(d, ipc=8), d, TINY, short, 2).runs
+    assert len({found.ours.mean, found.floats.mean, found.bytes.mean}) == 3
     assert found.ior.mean == pytest.approx(found.ours.mean - found.floats.mean)
     assert found.ior_bytes.mean == pytest.approx(found.ours.mean - found.bytes.mean)
     assert found.hlr == pytest.approx(found.whole.mean - found.ours.mean)
@@ -96,7 +105,7 @@ def test_scores_are_differences_to_random_images_of_the_same_storage():
 
 
 def test_scores_are_measured_without_augmentation_too(monkeypatch):
-    d = data()
+    d = overlapping()
 
     def augmented(*given):
         return replace(short(*given), augment=Augmentation((Crop(0.3),)))
@@ -105,7 +114,7 @@ def test_scores_are_measured_without_augmentation_too(monkeypatch):
     given = (augmented, "fixed-steps")  # a protocol, and the name of one
     found, plain = (scores(chosen(d, ipc=1, seed=3), d, TINY, rules, 1, whole=False) for rules in given)
     assert found.ours_plain.protocol == "short, no augmentation"
-    assert found.ours_plain.runs == plain.ours.runs
+    assert found.ours_plain.runs == plain.ours.runs != found.ours.runs
     assert found.bytes_plain.runs == plain.bytes.runs
     gain = found.ior.mean + found.ours_plain.minus(found.floats_plain).mean
     assert found.ars == pytest.approx((np.exp(gain / 2) - 1 / e) / (e - 1 / e))
