@@ -174,7 +174,7 @@ def _counted(number: int, what: str) -> str:
 def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> str | None:
     """How much better the set is than random images of no more bytes, in words; None: it is not known.
 
-    It says so if the 95 % confidence interval of the difference includes 0.
+    The words point out a difference whose 95 % confidence interval includes 0.
     """
     for group in figures.values():
         for mine in _of(condensed, {"": group}):
