@@ -25,7 +25,7 @@ import condensery as cd
 from condensery import ConvNet, InputError, Recipe
 from condensery.data import Data
 from condensery.evaluation.protocols import fixed_steps
-from condensery.runs.auto import REAL, auto, candidates, fitting_in, lengthened
+from condensery.runs.auto import REAL, auto, candidates, fitted
 from condensery.runs.planning import plan
 
 NET = ConvNet(width=64)
@@ -42,7 +42,7 @@ def alone(recipe: Recipe, data: Data, bytes: int, minutes: float) -> Recipe:
         return recipe
     start = time.perf_counter()
     planned = plan(recipe, data.train, progress=False)
-    return lengthened(recipe, fitting_in(planned, 60 * minutes - (time.perf_counter() - start)))
+    return fitted(recipe, planned, 60 * minutes - (time.perf_counter() - start))
 
 
 def measure(table: Table, dataset: str, data: Data, minutes: float) -> None:

@@ -11,8 +11,9 @@ from condensery import Accuracy, auto, digits
 from condensery.cli import main
 from condensery.data import TestSet
 from condensery.errors import InputError
-from condensery.recipes import DM, Compact, Unrolled
+from condensery.recipes import DM, KFS, Compact, Unrolled
 from condensery.runs import auto as module
+from condensery.runs.planning import Plan
 
 
 @pytest.fixture
@@ -102,6 +103,22 @@ def test_known_figures_rank_the_learned_candidates(monkeypatch):
     monkeypatch.setattr(module.json, "loads", lambda text: rows)
     ranked = [name.replace(":digits", "") for name in module._ranked(data, 700)]
     assert ranked == ["idc+compact", "dm+compact", "kfs+compact", "kfs+compact+unrolled"]
+
+
+@pytest.mark.parametrize(("seconds", "least", "steps", "pretraining"), [
+    (50, 0.0, 100, 1000), (130, 0.0, 300, 1000), (1e6, 0.0, 400, 1000), (10, 0.0, 12, 500), (0, 0.02, 2, 20),
+])  # fmt: skip
+def test_steps_fill_the_time_of_which_pretraining_takes_half_at_most(seconds, least, steps, pretraining):
+    planned = Plan(100, 0, 0, seconds=50.0, fixed=10.0, memory=None, computing="plain")
+    found = module.fitted(Compact(KFS(steps=100, pretraining=1000)), planned, seconds, least)
+    assert (found.base.steps, found.base.pretraining) == (steps, pretraining)
+
+
+def test_few_held_out_rows_are_warned_of(quick, caplog):
+    data = digits()
+    few = torch.cat([(data.train.labels == c).nonzero()[:30, 0] for c in range(10)])
+    auto(replace(data, train=data.train.subset(few)), 1500, minutes=0.05, net=TINY)
+    assert "only 3 held-out rows" in caplog.text
 
 
 def test_a_longer_recipe_has_more_steps_and_more_rounds():

@@ -738,7 +738,9 @@ def test_files_that_are_no_pictures_are_named(tmp_path, caplog):
     (tmp_path / "cat" / "notes.txt").write_text("x")
     (tmp_path / "cat" / "more").mkdir()
     (tmp_path / "cat" / ".hidden").write_text("x")
+    (tmp_path / "labels.csv").write_text("x")
     image_folder(tmp_path)
+    assert f"{tmp_path}: ignored, since they are in no class folder: labels.csv" in caplog.text
     assert "cat: ignored, since they are not pictures: more, notes.txt" in caplog.text
 
 

@@ -173,7 +173,8 @@ def test_on_the_command_line(capsys):
     assert "distilled" in capsys.readouterr().out
     assert main([*words, "--then", "digits", "--steps", "3", "2"]) == 0
     assert "to digits" in capsys.readouterr().out
-    for wrong, said in ((["--then", "nothing"], "nothing"), (["--then", "digits", "--stages", "2"], "--stages"),
+    for wrong, said in ((["--then", "nothing"], "--then nothing: neither"),
+                        (["--then", "digits", "--stages", "2"], "--stages"),
                         (["--then", "digits", "--protocol", "kfs2022"], "--protocol"),
                         (["--then", "digits", "--share-decoders"], "--share-decoders"),
                         (["--steps", "1", "1"], "--steps"),

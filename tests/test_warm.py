@@ -115,7 +115,7 @@ def test_a_run_that_was_stopped_goes_on_and_its_set_is_loaded_as_it_was_saved(pa
     (DM(ipc=2, factor=2, steps=4, real_rows=4, net=TINY), ("0", "1", "2"), "something else"),
     (IDC(ipc=2, factor=1, outer_steps=1, inner_steps=1, real_rows=4, net=TINY), ("0", "1", "2"), "something else"),
     (DC(ipc=2, outer_steps=1, network_epochs=1, net=TINY, learn="both"), ("0", "1", "2"), "something else"),
-    (Random(ipc=2), ("0", "1", "2"), "matches nothing"),
+    (Random(ipc=2), ("0", "1", "2"), "does not learn by matching"),
 ])  # fmt: skip
 def test_a_set_that_does_not_suit_is_refused(recipe, names, said, real, tmp_path):
     file = kept(DM2, real, tmp_path)[1]

@@ -176,18 +176,19 @@ def architecture_search(
         identities = {name: _identity(made) for name, made in sets.items()}
         shared = _Shared(data, fold, sets, protocol, reference, repeats, seed, dtype)
 
-        def measure(jobs: list[_Job]) -> dict[_Job, dict[str, float]]:
+        def measure(jobs: list[_Job], where: str) -> dict[_Job, dict[str, float]]:
             keys = {job: _key(job, identities, shared) for job in jobs}
             left = [job for job in jobs if keys[job] not in trials]
-            with counted("trials done") if progress else nullcontext(lambda done, total: None) as tell:
+            with counted(f"trials on {where} done") if progress else nullcontext(lambda done, total: None) as tell:
                 for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
                     trials.add(keys[job], result)
                     tell(len(jobs) - len(left) + done, len(jobs))
             return {job: trials[key] for job, key in keys.items()}
 
-        small = measure([_Job(name, net) for name in proxies for net in several])
+        small = measure([_Job(name, net) for name in proxies for net in several], "proxies")
         best = {name: max(several, key=lambda net: small[_Job(name, net)]["accuracy"]) for name in proxies}
-        large = measure([_Job(None, net) for net in (several if whole else dict.fromkeys(best.values()))])
+        chosen_nets = several if whole else dict.fromkeys(best.values())
+        large = measure([_Job(None, net) for net in chosen_nets], "the whole set")
     known = {net: result["accuracy"] for (_, net), result in large.items()}
     rankings = []
     for name in proxies:

@@ -103,6 +103,9 @@ def classes_of(path: Path, kind: str = "pictures") -> tuple[Path, Path | None, t
     names = tuple(folder.name for folder in _folders_of(train_part))
     if not names:
         raise InputError(f"{train_part}: no class folders in it; put the {kind} of each class in a subfolder")
+    if beside := [p.name for p in train_part.iterdir() if p.is_file() and not p.name.startswith(".")]:
+        shown = f"{', '.join(sorted(beside)[:3])}{', ...' * (len(beside) > 3)}"
+        log.info(f"{train_part}: ignored, since they are in no class folder: {shown}")
     for folder in _folders_of(test_part) if test_part is not None else ():
         if folder.name not in names:
             raise InputError(

@@ -267,7 +267,10 @@ class Wrapper(Recipe, Generic[R]):
 
         made = self.base.algorithm(real)
         if not isinstance(made, Matching):
-            raise InputError(f"{self.name} cannot wrap {self.base.name}, which matches nothing; wrap dc, for example")
+            raise InputError(
+                f"{self.name} cannot wrap {self.base.name}, which does not learn by matching real images; wrap dc, for "
+                "example"
+            )
         return made
 
     def statistic(self, made: "Matching") -> "Statistic":

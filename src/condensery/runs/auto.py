@@ -23,7 +23,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.planning import Plan, plan
 from condensery.runs.run import condense
 
-__all__ = ["Choice", "Trial", "auto", "candidates", "fitting_in", "lengthened"]
+__all__ = ["Choice", "Trial", "auto", "candidates", "fitted", "lengthened"]
 
 log = logging.getLogger("condensery")
 
@@ -31,6 +31,7 @@ LEARNED = 2  # learned candidates that are tried at most
 TRIED = 0.15  # the part of the time in which one of them is condensed for the trial
 REAL = ("random", "herding")  # candidates that choose real images
 STEPS = ("outer_steps", "steps", "rounds")  # fields that make a run longer
+FEW = 10  # held-out rows of a class below which a warning says that the trial is coarse
 LONGEST = 4  # the most steps of the run, in multiples of those of the preset
 FAST = ConvNet(width=64)  # in the papers' width of 128, a few minutes hold too few steps
 NARROW = ConvNet(width=32)  # measures the trial and gives herding its features, so that most of the time is left
@@ -93,9 +94,12 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     if (most := byte_count(bytes)) < 1:
         raise InputError(f"{bytes} holds less than one byte; give more")
     start, part = time.perf_counter(), data.validation()
+    if (rows := int(part.test.labels.bincount(minlength=data.train.classes).min())) < FEW:
+        log.warning(f"{data.name}: the trial has only {rows} held-out rows of a class, so it may choose wrongly")
     known = candidates(data.shape, net)
     trials: list[Trial] = []
-    plans, refused = {}, ""
+    plans: dict[str, Plan] = {}
+    refused: list[str] = []
     for name in [*REAL, *_ranked(data, most)[:LEARNED]]:
         if trials and max(trials, key=lambda trial: trial.accuracy).name in plans:
             break  # what the known figures place lower is not worth its part of the time
@@ -109,19 +113,20 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
             with during(computing):  # as it was planned, though a short trial alone would not be worth compiling
                 made = condense(recipe, part.train, progress=False)
         except (InputError, RunError) as error:
-            refused = f"{name} is left out: {error}"
-            log.info(refused)
+            refused.append(f"{name} is left out: {error}")
             continue
         reached = evaluate(made, part, net=net or NARROW, protocol=_brief, repeats=2, progress=False)
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
     if not trials:
-        raise InputError(f"no candidate suits {data.name} and {most:,} bytes; {refused}")
+        raise InputError(f"no candidate suits {data.name} and {most:,} bytes; {refused[-1]}")
+    for words in refused:
+        log.info(words)
     trials.sort(key=lambda trial: -trial.accuracy)
     name, left = trials[0].name, 60 * minutes - (time.perf_counter() - start)
     recipe = known[name].within(bytes, data.train)
     if name in plans:
-        recipe = lengthened(recipe, max(fitting_in(plans[name], left), trials[0].share))
+        recipe = fitted(recipe, plans[name], left, trials[0].share)
     return Choice(name, recipe, tuple(trials), _reason(trials))
 
 
@@ -167,10 +172,19 @@ def _ranked(data: Data, bytes: int) -> list[str]:
     return sorted(names, key=lambda name: -like.get(plain[name], 0.0))
 
 
-def fitting_in(planned: Plan, seconds: float) -> float:
-    """The factor, from 0 to `LONGEST`, by which the number of steps can be multiplied to fit into `seconds`."""
-    steps = max(planned.seconds - planned.fixed, 1e-9)
-    return min(LONGEST, max(0.0, seconds - planned.fixed) / steps)
+def fitted(recipe: Recipe, planned: Plan, seconds: float, least: float = 0.0) -> Recipe:
+    """The recipe with as many steps as fit into `seconds` by its plan, at most `LONGEST` times as many as it has.
+
+    What comes before its steps, such as the training of an autoencoder, is shortened if it would take over half the
+    time.
+
+    Arguments:
+        least: the part of its steps that it takes even if they do not fit.
+    """
+    steps, before = max(planned.seconds - planned.fixed, 1e-9), max(planned.fixed, 1e-9)
+    part = min(1.0, max(least, seconds / 2 / before))
+    recipe = lengthened(recipe, part, ("pretraining",))
+    return lengthened(recipe, min(LONGEST, max(least, (seconds - part * before) / steps)))
 
 
 def lengthened(recipe: Recipe, factor: float, fields: Sequence[str] = STEPS) -> Recipe:

@@ -124,7 +124,10 @@ def run(
     identity = provenance(recipe, data.train)
     keeper = Keeper(out / "checkpoint.safetensors", identity, checkpoint_seconds, stop)
     if done := _finished(out, identity):
-        log.info(f"{out}: this run has already finished; for a new run choose another folder, or remove this one")
+        log.info(
+            f"{out}: this run has already finished, and its set is used; for a new run, remove the folder or choose "
+            "another"
+        )
         with suppress(InputError), storage.locked(out):  # if another process holds the lock, it cleans up
             _tidy(out, keeper)
         return done
