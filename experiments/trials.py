@@ -81,15 +81,25 @@ RECIPES: dict[str, Recipe] = {
     },
 }
 ROUNDS = Unrolled(BASE, rounds=45, unrolled_dtype="bfloat16")
+
+
+def rounds_of(updates: int) -> Unrolled:
+    """Rounds of so many updates, 4500 in all."""
+    return replace(ROUNDS, rounds=4500 // updates, unrolled_updates=updates)
+
+
 UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled": ("anchor", ROUNDS),
     "unrolled without anchor": ("kfs", ROUNDS),
     "unrolled, one network at a time": ("anchor", replace(ROUNDS, network_pool=1)),
     "unrolled in float32": ("anchor", replace(ROUNDS, unrolled_dtype=None)),
+    **{f"unrolled, {updates} updates": ("anchor", rounds_of(updates)) for updates in (5, 15, 40, 200)},
     **{
-        f"unrolled, {updates} updates": ("anchor", replace(ROUNDS, rounds=4500 // updates, unrolled_updates=updates))
-        for updates in (5, 15, 40, 200)
+        f"unrolled, {updates} updates, one network at a time": ("anchor", replace(rounds_of(updates), network_pool=1))
+        for updates in (15, 40)
     },
+    "unrolled, 15 updates, without anchor": ("kfs", rounds_of(15)),
+    "unrolled, 15 updates, in float32": ("anchor", replace(rounds_of(15), unrolled_dtype=None)),
     "unrolled, half of the networks augmented": ("anchor", replace(ROUNDS, augmented=0.5)),
     "unrolled, all networks augmented": ("anchor", replace(ROUNDS, augmented=1.0)),
     "unrolled, half augmented, 155 rounds": ("anchor", replace(ROUNDS, augmented=0.5, rounds=155)),
