@@ -83,7 +83,7 @@ RECIPES: dict[str, Recipe] = {
 ROUNDS = Unrolled(BASE, rounds=45, unrolled_dtype="bfloat16")
 
 
-def rounds_of(updates: int) -> Unrolled:
+def rounds_of(updates: int) -> Unrolled[KFS]:
     """Rounds of so many updates, 4500 in all."""
     return replace(ROUNDS, rounds=4500 // updates, unrolled_updates=updates)
 
