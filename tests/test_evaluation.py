@@ -55,9 +55,11 @@ from condensery.synthetic import SyntheticSet
 
 
 def data(name="blobs"):
+    """Classes in much noise, so that different sets and networks reach different accuracies."""
     real = blobs(sizes=(12, 10, 9)).with_facts(FACTS.get(name, Facts()))
-    test = TestSet(real.images, real.labels, real.space, real.dtype, real.device)
-    return Data(name, real, test, ("a", "b", "c"))
+    noise = torch.rand(2, *real.images.shape, generator=torch.Generator().manual_seed(0))
+    train, test = (real._with(images=0.3 * real.images + 0.7 * each) for each in noise)
+    return Data(name, train, TestSet(test.images, test.labels, test.space, test.dtype, test.device), ("a", "b", "c"))
 
 
 def chosen(d, ipc=2, seed=0):
@@ -241,16 +243,17 @@ def test_mean_and_std_are_over_sets_and_networks():
     assert reached.mean == pytest.approx(np.mean(reached.runs))
     assert reached.std == pytest.approx(np.std(reached.runs))
     assert reached.runs[:3] == evaluate(sets[0], d, TINY, short, repeats=3).runs
-    assert reached.mean > 0.5
+    assert reached.mean > 0.4
 
 
 def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
     d = data()
     synthetic = chosen(d)
     before = synthetic.synthetic.bases.clone()
-    a, b, c = (evaluate(synthetic, d, TINY, short, repeats=1, seed=s).runs for s in (0, 0, 1))
-    assert a == b
-    assert len(a) == len(c) == 1
+    a, b, c = (evaluate(synthetic, d, TINY, short, repeats=1, seed=s) for s in (0, 0, 1))
+    assert (a.runs, a.confusion) == (b.runs, b.confusion)
+    assert a.confusion != c.confusion
+    assert len(a.runs) == len(c.runs) == 1
     assert torch.equal(before, synthetic.synthetic.bases)
 
 
@@ -304,8 +307,8 @@ def test_what_is_no_condensed_set_is_refused():
 
 def test_a_protocol_may_be_named(brief):
     d = data()
-    by_name = evaluate(chosen(d), d, TINY, "fixed-steps", repeats=1)
-    assert by_name.runs == evaluate(chosen(d), d, TINY, protocols.fixed_steps, repeats=1).runs
+    by_name = evaluate(chosen(d), d, TINY, "fixed-steps", repeats=2)
+    assert by_name.runs == evaluate(chosen(d), d, TINY, protocols.PROTOCOLS["fixed-steps"], repeats=2).runs
     with pytest.raises(InputError, match="did you mean fixed-steps"):
         evaluate(chosen(d), d, TINY, "fixed-step", repeats=1)
     with pytest.raises(InputError, match=r"condensery\.dc2021"):
@@ -363,7 +366,7 @@ def test_classes_are_those_of_the_same_names_whatever_their_order(order):
     names = tuple(ours.class_names[c] for c in order)
     moved = named(SyntheticSet(synthetic.bases.detach()[list(order)], synthetic.space), names)
     assert np.mean(evaluate(moved, ours, TINY, short, 2).runs) == pytest.approx(np.mean(expected), abs=0.15)
-    assert np.mean(expected) > 0.6
+    assert np.mean(expected) > 0.5
     soft = torch.full((3, 5, 3), -20.0, dtype=torch.float64)
     soft[torch.arange(3), :, torch.arange(3)] = 20.0  # as good as the classes themselves
     labeled = named(SyntheticSet(moved.synthetic.bases.detach(), synthetic.space, None, soft), names)
