@@ -118,7 +118,7 @@ def test_few_held_out_rows_are_warned_of(quick, caplog):
     data = digits()
     few = torch.cat([(data.train.labels == c).nonzero()[:30, 0] for c in range(10)])
     auto(replace(data, train=data.train.subset(few)), 1500, minutes=0.05, net=TINY)
-    assert "only 3 held-out rows" in caplog.text
+    assert "as few as 3 held-out rows in a class" in caplog.text
 
 
 def test_a_longer_recipe_has_more_steps_and_more_rounds():

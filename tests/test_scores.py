@@ -6,7 +6,6 @@ from math import e
 import numpy as np
 import pytest
 import torch
-from conftest import blobs
 from lists import TINY
 from test_evaluation import chosen, data, short
 
@@ -66,14 +65,6 @@ def test_networks_of_one_set_are_not_paired_with_the_means_of_several():
     assert sets.minus(replace(sets, runs=tuple(run - 0.05 for run in sets.runs))).significant
 
 
-def overlapping():
-    """Classes in much noise, so that different sets reach different accuracies."""
-    real = blobs(sizes=(40, 35, 30))
-    noise = torch.rand(real.images.shape, generator=rng(0, "noise"))
-    real = real._with(images=0.25 * real.images + 0.75 * noise)
-    return replace(data(), train=real, test=TestSet(real.images, real.labels, real.space, real.dtype, real.device))
-
-
 def of_bytes(d):
     """The same data as 8-bit images."""
     train, test = (part._with(images=(part.images * 255).round().byte()) for part in (d.train, d.train))
@@ -88,7 +79,7 @@ def of_floats(d, ipc, seed=0):
 
 
 def test_scores_are_differences_to_random_images_of_the_same_storage():
-    d = of_bytes(overlapping())
+    d = of_bytes(data())
     ours = of_floats(d, ipc=1, seed=3)
     found = scores(ours, d, TINY, short, repeats=2)
     assert found.images == (1, 8)  # the set is stored in float64
@@ -105,7 +96,7 @@ def test_scores_are_differences_to_random_images_of_the_same_storage():
 
 
 def test_scores_are_measured_without_augmentation_too(monkeypatch):
-    d = overlapping()
+    d = data()
 
     def augmented(*given):
         return replace(short(*given), augment=Augmentation((Crop(0.3),)))

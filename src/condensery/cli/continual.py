@@ -44,7 +44,7 @@ def continual_command(argv: list[str]) -> int:
     if options.steps and not options.then:
         raise InputError("--steps is for whole data sets, with --then; leave it out")
     data = read(options.source)
-    later = [_read_later(options.source, name) for name in options.then]
+    later = [read(replace(options.source, data=name), "--then") for name in options.then]
     warn_of_few(data)
     from condensery.applications.rehearsal import check_memory
 
@@ -75,14 +75,6 @@ def continual_command(argv: list[str]) -> int:
             table.show()
     say_written(*measuring.files)
     return 0
-
-
-def _read_later(source: Source, name: str) -> "Data":
-    """The data set that --then names; the other options are those of --data."""
-    try:
-        return read(replace(source, data=name))
-    except InputError as error:
-        raise InputError(str(error).replace(f"--data {name}:", f"--then {name}:", 1)) from error
 
 
 def _stages(options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", protocol: "ProtocolFor") -> "list[Stage]":

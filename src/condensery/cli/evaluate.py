@@ -244,8 +244,8 @@ def _show_scores(found: dict[str, Any]) -> None:
     )  # fmt: skip
     names = {
         "ior": "IOR, gain over random images", "ior at equal bytes": "the same at equal bytes",
-        "hlr": "HLR, gap to the whole set", "lrs": "LRS, of IOR and HLR, from 0 to 1",
-        "ars": "ARS, of the gains with and without augmentation, from 0 to 1",
+        "hlr": "HLR, gap to the whole set", "lrs": "LRS, IOR and HLR combined, from 0 to 1",
+        "ars": "ARS, gains with and without augmentation combined, from 0 to 1",
     }  # fmt: skip
     print_table(
         "scores, as fractions",

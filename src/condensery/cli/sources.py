@@ -94,8 +94,8 @@ def words_of(source: Source) -> list[str]:
     return as_options({k: v for k, v in asdict(source).items() if v != "auto" and k != "zca"})
 
 
-def read(source: Source) -> "Data":
-    """The data set that the options name.
+def read(source: Source, option: str = "--data") -> "Data":
+    """The data set that the options name; `option` is the one with its name or path, for messages.
 
     Raises:
         InputError: the data does not exist or is unreadable, or the device is unavailable.
@@ -129,7 +129,7 @@ def read(source: Source) -> "Data":
     if source.data.lower() in named:
         data = named[source.data.lower()]()
     elif os.path.isdir(path):
-        data = _of_folder(path, source.size)
+        data = _of_folder(path, source.size, option)
     elif path.suffix == ".npz":
         data = readers.npz(path)
     else:
@@ -137,7 +137,7 @@ def read(source: Source) -> "Data":
         hint = f"did you mean {near[0]}? " if near else ""
         what = "a file, but not an .npz" if os.path.isfile(path) else "neither a name nor a path that exists"
         raise InputError(
-            f"--data {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures or of clips, "
+            f"{option} {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures or of clips, "
             "or an .npz file"
         )
     return _prepared(data, source)
@@ -151,7 +151,7 @@ def _prepared(data: "Data", source: Source) -> "Data":
     return data.whitened() if source.zca else data
 
 
-def _of_folder(path: Path, size: int | None) -> "Data":
+def _of_folder(path: Path, size: int | None, option: str) -> "Data":
     """The data in a folder of pictures or of sound clips; a few of its files tell which."""
     from condensery import data as readers
     from condensery.data.audio import SOUNDS
@@ -163,7 +163,7 @@ def _of_folder(path: Path, size: int | None) -> "Data":
             raise InputError(f"--size applies to pictures, and {path} has sound clips; leave it out")
         return readers.audio_folder(path)
     if ".parquet" in suffixes and not any(part.is_dir() and part.name != "data" for part in path.iterdir()):
-        raise InputError(f"--data {path}: a folder of parquet files; give --data hub:{path}")
+        raise InputError(f"{option} {path}: a folder of parquet files; give {option} hub:{path}")
     return readers.image_folder(path, size)
 
 

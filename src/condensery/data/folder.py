@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from itertools import compress
 from pathlib import Path
 
@@ -104,8 +104,7 @@ def classes_of(path: Path, kind: str = "pictures") -> tuple[Path, Path | None, t
     if not names:
         raise InputError(f"{train_part}: no class folders in it; put the {kind} of each class in a subfolder")
     if beside := [p.name for p in train_part.iterdir() if p.is_file() and not p.name.startswith(".")]:
-        shown = f"{', '.join(sorted(beside)[:3])}{', ...' * (len(beside) > 3)}"
-        log.info(f"{train_part}: ignored, since they are in no class folder: {shown}")
+        _tell_ignored(train_part, "in no class folder", sorted(beside))
     for folder in _folders_of(test_part) if test_part is not None else ():
         if folder.name not in names:
             raise InputError(
@@ -166,9 +165,7 @@ def files_of(
             listed = [p for p in every if p.suffix.lower() in suffixes]
             found = [p for p in listed if p.is_file()]  # reading a named pipe, for example, would never end
         if others := [p.name for p in every if p.suffix.lower() not in suffixes]:
-            log.info(
-                f"{folder}: ignored, since they are not {kind}: {', '.join(others[:3])}{', ...' * (len(others) > 3)}"
-            )
+            _tell_ignored(folder, f"not {kind}", others)
         if left := len(listed) - len(found):
             log.warning(f"{folder}: {left} of its {kind} are not regular files and are ignored")
         if not found:
@@ -178,3 +175,8 @@ def files_of(
     if not files:
         raise InputError(f"{part}: no class folders in it; add {kind} or remove this folder")
     return files, labels
+
+
+def _tell_ignored(folder: Path, why: str, names: Sequence[str]) -> None:
+    """Log which files of a folder are not read."""
+    log.info(f"{folder}: ignored, since they are {why}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}")

@@ -95,7 +95,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         raise InputError(f"{bytes} holds less than one byte; give more")
     start, part = time.perf_counter(), data.validation()
     if (rows := int(part.test.labels.bincount(minlength=data.train.classes).min())) < FEW:
-        log.warning(f"{data.name}: the trial has only {rows} held-out rows of a class, so it may choose wrongly")
+        log.warning(f"{data.name}: the trial has as few as {rows} held-out rows in a class, so its choice may be wrong")
     known = candidates(data.shape, net)
     trials: list[Trial] = []
     plans: dict[str, Plan] = {}
@@ -175,11 +175,13 @@ def _ranked(data: Data, bytes: int) -> list[str]:
 def fitted(recipe: Recipe, planned: Plan, seconds: float, least: float = 0.0) -> Recipe:
     """The recipe with as many steps as fit into `seconds` by its plan, at most `LONGEST` times as many as it has.
 
-    What comes before its steps, such as the training of an autoencoder, is shortened if it would take over half the
-    time.
+    The training of an autoencoder before its steps is shortened if it would take over half the time.
 
     Arguments:
-        least: the part of its steps that it takes even if they do not fit.
+        recipe: one of `candidates`.
+        planned: its plan on this machine.
+        seconds: the time for the whole run.
+        least: the part of its steps, and of that training, which it takes even if they do not fit.
     """
     steps, before = max(planned.seconds - planned.fixed, 1e-9), max(planned.fixed, 1e-9)
     part = min(1.0, max(least, seconds / 2 / before))
