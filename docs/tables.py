@@ -197,6 +197,22 @@ def numbered(
     return table(head, lines)
 
 
+def trials(part: str) -> str:
+    """A line for every trial of a table of `experiments/trials.py`, with its accuracy under each protocol."""
+    module, lines = importlib.import_module("trials"), []
+    for name in module.TABLES[part]:
+        found = {row["under"]: row for row in results("trials") if row["trial"] == name}
+        first = found.get(None)
+        reached, facts = "not run yet", ["-"] * 3
+        if first:
+            reached, facts = percent(first), [str(first["rows"] // 10), f"{first['floats']:,}", condensing(first)]
+        again, n = percent(found["idc2022"]) if "idc2022" in found else "-", each(row["n"] for row in found.values())
+        commits = each(row["commit"][:7] for row in found.values())
+        lines.append([name, *facts, reached, again, n, commits])
+    head = ["", "rows per class", "floats", "condensing", "fixed-steps", "idc2022", "n", "commit"]
+    return table(head, lines)
+
+
 def from_to(rows: list[Row]) -> str:
     """The shortest and the longest time that a set of a line took."""
     taken = sorted(rows, key=lambda row: row["condense_seconds"])
@@ -300,11 +316,7 @@ TABLES: dict[str, Callable[[], str]] = {
         )
         for dataset in importlib.import_module("bytes").BUDGETS
     },
-    "trials": partial(
-        listed, "trials",
-        {"": lambda row: row["trial"], "rows per class": lambda row: row["rows"] // 10,
-         "floats": lambda row: f"{row['floats']:,}", "condensing": condensing, **MEASURED},
-    ),
+    **{f"trials {part}": partial(trials, part) for part in importlib.import_module("trials").TABLES},
     "best": partial(
         cross, "best", "dataset", "method", "measured_in", across="protocol_name", part="papers", timed=True
     ),

@@ -60,13 +60,15 @@ REPEATS, NET = 3, ConvNet(width=64)
 BASE = replace(KFS.quick(), net=NET, real_dtype="bfloat16", synthetic_dtype="bfloat16")
 MINUTES = Unrolled.named()["unrolled:3min"]
 assert isinstance(MINUTES, Unrolled)
-RECIPES: dict[str, Recipe] = {
+STEPS: dict[str, Recipe] = {
     "kfs": BASE,
     "anchor": Anchor(BASE),
     "embeddings only": Anchor(BASE, last_layer=0.0),
     "trained networks only": Anchor(BASE, points=3),
     "one network": Anchor(BASE, trained_networks=1, points=16),
     "1000 steps": Anchor(replace(BASE, steps=1000)),
+}
+PRESETS: dict[str, Recipe] = {
     "unrolled:3min": MINUTES,
     "unrolled:3min, eight networks": replace(MINUTES, network_pool=8),
     "unrolled:3min, no network augmented": replace(MINUTES, augmented=0.0),
@@ -106,7 +108,7 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
 }
 """The trial from whose set a trial starts, and the recipe that does so."""
 SHORT = ["unrolled:3min", "unrolled:3min, eight networks", "unrolled:3min, 22 rounds of 40 updates"]
-TWICE = ["unrolled", *SHORT, *(name for name in (*RECIPES, *UNROLLED) if "augmented" in name)]
+TWICE = ["unrolled", *SHORT, *(name for name in (*PRESETS, *UNROLLED) if "augmented" in name)]
 """Trials that are measured under `idc2022`, too."""
 
 
@@ -291,8 +293,8 @@ def tried(table: Table, name: str, data: Data) -> Kept:
         start, recipe = UNROLLED[name]
         tried(table, start, data)
         recipe = Warm(recipe, start=str(table.runs / start))
-    elif name in RECIPES:
-        recipe = RECIPES[name]
+    elif name in STEPS | PRESETS:
+        recipe = (STEPS | PRESETS)[name]
     else:
         return Kept(*changed(name, data), commit(), processor="")
     return kept(recipe, data, table.runs / name)
@@ -319,7 +321,9 @@ def changed(name: str, data: Data) -> tuple[Condensed, float]:
     return by_hand(made.synthetic, data, usual.record() | {"changed": name}), time.perf_counter() - begun
 
 
-TRIALS = [*RECIPES, *UNROLLED, *MEANS, *DECODERS, REGRESSION]
+TABLES = {"anchor": [*STEPS, *MEANS, *DECODERS], "unrolled": [*UNROLLED, REGRESSION], "3min": [*PRESETS]}
+"""The tables in which the trials are shown."""
+TRIALS = [name for table in TABLES.values() for name in table]
 
 
 def main() -> None:

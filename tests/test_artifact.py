@@ -9,9 +9,12 @@ from conftest import blobs
 from lists import DECODERS, RECIPES, over
 from torch.utils.data import DataLoader
 
+from condensery.cli import main
 from condensery.data.pixels import PixelSpace, Whitening
+from condensery.decoders import Uniform
 from condensery.errors import InputError
 from condensery.networks.net import Net
+from condensery.report.report import report
 from condensery.runs import storage
 from condensery.runs.artifact import load, save
 from condensery.runs.condensed import Condensed
@@ -142,7 +145,8 @@ def test_bytes_may_be_words():
         == ours.subset(bytes="1600").bases_per_class
     )
     assert ours.subset(bytes="2KiB").bases_per_class == ours.subset(bytes=2048).bases_per_class
-    for wrong in ("2 GB", "", "-1", "many", float("nan"), True):
+    assert ours.subset(bytes="1 GB").bases_per_class == ours.bases_per_class
+    for wrong in ("2 TB", "", "-1", "many", float("nan"), True):
         with pytest.raises(InputError, match="bytes"):
             ours.subset(bytes=wrong)
     for wrong in ("2", 1.0, True):
@@ -175,6 +179,36 @@ def test_more_decoded_rows_than_the_limit_are_refused_before_they_are_made(tmp_p
     monkeypatch.setenv("CONDENSERY_LIMIT_GB", "nan")
     with pytest.raises(InputError, match="a number of GB above 0"):
         load(path)
+
+
+def test_a_set_that_decodes_beyond_the_limit_is_described_but_not_decoded(tmp_path, monkeypatch, capsys):
+    bases = torch.rand(3, 40, 1, 8, 8)
+    about = {"name": "blobs", "rows": 21, "fingerprint": "0"}
+    synthetic = SyntheticSet(bases, PixelSpace((0.4,), (0.3,)), Uniform(8))
+    path = save(Condensed(synthetic, ("a", "b", "c"), {"name": "dm", "ipc": 40}, 1, about), tmp_path / "s.safetensors")
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "6e-4")  # a base per class takes 150 KB, all of them 6 MB
+    monkeypatch.setattr(Uniform, "forward", few := limited(Uniform.forward, 64 * 3 * 2))
+    there = load(path)
+    assert there.rows_per_class == 40 * 64
+    assert main(["show", str(path), "--png", str(tmp_path / "s.png")]) == 0
+    assert "2560 rows per class" in capsys.readouterr().out
+    report([path])
+    with pytest.raises(InputError, match=r"decoding 7,680 rows at once .* CONDENSERY_LIMIT_GB"):
+        there.tensors()
+    assert few.called
+
+
+def limited(forward, most):
+    """A decoder's `forward` that makes no more than so many rows, unless it makes them of shapes alone."""
+
+    def limit(self, bases):
+        rows = forward(self, bases)
+        assert rows.is_meta or rows.shape[0] * rows.shape[1] <= most
+        limit.called |= not rows.is_meta
+        return rows
+
+    limit.called = False
+    return limit
 
 
 def test_a_file_that_may_not_be_read_is_not_called_truncated(tmp_path, monkeypatch):

@@ -630,6 +630,13 @@ def test_an_out_whose_artifact_is_cut(share, tmp_path, good, refuse):
 # ---- artifacts
 
 
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def metadata(**entries):
     """Damage to entries of the head, under a checksum that fits; None takes one away."""
 
@@ -726,6 +733,7 @@ BAD_ARTIFACTS = {
         foreign({"condensery": '{"checksum": "", "head": ' + '{"a":' * 10**5 + "1" + "}" * 10**5 + "}"}),
         ["head is damaged"],
     ),
+    "a recipe as deep as a well": (metadata(recipe__deep=deep(500)), ["nested too deep"]),
     "class names that are numbers": (metadata(class_names=list(range(10))), ["class_names", "do not fit together"]),
     "a mean beyond all numbers": (metadata(space__mean=[10**400]), ["space.mean", "do not fit together"]),
     "a deviation of 0": (metadata(space__std=[0.0]), ["space.std", "do not fit together"]),

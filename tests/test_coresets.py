@@ -1,10 +1,13 @@
 import itertools
+from dataclasses import replace
 
+import pytest
 import torch
 from conftest import blobs
 from lists import TINY
 
 from condensery.algorithms import coresets
+from condensery.errors import RunError
 from condensery.evaluation.training import Training
 from condensery.networks.net import build
 from condensery.networks.network import initial
@@ -17,6 +20,21 @@ POINT = initial(build(TINY, (1, 8, 8), 3).double(), rng(0))
 def embedded(c):
     with torch.no_grad():
         return POINT.placed().eval().embed(REAL.read(REAL.rows(c)))
+
+
+def diverged():
+    params = {name: torch.full_like(value, torch.nan) for name, value in POINT.params.items()}
+    return replace(POINT, params=params)
+
+
+@pytest.mark.parametrize("choose", [
+    lambda: coresets.herding(REAL, 2, diverged()),
+    lambda: coresets.k_center(REAL, 2, diverged()),
+    lambda: coresets.forgetting(REAL, 2, diverged(), Training(0.01), 3, 0),
+])  # fmt: skip
+def test_a_network_that_diverged_chooses_nothing(choose):
+    with pytest.raises(RunError, match="not finite; give another network"):
+        choose()
 
 
 def picks(synthetic, c):

@@ -53,6 +53,8 @@ from condensery.data.pixels import PixelSpace
 from condensery.kernels import memory
 from condensery.randomness import rng
 
+PLAIN = PixelSpace((0.0,), (1.0,))
+
 WNIDS = tuple(CLASSES)
 
 SIZES = (5, 1, 9)
@@ -164,9 +166,30 @@ def test_rows_are_sorted_by_class_and_otherwise_in_their_order():
     assert [real.rows(c) for c in range(3)] == [slice(0, 5), slice(5, 6), slice(6, 15)]
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_labels_of_any_integers_are_sorted(dtype):
+    real = RealSet(torch.arange(4.0)[:, None, None, None], torch.tensor([1, 0, 1, 0]).to(dtype), 2, PLAIN)
+    assert real.read(slice(None)).flatten().tolist() == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [-1, 0, 1]])
+def test_a_label_of_no_class_is_refused(labels):
+    with pytest.raises(InputError, match=r"ids of 2 classes are from 0 to 1"):
+        RealSet(torch.zeros(3, 1, 2, 2), torch.tensor(labels), 2, PLAIN)
+
+
+def test_no_copy_is_made_beyond_the_limit(monkeypatch):
+    d = digits()
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "2e-5")
+    for copied in (d.validation, lambda: d.of_classes(range(9)), lambda: d.train.subset(torch.arange(1000))):
+        with pytest.raises(InputError, match=r"a copy of .* CONDENSERY_LIMIT_GB"):
+            copied()
+    assert len(d.train.subset(torch.arange(0, 1400, 100))) == 14
+
+
 def test_a_class_without_rows_is_refused():
     with pytest.raises(InputError, match="class 1 has no training image"):
-        RealSet(torch.zeros(2, 1, 2, 2), torch.tensor([0, 2]), 3, PixelSpace((0.0,), (1.0,)))
+        RealSet(torch.zeros(2, 1, 2, 2), torch.tensor([0, 2]), 3, PLAIN)
 
 
 @pytest.mark.parametrize("n", [1, 3, 9, 10, 23])

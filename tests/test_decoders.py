@@ -176,6 +176,11 @@ def test_a_factor_out_of_reason_is_refused(make, factor):
         make(factor)
 
 
+def test_a_scale_that_leaves_empty_cells_is_refused():
+    with pytest.raises(InputError, match=r"`factor=8` leaves empty cells.*every factor up to 10"):
+        MultiScale(10).base_shape((1, 28, 28))
+
+
 def test_a_set_counted_cell_by_cell_can_be_laid_out_image_by_image():
     bases = torch.randn(2, 3, 1, 6, 8, generator=rng(0)).double()
     rows = Uniform(2)(bases)

@@ -31,6 +31,7 @@ from condensery.evaluation import evaluate as measuring
 from condensery.evaluation import kept, protocols
 from condensery.evaluation.compare import compare
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
+from condensery.evaluation.kept import Kept
 from condensery.evaluation.protocols import (
     Protocol,
     dc2021,
@@ -42,12 +43,13 @@ from condensery.evaluation.protocols import (
     imagenet2022,
     kfs2022,
 )
-from condensery.evaluation.training import Training
+from condensery.evaluation.training import DecodedRows, TensorRows, Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.densenet import DenseNet
 from condensery.networks.names import NETWORKS
 from condensery.networks.net import record
 from condensery.networks.resnet import ResNet
+from condensery.randomness import rng
 from condensery.recipes import Random
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -257,6 +259,19 @@ def test_evaluation_is_a_function_of_the_seed_and_leaves_the_set_alone():
     assert torch.equal(before, synthetic.synthetic.bases)
 
 
+def test_what_another_program_measured_meanwhile_stays(same_code, tmp_path):
+    d = data()
+    first = evaluate_whole(d, TINY, short, 1)
+    (file,) = (tmp_path / "cache" / "evaluations").iterdir()
+    alone = file.read_bytes()
+    evaluate_whole(d, TINY, short, 3)
+    three = file.read_bytes()
+    kept = Kept(json.loads(json.loads(alone)["about"]), 3, len(d.test))
+    kept.write(kept.read()[:1])
+    assert file.read_bytes() == three
+    assert evaluate_whole(d, TINY, short, 3).runs[:1] == first.runs
+
+
 def test_evaluation_never_trains_on_test_rows():
     d = data()
     poisoned = TestSet(d.test.images, (d.test.labels + 1) % 3, d.test.space, d.test.dtype, d.test.device)
@@ -293,9 +308,21 @@ def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
 def test_a_set_too_large_for_memory_is_decoded_minibatch_by_minibatch(monkeypatch):
     d, synthetic = data(), chosen(data())
     at_once = evaluate(synthetic, d, TINY, short, 1).runs
-    monkeypatch.setattr("condensery.evaluation.evaluate.AT_ONCE", 1)
+    monkeypatch.setattr("condensery.evaluation.evaluate.DECODED_BYTES", 1)
     monkeypatch.setattr("condensery.evaluation.evaluate.TensorRows", None)
     assert evaluate(synthetic, d, TINY, short, 1).runs == at_once
+
+
+@pytest.mark.parametrize("rows", [1, 8, 20, 1000])
+def test_rows_decoded_some_at_a_time_are_those_decoded_at_once(rows, monkeypatch):
+    bases = torch.rand(3, 5, 1, 8, 8, generator=rng(0), dtype=torch.float64)
+    labels = torch.randn(3, 5, 3, generator=rng(1), dtype=torch.float64)
+    synthetic = SyntheticSet(bases, data().train.space, Uniform(2), labels)
+    monkeypatch.setattr(DecodedRows, "AT_ONCE", rows)
+    for some, all_ in zip(
+        DecodedRows(synthetic).minibatches(7, rng(2)), TensorRows(synthetic()).minibatches(7, rng(2)), strict=True
+    ):
+        assert all(torch.equal(one, other) for one, other in zip(some, all_, strict=True))
 
 
 def test_what_is_no_condensed_set_is_refused():

@@ -96,6 +96,11 @@ def test_the_card_says_size_recipe_accuracy_and_license(tmp_path):
         assert part in said
     for network in ("convnet", "torchvision:resnet18", "a custom network"):
         assert f"| {network} |" in said
+    strange = {**condensed.recipe, "name": "<img src=x>\n# idc"}
+    export(replace(condensed, recipe=strange, version="1\n# 2"), tmp_path / "z", "hf")
+    said = (tmp_path / "z" / "README.md").read_text().partition("```json")[0]
+    assert "<img" not in said.replace("\\<", "")
+    assert len([line for line in said.splitlines() if line.startswith("#")]) == 4
     export(condensed, tmp_path / "y", "hf")
     said = (tmp_path / "y" / "README.md").read_text()
     assert "Not measured" in said

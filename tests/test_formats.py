@@ -14,7 +14,7 @@ from condensery.data import RealSet
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.evaluation.evaluate import evaluate
 from condensery.formats import Grid, rounded
-from condensery.recipes import IDC, KFS, Compact
+from condensery.recipes import DC, DM, IDC, KFS, Compact
 from condensery.runs.condensed import Condensed
 from condensery.synthetic import SyntheticSet, random_real
 
@@ -86,6 +86,8 @@ def test_a_file_holds_the_bytes_that_the_set_counts(format, tmp_path):
 
 def test_a_budget_in_bytes_holds_four_times_as_many_images():
     real = DIGITS.train
+    assert DM.digits().within("1 GB", real).ipc == min(real.sizes)  # images start from as many real ones
+    assert DC.digits().having(init="noise").within("1 GB", real).ipc > min(real.sizes)
     plain = IDC.digits().within("8 KB", real)
     compact = Compact(IDC.digits()).within("8 KB", real)
     assert (plain.ipc, compact.ipc) == (3, 12)

@@ -12,7 +12,7 @@ import condensery as cd
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet, default_depth
 from condensery.networks.names import NETWORKS, named, recorded
-from condensery.networks.net import build, described, record
+from condensery.networks.net import Net, build, described, record
 from condensery.networks.network import initial, rows_at_once
 from condensery.networks.vgg import VGG
 from condensery.randomness import rng
@@ -155,6 +155,10 @@ def test_a_network_is_read_from_its_record():
         assert recorded(json.loads(json.dumps(record(net)))) == net == named(name)
         assert described(net) == name
     assert described(cd.ResNet(depth=10, width=2)) == "resnet depth 10 width 2"
+    families = [net for net in NETS.values() if isinstance(net, Net)]
+    assert len(families) > 10
+    for net in families:
+        assert named(described(net)) == net
 
 
 @pytest.mark.parametrize(
@@ -244,6 +248,11 @@ def across(shape, classes):
         (across, "fails on rows|depend on the other rows"),
         (nn.Linear(64, 3), "this is a network; give a function"),
         ("vgg", "unknown network 'vgg': did you mean vgg11"),
+        ("vvg width 3", "unknown network 'vvg': did you mean vgg"),
+        ("vgg width", "no network; after vgg, give pairs of a field and its value, such as depth 11"),
+        ("vgg breadth 3", "no network; after vgg, .*; fields: depth, width"),
+        ("vgg width 0", "`net.width` must be"),
+        ("vgg width wide", "`net.width` must be a whole number .* got 'wide'"),
         (7, "must be a Net"),
     ],
 )

@@ -219,6 +219,20 @@ def test_charts_place_their_points():
         assert "nan" not in lines("a", {"x": values}, "x", "y")
 
 
+@pytest.mark.parametrize("wrong", [{"accuracy": 1e307}, {"runs": [1e307]}, {"std": -1}, {"bytes": 1e307}, {"ipc": -1}])
+def test_figures_beyond_reason_are_refused(wrong, tmp_path):
+    figure = {"accuracy": 0.5, "std": 0.1, "runs": [0.5], "protocol": "dc2021", "floats": 1, "bytes": 1,
+              "network": {}, "method": "dc"}  # fmt: skip
+    for changed, refused in (({}, False), (wrong, True)):
+        content = {"results": [figure | changed], "data": {"fingerprint": "0"}}
+        (tmp_path / "f.json").write_text(json.dumps(content))
+        if not refused:
+            assert figures_in(tmp_path / "f.json")
+            continue
+        with pytest.raises(InputError, match="not a file of evaluate --json"):
+            figures_in(tmp_path / "f.json")
+
+
 def test_figures_of_other_files_are_refused(tmp_path):
     (tmp_path / "f.json").write_text(json.dumps({"results": "none"}))
     with pytest.raises(InputError, match="not a file of evaluate"):

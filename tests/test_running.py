@@ -12,10 +12,12 @@ import tomllib
 from dataclasses import replace
 
 import pytest
+import torch
 from lists import LEARNED, RECIPES, TINY, over
 
 from condensery.cli import main
-from condensery.data import digits
+from condensery.data import digits, from_arrays
+from condensery.data.facts import Facts
 from condensery.errors import InputError, RunError
 from condensery.networks.net import record
 from condensery.recipes import DC, Recipe
@@ -128,6 +130,30 @@ def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
     with pytest.raises(InputError, match="data"):
         run(recipe, data.validation(0.5), tmp_path)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
+
+
+def test_the_same_images_read_in_another_way_are_another_run(tmp_path):
+    data, recipe = digits(), LEARNED["dc 1"]
+    first = data.whitened(0.1)
+    others = [
+        data.whitened(0.5),
+        replace(data, class_names=tuple("abcdefghij")).whitened(0.1),
+        from_arrays(data.train.images, data.train.labels, data.test.images, data.test.labels, name="digits",
+                    facts=Facts(flip=False, mean=(0.5,), std=(0.25,))).whitened(0.1),
+    ]  # fmt: skip
+    asked = iter([False, True])
+    with pytest.raises(Interrupted):
+        run(recipe, first, tmp_path / "half", stop=lambda: next(asked))
+    run(recipe, first, tmp_path / "whole")
+    for other in others:
+        assert other.train.fingerprint == first.train.fingerprint
+        for folder in ("half", "whole"):
+            with pytest.raises(InputError, match="contains another run"):
+                run(recipe, other, tmp_path / folder)
+    with pytest.raises(InputError, match=r"read\.facts\.pictures is True there, False here"):
+        run(recipe, replace(first, train=first.train.with_facts(Facts(flip=False, pictures=False))), tmp_path / "half")
+    ends = [run(recipe, first, tmp_path / folder).synthetic.bases for folder in ("half", "whole")]
+    assert torch.equal(*ends)
 
 
 def test_two_processes_do_not_run_in_one_folder(tmp_path):

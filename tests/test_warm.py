@@ -11,7 +11,7 @@ import condensery as cd
 from condensery.cli import main
 from condensery.data import RealSet
 from condensery.errors import InputError
-from condensery.recipes import DC, DM, DREAM, IDC, KFS, MDC, Compact, Random, Warm
+from condensery.recipes import DC, DM, DREAM, IDC, KFS, MDC, Compact, Random, Recipe, Warm
 from condensery.runs.checkpoint import Interrupted
 
 DM2 = DM(ipc=2, steps=4, real_rows=4, net=TINY)
@@ -163,6 +163,22 @@ def test_there_must_be_a_set(real, tmp_path):
         Warm(DM2).algorithm(real)
     with pytest.raises(InputError, match="no such file"):
         Warm(DM2, str(tmp_path / "absent.safetensors")).algorithm(real)
+
+
+def test_a_set_that_was_condensed_again_is_another_start(real, tmp_path):
+    data = with_test_part(real.images, real.labels)
+    recipe, calls = Warm(DM2, kept(DM2, data.train, tmp_path)[1]), []
+    cd.run(recipe, data, tmp_path / "whole", progress=False)
+    with pytest.raises(Interrupted):
+        cd.run(recipe, data, tmp_path / "half", stop=lambda: len(calls) > 1 or calls.append(1), progress=False)
+    recorded = Recipe.of_record(recipe.record())
+    assert recorded.record() == recipe.record()
+    kept(replace(DM2, seed=1), data.train, tmp_path)
+    for folder in ("whole", "half"):
+        with pytest.raises(InputError, match=r"contains another run.*start_hash"):
+            cd.run(recipe, data, tmp_path / folder, progress=False)
+    with pytest.raises(InputError, match="another set than before"):
+        recorded.algorithm(data.train)
 
 
 def test_other_wrappers_go_around_it(real, tmp_path):

@@ -17,7 +17,7 @@ from condensery.errors import InputError
 
 __all__ = [
     "Amount", "Count", "Diversity", "Factor", "Format", "GradientDistance", "Precision", "Rate", "Seed", "as_options",
-    "byte_count", "check", "whole_number", "with_fields_in_help",
+    "byte_count", "check", "shallow", "whole_number", "with_fields_in_help",
 ]  # fmt: skip
 
 Count = Annotated[int, Meta(ge=1, lt=2**31)]
@@ -76,14 +76,27 @@ def byte_count(bytes: int | str) -> int:
     Raises:
         InputError: `bytes` is neither.
     """
-    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmM]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *([kKmMgG]?)(i?)[bB]?", bytes.strip()) if isinstance(bytes, str) else None
     if words:
-        bytes = float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m").index(words[2].lower())
+        bytes = float(words[1]) * (1024 if words[3] else 1000) ** ("", "k", "m", "g").index(words[2].lower())
     if isinstance(bytes, bool) or not isinstance(bytes, int | float) or not (bytes >= 0 and _finite(bytes)):
         raise InputError(
             f"{bytes!r} is no number of bytes; give a number of at least 0, or text such as '40 KB' or '1.5 MB'"
         )
     return int(bytes)
+
+
+def shallow(value: Any, most: int = 50) -> bool:
+    """Whether lists and dictionaries are nested at most so deep, so that functions may call themselves on them."""
+    layer = [value]
+    for _ in range(most):
+        layer = [
+            inner for each in layer if isinstance(each, list | tuple | dict)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]  # fmt: skip
+        if not layer:
+            return True
+    return False
 
 
 def as_options(values: Mapping[str, Any]) -> list[str]:

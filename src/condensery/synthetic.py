@@ -11,6 +11,7 @@ from torch.func import functional_call
 from condensery.data import Batch, RealSet
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Decoder, Pixels
+from condensery.decoders.memory import AT_ONCE, decoding
 from condensery.errors import InputError, bounded
 from condensery.fields import Format
 from condensery.formats import Grid, rounded, size
@@ -87,7 +88,14 @@ class SyntheticSet(nn.Module):
 
     @torch.no_grad()
     def start_from(self, rows: Tensor) -> None:
-        """Replace the stored bases, in place, by those encoded from normalized `rows`; see `from_rows`."""
+        """Replace the stored bases, in place, by those encoded from normalized rows.
+
+        Arguments:
+            rows: shape (C, decoder.initial_rows(ipc), channels, height, width).
+
+        Raises:
+            InputError: the number of rows does not fill whole bases.
+        """
         self.bases.copy_(self.decoder.encode(self.space.encode(rows)))
 
     def forward(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
@@ -108,6 +116,17 @@ class SyntheticSet(nn.Module):
             return Batch(x, y)
         logits = self._as_stored("labels", self.labels[ids, :images])
         return Batch(x, y, logits.softmax(2).repeat_interleave(x.shape[1] // logits.shape[1], 1))
+
+    @torch.no_grad()
+    def decoded(self, classes: Sequence[int] | None = None, images: int | None = None) -> Batch:
+        """What `forward` returns, without gradients, if there is memory for it: the set may be a stranger's.
+
+        Raises:
+            InputError: the rows would take more memory than `errors.bounded` allows.
+        """
+        shape, largest = decoding(self.decoder, self.bases[: None if classes is None else len(classes), :images])
+        bounded(largest * AT_ONCE, f"decoding {shape[0] * shape[1]:,} rows at once")
+        return self(classes, images)
 
     def rows_of(self, bases: Tensor) -> Batch:
         """Decode the bases with the given indices, from any classes.
@@ -198,8 +217,13 @@ class SyntheticSet(nn.Module):
     @property
     def rows_per_class(self) -> int:
         """The number of decoded rows per class."""
-        with torch.no_grad():
-            return self(range(1)).y.shape[1]
+        return self.decoded_shape[0]
+
+    @property
+    def decoded_shape(self) -> tuple[int, int, int, int]:
+        """(rows per class, channels, height, width) of what is decoded, found without decoding."""
+        _, rows, channels, height, width = decoding(self.decoder, self.bases[:1])[0]
+        return rows, channels, height, width
 
     @property
     def floats(self) -> int:

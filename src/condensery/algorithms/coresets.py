@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from condensery.data import RealSet
+from condensery.errors import RunError
 from condensery.evaluation.training import Training, computing, fit
 from condensery.formats import PIXELS
 from condensery.kernels.compiling import during
@@ -37,6 +38,9 @@ def herding(real: RealSet, ipc: int, features: Point) -> SyntheticSet:
 
     Arguments:
         features: a trained point, whose embedding is the feature space.
+
+    Raises:
+        RunError: a feature is not finite, because the training of the network diverged (`k_center` raises it too).
 
     References:
         Welling 2009; DC section 3.1. The order follows the authors' description of their baseline: greedy on the
@@ -72,6 +76,9 @@ def forgetting(
         start: new weights, which are trained on `real` with `how` for `steps` steps while forgetting is counted.
         keeper, report: passed to this training; see `fit`.
 
+    Raises:
+        RunError: the training diverged.
+
     References:
         Toneva et al. 2019, algorithm 1.
     """
@@ -86,6 +93,8 @@ def forgetting(
         right[index] = now
         ever[index] |= now
         visits[index] += 1
+        if not torch.isfinite(logits).all():
+            raise RunError("the outputs of the network in training are not finite; give another network")
 
     with during(computing(start.network, real.shape, steps * how.batch_size)):
         fit(start, real, how, steps, seed, ("forgetting",), None, None, observe, keeper, counts, report)
@@ -114,8 +123,10 @@ def _choose(real: RealSet, ipc: int, features: Point, rule: Callable[[Tensor, in
         index = torch.arange(real.rows(c).start, real.rows(c).stop)
         parts = index.split(rows_at_once(real.device, real.shape))
         with torch.no_grad():
-            embedded = [network.embed(real.read(part)) for part in parts]
-        picks.append(index[rule(torch.cat(embedded), ipc)])
+            embedded = torch.cat([network.embed(real.read(part)) for part in parts])
+        if not torch.isfinite(embedded).all():
+            raise RunError("the features of the trained network are not finite; give another network")
+        picks.append(index[rule(embedded, ipc)])
     return _chosen(real, real.at(torch.stack(picks)).x)
 
 

@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "show": (show_command, "describe a condensed set, or draw it"),
     "report": (report_command, "write a page about condensed sets, to read in a browser"),
     "subset": (subset_command, "cut a smaller condensed set out of one"),
-    "export": (export_command, "write its images for other programs: npz, hf, torch, ddranking"),
+    "export": (export_command, "write its images as files: images, npz, hf, torch, ddranking"),
     "import": (import_command, "read a set of a paper's program: vico, idc, mtt, kip"),
     "data": (data_command, "list the data sets that have a name, or describe yours"),
     "demo": (demo_command, "compare four methods on embedded digits, in minutes"),
@@ -67,7 +67,8 @@ commands:
 
 recipes:   {_listed(RECIPES)}
            RECIPE+NAME wraps a recipe in another method ({", ".join(ADDED)}),
-           for example dc:quick+mdc; MODULE:CLASS is a recipe of your own
+           for example dc:quick+mdc; MODULE:CLASS is a recipe of your own;
+           "condensery run auto" chooses one by a trial
 data:      {", ".join(EMBEDDED)} (embedded);
            {_listed(FILES)}
            (files under --data-dir or CONDENSERY_DATA);
@@ -76,7 +77,8 @@ data:      {", ".join(EMBEDDED)} (embedded);
            hub:NAME, hub:OWNER/NAME (Hugging Face) or hub:DIR (parquet files)
 protocols: {_listed(PROTOCOLS)}
 networks:  {_listed(NETWORKS)};
-           torchvision:NAME and timm:NAME where these packages are installed
+           torchvision:NAME and timm:NAME where these packages are installed;
+           fields may follow a name: "convnet width 64"
 
 "condensery COMMAND --help" explains a command, "condensery run RECIPE --help"
 lists the options of a recipe, and "condensery --version" prints the version.

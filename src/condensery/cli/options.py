@@ -33,10 +33,11 @@ __all__ = [
 
 R = TypeVar("R")
 _NAMES = f"{', '.join(NETWORKS)}, or torchvision:NAME or timm:NAME if these packages are installed"
+_FIELDS = "Fields may follow a name: 'convnet width 64', in quotes."
 _CHOSEN = f"Name of the network, whose fields are set by --net.FIELD: {_NAMES}."
-_TRAINED = f"Networks to train, by default the one with which the set was condensed: {_NAMES}."
-_COMPARED = f"Networks to train, by default the one in which the methods condense: {_NAMES}."
-_SEARCHED = f"Networks to search in place of a grid: {_NAMES}."
+_TRAINED = f"Networks to train, by default the one with which the set was condensed: {_NAMES}. {_FIELDS}"
+_COMPARED = f"Networks to train, by default the one in which the methods condense: {_NAMES}. {_FIELDS}"
+_SEARCHED = f"Networks to search in place of a grid: {_NAMES}. {_FIELDS}"
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 _BUDGET = (
@@ -160,8 +161,8 @@ class EvaluateOptions:
     plot: str | None = None
     """File for a plot of accuracy over sizes (SVG)."""
     random: bool = True
-    """Whether to measure random real images of as many bytes beside every set (an 8-bit image takes a byte per value),
-    which takes as long as the set itself or several times longer."""
+    """Whether to measure random real images of as many bytes beside every set (an 8-bit image takes a byte per value).
+    Training on them takes as long as on the set, or several times longer."""
     scores: bool = False
     """Whether to measure random real images of as many floats and bytes too, with and without augmentation, and the
     whole set, and to print the scores IOR, HLR, LRS and ARS of the first set (of a subset, if --sizes gives one) for

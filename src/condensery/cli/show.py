@@ -77,7 +77,7 @@ def _drawn(synthetic: "SyntheticSet", columns: int) -> list[tuple[int, int, str,
     from condensery.decoders import Factorized
     from condensery.runs.picture import ROWS, classes_shown
 
-    rows, bases, classes = synthetic(range(1)).y.shape[1], synthetic.bases_per_class, synthetic.classes
+    rows, bases, classes = synthetic.rows_per_class, synthetic.bases_per_class, synthetic.classes
     crossed = isinstance(synthetic.decoder, Factorized)
     across = [(bases, "codes per class"), (rows // bases, "decoders")] if crossed else [(rows, "images per class")]
     return [
@@ -88,7 +88,7 @@ def _drawn(synthetic: "SyntheticSet", columns: int) -> list[tuple[int, int, str,
 
 def _decoding(synthetic: "SyntheticSet") -> str:
     """How many rows the stored images decode to, and by which decoder."""
-    *_, rows, channels, height, width = synthetic(range(1)).x.shape
+    rows, channels, height, width = synthetic.decoded_shape
     arguments = [
         f"{k} {' x '.join(map(str, v)) if k == 'factor' and isinstance(v, list) else v}"
         for k, v in synthetic.decoder.arguments.items()

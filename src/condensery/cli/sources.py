@@ -53,9 +53,10 @@ class Source:
     config: str | None = None
     """With hub:NAME, the configuration, if there are several."""
     image: str | None = None
-    """With hub:NAME, the column of pictures; by default the first one."""
+    """With hub:NAME, the column of pictures; by default the first that holds pictures or clips."""
     label: str | None = None
-    """With hub:NAME, the column of classes; by default the first one."""
+    """With hub:NAME, the column of classes; by default the first that holds classes, or one named label, labels,
+    target or class."""
     test: str | None = None
     """With hub:NAME, the split that is the test part; by default test, validation or valid."""
     flip: Literal["auto", "yes", "no"] = "auto"

@@ -1,6 +1,7 @@
 """Readers for data that is already in arrays: scikit-learn's digits, `.npz` files and any torch `Dataset`."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from operator import index
@@ -92,13 +93,13 @@ def from_arrays(
     class_names = texts if class_names is None else class_names
     labels = _labels(y_train, len(x_train), f"{where}: y_train")
     values = labels.unique()
-    names = tuple(str(v) for v in values.tolist()) if class_names is None else _names(class_names, where)
-    if len(names) != len(values):
+    class_names = tuple(str(v) for v in values.tolist()) if class_names is None else class_names
+    if len(class_names) != len(values):
         raise InputError(
-            f"{where}: {len(names)} class names for {len(values)} classes in the training labels; "
+            f"{where}: {len(class_names)} class names for {len(values)} classes in the training labels; "
             "give one name per class"
         )
-    ids = torch.searchsorted(values, labels)
+    names, ids = _names(class_names, where), torch.searchsorted(values, labels)
     if (x_test is None) != (y_test is None):
         raise InputError(f"{where}: only one of x_test and y_test is given; give both or neither")
     if x_test is None:
@@ -235,7 +236,7 @@ def _names(names: Sequence[str], where: str) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not name.strip() or len(name) > 256 or any(map(unprintable, name)):
             raise InputError(f"{where}: class name {name!r} is not printable text of 1 to 256 characters; rename it")
-    if twice := {name for name in names if list(names).count(name) > 1}:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"{where}: two classes are both named {min(twice)}; rename one")
     return tuple(names)
 

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +144,8 @@ def _parts(library: "ModuleType", known: Hub, config: str | None, test: str | No
     """
     place = known.repository
     try:
-        parts = library.load_dataset(place, config or known.config, revision=known.revision)
+        with _quietly():
+            parts = library.load_dataset(place, config or known.config, revision=known.revision)
     except Exception as error:  # the library raises many kinds of errors for no network, no such set, a wrong config
         words = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
@@ -222,6 +224,18 @@ class _Ids:
     def chosen(self, rows: Any) -> Any:
         """The rows of the wanted classes."""
         return rows if self.ids is None else rows.select(np.flatnonzero(self(rows) >= 0))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hide the warnings of the hub's client inside the block: without a network, two for each of its tries."""
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+    client.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        client.setLevel(before)
 
 
 def _datasets() -> "ModuleType":

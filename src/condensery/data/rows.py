@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from condensery.data.facts import Facts
 from condensery.data.pixels import PixelSpace
-from condensery.errors import InputError
+from condensery.errors import InputError, bounded
 from condensery.randomness import PerClass, rng
 
 __all__ = ["Batch", "RealSet", "TestSet", "stratified"]
@@ -89,6 +90,19 @@ class _Rows:
         digest.update(self.labels.cpu().numpy().tobytes())
         return digest.hexdigest()
 
+    def picked(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Copies of the images and labels at `index`: a mask (N,), or indices.
+
+        Raises:
+            InputError: they would take more memory than `errors.bounded` allows, because the images of a large data set
+                are mapped from a file.
+        """
+        count = int(index.sum()) if index.dtype == torch.bool else len(index)
+        image = self.images[0].numel() * self.images.element_size() if len(self) else 0
+        bounded(count * image, f"a copy of {count:,} of {len(self):,} images")
+        index = index.to(self.device)
+        return self.images[index], self.labels[index]
+
     def read(self, index: Tensor | slice) -> Tensor:
         """Normalized rows at `index`, shape (..., channels, height, width)."""
         rows = self.images[index.to(self.device) if isinstance(index, Tensor) else index]
@@ -131,7 +145,7 @@ class RealSet(_Rows):
         facts: what recipes must know about the data besides its rows.
 
     Raises:
-        InputError: a class has no rows.
+        InputError: a class has no rows, or a label is not the id of a class.
     """
 
     def __init__(
@@ -146,15 +160,21 @@ class RealSet(_Rows):
         class_names: tuple[str, ...] | None = None,
         facts: Facts = Facts(),
     ):
+        labels = labels.long()  # differences of uint8 would never be negative
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            raise InputError(
+                f"labels are from {labels.min()} to {labels.max()}; the ids of {classes} classes are from 0 to "
+                f"{classes - 1}"
+            )
         if bool((labels.diff() < 0).any()):
             order = torch.argsort(labels, stable=True)
             images, labels = images[order], labels[order]
-        super().__init__(images, labels.long(), space, dtype, torch.device(device))
+        super().__init__(images, labels, space, dtype, torch.device(device))
         self.classes = classes
-        self.sizes: list[int] = torch.bincount(labels.long(), minlength=classes).tolist()
+        self.sizes: list[int] = torch.bincount(labels, minlength=classes).tolist()
         if min(self.sizes) == 0:
             raise InputError(f"class {self.sizes.index(0)} has no training image; remove the class or add images")
-        self._starts = [sum(self.sizes[:c]) for c in range(classes)]
+        self._starts = [0, *accumulate(self.sizes)]
         self.name, self.class_names = name, class_names or tuple(map(str, range(classes)))
         self.facts = facts
 
@@ -229,10 +249,10 @@ class RealSet(_Rows):
         return prod(self.shape) * self.bytes_per_value
 
     def subset(self, index: Tensor) -> "RealSet":
-        """The set of the rows at `index` (N',), with this set's pixel space."""
+        """The set of copies of the rows at `index` (N',), with this set's pixel space; raises what `picked` raises."""
         return RealSet(
-            self.images[index], self.labels[index], self.classes, self.space, self.dtype, self.device, self.name,
-            self.class_names, self.facts,
+            *self.picked(index), self.classes, self.space, self.dtype, self.device, self.name, self.class_names,
+            self.facts,
         )  # fmt: skip
 
     def split(self, fraction: float, seed: int) -> "tuple[RealSet, TestSet]":
@@ -243,12 +263,13 @@ class RealSet(_Rows):
             seed: seed of the random choice of rows.
 
         Raises:
-            InputError: `fraction` is outside (0, 1), or every class is too small for a row to be held out.
+            InputError: `fraction` is outside (0, 1), every class is too small for a row to be held out, or the images
+                are too many to be copied (see `picked`).
         """
         held = stratified(self.labels, fraction, seed)
         if not held.any():
             raise InputError(f"the classes are too small to hold out {fraction:g} of them; give more training rows")
-        return self.subset(~held), TestSet(self.images[held], self.labels[held], self.space, self.dtype, self.device)
+        return self.subset(~held), TestSet(*self.picked(held), self.space, self.dtype, self.device)
 
     def at(self, index: Tensor) -> Batch:
         """The rows at `index` (C, n) and their labels, as a batch."""

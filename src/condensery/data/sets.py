@@ -72,16 +72,16 @@ class Data:
         If the classes have no test rows, the test part is empty.
 
         Raises:
-            InputError: a class is not there, or is given twice.
+            InputError: a class is not there, or is given twice, or the images are too many to be copied.
         """
         if sorted(set(classes)) != sorted(classes) or not classes or not set(classes) <= set(range(self.train.classes)):
             raise InputError(f"`classes` must be different ids from 0 to {self.train.classes - 1}, got {list(classes)}")
         ids, parts = torch.full((self.train.classes,), -1), []
         ids[list(classes)] = torch.arange(len(classes))
         for part in (self.train, self.test):
-            labels = ids.to(part.labels.device)[part.labels]
-            there = labels >= 0
-            parts.append((part.images[there], labels[there]))
+            new = ids.to(part.labels.device)
+            images, labels = part.picked(new[part.labels] >= 0)
+            parts.append((images, new[labels]))
         names, train = tuple(self.class_names[c] for c in classes), self.train
         known = RealSet(*parts[0], len(names), train.space, train.dtype, train.device, self.name, names, train.facts)
         return replace(

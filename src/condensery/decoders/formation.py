@@ -89,7 +89,11 @@ class MultiScale(Decoder):
         return {"factor": self.factor, "pad": self.scales[-1].pad}
 
     def base_shape(self, shape: tuple[int, int, int]) -> tuple[int, ...]:
-        return self.scales[-1].base_shape(shape)
+        try:
+            (*_, base) = (scale.base_shape(shape) for scale in self.scales)
+        except InputError as error:
+            raise InputError(f"{error}; multi-scale formation takes every factor up to {self.factor}") from error
+        return base
 
     def initial_rows(self, images: int) -> int:
         return self.scales[-1].initial_rows(images)

@@ -41,10 +41,10 @@ log = logging.getLogger("condensery")
 
 Observe = Callable[[int, int], None]
 
-AT_ONCE = 2**30
+DECODED_BYTES = 2**30
 """The most bytes of decoded rows that are kept in memory; larger sets are decoded minibatch by minibatch."""
 
-USUAL = 5
+NETWORKS = 5
 """Whether compiling pays is decided for this many networks, whatever number is asked for. If it depended on that
 number, networks would be computed in another mode, and not be found in the cache, when more of them are asked for."""
 
@@ -161,7 +161,7 @@ def evaluate(
         if (shape := tuple(synthetic(range(1), 1).x.shape[2:])) != data.shape:
             raise InputError(f"the condensed rows are {shape}, {data.name}'s are {data.shape}; they must be the same")
         # test rows are normalized as the rows of the set are, not with the statistics of the data at hand
-        rows = _rows(_in_order(condensed, data), data, AT_ONCE // len(several))
+        rows = _rows(_in_order(condensed, data), data, DECODED_BYTES // len(several))
         pairs.append((rows, data.test.normalized_by(synthetic.space)))
     return _measure(pairs, data, net, protocol, several[0], repeats, seed, _seen(observe, progress), dtype)
 
@@ -193,13 +193,17 @@ def rules_of(protocol: ProtocolFor | str, data: Data, condensed: Condensed | Non
 
 @torch.no_grad()
 def _rows(synthetic: SyntheticSet, data: Data, most: int) -> Rows:
-    """The rows of a set: decoded once, or minibatch by minibatch if they would take more than `most` bytes."""
+    """The rows of a set: decoded once, or minibatch by minibatch if they would take more than `most` bytes.
+
+    Raises:
+        InputError: they would take more memory than `errors.bounded` allows, and cannot be decoded in parts.
+    """
     device, dtype = data.train.device, data.train.dtype
     a_base = synthetic(range(1), 1).x
     size = synthetic.classes * synthetic.bases_per_class * a_base.numel() * dtype.itemsize
     if size > most and synthetic.decoder.even:
         return DecodedRows(synthetic, device, dtype)
-    return TensorRows(synthetic(), device, dtype)
+    return TensorRows(synthetic.decoded(), device, dtype)
 
 
 def _in_order(condensed: Condensed, data: Data) -> SyntheticSet:
@@ -285,7 +289,7 @@ def _measure(
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
             training_mode = _mode(network, data, rows, rules)
-            testing_mode = classifying(network, data.shape, USUAL * len(test))
+            testing_mode = classifying(network, data.shape, NETWORKS * len(test))
             modes = [training_mode, testing_mode]
             kept = Kept(about and [*about, *modes, s, _contents(rows, test)], classes, len(test))
             done = kept.read()[:repeats]
@@ -334,9 +338,9 @@ def _contents(rows: Rows, test: TestSet) -> list[str]:
 def _mode(network: Network, data: Data, rows: Rows, rules: Protocol) -> Mode:
     """The fastest mode for training the usual number of networks on a set by a protocol."""
     if rules.seconds is not None:  # in a minute, compiling pays
-        return computing(network, data.shape, sys.maxsize if USUAL * rules.seconds >= 60 else 0)
+        return computing(network, data.shape, sys.maxsize if NETWORKS * rules.seconds >= 60 else 0)
     trained = rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows))
-    return computing(network, data.shape, USUAL * trained)
+    return computing(network, data.shape, NETWORKS * trained)
 
 
 def _steps(network: Network, rows: Rows, rules: Protocol, seed: int) -> int:
@@ -362,17 +366,5 @@ def _fitted(
     key: tuple[str | int, ...],
     keeper: Keeper | None = None,
 ) -> Point:
-    """The point after some steps by a protocol.
-
-    Raises:
-        InputError: batch norm in a network of the user's cannot be trained on a minibatch of one row.
-    """
-    try:
-        return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, keeper=keeper)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            f"batch norm cannot be trained on a minibatch of one row, and {len(rows)} rows in minibatches of "
-            f"{rules.how.batch_size} leave one; give a network with another norm, or another protocol"
-        ) from error
+    """The point after some steps by a protocol."""
+    return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, keeper=keeper)

@@ -1,7 +1,7 @@
 """The JSON files that `condensery evaluate` and `condensery compare` write, read again."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,23 +14,27 @@ from condensery.runs.condensed import Condensed
 __all__ = ["Figure", "figures_in"]
 
 
+Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class Figure(msgspec.Struct):
     """An accuracy, and what was measured."""
 
-    accuracy: float
-    std: float
-    runs: list[float]
+    accuracy: Part
+    std: Part
+    runs: list[Part]
     protocol: str
-    floats: int
-    bytes: int
+    floats: Number
+    bytes: Number
     network: dict[str, Any]
     method: str
-    half_width: float | None = msgspec.field(default=None, name="half width")
-    sets: int = 1
-    images: int | None = None
-    ipc: int | None = None
-    codes: int | None = None
-    confusion: list[list[int]] | None = None
+    half_width: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = msgspec.field(default=None, name="half width")
+    sets: Number = 1
+    images: Number | None = None
+    ipc: Number | None = None
+    codes: Number | None = None
+    confusion: list[list[Number]] | None = None
     recipes: list[dict[str, Any]] = []
     """The recipes of the sets that were measured; none: no set that a recipe made."""
     fingerprint: str = ""

@@ -85,7 +85,7 @@ class Kept:
 
     def write(self, networks: Sequence[Measured]) -> None:
         """Keep the networks, and remove the state of the last one, whose training is over."""
-        if not self._folder:
+        if not self._folder or len(self.read()) > len(networks):  # another program has measured more meanwhile
             return
         every = []
         for each in networks:

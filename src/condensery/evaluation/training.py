@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from condensery.augment import Augmentation, Cut, CutMix
 from condensery.data import Batch, TestSet
+from condensery.errors import InputError
 from condensery.kernels.compiling import Mode, mode, worthwhile
 from condensery.kernels.passes import chunked, evenly, passes
 from condensery.networks.network import Network, Point, operations, outputs, rows_at_once
@@ -60,10 +61,11 @@ class DecodedRows:
         device, dtype: where the rows are put, and their number format. None: those of the set.
     """
 
+    AT_ONCE = 1024  # rows that are decoded at a time, or those of a base if it has more
+
     def __init__(self, synthetic: SyntheticSet, device: torch.device | None = None, dtype: torch.dtype | None = None):
         self.synthetic, self.device, self.dtype = synthetic, device, dtype
-        with torch.no_grad():
-            self.each = synthetic(range(1), 1).y.shape[1]  # rows of a base
+        self.each = synthetic.rows_per_class // synthetic.bases_per_class  # rows of a base
 
     def __len__(self) -> int:
         return self.synthetic.classes * self.synthetic.bases_per_class * self.each
@@ -72,10 +74,17 @@ class DecodedRows:
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Every row once, in random order; see `RealSet.minibatches`. The order is that of `TensorRows`."""
         for index in torch.randperm(len(self), generator=generator).split(size):
-            needed, place = torch.unique(index // self.each, return_inverse=True)
-            rows = self.synthetic.rows_of(needed)
-            x = rows.x[place, index % self.each].to(self.device, self.dtype)
-            y = rows.labels[place, index % self.each].to(self.device)
+            order, parts = (index // self.each).argsort(stable=True), []
+            needed, counts = torch.unique(index // self.each, return_counts=True)
+            places = index[order].split(counts.tolist())  # of the rows of each base
+            for start in range(0, len(needed), step := max(1, self.AT_ONCE // self.each)):
+                rows, wanted = self.synthetic.rows_of(needed[start : start + step]), places[start : start + step]
+                base = torch.arange(len(wanted)).repeat_interleave(counts[start : start + step])
+                row = torch.cat(wanted) % self.each
+                parts.append((rows.x[base, row], rows.labels[base, row]))
+            back = order.argsort()
+            x = torch.cat([x for x, _ in parts])[back].to(self.device, self.dtype)
+            y = torch.cat([y for _, y in parts])[back].to(self.device)
             yield x, y.to(x.dtype) if y.is_floating_point() else y, index
 
 
@@ -143,6 +152,7 @@ def fit(
 
     Raises:
         Interrupted: the keeper was asked to stop; the state is kept.
+        InputError: batch norm in a network of the user's cannot be trained on a minibatch of one row.
     """
     network = point.placed().train()
     # the passes compute in evaluation mode, in which batch norm, for example, would not update its statistics
@@ -170,7 +180,15 @@ def fit(
             # layers of a user's network, such as dropout, draw from torch's global generator
             layers = global_rng(rng(seed, "layers", *key, step), x.device) if network.plain_training else nullcontext()
             with layers:
-                loss, logits = gradient(network, cut(x) if cut else x, y, cut, how.dtype or x.dtype, most)
+                try:
+                    loss, logits = gradient(network, cut(x) if cut else x, y, cut, how.dtype or x.dtype, most)
+                except ValueError as error:
+                    if "more than 1 value per channel" not in str(error):
+                        raise
+                    raise InputError(
+                        f"batch norm cannot be trained on a minibatch of one row, and {len(rows)} rows in minibatches "
+                        f"of {how.batch_size} leave one; give a network with another norm, or another number of rows"
+                    ) from error
             if observe is not None:
                 observe(index, logits, y)
             optimizer.step()

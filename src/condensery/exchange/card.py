@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["card"]
 
-_SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**12, "100K<n<1M"))
+_SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"), (10**12, "n>1M"))
 
 
 def card(about: dict[str, Any], shape: Sequence[int], soft: bool) -> str:
@@ -35,7 +35,7 @@ def card(about: dict[str, Any], shape: Sequence[int], soft: bool) -> str:
     kept += "gray" if channels == 1 else "in color"
     columns = "`image`, `label`" + (" and `soft_label` (probabilities of the classes)" if soft else "")
     told = [
-        f"# {_inline(data['name'])}, condensed by {about['method']}",
+        f"# {_inline(data['name'])}, condensed by {_inline(about['method'])}",
         "",
         f"{rows:,} images that stand in for the {data['rows']:,} training images of {_inline(data['name'])}: "
         "a network trained on them from scratch learns much of what the whole set would teach it. The columns are "
@@ -63,10 +63,10 @@ def card(about: dict[str, Any], shape: Sequence[int], soft: bool) -> str:
         "",
         "## Where it comes from",
         "",
-        f"Real data: {_inline(data['name'])}, training part, fingerprint `{data['fingerprint']}`. "
+        f"Real data: {_inline(data['name'])}, training part, fingerprint {_inline(data['fingerprint'])}. "
         f"License of the real data: {_inline(about['license']) if about['license'] else 'not stated'}.",
         "",
-        f"Written by {about['written by']} with this recipe:",
+        f"Written by {_inline(about['written by'])} with this recipe:",
         "",
         "```json",
         json.dumps(about["recipe"], indent=2),

@@ -1,6 +1,10 @@
 """The names of networks."""
 
+import ast
+import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import fields, replace
 from typing import Any
 
 from condensery.errors import InputError, look_up
@@ -37,15 +41,36 @@ FAMILIES = {type(net).family: type(net) for net in NETWORKS.values()}
 
 
 def named(name: str) -> Net | Factory:
-    """The network with a name: a key of `NETWORKS`, or `torchvision:NAME` or `timm:NAME` if the package is installed.
+    """The network with a name; the inverse of `net.described`.
+
+    A name is a key of `NETWORKS`, or one of these or of `FAMILIES` with fields behind it, such as
+    `convnet width 64 depth 4`; or `torchvision:NAME` or `timm:NAME` if the package is installed.
 
     Raises:
-        InputError: there is no such network (the message suggests a similar name), or the package is not installed.
+        InputError: there is no such network (the message suggests a similar name), it has no such field or value, or
+            the package is not installed.
     """
     package, colon, model = name.partition(":")
     if colon and package in PACKAGES:
         return Packaged(package, model)
-    return look_up(NETWORKS, name, "network", also=[f"{package}:NAME" for package in PACKAGES])
+    first, *words = re.split(r" +(?![^(]*\))", name.strip())  # a value may be several numbers, such as (6, 12)
+    if not words:
+        return look_up(NETWORKS, first, "network", also=[f"{package}:NAME" for package in PACKAGES])
+    net = look_up(NETWORKS | {family: kind() for family, kind in FAMILIES.items()}, first, "network")
+    known = [field.name for field in fields(net)]
+    if len(words) % 2 or (set(words[::2]) - set(known)):
+        raise InputError(
+            f"{name!r} is no network; after {first}, give pairs of a field and its value, such as {known[0]} "
+            f"{getattr(net, known[0])}; fields: {', '.join(known)}"
+        )
+    return replace(net, **{field: _value(word) for field, word in zip(words[::2], words[1::2], strict=True)})
+
+
+def _value(word: str) -> Any:
+    """What a word stands for: a number, True, False, None, a tuple of these, or itself."""
+    with suppress(ValueError, SyntaxError):
+        return ast.literal_eval(word)
+    return word
 
 
 def recorded(record: Mapping[str, Any]) -> Net:

@@ -23,9 +23,8 @@ class _Chosen(Recipe):
     """A recipe that chooses real images, and stores them as they are."""
 
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
-        """The recipe with the largest `ipc` that fits, at most all images of the smallest class."""
-        chosen = super().within(bytes, real, per_number or real.bytes_per_value, extra)
-        return chosen.having(ipc=min(chosen.ipc, *real.sizes))
+        """The recipe with the largest `ipc` that fits; a real image takes the bytes that it has."""
+        return super().within(bytes, real, per_number or real.bytes_per_value, extra)
 
 
 @dataclass(frozen=True)

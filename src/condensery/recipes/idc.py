@@ -72,8 +72,8 @@ class IDC(Recipe):
     """Cells along each side of a stored image; 1: a stored image is one row (IDC-I)."""
     formation: Formation = "uniform"
     """How a stored image becomes rows: equal cells (uniform), cells along the width only (along-width), cells of every
-    factor up to `factor` (multi-scale), equal cells with a learned enlargement (learnable), or while it is learned for
-    each image the largest factor that keeps the class within 128 rows, and then equal cells (bound)."""
+    factor up to `factor` (multi-scale), or equal cells that a small network enlarges (learnable). With bound, cells are
+    equal too, but while the set is learned, an image has at most so many that its class stays within 128 rows."""
     outer_steps: Count = 2000
     """How many times the network restarts from new random weights."""
     inner_steps: Count = 100

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import msgspec
 
 from condensery.errors import InputError, look_up
-from condensery.fields import byte_count, check, with_fields_in_help
+from condensery.fields import byte_count, check, shallow, with_fields_in_help
 from condensery.networks.names import named, recorded
 from condensery.networks.net import Architecture, Factory, Net, record, refuse_class
 
@@ -93,6 +93,8 @@ class Recipe(ABC):
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """The recipe with the largest `ipc` whose set stores at most `bytes`.
 
+        If images start from real ones, `ipc` is at most the number of real images in the smallest class.
+
         Arguments:
             bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
             real: the training set, whose classes and shape determine what an image per class takes.
@@ -110,7 +112,8 @@ class Recipe(ABC):
                 f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + extra:,} bytes; "
                 "give more, or smaller images"
             )
-        return self.having(ipc=(room - extra) // image)
+        ipc = (room - extra) // image
+        return self.having(ipc=ipc if getattr(self, "init", "real") == "noise" else min(ipc, *real.sizes))
 
     def per_image(self, real: "RealSet") -> int:
         """The number of floats that `ipc` counts as one image."""
@@ -129,6 +132,8 @@ class Recipe(ABC):
             InputError: the recipe or one of its fields is unknown, a field is missing or cannot have its value, or the
                 network is a function of a program, of which a record has the name only.
         """
+        if not shallow(record):
+            raise InputError("the record of a recipe is nested too deep to be one; give that of a run")
         kinds: dict[str, Any] = {kind.name: kind for kind in _kinds(Recipe)}  # type: ignore[type-abstract]
         also = ("a recipe of your own, which Python must import first (on the command line MODULE:CLASS)",)
         kind = look_up(kinds, str(record.get("name")), "recipe", also)

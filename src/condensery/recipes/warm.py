@@ -1,14 +1,15 @@
 """Warm: condense data that have grown, starting from the set of the earlier data. This wrapper is not from a paper."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from condensery.errors import InputError
 from condensery.recipes.recipe import R, Recipe, Wrapper
 
 if TYPE_CHECKING:
-    from condensery.algorithms.algorithm import FromSet
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
     from condensery.runs.condensed import Condensed
@@ -31,8 +32,10 @@ class Warm(Wrapper[R]):
     name: ClassVar[str] = "warm"
 
     start: str = ""
-    """The earlier set: its file (.safetensors), or the folder of the run that wrote it. It was condensed by the same
-    recipe, perhaps with fewer images per class."""
+    """The earlier set: its file (.safetensors), or the folder of the run that wrote it. It must have been
+    condensed by the same recipe; only `ipc` may have been smaller, and the number of steps different."""
+    start_hash: str = ""
+    """Hash of the earlier set's file; no other set is accepted then. Empty: any set. The record of a run has it."""
 
     @classmethod
     def quick(cls, base: R) -> "Warm[R]":
@@ -44,6 +47,21 @@ class Warm(Wrapper[R]):
         """An empty dictionary: without an earlier set, there is nothing to start from."""
         return {}
 
+    def record(self) -> dict[str, Any]:
+        """The name and all fields; the hash is that of the earlier set as it is now, if the recipe has none."""
+        return {**super().record(), "start_hash": self.start_hash or self._hash()}
+
+    def _hash(self) -> str:
+        """The hash of the earlier set's file; empty if it cannot be read, which `algorithm` refuses."""
+        from condensery.runs.artifact import NAME
+
+        path = Path(self.start)
+        try:
+            content = (path / NAME if path.is_dir() else path).read_bytes()
+        except OSError:
+            return ""
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+
     def algorithm(self, real: "RealSet") -> "Matching":
         """The algorithm of `base`, which begins with the earlier set."""
         from condensery.algorithms.algorithm import FromSet
@@ -53,20 +71,16 @@ class Warm(Wrapper[R]):
         if not self.start:
             raise InputError("warm starts from an earlier set, and none is given; give `start`, a file or a folder")
         earlier = load(self.start)
+        if self.start_hash not in ("", found := self._hash()):
+            raise InputError(
+                f"{self.start} is another set than before (its hash is {found}, not {self.start_hash}); give the "
+                "earlier one, or begin a new run"
+            )
         names = earlier.class_names
         places = [names.index(name) if name in names else None for name in real.class_names]
         self._check(earlier, made.finish(made.synthetic), places)
-        return self._begun(made, FromSet(earlier.synthetic, places))
-
-    def _begun(self, made: "Matching", first: "FromSet") -> "Matching":
-        """The matching with an earlier set in place of the first of its parts, if it has several."""
-        from condensery.algorithms.matching import FromMatching
-
-        match made.beginnings:
-            case (FromMatching(name, before),) if before.before:
-                return replace(made, beginnings=(FromMatching(name, self._begun(before, first)),))
-        usual = made.beginnings if None in first.places else ()  # otherwise all of the set is replaced
-        return replace(made, beginnings=(*usual, first))
+        usual = made.beginnings if None in places else ()  # otherwise all of the set is replaced
+        return replace(made, beginnings=(*usual, FromSet(earlier.synthetic, places)))
 
     def _check(self, earlier: "Condensed", synthetic: "SyntheticSet", places: Sequence[int | None]) -> None:
         """Check that a set can start from an earlier one.

@@ -201,12 +201,12 @@ def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> s
 
 def _classes(condensed: Condensed, data: Data | None) -> list[dict[str, Any]]:
     """The names and images of the classes."""
-    pixels, labels = condensed.tensors(space="uint8")
-    per_class, classes = condensed.rows_per_class, len(condensed.class_names)
-    places = _places(condensed)
-    picked = [c * per_class + place for c in range(classes) for place in places]
+    first, places = condensed.subset(_bases(condensed)), _places(condensed)
+    pixels, labels = first.tensors(space="uint8")
+    per_class = first.rows_per_class
+    picked = [c * per_class + place for c in range(len(condensed.class_names)) for place in places]
     many = len(picked) * pixels[0].numel() * (2 if data else 1)
-    beside = nearest(condensed, data.train, picked) if data else [None] * len(picked)
+    beside = nearest(first, data.train, picked) if data else [None] * len(picked)
     soft = labels if labels.is_floating_point() else None
     images = []
     for place, real in zip(picked, beside, strict=True):
@@ -220,9 +220,18 @@ def _classes(condensed: Condensed, data: Data | None) -> list[dict[str, Any]]:
         })  # fmt: skip
     shown = len(places)
     return [
-        {"name": name, "images": images[c * shown : (c + 1) * shown], "left": per_class - shown}
+        {"name": name, "images": images[c * shown : (c + 1) * shown], "left": condensed.rows_per_class - shown}
         for c, name in enumerate(condensed.class_names)
     ]
+
+
+def _bases(condensed: Condensed) -> int:
+    """How many bases of a class have to be decoded for the rows that are shown."""
+    bases, decoder = condensed.bases_per_class, condensed.synthetic.decoder
+    if isinstance(decoder, Factorized):
+        return _columns(condensed)
+    each = condensed.rows_per_class // bases if decoder.even else 1
+    return min(bases, -(-_ROWS // each))
 
 
 def _places(condensed: Condensed) -> list[int]:

@@ -21,11 +21,12 @@ from torch import Tensor
 from condensery import __version__
 from condensery.data.pixels import PixelSpace, Whitening
 from condensery.decoders import Bound, Decoder, Factorized, Learnable, MultiScale, Pixels, Uniform
+from condensery.decoders.memory import AT_ONCE, decoding
 from condensery.errors import InputError, bounded, look_up, quoted
-from condensery.fields import Format
+from condensery.fields import Format, shallow
 from condensery.formats import Grid
 from condensery.networks.names import recorded
-from condensery.runs.condensed import AT_ONCE, Condensed, decoding
+from condensery.runs.condensed import Condensed
 from condensery.runs.storage import checked, read_tensors, tensor_file, write
 from condensery.synthetic import SyntheticSet
 
@@ -238,6 +239,8 @@ def _assembled(
     """
     fitting = partial(_fitting, path, advice)
     with fitting():
+        if not shallow(raw):
+            raise ValueError("a head that is nested too deep")
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:

@@ -1,21 +1,17 @@
 """What `condense`, `run` and `load` return: a condensed set, and how to use it."""
 
 from base64 import b64encode
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
-import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import TensorDataset
 
 from condensery import __version__
 from condensery.data.pixels import PixelSpace
-from condensery.decoders import Decoder
-from condensery.errors import InputError, bounded
+from condensery.errors import InputError
 from condensery.fields import byte_count
 from condensery.formats import itemsize
 from condensery.networks.names import recorded
@@ -24,29 +20,6 @@ from condensery.runs.picture import grid, png
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Condensed"]
-
-
-AT_ONCE = 3  # decoding holds this many tensors of the largest size at the same time
-
-
-class _Largest(TorchDispatchMode):
-    """Records the size in bytes of the largest result of an operation inside the block."""
-
-    bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for part in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(part, Tensor):
-                self.bytes = max(self.bytes, part.numel() * part.element_size())
-        return result
-
-
-def decoding(decoder: Decoder, bases: Tensor) -> tuple[tuple[int, ...], int]:
-    """The shape of the decoded rows, and the size in bytes of the largest tensor in decoding, from shapes only."""
-    with _Largest() as largest:
-        decoded = deepcopy(decoder).to("meta")(torch.empty_like(bases, device="meta"))
-    return tuple(decoded.shape), largest.bytes
 
 
 @dataclass(frozen=True)
@@ -172,10 +145,7 @@ class Condensed:
         if space not in ("normalized", "unit", "uint8"):
             raise InputError(f"unknown `space` {space!r}; give 'normalized', 'unit' or 'uint8'")
         chosen = self.synthetic if first is None else self.subset(first).synthetic
-        shape, largest = decoding(chosen.decoder, chosen.bases)
-        bounded(largest * AT_ONCE, f"decoding {shape[0] * shape[1]:,} rows at once")
-        with torch.no_grad():
-            x, y = chosen().flat()
+        x, y = chosen.decoded().flat()
         if space == "uint8":
             x = self.space.uint8(x)
         elif space == "unit":

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import ceil, isqrt
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch.nn import functional as F
 
@@ -33,12 +32,16 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
         least: side in pixels to which smaller images are enlarged, by an integer factor that is limited so that the
             whole picture stays below 2^24 pixels.
         most: largest number of images per class, or of codes and of decoders; `classes_shown` limits the classes.
+
+    Raises:
+        InputError: the images would take more memory than `errors.bounded` allows.
     """
-    with torch.no_grad():
-        shown = range(min(classes_shown(most), synthetic.classes))
-        pictures = synthetic.space.uint8(synthetic(shown, images=min(most, synthetic.bases_per_class)).x).cpu()
-    crossed = isinstance(synthetic.decoder, Factorized)
-    bases = min(most, synthetic.bases_per_class) if crossed else 1
+    crossed, needed = isinstance(synthetic.decoder, Factorized), min(most, synthetic.bases_per_class)
+    if synthetic.decoder.even and not crossed:
+        needed = min(needed, -(-most * synthetic.bases_per_class // synthetic.rows_per_class))
+    shown = range(min(classes_shown(most), synthetic.classes))
+    pictures = synthetic.space.uint8(synthetic.decoded(shown, images=needed).x).cpu()
+    bases = needed if crossed else 1
     pictures = pictures.unflatten(1, (bases, -1))[:, :, :most]
     pictures = pictures.transpose(1, 2) if crossed else pictures  # (classes, down, across, channels, height, width)
     room = isqrt(_PIXELS // (pictures.numel() // pictures.shape[3]))

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from condensery import console
 from condensery.algorithms.algorithm import Algorithm, Step
 from condensery.algorithms.matching import updates
@@ -60,7 +62,7 @@ def condense(
     Arguments:
         recipe: the method and its fields.
         real: the real training set, the `train` of a data set.
-        observe: called after every step.
+        observe: called after every step; of a recipe that `Unrolled` runs first, steps are only logged.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
 
     Returns:
@@ -92,8 +94,8 @@ def run(
     Called again, it resumes the run, or returns the condensed set if the run has finished.
 
     The folder then contains the artifact `condensed.safetensors`, `recipe.toml`, `run.json` (when, where, how long),
-    `metrics.jsonl` (one line per step; seconds count from the first session on) and `previews/` (PNG); during the run
-    also `checkpoint.safetensors`. No other file in the folder is changed or removed.
+    `metrics.jsonl` (a line for every step that `observe` is called with; seconds count from the first session on) and
+    `previews/` (PNG); during the run also `checkpoint.safetensors`. No other file in the folder is changed or removed.
 
     Arguments:
         recipe: the method and its fields.
@@ -101,7 +103,7 @@ def run(
         out: the folder, which is created if necessary. It must be empty or belong to this run.
         checkpoint_seconds: seconds between two checkpoints. A run that is killed loses at most this much work.
         stop: called before every step; if it returns True, a checkpoint is written and `Interrupted` raised.
-        observe: called after every step.
+        observe: see `condense`.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
         sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`).
@@ -121,9 +123,9 @@ def run(
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
     out = Path(out)
-    identity = provenance(recipe, data.train)
-    keeper = Keeper(out / "checkpoint.safetensors", identity, checkpoint_seconds, stop)
-    if done := _finished(out, identity):
+    identity, real = provenance(recipe, data.train), data.train
+    keeper = _keeper(out, identity, real, checkpoint_seconds, stop)
+    if done := _finished(out, identity, real):
         log.info(
             f"{out}: this run has already finished, and its set is used; for a new run, remove the folder or choose "
             "another"
@@ -131,13 +133,13 @@ def run(
         with suppress(InputError), storage.locked(out):  # if another process holds the lock, it cleans up
             _tidy(out, keeper)
         return done
-    algorithm = recipe.algorithm(data.train)  # refuses wrong input before anything is written
+    algorithm = recipe.algorithm(real)  # refuses wrong input before anything is written
     _check_place(out, create=True)
     with storage.locked(out):
-        if done := _finished(out, identity):  # another process may have finished it meanwhile
+        if done := _finished(out, identity, real):  # another process may have finished it meanwhile
             return done
         with console.watched(recipe.name, observe, progress) as told:
-            return _run(algorithm, data.train, out, identity, keeper, told, started, sinks)
+            return _run(algorithm, real, out, identity, keeper, told, started, sinks)
 
 
 def check_seconds(checkpoint_seconds: float) -> None:
@@ -157,9 +159,23 @@ def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
         InputError: it contains another run, finished or not, or other files; or it cannot be written.
     """
     identity = provenance(recipe, real)
-    if not _finished(out, identity):
+    if not _finished(out, identity, real):
         _check_place(out)
-        Keeper(out / "checkpoint.safetensors", identity, 0.0, lambda: False).check()
+        _keeper(out, identity, real).check()
+
+
+def _keeper(
+    out: Path,
+    identity: dict[str, Any],
+    real: RealSet,
+    seconds: float = 0.0,
+    stop: Callable[[], bool] = lambda: False,
+) -> Keeper:
+    """The keeper of the checkpoints of a run, which also tells apart how the same images are read."""
+    facts = msgspec.json.decode(msgspec.json.encode(real.facts))
+    names, dtype = list(real.class_names), str(real.dtype)
+    read = {"space": real.space.fingerprint, "dtype": dtype, "facts": facts, "class_names": names}
+    return Keeper(out / "checkpoint.safetensors", identity | {"read": read}, seconds, stop)
 
 
 def _run(
@@ -190,7 +206,12 @@ def _run(
     return condensed
 
 
-def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
+def _finished(out: Path, identity: dict[str, Any], real: RealSet) -> Condensed | None:
+    """The set in the folder, if the run has finished there.
+
+    Raises:
+        InputError: the set is of another run, or cannot be read.
+    """
     if not os.path.exists(out / artifact.NAME):
         return None
     try:
@@ -199,6 +220,11 @@ def _finished(out: Path, identity: dict[str, Any]) -> Condensed | None:
         raise InputError(f"{error}, or choose another folder (`out`)") from error
     if (before := {"recipe": there.recipe, "data": there.data}) != identity:
         raise InputError(f"{out} contains another run ({difference(before, identity)}); choose another folder (`out`)")
+    if there.space.fingerprint != real.space.fingerprint or there.class_names != real.class_names:
+        raise InputError(
+            f"{out} contains another run (of the same images, normalized or whitened in another way, or with other "
+            "class names); choose another folder (`out`)"
+        )
     return there
 
 

@@ -75,7 +75,19 @@ def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class Session:
-    """Writes the records of one session of a run, from its start or resumption to its end."""
+    """Writes the records of one session of a run, from its start or resumption to its end.
+
+    Arguments:
+        out: the folder of the run.
+        updates: updates of the set in the whole run, over all its parts.
+        identity: the recipe and the data, as JSON.
+        device: where the run computes.
+        observe: called after every step.
+        started: the options from which the run was started; None: those of an earlier session, if there are any.
+        names: the names of the classes, for pictures.
+        clock: counts the seconds of the run over all its sessions.
+        sinks: where the numbers of the steps are sent too.
+    """
 
     def __init__(
         self,
@@ -103,6 +115,7 @@ class Session:
         (out / "previews").mkdir(exist_ok=True)
 
     def step(self, step: Step) -> None:
+        """Record a step: a line of `metrics.jsonl`, at some steps a preview, and what `observe` and the sinks do."""
         if self.first:  # steps after the last checkpoint are repeated, so drop their lines
             self.first = False
             self.now["from_step"] = step.done
@@ -152,6 +165,7 @@ class Session:
                 sink.close()
 
     def close(self, status: str, floats: int | None = None, bytes: int | None = None) -> None:
+        """Write how the session ended into `run.json`, and if the run is done, the size of its set."""
         self.now["status"] = status
         self.head["seconds"] = self._seconds()
         if floats is not None:
