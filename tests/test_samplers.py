@@ -9,7 +9,7 @@ from lists import TINY
 
 from condensery.algorithms.clustering import representatives
 from condensery.algorithms.samplers import Epochwise, Representative, Whole, clustered
-from condensery.errors import RunError
+from condensery.errors import InputError, RunError
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching
@@ -129,6 +129,15 @@ def test_means_at_points_that_come_back_are_computed_once():
     again = [sampler.target(objective, point, real, range(3), rng)[0] for point in points]
     assert len(calls) == computed > 0
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_whole_keeps_no_more_points_than_there_is_memory_for(monkeypatch):
+    real = blobs()
+    point = initial(build(TINY, real.shape, 3).double(), rng(0))
+    monkeypatch.setenv("CONDENSERY_LIMIT_GB", "1e-5")
+    assert len(Whole(points=2).target(DistributionMatching(), point, real, range(3), rng)[0]) == 3
+    with pytest.raises(InputError, match="the means of real images at 1000 points would take"):
+        Whole(points=1000).target(DistributionMatching(), point, real, range(3), rng)
 
 
 def test_whole_may_take_a_few_rows_which_stay_the_same(tmp_path):

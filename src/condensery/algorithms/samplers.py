@@ -17,7 +17,7 @@ from condensery.algorithms.algorithm import Rare
 from condensery.algorithms.clustering import representatives
 from condensery.algorithms.schedules import Schedule
 from condensery.data import Batch, RealSet
-from condensery.errors import InputError
+from condensery.errors import InputError, bounded
 from condensery.kernels.compiling import during, mode
 from condensery.networks.network import Point, initial, rows_at_once
 from condensery.objectives import Objective
@@ -208,7 +208,7 @@ class Whole(Sampler):
     Arguments:
         folder: the folder of the files, one per point; None: there are none.
         rows: takes only this many rows of each class, the same random ones in every step. None: all of them.
-        points: the targets at this many points stay in memory too.
+        points: the targets at this many points stay in memory too, if `errors.bounded` allows it.
         seed: seed of the draw of the rows.
 
     References:
@@ -280,6 +280,8 @@ class Whole(Sampler):
             if c not in known:
                 known[c] = self._made(objective, point, real, c, None)
                 if len(known) == real.classes:
+                    size = sum(part.numel() * part.element_size() for parts in known.values() for part in parts)
+                    bounded(self.points * size, f"keeping the means of real images at {self.points} points")
                     self._write(known)
         return known
 
