@@ -14,6 +14,7 @@ from condensery.networks.network import initial
 from condensery.objectives import GradientMatching, Unrolling
 from condensery.objectives.distances import layerwise_cosine, squared_euclidean
 from condensery.randomness import rng
+from condensery.recipes import DC
 from condensery.synthetic import SyntheticSet, noise
 
 
@@ -61,6 +62,8 @@ def test_the_loop_is_algorithm_1_written_out():
             theta = {n: p.detach().clone() for n, p in network.named_parameters()}
     ours, _ = learned(schedule=TrainedOnSynthetic(network, K, T, epochs, Training(0.01), seed=0))
     assert torch.allclose(ours, s.detach(), atol=1e-9)
+    recipe = DC(ipc=2, outer_steps=K, inner_steps=T, network_epochs=epochs, real_rows=6, net=TINY)
+    assert torch.allclose(recipe.algorithm(real).run().bases, s.detach(), atol=1e-9)
 
 
 @over(DISTANCES)

@@ -297,6 +297,22 @@ def test_the_protocol_says_in_which_format_networks_are_trained():
     assert (exact.protocol, rough.protocol) == ("short", "short, trained in bfloat16")
 
 
+@over(PROTOCOLS)
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=str)
+def test_networks_are_trained_as_the_protocol_says(part, dtype, monkeypatch):
+    d, seen = data(), []
+
+    def trained(point, rows, how, steps, seed, key, augment, mix, keeper):
+        seen.append((len(rows), how, steps, augment, mix))
+        return point
+
+    monkeypatch.setattr("condensery.evaluation.evaluate.fit", trained)
+    rules = part(d, chosen(d), TINY)
+    evaluate(chosen(d), d, TINY, lambda *given: rules, 1, dtype=dtype)
+    how = rules.how if dtype is None else replace(rules.how, dtype=dtype)
+    assert seen == [(6, how, rules.steps_for(6), rules.augment, rules.mix)]
+
+
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():
     d = data()
     synthetic = chosen(d).synthetic

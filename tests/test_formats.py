@@ -67,6 +67,17 @@ def test_the_gradient_passes_through_the_rounding(format):
     assert all(torch.allclose(a, p.grad, atol=1e-12) for a, p in zip(through, synthetic.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.5, 3), (1.0, 6)])
+def test_the_last_steps_learn_from_rounded_numbers(share, count):
+    rounded, rounds = [], []
+    base = Compact(DM(ipc=2, steps=6, real_rows=6, net=cd.ConvNet(width=4, depth=2)), share=share)
+    base.algorithm(blobs()).run(observe=lambda step: rounded.append(step.synthetic.fake_quantized))
+    assert rounded == [False] * (6 - count) + [True] * count
+    around = cd.Unrolled(base, rounds=2, unrolled_updates=2, network_pool=1, minibatch=4)
+    around.algorithm(blobs()).run(observe=lambda step: rounds.append(step.synthetic.fake_quantized))
+    assert rounds == [share > 0] * 2
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_file_holds_the_bytes_that_the_set_counts(format, tmp_path):
     recipe = Compact(KFS.digits().having(pretraining=20, steps=4), format=format)

@@ -55,6 +55,24 @@ def test_sure_labels_are_classes(mode):
 
 
 @pytest.mark.parametrize("mode", ["plain", "passes"])
+def test_probabilities_are_what_networks_learn_and_gradients_are_of(mode):
+    real = blobs()
+    network = build(TINY, real.shape, 3).double()
+    point, batch = initial(network, rng(0)), real.sample(4, range(3), lambda c: rng(0, c))
+    batch = Batch(batch.x, batch.y, torch.randn(3, 4, 3, generator=rng(1)).double().softmax(2))
+    network.load_state_dict(point.params)
+    loss = F.cross_entropy(network(batch.x.flatten(0, 1)), batch.soft.flatten(0, 1))
+    by_hand = dict(zip(point.params, torch.autograd.grad(loss, list(network.parameters())), strict=True))
+    with during(mode):
+        trained = fit(point, TensorRows(batch), Training(0.1, batch_size=12), 1, 0, ("labels",)).params
+        said = torch.cat([g.mean(0).flatten() for g in GradientMatching().statistic(point, batch)])
+    for name, value in point.params.items():
+        assert torch.allclose(trained[name], value - 0.1 * by_hand[name], atol=1e-12)
+    filters = [by_hand[name] for name, value in point.params.items() if value.ndim > 1]
+    assert torch.allclose(said, torch.cat([gradient.flatten() for gradient in filters]), atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["plain", "passes"])
 def test_the_gradient_reaches_images_and_labels(mode):
     real, synthetic = labeled()
     point = initial(build(TINY, real.shape, 3).double(), rng(0))

@@ -3,8 +3,9 @@
 import gc
 import logging
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, product
 from weakref import ref
 
 import pytest
@@ -14,6 +15,7 @@ from lists import DISTANCES, MATCHES, NETS, SHAPES, over
 from test_objectives import place, rows
 from torch.nn import functional as F
 
+import condensery as cd
 from condensery.augment import Augmentation, Color, CutMix
 from condensery.data import Batch, digits
 from condensery.evaluation.training import Training, classifying, computing, fit
@@ -27,10 +29,10 @@ from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.networks.resnet import ResNet
 from condensery.objectives import DistributionMatching, GradientMatching, Unrolling
+from condensery.objectives.means import LastLayer, MeanEmbedding
 from condensery.randomness import rng
-from condensery.recipes import DC, KFS, MDC
+from condensery.recipes import DC, KFS, MDC, Forgetting, Herding, Random
 from condensery.runs.checkpoint import Interrupted, Keeper
-from condensery.synthetic import SyntheticSet
 
 
 def gradient(objective, point, real, mode, images=4):
@@ -139,6 +141,14 @@ def test_in_float32_one_step_is_near_and_bfloat16_points_the_same_way():
         rough = gradient(GradientMatching(real_dtype=torch.bfloat16), point, real, mode)[1]
         assert apart(exact, rough) > 1e-6  # it is rough indeed
         assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.999
+    for mean in (None, LastLayer()):
+        formats = {"real_dtype": torch.bfloat16}, {"synthetic_dtype": torch.bfloat16}
+        exact, *roughs = (DistributionMatching(mean=mean or MeanEmbedding(), **each) for each in ({}, *formats))
+        exact = gradient(exact, point, real, "passes")[1]
+        for objective, mode in product(roughs, ("plain", "passes")):
+            rough = gradient(objective, point, real, mode)[1]
+            assert apart(exact, rough) > 1e-6
+            assert F.cosine_similarity(exact.flatten(), rough.flatten(), dim=0) > 0.99
     trained = [Unrolling(point.network, 5, Training(0.01, 0.9, dtype=dtype), 0) for dtype in (None, torch.bfloat16)]
     exact = gradient(trained[0], point, real, "passes")[1]
     for mode in ("plain", "passes"):
@@ -253,12 +263,28 @@ def test_long_work_is_compiled_and_short_is_not(monkeypatch):
     for work in compiling.WORTH:
         assert compiling.worthwhile(work, 1e9, torch.device("cpu")) == "plain"
         assert compiling.worthwhile(work, 1e15, torch.device("cpu")) == "compiled"
-    seen = []
-    monkeypatch.setattr(SyntheticSet, "clamp", lambda self: seen.append(compiling.mode()))
-    monkeypatch.setitem(compiling.WORTH, "matching", 0.0)
-    monkeypatch.setattr(compiling, "_works", lambda: False)
-    DC(ipc=1, outer_steps=1, real_rows=2, clamp=True, net=ConvNet(width=4, depth=2)).algorithm(digits().train).run()
-    assert seen == ["plain"]  # decided to compile, could not
+        assert compiling.worthwhile(work, 1e15, torch.device("cuda")) == "plain"
+
+
+def test_what_was_decided_is_done(monkeypatch):
+    """By a run, by an evaluation, and by the training of the networks that choose; nothing is compiled here."""
+    asked, d = [], digits()
+    for module in ("algorithms.matching", "evaluation.evaluate", "algorithms.coresets", "kernels.compiling"):
+        monkeypatch.setattr(f"condensery.{module}.during", lambda mode: (asked.append(mode), nullcontext())[1])
+    for work in compiling.WORTH:
+        monkeypatch.setitem(compiling.WORTH, work, 0.0)
+
+    def modes(work):
+        asked.clear()
+        work()
+        return asked
+
+    net = ConvNet(width=4, depth=2)
+    made = cd.condense(Random(ipc=1), d.train, progress=False)
+    assert modes(lambda: DC(ipc=1, outer_steps=1, real_rows=2, net=net).algorithm(d.train).run()) == ["compiled"]
+    for choosing in (Herding(1, feature_epochs=1, net=net), Forgetting(1, epochs=1, net=net)):
+        assert modes(lambda choosing=choosing: choosing.algorithm(d.train).run()) == ["compiled"]
+    assert modes(lambda: cd.evaluate(made, d, net, "kfs2022", 1, progress=False)) == ["compiled"] * 3
 
 
 def test_families_that_compiling_does_not_speed_up_stay_plain(monkeypatch):

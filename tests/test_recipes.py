@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 import pytest
 import torch
 from conftest import blobs
-from lists import CHOSEN, LEARNED, RECIPES, TINY, over
+from lists import CHOSEN, LEARNED, RECIPES, TINY, WRAPPED, over
 
 from condensery.augment import CutMix, Cutout
 from condensery.data import digits
@@ -57,7 +57,7 @@ def test_what_is_learned_matches_better_than_what_it_started_from(part):
     assert sum(losses[False][late:]) < sum(losses[True][late:])
 
 
-@over(LEARNED)
+@over(LEARNED | WRAPPED)
 def test_every_stored_number_receives_a_gradient(part):
     """At one step or another: augmentation may cut out what is at the edge."""
     algorithm = part.algorithm(blobs())
@@ -66,6 +66,7 @@ def test_every_stored_number_receives_a_gradient(part):
 
     def observe(step):
         for p, somewhere in zip(learned, reached, strict=True):
+            assert p.grad is not None
             somewhere |= p.grad != 0
 
     algorithm.run(observe=observe)
