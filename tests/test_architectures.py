@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 from lists import TINY
+from torch import nn
 
+import condensery as cd
 from condensery.applications import (
     Candidate,
     EarlyStopping,
@@ -181,6 +183,13 @@ def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
         search(digits(), folder=tmp_path)
 
 
+def of_width(width):
+    def made(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.Linear(width, classes))
+
+    return made
+
+
 @pytest.mark.parametrize(("wrong", "said"), [
     ({"proxies": {"early": EarlyStopping()}}, "give a recipe or a set, too"),
     ({"proxies": {"a": "random"}}, "neither a recipe"),
@@ -188,6 +197,7 @@ def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
     ({"nets": NETS[:1]}, "at least two"),
     ({"nets": [TINY, TINY]}, "twice"),
     ({"nets": [TINY, ConvNet(depth=9)]}, "too deep"),
+    ({"nets": [of_width(2), of_width(3)]}, "apart; bind what differs"),
     ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2000)}}, "too large"),
     ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2)}, "folder": "used"}, "contains no run"),
     ({"top": 1}, "`top`"),
@@ -323,6 +333,15 @@ def test_the_command_tells_what_it_found(capsys, tmp_path):
     assert main([*words, "--no-whole", "--proxies", recipe]) == 0
     assert json.loads((tmp_path / "found.json").read_text())["results"][0]["proxy"] == recipe
     assert len(list((tmp_path / "out").glob("random-*/condensed.safetensors"))) == 1
+    about = json.loads((tmp_path / "found.json").read_text())
+    assert (about["protocol"], about["recipes"][0]["ipc"], about["seed"]) == ("kfs2022", 1, 0)
+    capsys.readouterr()
+    whole = str(tmp_path / "whole.safetensors")
+    cd.save(cd.condense(Random(ipc=1), digits().train, progress=False), whole)
+    assert main([*words, "--no-whole", "--proxies", whole, str(tmp_path / "out" / "random")]) == 0
+    assert "from the rows on which networks are measured" in capsys.readouterr().err
+    rows = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [row["proxy"] for row in rows] == [whole, str(tmp_path / "out" / "random")]
     settings = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--net.width", "2", "--settings", "2"]
     assert main([*settings, "--protocol", "kfs2022", "--no-whole"]) == 0
     assert "best settings" in capsys.readouterr().out

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from conftest import blobs
 from lists import TINY
+from PIL import Image
 from test_leak import with_test_part
 
 from condensery.applications import Distillation, class_incremental
@@ -92,6 +94,32 @@ def test_a_protocol_sees_the_memory_as_it_is_stored():
     assert "equal steps" in whole.accuracy.protocol
 
 
+def test_data_sets_of_several_kinds_follow_each_other(tmp_path):
+    """An option of one of them is no hindrance for the others."""
+    for c, number in product("ab", range(6)):
+        folder = tmp_path / "pictures" / c
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((9 + number, 9), 50).save(folder / f"{number}.png")
+    words = [
+        "--memory",
+        "random",
+        "--ipc",
+        "1",
+        "--size",
+        "8",
+        "--steps",
+        "1",
+        "1",
+        "--net.width",
+        "2",
+        "--repeats",
+        "1",
+    ]
+    pictures = str(tmp_path / "pictures")
+    assert main(["continual", "--data", pictures, "--then", "digits", *words]) == 0
+    assert main(["continual", "--data", "digits", "--then", pictures, *words]) == 0
+
+
 def test_what_trains_for_a_time_does_not_go_on_from_the_last_stage():
     with pytest.raises(InputError, match="trains for a time"):
         class_incremental(digits(), Random(ipc=1, net=TINY), 2, protocol="fixed-seconds", distillation=Distillation())
@@ -158,13 +186,15 @@ def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
     assert "10 classes" in printed
     rows = json.loads(file.read_text())["results"]
     assert [(row["memory"], row["stage"]) for row in rows] == [(m, s) for m in ("random", "herding") for s in (1, 2)]
+    about = json.loads(file.read_text())
+    assert (about["stages"], about["distill"], about["repeats"]) == (2, False, 1)
 
 
 @pytest.mark.parametrize(("words", "said"), [
     ("--memory", "memory"), ("--memory nothing", "nothing"), ("--memory random --stages 3", "divide"),
     ("--memory random --ipc 0", "ipc"), ("--memory random --protocol none", "none"),
     ("--memory kfs random --share-decoders", "no decoders to share"), ("--memory random ld", "soft labels"),
-    ("--memory random ld --then digits", "soft labels"),
+    ("--memory random ld --then digits", "soft labels"), ("--memory random kfs --ipc 1", "does not hold one code"),
 ])  # fmt: skip
 def test_wrong_options_are_one_line_before_anything_is_condensed(capsys, monkeypatch, words, said):
     monkeypatch.setattr("condensery.applications.continual.condense", None)

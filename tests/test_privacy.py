@@ -68,15 +68,21 @@ def test_the_interval_contains_the_deviation_of_the_images():
     found = Exposure("a", "b", (0.5, 0.5), (0.9, 0.7), (10, 400))
     assert found.half_widths[0] == area_half_width(0.5, 10, 400)
     assert found.half_widths[1] > area_half_width(0.8, 10, 400)
-    assert area_half_width(1.0, 5, 5) == 0
+    assert area_half_width(1.0, 1000, 1000) < area_half_width(1.0, 5, 5)
+    assert area_half_width(1.0, 5, 5) == pytest.approx(area_half_width(0.0, 5, 5)) > 0.05  # few images show little
 
 
 @pytest.mark.parametrize(("recipe", "attacks"), [
-    (Random(ipc=2, net=NET), 2), (DC(ipc=2, outer_steps=1, network_epochs=0, real_rows=4, init="noise", net=NET), 2),
+    (Random(ipc=2, net=NET), 3), (DC(ipc=2, outer_steps=1, network_epochs=0, real_rows=4, init="noise", net=NET), 2),
     (Compact(SMALL), 4), (DC(ipc=2, outer_steps=1, network_epochs=1, real_rows=4, net=NET, learn="both"), 2),
 ])  # fmt: skip
 def test_initial_images_are_attacked_where_there_are_any(recipe, attacks):
     assert len(probed(recipe, repeats=1, shadows=2)) == attacks
+
+
+def test_the_images_of_a_coreset_are_told_from_others():
+    found = {each.members: each for each in probed(Random(ipc=1, net=NET), repeats=2)}
+    assert min(found["its own images"].loss) > 0.9
 
 
 def test_every_image_is_in_one_part():
@@ -115,6 +121,8 @@ def test_a_method_that_cannot_work_is_refused_before_another_one_has_worked(caps
     monkeypatch.setattr("condensery.applications.privacy.condense", None)
     assert main(["privacy", "--data", "digits", "--methods", "random", "random+compact"]) == 2
     assert "compact cannot wrap random" in capsys.readouterr().err
+    assert main(["privacy", "--data", "digits", "--methods", "dm", "kfs", "--ipc", "13"]) == 2
+    assert "codes per class start from as many real images" in capsys.readouterr().err  # in a third
 
 
 def test_the_command_prints_all_attacks(capsys, tmp_path):
@@ -123,8 +131,8 @@ def test_the_command_prints_all_attacks(capsys, tmp_path):
     assert main(words) == 0
     assert "random images" in capsys.readouterr().out
     found = json.loads((tmp_path / "areas.json").read_text())["results"]
-    assert len(found) == 2
-    assert found[1]["images"] == [10, 460]
+    assert [each["members"] for each in found] == ["all condensed images", "its own images", "random images"]
+    assert found[2]["images"] == [10, 460]
     assert all(0 < each[f"{name} half width"] < 1 for each in found for name in ("loss", "likelihood ratio"))
     assert main(["privacy", "--data", "digits", "--methods"]) == 2
     assert main(["privacy", "--data", "digits", "--methods", "dm", "--shadows", "1"]) == 2

@@ -119,9 +119,25 @@ def test_a_set_that_was_normalized_otherwise_is_remembered_as_its_task_is():
     data, recipe = digits(), Random(ipc=2, net=TINY)
     other = data.train.normalized_by(replace(data.train.space, mean=(0.9,), std=(0.1,)))
     ours, theirs = (condense(recipe, real, progress=False) for real in (data.train, other))
-    rows = [_remembered(made, torch.arange(10), data.train.space).read(torch.arange(20)) for made in (ours, theirs)]
+    rows = [_remembered(made, torch.arange(10), data.train).read(torch.arange(20)) for made in (ours, theirs)]
     torch.testing.assert_close(*rows, rtol=0, atol=1e-5)
     assert torch.equal(rows[0], ours.tensors()[0])
+
+
+def test_a_set_in_another_number_format_is_remembered_as_its_task_is():
+    """A set from a file is in float32 and on the CPU, whatever its task is."""
+    tasks = [each.to(torch.float64) for each in (digits(), letters(digits()))]
+    made = [condense(Random(ipc=2, net=TINY), each.train, progress=False) for each in (digits(), letters(digits()))]
+    assert made[0].synthetic.bases.dtype == torch.float32
+    found = task_incremental(tasks, made, TINY, steps=(4, 2), how=HOW, repeats=1, progress=False)
+    assert len(found) == 2
+
+
+def test_the_memory_alone_is_learned_from_the_second_stage_on():
+    data = digits()
+    one, other = (learned([data, letters(data)], steps=(8, count)) for count in (1, 40))
+    assert one[0].accuracy.runs == other[0].accuracy.runs
+    assert one[1].accuracy.runs != other[1].accuracy.runs
 
 
 @pytest.mark.parametrize(("wrong", "said"), [

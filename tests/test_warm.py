@@ -130,6 +130,13 @@ def test_new_classes_are_refused_by_decoders_and_labels(real, tmp_path):
             Warm(recipe, file).algorithm(named(real, ("a", "b", "new")))
 
 
+def test_decoders_take_no_more_codes(real, tmp_path):
+    codes = KFS(ipc=2, channels=(3,), decoders=2, pretraining=2, steps=2, real_rows=4, net=TINY)
+    file = kept(codes, real, tmp_path)[1]
+    with pytest.raises(InputError, match=r"classes are added or `ipc` is raised"):
+        Warm(replace(codes, ipc=3), file).algorithm(real)
+
+
 def test_new_classes_are_taken_by_a_learned_enlargement(real, tmp_path):
     recipe = LEARNED["idc learnable"]
     earlier, file = kept(recipe, named(real, ("a", "b", "c")), tmp_path)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from condensery.runs.run import check_folder, condense, run
 from condensery.runs.storage import code, tensor_file
 
 __all__ = ["EarlyStopping", "Ranking", "architecture_search"]
+
+log = logging.getLogger("condensery")
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def architecture_search(
     workers = processes(workers)
     spread = look_up(ENGINES, engine, "engine") if isinstance(engine, str) else engine
     fold, out = data.validation(), None if folder is None else Path(folder)
-    _check(proxies, fold, out)
+    _check(proxies, data, fold, out)
     with nullcontext(Trials()) if out is None else trials_in(out) as trials:
         sets = {
             name: _condensed(proxy, fold, out and _folder(out, name), progress)
@@ -209,19 +212,29 @@ def _several(nets: Sequence[Architecture | Candidate], data: Data) -> list[Candi
     """The networks, each of which suits the data.
 
     Raises:
-        InputError: one does not, or there are too few, or two are equal.
+        InputError: one does not, there are too few, two are equal, or two are made by functions of one source.
     """
     found = [net if isinstance(net, Candidate) else Candidate(net) for net in nets]
     if len(found) < 2:
         raise InputError(f"{len(found)} network is given; give at least two to choose from")
+    known: list[Any] = []
     for i, candidate in enumerate(found):
         if candidate in found[:i]:
             raise InputError(f"{candidate} is given twice; leave one out")
-        build(candidate.net, data.shape, data.train.classes)
+        net = _Job(None, candidate).net
+        if (each := (record(net), candidate.how)) in known:
+            raise InputError(
+                f"nothing tells two networks of the function {candidate} apart; bind what differs with "
+                "functools.partial, or write two functions"
+            )
+        known.append(each)
+        build(net, data.shape, data.train.classes)
     return found
 
 
-def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], fold: Data, folder: Path | None) -> None:
+def _check(
+    proxies: Mapping[str, Recipe | Condensed | EarlyStopping], whole: Data, fold: Data, folder: Path | None
+) -> None:
     """Check, before anything is condensed, that the proxies suit the data and the folder.
 
     Raises:
@@ -237,6 +250,11 @@ def _check(proxies: Mapping[str, Recipe | Condensed | EarlyStopping], fold: Data
     if all(isinstance(proxy, EarlyStopping) for proxy in proxies.values()):
         raise InputError("early stopping takes as many steps as training on a set; give a recipe or a set, too")
     for name, proxy in proxies.items():
+        if isinstance(proxy, Condensed) and proxy.data["fingerprint"] == whole.train.fingerprint:
+            log.warning(
+                f"{name} was condensed from the whole training part, and so from the rows on which networks are "
+                "measured; condense data.validation().train in its place"
+            )
         if isinstance(proxy, Recipe):
             proxy.algorithm(fold.train)
             if folder is not None:

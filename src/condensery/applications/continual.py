@@ -26,7 +26,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense, origin
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["class_incremental"]
+__all__ = ["check_stages", "class_incremental"]
 
 
 def class_incremental(
@@ -72,34 +72,21 @@ def class_incremental(
             share or would learn them in every stage, or a number is out of range.
 
     References:
-        IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (In both papers, classes
-        of CIFAR-100 arrive in five stages, 1000 epochs each, with distillation.)
+        IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (Classes of CIFAR-100
+        arrive in five stages; in IDC, with distillation and 1000 epochs each.)
     """
-    classes, points = data.train.classes, list[Point]()
+    points = list[Point]()
     whole_number("repeats", repeats, 1)
     whole_number("seed", seed, 0)
-    if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
-        fitting = [n for n in range(1, classes // 2 + 1) if classes % n == 0]
-        several = f"give one of {', '.join(map(str, fitting))}"
-        none = "no number above 1 does, so leave a class out, or take data sets as stages (`task_incremental`, --then)"
-        raise InputError(
-            f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
-            f"{several if len(fitting) > 1 else none}"
-        )
-    if not bool((data.test.labels < classes // stages).any()):
-        raise InputError(
-            f"{data.name} has no test images of the {classes // stages} classes of the first stage; "
-            "add some, or give fewer stages"
-        )
-    check_memory(memory, data.train, share_decoders)
-    kind = protocols.named(protocol)
+    check_stages(data, memory, stages, share_decoders)
+    each, kind = data.train.classes // stages, protocols.named(protocol)
 
     def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
         return kind(data, kept[-1], net)  # the memory as it is stored; `condensed` has been decoded
 
     if distillation:
         kind(data, None, net).steps_for(1)  # refuses what trains for a time, before anything is condensed
-    each, kept, found = classes // stages, list[Condensed](), []
+    kept, found = list[Condensed](), []
     for stage in range(stages):
         part = data.of_classes(range(stage * each, (stage + 1) * each))
         if share_decoders and kept:
@@ -119,8 +106,38 @@ def class_incremental(
     return found
 
 
+def check_stages(data: Data, memory: Recipe, stages: int, share_decoders: bool = False) -> None:
+    """Check, before anything is condensed, that classes can arrive in stages, and that a recipe can fill the memory.
+
+    Arguments: see `class_incremental`.
+
+    Raises:
+        InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
+            first stage have no test images, or `rehearsal.check_memory` refuses the images of a stage.
+    """
+    classes = data.train.classes
+    if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
+        fitting = [n for n in range(1, classes // 2 + 1) if classes % n == 0]
+        several = f"give one of {', '.join(map(str, fitting))}"
+        none = "no number above 1 does, so leave a class out, or take data sets as stages (`task_incremental`, --then)"
+        raise InputError(
+            f"`stages={stages}` does not divide the {classes} classes of {data.name} into stages of several classes; "
+            f"{several if len(fitting) > 1 else none}"
+        )
+    if not bool((data.test.labels < classes // stages).any()):
+        raise InputError(
+            f"{data.name} has no test images of the {classes // stages} classes of the first stage; "
+            "add some, or give fewer stages"
+        )
+    each = classes // stages
+    for stage in range(stages):
+        check_memory(memory, data.of_classes(range(stage * each, (stage + 1) * each)).train, share_decoders)
+
+
 def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress: bool) -> Condensed:
     """The set of a later stage: codes for the decoders of the first one, which are not learned any further.
+
+    A strict budget leaves room for decoders all the same, so that all classes have equally many codes.
 
     References:
         KFS section 4: decoders are learned on the first classes.

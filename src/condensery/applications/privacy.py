@@ -92,9 +92,9 @@ def membership(
         progress: whether to show progress.
 
     Returns:
-        Exposures of all members and of the initial images by networks that were trained on the condensed set; and for
-        comparison of the initial images, and of as many random images as the set has decoded rows, by networks that
-        were trained on these.
+        Exposures of all members, and of the initial images (or of its own, if the set stores real images), by networks
+        that were trained on the condensed set; and for comparison of the initial images, and of as many random images
+        as the set has decoded rows, by networks that were trained on these.
 
     Raises:
         InputError: `shadows` is below 2, `repeats` or `most` below 1, `seed` below 0, a class has too few images to be
@@ -108,18 +108,15 @@ def membership(
     """
     for name, value, least in (("shadows", shadows, 2), ("repeats", repeats, 1), ("most", most, 1), ("seed", seed, 0)):
         whole_number(name, value, least)
-    if min(data.train.sizes) < 3 * recipe.ipc:
-        raise InputError(
-            f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "
-            "needed; give a smaller `ipc`"
-        )
+    check_thirds(data, recipe, seed)
     chosen = named(net) if isinstance(net, str) else net or recipe.net
     rules_of(protocol, data, None, chosen).steps_for(1)  # refuses what trains for a time, before anything is condensed
     inside, outside, other = _thirds(data.train, seed)
     made = condense(recipe, inside, progress=progress)
     beginning, count = _initial(recipe, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
     with torch.no_grad():
-        learned = {_CONDENSED: _Images.of(made.synthetic())}
+        stored = _Images.of(made.synthetic())
+    learned = {_CONDENSED: stored}
     if beginning:
         learned[_INITIAL] = beginning
     learned[_RANDOM] = _Images.drawn(inside, count, seed, "alone")
@@ -140,6 +137,8 @@ def membership(
     attacked = [(_CONDENSED, "all condensed images", _Images.some(inside, most, seed), others)]
     if beginning:
         attacked += [(trained_on, _INITIAL, beginning, balanced) for trained_on in (_CONDENSED, _INITIAL)]
+    if not isinstance(recipe.algorithm(inside), Matching):  # it stores real images
+        attacked += [(_CONDENSED, "its own images", stored, balanced)]
     attacked += [(_RANDOM, _RANDOM, learned[_RANDOM], balanced)]
     return [
         Exposure(
@@ -148,6 +147,20 @@ def membership(
         )
         for trained_on, members, images, strangers in attacked
     ]  # fmt: skip
+
+
+def check_thirds(data: Data, recipe: Recipe, seed: int) -> None:
+    """Check, before anything is condensed, that a third of the training part suits a recipe.
+
+    Raises:
+        InputError: a class has too few images to be divided, or the recipe refuses the third.
+    """
+    if min(data.train.sizes) < 3 * recipe.ipc:
+        raise InputError(
+            f"a class of {data.name} has {min(data.train.sizes)} images, and three parts with {recipe.ipc} each are "
+            "needed; give a smaller `ipc`"
+        )
+    recipe.algorithm(_thirds(data.train, seed)[0])
 
 
 _CONDENSED, _INITIAL, _RANDOM, _STRANGERS = "the condensed set", "its initial images", "random images", "other images"

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from condensery.algorithms.matching import Matching
 from condensery.data import Data, RealSet, TestSet
-from condensery.data.pixels import PixelSpace
 from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
@@ -117,8 +116,9 @@ def task_incremental(
 ) -> list[Stage]:
     """Learn several data sets one after another, with a memory of the earlier ones that a recipe fills.
 
-    In every stage, the network goes on learning on all rows of the new task and on the memory, and then, with a tenth
-    of the learning rate, on the memory of all tasks alone, in which every class has as many rows. Outputs belong to
+    In every stage, the network goes on learning on all rows of the new task and on the memory. From the second stage
+    on, it then learns, with a tenth of the learning rate, on the memory of all tasks alone, in which every class has as
+    many rows. Outputs belong to
     names of classes: tasks that share them share the outputs, and others add theirs.
 
     Arguments:
@@ -178,14 +178,16 @@ def task_incremental(
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
         order = torch.tensor([names.index(name) for name in condensed.class_names])
-        memories.append(_remembered(condensed, order, task.train.space))
+        memories.append(_remembered(condensed, order, task.train))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
         for r, before in enumerate(points):
             key, regularizer = ("task", stage, r), distilling(before, distillation)
             point = grown(before, network, rng(seed, "weights", *key))
             point = replace(fit(point, rows, how, steps[0], seed, key, regularizer=regularizer), momenta={})
-            slow = replace(how, lr=how.lr / 10)
-            points[r] = fit(point, _Joined(memories), slow, steps[1], seed, ("balanced", *key), regularizer=regularizer)
+            if stage:
+                slow, balanced = replace(how, lr=how.lr / 10), _Joined(memories)
+                point = fit(point, balanced, slow, steps[1], seed, ("balanced", *key), regularizer=regularizer)
+            points[r] = point
         runs = [
             fmean(_accuracy(point, each.test, places) for each, places in zip(tasks, ids, strict=False))
             for point in points if point
@@ -278,11 +280,12 @@ class _Joined:
 
 
 @torch.no_grad()
-def _remembered(condensed: Condensed, ids: Tensor, space: PixelSpace) -> _Part:
-    """The decoded rows of a set, whose classes have these ids, normalized as the rows of its task are."""
+def _remembered(condensed: Condensed, ids: Tensor, real: RealSet) -> _Part:
+    """The decoded rows of a set, whose classes have these ids, read and normalized as the rows of its task are."""
     x, y = condensed.synthetic().flat()
-    if condensed.space.fingerprint != space.fingerprint:  # it was condensed with other statistics, or whitened
-        x = space.normalize(condensed.space.unit(x))
+    if condensed.space.fingerprint != real.space.fingerprint:  # it was condensed with other statistics, or whitened
+        x = real.space.normalize(condensed.space.unit(x))
+    x = x.to(real.device, real.dtype)  # a set from a file is on the CPU
     return _Part(lambda index: x[index.to(x.device)], ids[y.cpu()])
 
 

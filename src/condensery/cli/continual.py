@@ -10,7 +10,7 @@ from condensery.cli.measure import about_run, figures_of, mean_of, per_class, pr
 from condensery.cli.names import RECIPES, chosen, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
-from condensery.cli.sources import Source, read
+from condensery.cli.sources import Source, of_its_own, read
 from condensery.cli.table import Table
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from condensery.recipes import Recipe
 
 __all__ = ["continual_command"]
+
+_STEPS = (5000, 500)  # as in DC
 
 
 def continual_command(argv: list[str]) -> int:
@@ -43,15 +45,25 @@ def continual_command(argv: list[str]) -> int:
         raise InputError("--share-decoders is for the classes of one data set; leave it out with --then")
     if options.steps and not options.then:
         raise InputError("--steps is for whole data sets, with --then; leave it out")
-    data = read(options.source)
-    later = [read(replace(options.source, data=name), "--then") for name in options.then]
+    data = read(of_its_own(options.source) if options.then else options.source)
+    later = [read(of_its_own(replace(options.source, data=name)), "--then") for name in options.then]
     warn_of_few(data)
+    from condensery.applications.continual import check_stages
     from condensery.applications.rehearsal import check_memory
 
     tasks = [each.resized(32, 3) for each in (data, *later)] if later else [data]
+    stages = 5 if options.stages is None else options.stages
     for memory, task in product(recipes.values(), tasks):  # before the first of them is condensed
-        check_memory(memory, task.train, options.share_decoders)
-    about = about_run(options.source, data, {"recipes": [each.record() for each in recipes.values()]})
+        if later:
+            check_memory(memory, task.train)
+        else:
+            check_stages(task, memory, stages, options.share_decoders)
+    how = {"then": options.then, "steps": options.steps or _STEPS} if later else {"stages": stages}
+    about = about_run(options.source, data, {
+        "recipes": [each.record() for each in recipes.values()], **how, "distill": options.distill,
+        "share_decoders": options.share_decoders, "repeats": measuring.repeats, "seed": measuring.seed,
+        "fingerprints": [each.train.fingerprint for each in (data, *later)],
+    })  # fmt: skip
     lines, records = [], []
     try:
         for name, memory in recipes.items():
@@ -86,7 +98,7 @@ def _stages(options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", pr
         distillation = Distillation()
     if options.then:
         return task_incremental(
-            tasks, memory, options.net, distillation, steps=options.steps or (5000, 500), repeats=repeats, seed=seed
+            tasks, memory, options.net, distillation, steps=options.steps or _STEPS, repeats=repeats, seed=seed
         )  # fmt: skip
     stages = 5 if options.stages is None else options.stages
     return class_incremental(

@@ -1,7 +1,9 @@
 """The command `nas`: architecture search."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
@@ -39,8 +41,11 @@ def nas_command(argv: list[str]) -> int:
         raise InputError(f"--proxies is empty; give at least one of {_EARLY}, {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
-    recipes = presets([name for name in options.proxies if name != _EARLY], options.source.data, **fields)
+    files = [name for name in options.proxies if os.path.exists(name) and not name.endswith(".toml")]
+    named_ones = [name for name in options.proxies if name != _EARLY and name not in files]
+    recipes = presets(named_ones, options.source.data, **fields)
     from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
+    from condensery.runs.artifact import load
 
     # a name means the network with the fields that --net.FIELD sets, as in compare
     nets = [options.net if (asked := named(name)) == net else asked for name in options.networks]
@@ -55,6 +60,9 @@ def nas_command(argv: list[str]) -> int:
     warn_of_few(data)
     names = {folder(name, made): name for name, made in recipes.items()}
     proxies: dict[str, Recipe | Condensed | EarlyStopping] = {plain: recipes[name] for plain, name in names.items()}
+    for i, name in enumerate(dict.fromkeys(files)):
+        names[plain := f"{Path(name).name}-{i}"] = name
+        proxies[plain] = load(name)
     if _EARLY in options.proxies:
         proxies[_EARLY] = EarlyStopping()
     try:
@@ -68,7 +76,11 @@ def nas_command(argv: list[str]) -> int:
         raise KeyboardInterrupt(f"interrupted; {left}") from None
     found = [replace(row, proxy=names.get(row.proxy, row.proxy)) for row in found]
     table = _table(found, options, data)
-    table.write(measuring, about_run(options.source, data, {"seconds": {row.proxy: row.seconds for row in found}}))
+    table.write(measuring, about_run(options.source, data, {
+        "recipes": [made.record() for made in recipes.values()], "protocol": measuring.protocol or "fixed-steps",
+        "top": options.top, "repeats": measuring.repeats, "seed": measuring.seed,
+        "seconds": {row.proxy: row.seconds for row in found},
+    }))  # fmt: skip
     table.show()
     say("time of one thread: " + ", ".join(f"{row.proxy} {duration(row.seconds)}" for row in found))
     say_written(*measuring.files)

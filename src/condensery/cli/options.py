@@ -246,7 +246,8 @@ class NasOptions:
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     proxies: tuple[str, ...]
-    """Recipes, or early-stopping: the whole training part, for as many steps as on the first set."""
+    """Recipes; early-stopping: the whole training part, for as many steps as on the first set; or condensed sets (files
+    or folders of runs), which should not contain the tenth that is held out."""
     ipc: int = 10
     """Stored images per class of every set."""
     grid: Literal["small", "dc"] = "small"

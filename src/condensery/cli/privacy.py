@@ -13,7 +13,7 @@ from condensery.cli.sources import Source, read
 from condensery.cli.table import Table
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
-from condensery.networks.net import described
+from condensery.networks.net import described, record
 
 if TYPE_CHECKING:
     from condensery.applications import Exposure
@@ -34,11 +34,16 @@ def privacy_command(argv: list[str]) -> int:
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
     recipes = presets(options.methods, options.source.data, **fields)
     from condensery.applications import membership
+    from condensery.applications.privacy import check_thirds
 
     data = read(options.source)
     for method in recipes.values():  # refuses wrong input before the first of them is condensed
-        method.algorithm(data.train)
-    about = about_run(options.source, data, {"recipes": [each.record() for each in recipes.values()]})
+        check_thirds(data, method, measuring.seed)
+    about = about_run(options.source, data, {
+        "recipes": [each.record() for each in recipes.values()], "network": record(options.net),
+        "protocol": measuring.protocol or "fixed-steps", "shadows": options.shadows, "repeats": measuring.repeats,
+        "seed": measuring.seed,
+    })  # fmt: skip
     lines, records = [], list[dict[str, Any]]()
     count = measuring.repeats
     each = f"mean and 95 % confidence interval, {count} network{'s' if count > 1 else ''}"

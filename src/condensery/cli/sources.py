@@ -90,6 +90,15 @@ def merged(started: Source, given: Source) -> Source:
     return replace(started, **{k: v for k, v in asdict(given).items() if v != getattr(usual, k)})
 
 
+def of_its_own(source: Source) -> Source:
+    """The source without the options that are for another one of several, which are read with the same options."""
+    if source.data.startswith("hub:"):
+        return source
+    plain = replace(source, config=None, image=None, label=None, test=None)
+    sized = source.data.lower() in _PICTURES or (source.data.lower() not in NAMED and os.path.isdir(source.data))
+    return plain if sized else replace(plain, size=None)
+
+
 def words_of(source: Source) -> list[str]:
     """The words of a command line that name the same data. Whitening is left out: a condensed set knows its own."""
     return as_options({k: v for k, v in asdict(source).items() if v != "auto" and k != "zca"})

@@ -34,7 +34,10 @@ def area_half_width(area: float, positives: int, negatives: int) -> float:
 
     References:
         Hanley and McNeil, The meaning and use of the area under a receiver operating characteristic curve (1982).
+    Departs: the formula gives no width to areas of 0 and 1; here, areas count as at least half a row away from them.
     """
+    edge = 0.5 / min(positives, negatives)
+    area = min(max(area, edge), 1 - edge)
     a, b = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (positives - 1) * (a - area**2) + (negatives - 1) * (b - area**2)
     return 1.96 * sqrt(max(0.0, spread) / (positives * negatives))

@@ -115,8 +115,9 @@ class Warm(Wrapper[R]):
                 f"{self.start} stores images of several cells, and these data are whitened in another way, which would "
                 "mix the cells; condense both without `zca`, or with `factor=1`"
             )
-        if new and isinstance(synthetic.decoder, Factorized):
+        more = theirs.bases_per_class < synthetic.bases_per_class
+        if (new or more) and isinstance(synthetic.decoder, Factorized):
             raise InputError(
-                "the earlier decoders have no encoder, which new classes would need for their codes; start anew when "
-                "classes are added"
+                "the earlier decoders have no encoder, which new codes would need for their start; start anew when "
+                "classes are added or `ipc` is raised"
             )
