@@ -11,6 +11,7 @@ from lists import TINY
 from PIL import Image
 from test_leak import with_test_part
 
+from condensery.algorithms.schedules import Fresh
 from condensery.applications import Distillation, class_incremental
 from condensery.applications.continual import _with_decoders_of
 from condensery.cli import main
@@ -92,6 +93,28 @@ def test_a_protocol_sees_the_memory_as_it_is_stored():
     assert len(stages) == 2
     (whole,) = class_incremental(data, recipe, 1, protocol="idc2022-equal-steps", repeats=1, progress=False)
     assert "equal steps" in whole.accuracy.protocol
+
+
+@pytest.mark.parametrize("how", ["--stages 2 --protocol kfs2022", "--then digits --steps 2 1"])
+def test_the_command_goes_on_from_what_is_condensed(how, tmp_path, monkeypatch, capsys):
+    words = f"continual --data digits --memory random dm --ipc 1 --net.width 2 --repeats 1 --out {tmp_path}/out {how}"
+    calls, usual = [], DM.algorithm
+    monkeypatch.setattr(DM, "algorithm", lambda self, real: replace(usual(self, real), schedule=few(self, real, calls)))
+    assert main(words.split()) == 0
+    table, steps = capsys.readouterr().out, len(calls)
+    assert steps
+    assert (tmp_path / "out" / "dm-digits" / "stage-2" / "condensed.safetensors").is_file()
+    monkeypatch.setattr("condensery.algorithms.matching.Matching.learn", None)
+    assert main(words.split()) == 0
+    assert capsys.readouterr().out == table
+    assert main(f"{words} --seed 1".split()) == 2
+    assert "contains another run" in capsys.readouterr().err
+
+
+def few(recipe, real, calls):
+    """A schedule of two points."""
+    calls.append(recipe)
+    return Fresh(recipe.network(real), 2, recipe.seed)
 
 
 def test_data_sets_of_several_kinds_follow_each_other(tmp_path):
@@ -197,8 +220,8 @@ def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
     ("--memory random ld --then digits", "soft labels"), ("--memory random kfs --ipc 1", "does not hold one code"),
 ])  # fmt: skip
 def test_wrong_options_are_one_line_before_anything_is_condensed(capsys, monkeypatch, words, said):
-    monkeypatch.setattr("condensery.applications.continual.condense", None)
-    monkeypatch.setattr("condensery.applications.rehearsal.condense", None)
+    monkeypatch.setattr("condensery.applications.continual.made", None)
+    monkeypatch.setattr("condensery.applications.rehearsal.made", None)
     assert main(["continual", "--data", "digits", *words.split()]) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -28,7 +28,7 @@ from condensery.networks.net import Architecture, Factory, Net, build, record
 from condensery.recipes import Recipe
 from condensery.runs.checkpoint import environment
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import check_folder, condense, run
+from condensery.runs.run import check_folder, made
 from condensery.runs.storage import code, tensor_file
 
 __all__ = ["EarlyStopping", "Ranking", "architecture_search"]
@@ -268,11 +268,7 @@ def _folder(out: Path, name: str) -> Path:
 
 def _condensed(proxy: Recipe | Condensed, fold: Data, folder: Path | None, progress: bool) -> Condensed:
     """The set of a proxy, which is kept in a folder if there is one."""
-    if isinstance(proxy, Condensed):
-        return proxy
-    if folder is None:
-        return condense(proxy, fold.train, progress=progress)
-    return run(proxy, fold, folder, progress=progress)
+    return proxy if isinstance(proxy, Condensed) else made(proxy, fold, folder, progress)
 
 
 def _key(job: _Job, identities: Mapping[str, str], shared: _Shared) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -23,7 +24,7 @@ from condensery.networks.network import Point
 from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import condense, origin
+from condensery.runs.run import made, origin
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["check_stages", "class_incremental"]
@@ -40,6 +41,7 @@ def class_incremental(
     observe: Callable[[Stage], None] = lambda stage: None,
     distillation: Distillation | None = None,
     share_decoders: bool = False,
+    folder: str | Path | None = None,
     progress: bool = True,
 ) -> list[Stage]:
     """Learn the classes of a data set in stages, with a memory that a recipe fills.
@@ -61,6 +63,8 @@ def class_incremental(
             stage trains networks from scratch.
         share_decoders: whether decoders are learned in the first stage only; later stages learn codes for them, and the
             memory holds them once.
+        folder: the folder of the runs that condense, one for each stage, from which the same call goes on. Sets for
+            decoders that are shared are not kept there. None: nothing is kept.
         progress: whether to show what is being done.
 
     Returns:
@@ -69,7 +73,7 @@ def class_incremental(
     Raises:
         InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
             first stage have no test images, the recipe refuses the data or learns soft labels, it has no decoders to
-            share or would learn them in every stage, or a number is out of range.
+            share or would learn them in every stage, a number is out of range, or the folder contains other runs.
 
     References:
         IDC section 5.3, KFS section 4 and figure 6: a network is trained on the memory alone. (Classes of CIFAR-100
@@ -92,7 +96,7 @@ def class_incremental(
         if share_decoders and kept:
             kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
         else:
-            kept.append(condense(memory, part.train, progress=progress))
+            kept.append(made(memory, part, None if folder is None else Path(folder, f"stage-{stage + 1}"), progress))
         arrived = data.of_classes(range((stage + 1) * each))
         together = _together(kept, arrived)
         given = net or (memory.net if together.net is None else None)
@@ -142,13 +146,13 @@ def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress:
     References:
         KFS section 4: decoders are learned on the first classes.
     """
-    made = memory.algorithm(real)
-    assert isinstance(made, Matching)
-    made.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
-    beginnings = [work for work in made.beginnings if not isinstance(work, Autoencoder)]
+    usual = memory.algorithm(real)
+    assert isinstance(usual, Matching)
+    usual.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
+    beginnings = [work for work in usual.beginnings if not isinstance(work, Autoencoder)]
     with watched(memory.name, None, progress) as told:
-        synthetic = replace(made, beginnings=beginnings).run(observe=told)
-    return Condensed(synthetic, real.class_names, memory.record(), updates(made), origin(real))
+        synthetic = replace(usual, beginnings=beginnings).run(observe=told)
+    return Condensed(synthetic, real.class_names, memory.record(), updates(usual), origin(real))
 
 
 def _sizes(kept: list[Condensed]) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import cast
 
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from condensery.algorithms.matching import Matching
+from condensery.console import counted
 from condensery.data import Data, RealSet, TestSet
 from condensery.decoders import Factorized
 from condensery.errors import InputError
@@ -23,7 +26,7 @@ from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import condense
+from condensery.runs.run import made
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["Distillation", "Stage", "check_memory", "distilling", "grown", "task_incremental"]
@@ -112,6 +115,7 @@ def task_incremental(
     repeats: int = 5,
     seed: int = 0,
     observe: Callable[[Stage], None] = lambda stage: None,
+    folder: str | Path | None = None,
     progress: bool = True,
 ) -> list[Stage]:
     """Learn several data sets one after another, with a memory of the earlier ones that a recipe fills.
@@ -131,6 +135,8 @@ def task_incremental(
         repeats: number of networks.
         seed: seed of weights and of the order of rows.
         observe: called after every stage.
+        folder: the folder of the runs that condense, one for each task, from which the same call goes on. None: nothing
+            is kept.
         progress: whether to show what is being done.
 
     Returns:
@@ -173,21 +179,24 @@ def task_incremental(
     for stage, task in enumerate(tasks):
         names += [name for name in task.class_names if name not in names]
         ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
-        condensed = ready[stage] if ready else condense(cast(Recipe, memory), task.train, progress=progress)
+        place = None if folder is None else Path(folder, f"stage-{stage + 1}")
+        condensed = ready[stage] if ready else made(cast(Recipe, memory), task, place, progress)
         start = time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]
         rows = _Joined([_Part(task.train.read, ids[-1][task.train.labels.cpu()]), *memories])
         order = torch.tensor([names.index(name) for name in condensed.class_names])
         memories.append(_remembered(condensed, order, task.train))
         network = build(chosen, task.shape, len(names)).to(task.train.device, task.train.dtype)
-        for r, before in enumerate(points):
-            key, regularizer = ("task", stage, r), distilling(before, distillation)
-            point = grown(before, network, rng(seed, "weights", *key))
-            point = replace(fit(point, rows, how, steps[0], seed, key, regularizer=regularizer), momenta={})
-            if stage:
-                slow, balanced = replace(how, lr=how.lr / 10), _Joined(memories)
-                point = fit(point, balanced, slow, steps[1], seed, ("balanced", *key), regularizer=regularizer)
-            points[r] = point
+        with counted(f"networks trained on {task.name}") if progress else nullcontext(lambda done, total: None) as tell:
+            for r, before in enumerate(points):
+                key, regularizer = ("task", stage, r), distilling(before, distillation)
+                point = grown(before, network, rng(seed, "weights", *key))
+                point = replace(fit(point, rows, how, steps[0], seed, key, regularizer=regularizer), momenta={})
+                if stage:
+                    slow, balanced = replace(how, lr=how.lr / 10), _Joined(memories)
+                    point = fit(point, balanced, slow, steps[1], seed, ("balanced", *key), regularizer=regularizer)
+                points[r] = point
+                tell(r + 1, repeats)
         runs = [
             fmean(_accuracy(point, each.test, places) for each, places in zip(tasks, ids, strict=False))
             for point in points if point

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from condensery.cli.measure import about_run, figures_of, mean_of, per_class, protocol_of, say_written, warn_of_few
-from condensery.cli.names import RECIPES, chosen, presets
+from condensery.cli.names import RECIPES, chosen, folder, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, of_its_own, read
@@ -67,7 +68,8 @@ def continual_command(argv: list[str]) -> int:
     lines, records = [], []
     try:
         for name, memory in recipes.items():
-            found = _stages(options, memory, tasks, protocol)
+            place = None if options.out is None else Path(options.out, folder(name, memory))
+            found = _stages(options, memory, tasks, protocol, place)
             lines.append((name, *(str(stage.accuracy) for stage in found), f"{found[-1].bytes:,}"))
             records += [
                 {"memory": name, "stage": i + 1, "classes": len(stage.classes), **figures_of(stage.accuracy),
@@ -89,7 +91,9 @@ def continual_command(argv: list[str]) -> int:
     return 0
 
 
-def _stages(options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", protocol: "ProtocolFor") -> "list[Stage]":
+def _stages(
+    options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", protocol: "ProtocolFor", out: Path | None
+) -> "list[Stage]":
     """The stages with one recipe as memory: those of the classes of one data set, or one for each data set."""
     from condensery.applications import Distillation, class_incremental, task_incremental
 
@@ -98,10 +102,11 @@ def _stages(options: ContinualOptions, memory: "Recipe", tasks: "list[Data]", pr
         distillation = Distillation()
     if options.then:
         return task_incremental(
-            tasks, memory, options.net, distillation, steps=options.steps or _STEPS, repeats=repeats, seed=seed
+            tasks, memory, options.net, distillation, steps=options.steps or _STEPS, repeats=repeats, seed=seed,
+            folder=out,
         )  # fmt: skip
     stages = 5 if options.stages is None else options.stages
     return class_incremental(
         tasks[0], memory, stages, options.net, protocol, repeats, seed, distillation=distillation,
-        share_decoders=options.share_decoders,
+        share_decoders=options.share_decoders, folder=out,
     )  # fmt: skip

@@ -226,6 +226,8 @@ class ContinualOptions:
     and 500."""
     share_decoders: bool = False
     """Whether decoders (kfs) are learned in the first stage only, and later stages learn codes for them."""
+    out: str | None = None
+    """Folder for the runs that condense, from which the same command goes on; by default nothing is kept."""
     distill: bool = False
     """Whether networks go on from their weights of the last stage, with a loss that keeps their outputs for earlier
     classes near those of that stage. Otherwise, networks are trained from scratch; with --then, they go on without this

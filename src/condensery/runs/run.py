@@ -24,7 +24,7 @@ from condensery.runs.picture import grid, png
 from condensery.runs.session import Session, recorded
 from condensery.runs.sinks import Sink
 
-__all__ = ["check_folder", "check_seconds", "condense", "origin", "provenance", "run"]
+__all__ = ["check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
 
 log = logging.getLogger("condensery")
 
@@ -140,6 +140,11 @@ def run(
             return done
         with console.watched(recipe.name, observe, progress) as told:
             return _run(algorithm, real, out, identity, keeper, told, started, sinks)
+
+
+def made(recipe: Recipe, data: Data, out: Path | None, progress: bool = True) -> Condensed:
+    """The condensed set of `data.train`: by `run` in the folder `out`, or by `condense` if there is none."""
+    return condense(recipe, data.train, progress=progress) if out is None else run(recipe, data, out, progress=progress)
 
 
 def check_seconds(checkpoint_seconds: float) -> None:
