@@ -320,7 +320,9 @@ def test_ray_must_be_installed(monkeypatch):
         next(engines.on_ray(mortal, 0, [1], 1))
 
 
-def test_the_command_tells_what_it_found(capsys, tmp_path):
+def test_the_command_tells_what_it_found(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "random").mkdir()  # which is no condensed set
     words = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--networks", "mlp", "convnet",
              "--net.width", "2", "--protocol", "kfs2022", "--out", str(tmp_path / "out"), "--json",
              str(tmp_path / "found.json")]  # fmt: skip

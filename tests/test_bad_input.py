@@ -733,7 +733,7 @@ BAD_ARTIFACTS = {
         foreign({"condensery": '{"checksum": "", "head": ' + '{"a":' * 10**5 + "1" + "}" * 10**5 + "}"}),
         ["head is damaged"],
     ),
-    "a recipe as deep as a well": (metadata(recipe__deep=deep(500)), ["nested too deep"]),
+    "a recipe as deep as a well": (metadata(recipe__deep=deep(500)), ["nested too deeply"]),
     "class names that are numbers": (metadata(class_names=list(range(10))), ["class_names", "do not fit together"]),
     "a mean beyond all numbers": (metadata(space__mean=[10**400]), ["space.mean", "do not fit together"]),
     "a deviation of 0": (metadata(space__std=[0.0]), ["space.std", "do not fit together"]),

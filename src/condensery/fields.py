@@ -87,7 +87,7 @@ def byte_count(bytes: int | str) -> int:
 
 
 def shallow(value: Any, most: int = 50) -> bool:
-    """Whether lists and dictionaries are nested at most so deep, so that functions may call themselves on them."""
+    """Whether lists and dictionaries are nested at most `most` levels deep, which recursive functions can follow."""
     layer = [value]
     for _ in range(most):
         layer = [

@@ -11,7 +11,7 @@ from condensery.cli.measure import about_run, figures_of, mean_of, per_class, pr
 from condensery.cli.names import RECIPES, chosen, folder, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
-from condensery.cli.sources import Source, of_its_own, read
+from condensery.cli.sources import Source, applicable, read
 from condensery.cli.table import Table
 from condensery.errors import InputError
 from condensery.networks.convnet import ConvNet
@@ -46,8 +46,8 @@ def continual_command(argv: list[str]) -> int:
         raise InputError("--share-decoders is for the classes of one data set; leave it out with --then")
     if options.steps and not options.then:
         raise InputError("--steps is for whole data sets, with --then; leave it out")
-    data = read(of_its_own(options.source) if options.then else options.source)
-    later = [read(of_its_own(replace(options.source, data=name)), "--then") for name in options.then]
+    data = read(applicable(options.source) if options.then else options.source)
+    later = [read(applicable(replace(options.source, data=name)), "--then") for name in options.then]
     warn_of_few(data)
     from condensery.applications.continual import check_stages
     from condensery.applications.rehearsal import check_memory

@@ -41,9 +41,10 @@ def nas_command(argv: list[str]) -> int:
         raise InputError(f"--proxies is empty; give at least one of {_EARLY}, {', '.join(RECIPES)}")
     protocol = protocol_of(measuring, "fixed-steps")
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
-    files = [name for name in options.proxies if os.path.exists(name) and not name.endswith(".toml")]
-    named_ones = [name for name in options.proxies if name != _EARLY and name not in files]
-    recipes = presets(named_ones, options.source.data, **fields)
+    known = {_EARLY, *RECIPES}  # a name wins over a file that is called so
+    files = [name for name in options.proxies if os.path.exists(name) and name not in known and name[-5:] != ".toml"]
+    methods = [name for name in options.proxies if name != _EARLY and name not in files]
+    recipes = presets(methods, options.source.data, **fields)
     from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
     from condensery.runs.artifact import load
 

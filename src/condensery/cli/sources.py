@@ -90,8 +90,8 @@ def merged(started: Source, given: Source) -> Source:
     return replace(started, **{k: v for k, v in asdict(given).items() if v != getattr(usual, k)})
 
 
-def of_its_own(source: Source) -> Source:
-    """The source without the options that are for another one of several, which are read with the same options."""
+def applicable(source: Source) -> Source:
+    """The source without options that do not apply to it, where several data sets are read with the same options."""
     if source.data.startswith("hub:"):
         return source
     plain = replace(source, config=None, image=None, label=None, test=None)

@@ -228,7 +228,7 @@ class _Ids:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Hide the warnings of the hub's client inside the block: without a network, two for each of its tries."""
+    """A context without the warnings of the hub's client, which warns twice for each try if there is no network."""
     client = logging.getLogger("huggingface_hub")
     before = client.level
     client.setLevel(logging.ERROR)

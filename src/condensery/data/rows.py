@@ -164,7 +164,7 @@ class RealSet(_Rows):
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise InputError(
                 f"labels are from {labels.min()} to {labels.max()}; the ids of {classes} classes are from 0 to "
-                f"{classes - 1}"
+                f"{classes - 1}; correct them"
             )
         if bool((labels.diff() < 0).any()):
             order = torch.argsort(labels, stable=True)
@@ -249,7 +249,7 @@ class RealSet(_Rows):
         return prod(self.shape) * self.bytes_per_value
 
     def subset(self, index: Tensor) -> "RealSet":
-        """The set of copies of the rows at `index` (N',), with this set's pixel space; raises what `picked` raises."""
+        """The set of copies of the rows at `index` (N',), with this set's pixel space; for errors, see `picked`."""
         return RealSet(
             *self.picked(index), self.classes, self.space, self.dtype, self.device, self.name, self.class_names,
             self.facts,

@@ -44,7 +44,7 @@ Observe = Callable[[int, int], None]
 DECODED_BYTES = 2**30
 """The most bytes of decoded rows that are kept in memory; larger sets are decoded minibatch by minibatch."""
 
-NETWORKS = 5
+ASSUMED = 5
 """Whether compiling pays is decided for this many networks, whatever number is asked for. If it depended on that
 number, networks would be computed in another mode, and not be found in the cache, when more of them are asked for."""
 
@@ -289,7 +289,7 @@ def _measure(
     with seen as observe:
         for s, (rows, test) in enumerate(sets):
             training_mode = _mode(network, data, rows, rules)
-            testing_mode = classifying(network, data.shape, NETWORKS * len(test))
+            testing_mode = classifying(network, data.shape, ASSUMED * len(test))
             modes = [training_mode, testing_mode]
             kept = Kept(about and [*about, *modes, s, _contents(rows, test)], classes, len(test))
             done = kept.read()[:repeats]
@@ -338,9 +338,9 @@ def _contents(rows: Rows, test: TestSet) -> list[str]:
 def _mode(network: Network, data: Data, rows: Rows, rules: Protocol) -> Mode:
     """The fastest mode for training the usual number of networks on a set by a protocol."""
     if rules.seconds is not None:  # in a minute, compiling pays
-        return computing(network, data.shape, sys.maxsize if NETWORKS * rules.seconds >= 60 else 0)
+        return computing(network, data.shape, sys.maxsize if ASSUMED * rules.seconds >= 60 else 0)
     trained = rules.steps_for(len(rows)) * min(rules.how.batch_size, len(rows))
-    return computing(network, data.shape, NETWORKS * trained)
+    return computing(network, data.shape, ASSUMED * trained)
 
 
 def _steps(network: Network, rows: Rows, rules: Protocol, seed: int) -> int:

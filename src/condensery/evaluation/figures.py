@@ -14,16 +14,16 @@ from condensery.runs.condensed import Condensed
 __all__ = ["Figure", "figures_in"]
 
 
-Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Figure(msgspec.Struct):
     """An accuracy, and what was measured."""
 
-    accuracy: Part
-    std: Part
-    runs: list[Part]
+    accuracy: Fraction
+    std: Fraction
+    runs: list[Fraction]
     protocol: str
     floats: Number
     bytes: Number

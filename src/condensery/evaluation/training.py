@@ -74,15 +74,11 @@ class DecodedRows:
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Every row once, in random order; see `RealSet.minibatches`. The order is that of `TensorRows`."""
         for index in torch.randperm(len(self), generator=generator).split(size):
-            order, parts = (index // self.each).argsort(stable=True), []
-            needed, counts = torch.unique(index // self.each, return_counts=True)
-            places = index[order].split(counts.tolist())  # of the rows of each base
-            for start in range(0, len(needed), step := max(1, self.AT_ONCE // self.each)):
-                rows, wanted = self.synthetic.rows_of(needed[start : start + step]), places[start : start + step]
-                base = torch.arange(len(wanted)).repeat_interleave(counts[start : start + step])
-                row = torch.cat(wanted) % self.each
-                parts.append((rows.x[base, row], rows.labels[base, row]))
-            back = order.argsort()
+            parts, back = [], index.argsort().argsort()
+            for some in index.sort().values.split(max(1, self.AT_ONCE // self.each)):
+                needed, place = torch.unique(some // self.each, return_inverse=True)
+                rows = self.synthetic.rows_of(needed)
+                parts.append((rows.x[place, some % self.each], rows.labels[place, some % self.each]))
             x = torch.cat([x for x, _ in parts])[back].to(self.device, self.dtype)
             y = torch.cat([y for _, y in parts])[back].to(self.device)
             yield x, y.to(x.dtype) if y.is_floating_point() else y, index

@@ -133,7 +133,7 @@ class Recipe(ABC):
                 network is a function of a program, of which a record has the name only.
         """
         if not shallow(record):
-            raise InputError("the record of a recipe is nested too deep to be one; give that of a run")
+            raise InputError("the record of a recipe is nested too deeply to be one; give that of a run")
         kinds: dict[str, Any] = {kind.name: kind for kind in _kinds(Recipe)}  # type: ignore[type-abstract]
         also = ("a recipe of your own, which Python must import first (on the command line MODULE:CLASS)",)
         kind = look_up(kinds, str(record.get("name")), "recipe", also)

@@ -240,7 +240,7 @@ def _assembled(
     fitting = partial(_fitting, path, advice)
     with fitting():
         if not shallow(raw):
-            raise ValueError("a head that is nested too deep")
+            raise ValueError("a head that is nested too deeply")
         head = checked(raw, _Head)
         recipe = checked(head.recipe, _Recipe)
         while recipe.base:
