@@ -175,16 +175,15 @@ def listed(name: str, columns: Mapping[str, Callable[[Row], object]]) -> str:
 
 
 def numbered(
-    name: str, *down: str, across: str, unit: str, dataset: str | None = None,
-    **more: Callable[[list[Row]], object],
+    name: str, *down: str, across: str, unit: str, only: Mapping[str, str], **more: Callable[[list[Row]], object]
 ) -> str:  # fmt: skip
     """A line for all rows that share the keys `down`, a column for each number `across`, and the columns `more`.
 
-    `dataset`: only rows of this data set are shown; None: all rows.
+    `only`: values of keys that the rows must have.
     """
     found: dict[tuple[str, ...], dict[int, Row]] = {}
     for row in results(name):
-        if dataset in (None, row["dataset"]):
+        if only.items() <= row.items():
             found.setdefault(tuple(row[key] for key in down), {})[row[across]] = row
     numbers, lines = sorted({number for line in found.values() for number in line}), []
     order = list(dict.fromkeys(row[down[-1]] for row in results(name)))  # the same for all data sets
@@ -306,13 +305,16 @@ TABLES: dict[str, Callable[[], str]] = {
         {"method": lambda row: row["method"], "added": lambda row: row["added"], "condensed": lambda row: row["case"],
          "condensing": condensing, **MEASURED},
     ),
-    "continual": partial(
-        numbered, "continual", "dataset", "memory", across="classes", unit="classes",
-        bytes=lambda rows: f"{rows[-1]['bytes']:,}",
-    ),
+    **{
+        f"continual {part}": partial(
+            numbered, "continual", "dataset", "memory", across="classes", unit="classes", only={"table": part},
+            bytes=lambda rows: f"{rows[-1]['bytes']:,}",
+        )
+        for part in ("values", "bytes")
+    },
     **{
         f"bytes {dataset}": partial(
-            numbered, "bytes", "method", across="budget", unit="bytes", dataset=dataset, condensing=from_to
+            numbered, "bytes", "method", across="budget", unit="bytes", only={"dataset": dataset}, condensing=from_to
         )
         for dataset in importlib.import_module("bytes").BUDGETS
     },

@@ -19,6 +19,7 @@ from condensery.data import TestSet, digits
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import kfs2022
+from condensery.networks.convnet import ConvNet
 from condensery.recipes import DC, DM, IDC, KFS, Random, Unrolled
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
@@ -109,6 +110,49 @@ def test_the_command_goes_on_from_what_is_condensed(how, tmp_path, monkeypatch, 
     assert capsys.readouterr().out == table
     assert main(f"{words} --seed 1".split()) == 2
     assert "contains another run" in capsys.readouterr().err
+
+
+def test_a_memory_fits_into_a_budget_and_several_have_seeds_of_their_own(tmp_path, capsys):
+    words = "continual --data digits --memory random --budget 5KB --sets 2 --stages 2 --protocol kfs2022"
+    assert main([*words.split(), "--repeats", "1", "--net.width", "2", "--json", str(tmp_path / "found.json")]) == 0
+    assert "at most 5KB; mean ± std of 2 sets x one network" in capsys.readouterr().out
+    record = json.loads((tmp_path / "found.json").read_text())
+    ends = [row for row in record["results"] if row["stage"] == 2]
+    assert [(row["bytes"], row["n"], row["sets"]) for row in ends] == [(2 * 7 * 5 * 64, 2, 2)]
+    net, data = replace(ConvNet(), width=2), digits()
+    runs = [
+        class_incremental(data, Random(ipc=7, seed=seed, net=net), 2, net, "kfs2022", 1, seed, progress=False)
+        for seed in (0, 1)
+    ]
+    assert ends[0]["runs"] == [run[-1].accuracy.mean for run in runs]
+    assert runs[0][-1].accuracy.runs != runs[1][-1].accuracy.runs
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--budget 5KB --ipc 2", "--budget and --ipc both say how much is stored"),
+        ("--budget 500", "--budget 500, of which a stage gets 1/2: 250 bytes are too few"),
+        ("--ipc 0", "--ipc must be a whole number of at least 1"),
+        ("--sets 0", "--sets must be at least 1"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(words, said, capsys):
+    assert main(["continual", "--data", "digits", "--memory", "random", "--stages", "2", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("distillation", [None, Distillation()])
+def test_networks_are_trained_in_another_number_format_that_the_protocol_names(distillation):
+    found = [
+        class_incremental(digits(), Random(ipc=2, net=TINY), 2, protocol=brief, repeats=1, distillation=distillation,
+                          dtype=dtype, progress=False)[-1].accuracy
+        for dtype in (None, torch.float32, torch.bfloat16)
+    ]  # fmt: skip
+    assert found[0] == replace(found[1], seconds=found[0].seconds)
+    assert "trained in bfloat16" in found[2].protocol
+    with pytest.raises(InputError, match=r"must be None, torch.bfloat16 or torch.float16, got torch.float64"):
+        class_incremental(digits(), Random(ipc=2, net=TINY), 2, dtype=torch.float64, progress=False)
 
 
 def few(recipe, real, calls):

@@ -1,7 +1,7 @@
 """Continual learning: classes arrive in stages, and only a small memory of the earlier ones is kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.run import made, origin
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["check_stages", "class_incremental"]
+__all__ = ["class_incremental", "stages_of"]
 
 
 def class_incremental(
@@ -42,6 +42,7 @@ def class_incremental(
     distillation: Distillation | None = None,
     share_decoders: bool = False,
     folder: str | Path | None = None,
+    dtype: torch.dtype | None = None,
     progress: bool = True,
 ) -> list[Stage]:
     """Learn the classes of a data set in stages, with a memory that a recipe fills.
@@ -65,6 +66,7 @@ def class_incremental(
             memory holds them once.
         folder: the folder of the runs that condense, one for each stage, from which the same call goes on. Sets for
             decoders that are shared are not kept there. None: nothing is kept.
+        dtype: number format of the rows while the networks are trained; see `evaluate`.
         progress: whether to show what is being done.
 
     Returns:
@@ -82,8 +84,10 @@ def class_incremental(
     points = list[Point]()
     whole_number("repeats", repeats, 1)
     whole_number("seed", seed, 0)
-    check_stages(data, memory, stages, share_decoders)
-    each, kind = data.train.classes // stages, protocols.named(protocol)
+    protocols.check_dtype(dtype, data)
+    for part in stages_of(data, stages):
+        check_memory(memory, part.train, share_decoders)
+    kind = protocols.named(protocol)
 
     def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
         return kind(data, kept[-1], net)  # the memory as it is stored; `condensed` has been decoded
@@ -91,33 +95,31 @@ def class_incremental(
     if distillation:
         kind(data, None, net).steps_for(1)  # refuses what trains for a time, before anything is condensed
     kept, found = list[Condensed](), []
-    for stage in range(stages):
-        part = data.of_classes(range(stage * each, (stage + 1) * each))
+    for stage, part in enumerate(stages_of(data, stages)):
         if share_decoders and kept:
             kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
         else:
             kept.append(made(memory, part, None if folder is None else Path(folder, f"stage-{stage + 1}"), progress))
-        arrived = data.of_classes(range((stage + 1) * each))
+        arrived = data.of_classes(range((stage + 1) * part.train.classes))
         together = _together(kept, arrived)
         given = net or (memory.net if together.net is None else None)
         if distillation is None:
-            reached = evaluate(together, arrived, given, of_stored, repeats, seed, progress=progress)
+            reached = evaluate(together, arrived, given, of_stored, repeats, seed, dtype=dtype, progress=progress)
         else:
             trained = asked(given, together, arrived, of_stored)
-            reached, points = _distilled(together, arrived, trained, of_stored, repeats, seed, distillation, points)
+            rules = of_stored(arrived, together, trained).trained_in(dtype, data)
+            reached, points = _distilled(together, arrived, trained, rules, repeats, seed, distillation, points)
         found.append(Stage(arrived.class_names, reached, *_sizes(kept)))
         observe(found[-1])
     return found
 
 
-def check_stages(data: Data, memory: Recipe, stages: int, share_decoders: bool = False) -> None:
-    """Check, before anything is condensed, that classes can arrive in stages, and that a recipe can fill the memory.
-
-    Arguments: see `class_incremental`.
+def stages_of(data: Data, stages: int) -> Iterator[Data]:
+    """The classes of every stage, as a data set each.
 
     Raises:
-        InputError: `stages` does not divide the number of classes, a stage would have one class, the classes of the
-            first stage have no test images, or `rehearsal.check_memory` refuses the images of a stage.
+        InputError: `stages` does not divide the number of classes, a stage would have one class, or the classes of the
+            first stage have no test images.
     """
     classes = data.train.classes
     if not isinstance(stages, int) or isinstance(stages, bool) or not 0 < stages < classes or classes % stages:
@@ -134,8 +136,7 @@ def check_stages(data: Data, memory: Recipe, stages: int, share_decoders: bool =
             "add some, or give fewer stages"
         )
     each = classes // stages
-    for stage in range(stages):
-        check_memory(memory, data.of_classes(range(stage * each, (stage + 1) * each)).train, share_decoders)
+    return (data.of_classes(range(first, first + each)) for first in range(0, classes, each))
 
 
 def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress: bool) -> Condensed:
@@ -178,14 +179,14 @@ def _distilled(
     together: Condensed,
     arrived: Data,
     net: Net | Factory,
-    protocol: ProtocolFor,
+    rules: Protocol,
     repeats: int,
     seed: int,
     distillation: Distillation,
     points: list[Point],
 ) -> tuple[Accuracy, list[Point]]:
     """The accuracy of the networks of the last stage that go on learning, and these networks."""
-    start, rules = time.perf_counter(), protocol(arrived, together, net)
+    start = time.perf_counter()
     network = build(net, arrived.shape, arrived.train.classes).to(arrived.train.device, arrived.train.dtype)
     with torch.no_grad():
         rows = TensorRows(together.synthetic())

@@ -47,6 +47,14 @@ class Stage:
     floats: int
     bytes: int
 
+    @staticmethod
+    def of_sets(several: "Sequence[Sequence[Stage]]") -> "list[Stage]":
+        """The stages of several memories that one recipe filled with different seeds, with the accuracies of all."""
+        return [
+            replace(stages[0], accuracy=Accuracy.of_sets([stage.accuracy for stage in stages]))
+            for stages in zip(*several, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Distillation:
@@ -105,12 +113,16 @@ def distilling(before: Point | None, distillation: Distillation | None) -> Calla
     return regularizer
 
 
+REHEARSAL = replace(USUAL, batch_size=256)
+"""How a network learns a new data set and the memory of earlier ones."""
+
+
 def task_incremental(
     tasks: Sequence[Data],
     memory: Recipe | Sequence[Condensed],
     net: Architecture | None = None,
     distillation: Distillation | None = Distillation(),
-    how: Training = replace(USUAL, batch_size=256),
+    how: Training = REHEARSAL,
     steps: tuple[int, int] = (5000, 500),
     repeats: int = 5,
     seed: int = 0,
@@ -202,6 +214,7 @@ def task_incremental(
             for point in points if point
         ]  # fmt: skip
         words = f"rehearsal{', distilled' if distillation else ''} ({steps[0]} + {steps[1]} steps)"
+        words += "" if how.dtype is None else f", trained in {str(how.dtype).removeprefix('torch.')}"
         found.append(Stage(tuple(names), Accuracy(tuple(runs), words, chosen, time.perf_counter() - start), *sizes))
         observe(found[-1])
     return found

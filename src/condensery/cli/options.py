@@ -44,7 +44,12 @@ _BUDGET = (
     "The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB; it sets --ipc (and --strict "
     "for kfs). The file is one or two kilobytes larger."
 )
+_MEMORY = (
+    "The most bytes that the numbers of the whole memory may take at the end, such as 80KB, in place of --ipc; "
+    "every stage gets an equal share."
+)
 Budget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_BUDGET)]
+MemoryBudget = Annotated[str | None, tyro.conf.arg(metavar="SIZE", help=_MEMORY)]
 
 
 @dataclass(frozen=True)
@@ -214,8 +219,11 @@ class ContinualOptions:
     source: Annotated[Source, tyro.conf.arg(name="")]
     memory: tuple[str, ...]
     """Recipes that fill the memory; every one is a row of the table."""
-    ipc: int = 10
-    """Stored images per class."""
+    ipc: int | None = None
+    """Stored images per class; by default 10."""
+    budget: MemoryBudget = None
+    sets: int = 1
+    """Number of memories per recipe, with different seeds; the mean is over the networks of all of them."""
     stages: int | None = None
     """Stages in which the classes arrive, the same number in each; by default 5."""
     then: tuple[str, ...] = ()
@@ -232,7 +240,7 @@ class ContinualOptions:
     """Whether networks go on from their weights of the last stage, with a loss that keeps their outputs for earlier
     classes near those of that stage. Otherwise, networks are trained from scratch; with --then, they go on without this
     loss."""
-    measuring: Annotated[Measuring, tyro.conf.arg(name="")] = Measuring()
+    measuring: Annotated[TypedMeasuring, tyro.conf.arg(name="")] = TypedMeasuring()
     network: NetName = "convnet"
     net: tyro.conf.AvoidSubcommands[Architecture] = ConvNet()
 

@@ -80,6 +80,23 @@ class Accuracy:
         """The standard deviation over all networks of all sets, divided by n, as is usual in the field."""
         return float(np.std(self.runs))
 
+    @classmethod
+    def of_sets(cls, several: Sequence["Accuracy"]) -> "Accuracy":
+        """The accuracies on several sets of one method as one accuracy.
+
+        Arguments:
+            several: at least one, with equally many networks on every set; protocol and network are the same.
+        """
+        confusions = [each.confusion for each in several if each.confusion is not None]
+        summed = np.sum(confusions, axis=0).tolist() if len(confusions) == len(several) else None
+        return replace(
+            several[0],
+            runs=tuple(run for each in several for run in each.runs),
+            seconds=sum(each.seconds for each in several),
+            sets=sum(each.sets for each in several),
+            confusion=summed and tuple(map(tuple, summed)),
+        )
+
     @property
     def independent(self) -> tuple[float, ...]:
         """The values that are independent: the accuracies of networks of one set, or the mean of each of several."""
@@ -267,16 +284,11 @@ def _measure(
     seen: AbstractContextManager[Observe],
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
-    if dtype not in (None, data.train.dtype, torch.float16, torch.bfloat16):
-        raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
     whole_number("repeats", repeats, 1)
     whole_number("seed", seed, 0)
     if not len(data.test):
         raise InputError(f"{data.name} has no test rows, so nothing can be measured on it; give data with a test part")
-    rules = rules_of(protocol, data, first, net)
-    if dtype not in (None, data.train.dtype):
-        words = f"{rules.name}, trained in {str(dtype).removeprefix('torch.')}"
-        rules = replace(rules, name=words, how=replace(rules.how, dtype=dtype))
+    rules = rules_of(protocol, data, first, net).trained_in(dtype, data)
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     classes, about = data.train.classes, None
     if rules.seconds is None and _from_library(net, rules):

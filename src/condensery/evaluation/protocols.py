@@ -34,6 +34,8 @@ from condensery.networks.net import Architecture
 from condensery.networks.resnet import ResNet
 
 if TYPE_CHECKING:
+    import torch
+
     from condensery.runs.condensed import Condensed
 
 __all__ = [
@@ -100,6 +102,21 @@ class Protocol:
             )
         return self.steps if self.steps is not None else self.how.steps(self.epochs, rows)
 
+    def trained_in(self, dtype: "torch.dtype | None", data: Data) -> "Protocol":
+        """The protocol with another number format of the rows, which its name then says.
+
+        Arguments:
+            dtype: `torch.bfloat16` or `torch.float16`. None, or that of the data: the same protocol.
+
+        Raises:
+            InputError: `dtype` is something else.
+        """
+        check_dtype(dtype, data)
+        if dtype in (None, data.train.dtype):
+            return self
+        name = f"{self.name}, trained in {str(dtype).removeprefix('torch.')}"
+        return replace(self, name=name, how=replace(self.how, dtype=dtype))
+
 
 class ProtocolFor(Interface):
     """A protocol as a function of the data and of what is measured on it."""
@@ -113,6 +130,12 @@ class ProtocolFor(Interface):
             net: their architecture. None: not known, or of no importance.
         """
         ...
+
+
+def check_dtype(dtype: "torch.dtype | None", data: Data) -> None:
+    """Check the number format of rows while networks are trained; see `Protocol.trained_in`."""
+    if dtype not in (None, data.train.dtype) and str(dtype) not in ("torch.bfloat16", "torch.float16"):
+        raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
 
 
 def named(protocol: ProtocolFor | str) -> ProtocolFor:
