@@ -94,7 +94,6 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled": ("anchor", ROUNDS),
     "unrolled without anchor": ("kfs", ROUNDS),
     "unrolled, one network at a time": ("anchor", replace(ROUNDS, network_pool=1)),
-    "unrolled in float32": ("anchor", replace(ROUNDS, unrolled_dtype=None)),
     **{f"unrolled, {updates} updates": ("anchor", rounds_of(updates)) for updates in (5, 15, 40, 200)},
     **{
         f"unrolled, {updates} updates, one network at a time": ("anchor", replace(rounds_of(updates), network_pool=1))
