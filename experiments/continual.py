@@ -13,7 +13,6 @@ bfloat16. Cost at `cpu` scale on 2 cores: a quarter of an hour for a learned mem
 are skipped; memories are kept in `runs/continual`, for each commit.
 """
 
-import time
 from itertools import product
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from condensery.applications import Stage, class_incremental
 from condensery.data import Data
 from condensery.evaluation import plots
 from condensery.evaluation.protocols import fixed_steps
+from condensery.runs.session import seconds_of
 
 DATASETS = ("FashionMNIST", "cifar10-jpeg")
 TABLES = {
@@ -50,11 +50,11 @@ def stages_with(data: Data, dataset: str, memory: str, part: str, runs: Path) ->
     """The stages with a memory: of five networks, or of five runs."""
     protocol, count = brief(fixed_steps), 1 if smoke_run() else STAGES
     if part == "values":
-        recipe = recipe_of(dataset, memory)
-        return class_incremental(data, recipe, count, recipe.net, protocol, few(REPEATS), progress=False)
+        recipe, folder = recipe_of(dataset, memory), runs / "0"
+        return class_incremental(data, recipe, count, recipe.net, protocol, few(REPEATS), folder=folder, progress=False)
     found = []
     for seed in range(few(RUNS)):
-        recipe, folder = recipe_of(dataset, memory, seed, half=True), runs / f"{dataset}-{memory}-{seed}"
+        recipe, folder = recipe_of(dataset, memory, seed, half=True), runs / str(seed)
         found.append(
             class_incremental(
                 data, recipe, count, recipe.net, protocol, 1, seed, folder=folder, dtype=torch.bfloat16, progress=False
@@ -65,9 +65,9 @@ def stages_with(data: Data, dataset: str, memory: str, part: str, runs: Path) ->
 
 
 def measure(table: Table, data: Data, dataset: str, memory: str, part: str) -> None:
-    start = time.perf_counter()
-    stages = stages_with(data, dataset, memory, part, table.runs / table.commit[:7])
-    spent = time.perf_counter() - start - sum(stage.accuracy.seconds for stage in stages)
+    runs = table.runs / table.commit[:7] / f"{part}-{dataset}-{memory}"
+    stages = stages_with(data, dataset, memory, part, runs)
+    spent = sum(seconds_of(folder) for folder in (runs / "0").iterdir())  # of the first memory
     for stage in stages:  # all or none
         table.add(
             data, stage.accuracy, recipe_of(dataset, memory, half=part == "bytes").record(), spent, table=part,

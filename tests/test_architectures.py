@@ -183,6 +183,14 @@ def test_a_line_that_is_no_trial_is_refused(tmp_path, line):
         search(digits(), folder=tmp_path)
 
 
+def of_classes(count):
+    return condense(Random(ipc=1), digits().of_classes(range(count)).train, progress=False)
+
+
+def of_side(side):
+    return condense(Random(ipc=1), digits().resized(side, 1).train, progress=False)
+
+
 def of_width(width):
     def made(shape, classes):
         return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.Linear(width, classes))
@@ -200,6 +208,8 @@ def of_width(width):
     ({"nets": [of_width(2), of_width(3)]}, "apart; bind what differs"),
     ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2000)}}, "too large"),
     ({"proxies": {"a": Random(ipc=1), "b": Random(ipc=2)}, "folder": "used"}, "contains no run"),
+    ({"proxies": {"a": of_classes(5)}}, "'a' has other classes than digits"),
+    ({"proxies": {"a": of_side(9)}}, "the images of the proxy 'a' are"),
     ({"top": 1}, "`top`"),
     ({"repeats": 0}, "`repeats`"),
     ({"seed": -1}, "`seed`"),
@@ -314,6 +324,13 @@ def test_jobs_have_one_thread_and_leave_those_of_the_caller(workers):
         torch.set_num_threads(before)
 
 
+def test_a_cluster_that_is_not_there_is_one_line_before_anything_is_condensed(monkeypatch):
+    monkeypatch.setattr(architectures, "_condensed", None)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(InputError, match=r"RAY_ADDRESS=127\.0\.0\.1:1: no Ray cluster can be reached there"):
+        search(digits(), engine="ray")
+
+
 def test_ray_must_be_installed(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(InputError, match=r"condensery\[ray\]"):
@@ -341,15 +358,21 @@ def test_the_command_tells_what_it_found(capsys, tmp_path, monkeypatch):
     whole = str(tmp_path / "whole.safetensors")
     cd.save(cd.condense(Random(ipc=1), digits().train, progress=False), whole)
     assert main([*words, "--no-whole", "--proxies", whole, str(tmp_path / "out" / "random")]) == 0
-    assert "from the rows on which networks are measured" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "from the rows on which networks are measured" in captured.err
+    assert "per class" not in captured.out  # which --ipc does not say about sets
     rows = json.loads((tmp_path / "found.json").read_text())["results"]
     assert [row["proxy"] for row in rows] == [whole, str(tmp_path / "out" / "random")]
+    assert main([*words, "--no-whole", "--proxies", whole, "random", "early-stopping"]) == 0
+    rows = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert [row["proxy"] for row in rows] == [whole, "random", "early-stopping"]
     settings = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--net.width", "2", "--settings", "2"]
     assert main([*settings, "--protocol", "kfs2022", "--no-whole"]) == 0
     assert "best settings" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("words", "said"), [
+    ("--proxies a.safetensors", "a.safetensors: no such file"),
     ("--proxies", "proxies"), ("--proxies nothing", "nothing"), ("--proxies early-stopping", "recipe or a set"),
     ("--proxies random --networks mlp", "at least two"), ("--proxies random --top 1", "--top"),
     ("--proxies random --settings 1", "--settings"), ("--proxies random --workers 0", "--workers"),

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from condensery.cli import main
 from condensery.data.pixels import PixelSpace, Whitening
-from condensery.decoders import Uniform
+from condensery.decoders import Bound, Learnable, MultiScale, Uniform
 from condensery.errors import InputError
 from condensery.networks.net import Net
 from condensery.report.report import report
@@ -48,6 +48,26 @@ def test_the_same_set_is_the_same_bytes_a_year_later(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: later)
     monkeypatch.setattr(time, "strftime", lambda words, when=time.localtime(later): strftime(words, when))
     assert save(condensed(recipe, real), tmp_path / "b").read_bytes() == a
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+@pytest.mark.parametrize("kind", [lambda pad: Uniform(2, pad), lambda pad: MultiScale(2, pad),
+                                  lambda pad: Learnable(2, 1, pad=pad), lambda pad: Bound([2, 1], pad)])  # fmt: skip
+def test_padding_may_be_a_whole_number(kind, pad, tmp_path):
+    decoder = kind(pad)
+    synthetic = SyntheticSet(torch.rand(3, 2, 1, 8, 8), PixelSpace((0.4,), (0.3,), "unit"), decoder)
+    about = {"name": "blobs", "rows": 21, "fingerprint": "0"}
+    there = load(save(Condensed(synthetic, ("a", "b", "c"), {"name": "dc"}, 1, about), tmp_path / "s"))
+    assert torch.equal(there.synthetic().x, synthetic().x)
+
+
+@over(DECODERS)
+def test_rows_are_counted_without_decoding(part):
+    decoder = part((1, 8, 8), 3)
+    rows = torch.randn(3, decoder.initial_rows(3), 1, 8, 8)
+    synthetic = SyntheticSet.from_rows(rows, PixelSpace((0.4,), (0.3,), "unit"), decoder)
+    for n in (1, 2, 3):
+        assert synthetic.rows_of_first(n) == synthetic(images=n).y.shape[1]
 
 
 @over(DECODERS)

@@ -128,9 +128,32 @@ def test_a_memory_fits_into_a_budget_and_several_have_seeds_of_their_own(tmp_pat
     assert runs[0][-1].accuracy.runs != runs[1][-1].accuracy.runs
 
 
+def test_shared_decoders_make_the_same_codes_when_the_first_set_is_from_a_file(tmp_path):
+    tables = [
+        class_incremental(digits(), CODES, 2, protocol=brief, repeats=1, share_decoders=True, folder=folder,
+                          progress=False)
+        for folder in (None, tmp_path, tmp_path)
+    ]  # fmt: skip
+    assert [[stage.accuracy.runs for stage in table] for table in tables] == 3 * [
+        [stage.accuracy.runs for stage in tables[0]]
+    ]
+
+
+def test_a_folder_of_another_run_is_refused_before_anything_is_condensed(tmp_path, monkeypatch, capsys):
+    words = f"continual --data digits --net.width 2 --ipc 1 --repeats 1 --protocol kfs2022 --out {tmp_path} --memory"
+    assert main([*words.split(), "random", "--stages", "2"]) == 0
+    monkeypatch.setattr("condensery.cli.continual._stages", None)
+    assert main([*words.split(), "herding", "random", "--stages", "5"]) == 2
+    assert "random/stage-1 contains another run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("--then", "--then is empty"),
+        ("--then digits --size 99", "--size"),
+        ("--then digits --label no", "--label"),
+        ("--budget 3XB", "'3XB' is no number of bytes"),
         ("--budget 5KB --ipc 2", "--budget and --ipc both say how much is stored"),
         ("--budget 500", "--budget 500, of which a stage gets 1/2: 250 bytes are too few"),
         ("--ipc 0", "--ipc must be a whole number of at least 1"),
@@ -138,8 +161,11 @@ def test_a_memory_fits_into_a_budget_and_several_have_seeds_of_their_own(tmp_pat
     ],
 )
 def test_sizes_that_cannot_be_are_refused(words, said, capsys):
-    assert main(["continual", "--data", "digits", "--memory", "random", "--stages", "2", *words.split()]) == 2
-    assert said in capsys.readouterr().err
+    stages = [] if "--then" in words else ["--stages", "2"]
+    assert main(["continual", "--data", "digits", "--memory", "random", *stages, *words.split()]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "1/2: '3XB'" not in error
 
 
 @pytest.mark.parametrize("distillation", [None, Distillation()])

@@ -378,8 +378,12 @@ def test_data_without_test_rows_or_a_method_without_sets_are_refused():
     for measured in (lambda: evaluate(chosen(d), empty, TINY, short, 1), lambda: evaluate_whole(empty, TINY, short, 1)):
         with pytest.raises(InputError, match="blobs has no test rows"):
             measured()
-    with pytest.raises(InputError, match="a: no condensed set"):
-        compare({"a": []}, d, TINY, short, 1)
+    for wrong in ([], "runs/a", [d.train]):
+        with pytest.raises(InputError, match="a: give a result of condense, run or load"):
+            compare({"a": wrong}, d, TINY, short, 1)
+    for wrong in (chosen(d), [chosen(d)]):
+        with pytest.raises(InputError, match="compared by their names"):
+            compare(wrong, d, TINY, short, 1)
 
 
 def test_compare_has_a_row_a_method_and_the_whole_set():

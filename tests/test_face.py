@@ -15,6 +15,7 @@ import condensery as cd
 from condensery.cli.names import flags
 from condensery.errors import InputError
 from condensery.networks.names import FAMILIES
+from condensery.runs.planning import plan
 
 KINDS = [getattr(cd, name) for name in cd.recipes.__all__ if name not in ("Recipe", "Wrapper")]
 
@@ -82,13 +83,18 @@ def test_a_wrapper_has_no_field_of_another_recipe(kind):
         (lambda: cd.KFS(drops=(1, 2.5)), "`drops` must be a tuple"),
         (lambda: cd.KFS(channels=()), "`channels` must be a tuple .* of 1 to 6 items"),
         (lambda: cd.KFS(channels=(4, 0)), "`channels` must be a tuple"),
+        (lambda: cd.auto(cd.digits().train), "auto takes a whole data set, not a RealSet"),
+        (lambda: plan(cd.DC(), cd.digits()), "a recipe condenses the training part of a data set"),
+        (lambda: plan("dc", cd.digits().train), "'dc' is not a recipe"),
+        (lambda: cd.run(cd.DC(), cd.digits(), "out", sinks=["tensorbord"]), "did you mean tensorboard"),
+        (lambda: cd.run(cd.DC(), cd.digits(), "out", checkpoint_seconds="30"), "`checkpoint_seconds` must be a number"),
         (lambda: cd.MDC("dc"), "`base` must be a Recipe, got 'dc'"),
         (lambda: cd.MDC(cd.DC(), fraction=0.9), "`fraction` must be a number above 0 and at most 0.5 or None"),
         (lambda: cd.ConvNet(width=0), "`net.width` must be a whole number from 1 to 4,096, got 0"),
         (lambda: cd.ConvNet(norm="group", width=6), "`net.width` must be a multiple of 4"),
     ],
 )
-def test_a_field_that_is_not_what_its_annotation_says_is_refused(make, words):
+def test_an_argument_that_cannot_be_is_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()
 

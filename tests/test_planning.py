@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -81,6 +82,17 @@ def test_a_long_run_is_planned_by_its_first_steps(capsys, tmp_path, monkeypatch)
     assert main(["plan", "idc", *words, "--early-epochs", "1", "--inner-steps", "2"]) == 0
     early = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert early["recipe"] == "idc, 4000 steps"
+
+
+def test_a_plan_neither_reads_nor_fills_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONDENSERY_CACHE", str(tmp_path))
+    made = []
+    algorithm = KFS.algorithm
+    monkeypatch.setattr(KFS, "algorithm", lambda self, real: made.append(algorithm(self, real)) or made[-1])
+    plan(replace(KFS.digits(), real_rows=None, pretraining=1, net=TINY), digits().train, progress=False)
+    assert made
+    assert all(each.sampler.folder is None for each in made)
+    assert not list(tmp_path.iterdir())
 
 
 def test_means_are_known_again_at_the_first_point_of_a_restart_only(monkeypatch):

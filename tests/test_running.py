@@ -22,10 +22,11 @@ from condensery.errors import InputError, RunError
 from condensery.networks.net import record
 from condensery.recipes import DC, Recipe
 from condensery.runs import storage
+from condensery.runs.artifact import load
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.planning import plan
 from condensery.runs.run import condense, run
-from condensery.runs.session import _toml
+from condensery.runs.session import _toml, seconds_of
 
 COMMAND = [
     sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",
@@ -132,6 +133,54 @@ def test_an_unfinished_run_is_not_mixed_with_another(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == kept
 
 
+@pytest.mark.parametrize("left", ["recipe.toml", "metrics.jsonl"])
+def test_a_folder_s_records_belong_to_its_run_even_without_a_checkpoint(left, tmp_path):
+    """A kill before the first checkpoint leaves records; so does a user who moves the set away."""
+    data, recipe = few(), LEARNED["dc 1"]
+    run(recipe, data, tmp_path)
+    (tmp_path / "condensed.safetensors").unlink()
+    before = (tmp_path / left).read_bytes()
+    with pytest.raises(InputError, match=r"contains another run \(recipe\.name is dc there, dm here\)"):
+        run(LEARNED["dm 2"], data, tmp_path)
+    assert (tmp_path / left).read_bytes() == before
+    run(recipe, data, tmp_path)
+
+
+def test_a_picture_that_cannot_be_drawn_stops_no_run(tmp_path, monkeypatch, caplog):
+    def too_large(synthetic, names):
+        raise InputError("decoding 9 rows at once would take too much memory")
+
+    monkeypatch.setattr("condensery.runs.session.grid", too_large)
+    with caplog.at_level(logging.WARNING):
+        made = run(LEARNED["dc 1"], few(), tmp_path)
+    assert "no picture of step" in caplog.text
+    assert torch.equal(load(tmp_path).synthetic.bases, made.synthetic.bases)
+
+
+@pytest.mark.parametrize("name", ["unrolled of kfs", "dream of idc"])
+def test_what_comes_before_the_first_step_is_done_once(name, tmp_path, monkeypatch):
+    data, recipe = few(), RECIPES[name]
+
+    def begun():
+        path = tmp_path / "checkpoint.safetensors"
+        return path.exists() and storage.read_tensors(path)[0]["step"] > 0
+
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=begun, checkpoint_seconds=0)
+    algorithm = recipe.algorithm
+
+    def without(self, real):
+        def again(synthetic, aside):
+            raise AssertionError("it is done again")
+
+        made = algorithm(real)
+        return replace(made, beginnings=[again for _ in made.beginnings])
+
+    monkeypatch.setattr(type(recipe), "algorithm", without)
+    monkeypatch.setattr("condensery.runs.run.updates", lambda algorithm: 1)
+    run(recipe, data, tmp_path)
+
+
 def test_the_same_images_read_in_another_way_are_another_run(tmp_path):
     data, recipe = digits(), LEARNED["dc 1"]
     first = data.whitened(0.1)
@@ -150,8 +199,12 @@ def test_the_same_images_read_in_another_way_are_another_run(tmp_path):
         for folder in ("half", "whole"):
             with pytest.raises(InputError, match="contains another run"):
                 run(recipe, other, tmp_path / folder)
-    with pytest.raises(InputError, match=r"read\.facts\.pictures is True there, False here"):
-        run(recipe, replace(first, train=first.train.with_facts(Facts(flip=False, pictures=False))), tmp_path / "half")
+    plain = replace(first, train=first.train.with_facts(Facts(flip=False, pictures=False)))
+    for folder in ("half", "whole"):
+        with pytest.raises(InputError, match=r"read\.facts\.pictures is True there, False here"):
+            run(recipe, plain, tmp_path / folder)
+        with pytest.raises(InputError, match=r"read\.dtype is torch\.float32 there, torch\.float64 here"):
+            run(recipe, first.to(torch.float64), tmp_path / folder)
     ends = [run(recipe, first, tmp_path / folder).synthetic.bases for folder in ("half", "whole")]
     assert torch.equal(*ends)
 
@@ -184,11 +237,21 @@ def test_time_is_counted_over_all_sessions_even_killed_ones(name, phase, tmp_pat
     head, tensors = storage.read_tensors(late)
     storage.write_tensors(late, tensors, head | {"seconds": head["seconds"] + 1000})
     record = json.loads((tmp_path / "run.json").read_text())
-    del record["seconds"]  # as a kill would leave it
+    record["seconds"] = 0.0  # as a kill in the first session would leave it
     (tmp_path / "run.json").write_text(json.dumps(record))
     run(recipe, data, tmp_path)
     assert 1000 < json.loads((tmp_path / "run.json").read_text())["seconds"] < 1100
     assert json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])["seconds"] > 1000
+
+
+def test_a_kill_in_a_later_session_loses_no_seconds_of_earlier_ones(tmp_path):
+    data, recipe, asked = few(), LEARNED["dc 1"], iter([False, True])
+    with pytest.raises(Interrupted):
+        run(recipe, data, tmp_path, stop=lambda: next(asked))
+    before, during = seconds_of(tmp_path), []
+    assert before > 0
+    run(recipe, data, tmp_path, observe=lambda step: during.append(seconds_of(tmp_path)))  # what a kill would leave
+    assert min(during) >= before
 
 
 def test_a_recipe_of_any_words_is_read_back():

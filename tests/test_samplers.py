@@ -131,6 +131,31 @@ def test_means_at_points_that_come_back_are_computed_once():
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
+def test_means_of_another_statistic_do_not_push_out_those_that_come_back():
+    real, calls = blobs(), []
+
+    class Counting(DistributionMatching):
+        of_real = "means"
+
+        def target(self, point, rows):
+            calls.append(1)
+            return super().target(point, rows)
+
+    class Other(Counting):
+        of_real = "means, and more"
+
+    network = build(TINY, real.shape, 3).double()
+    points = [initial(network, rng(0, i)) for i in range(3)]
+    sampler = Whole(points=3)
+    for objective in (Counting(), Other()):
+        for point in points:
+            sampler.target(objective, point, real, range(3), rng)
+    computed = len(calls)
+    for point in points:
+        sampler.target(Counting(), point, real, range(3), rng)
+    assert len(calls) == computed > 0
+
+
 def test_whole_keeps_no_more_points_than_there_is_memory_for(monkeypatch):
     real = blobs()
     point = initial(build(TINY, real.shape, 3).double(), rng(0))

@@ -77,6 +77,20 @@ def test_rounds_improve_the_set_of_what_is_wrapped(part):
     assert sum(losses[0.3][8:]) < sum(losses[0.0][8:])
 
 
+def test_what_mdc_froze_is_learned_again_in_the_rounds():
+    real = blobs()
+    for seed in range(10):
+        recipe = Unrolled(WRAPPED["mdc of dm"].having(seed=seed), rounds=1, unrolled_updates=2)
+        (earlier,) = recipe.algorithm(real).beginnings
+        earlier.matching.learn()
+        if (frozen := earlier.matching.synthetic.frozen.clone()).any():
+            break
+    before = earlier.matching.synthetic.bases.detach().clone()
+    after = recipe.algorithm(real).run().bases
+    assert frozen.any()
+    assert all((after[c, :n] != before[c, :n]).any() for c, n in enumerate(frozen) if n)
+
+
 def test_rates_fall_at_the_end_and_gradients_have_unit_norm():
     made = Unrolled(LEARNED["kfs whole"], rounds=50, lr_factor=0.1).algorithm(blobs())
     usual = LEARNED["kfs whole"].algorithm(blobs()).optimizer.param_groups

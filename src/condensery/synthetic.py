@@ -225,6 +225,10 @@ class SyntheticSet(nn.Module):
         _, rows, channels, height, width = decoding(self.decoder, self.bases[:1])[0]
         return rows, channels, height, width
 
+    def rows_of_first(self, images: int) -> int:
+        """The number of rows per class that the first `images` bases make, found without decoding."""
+        return decoding(self.decoder, self.bases[:1, :images])[0][1]
+
     @property
     def floats(self) -> int:
         """The number of stored floats: those of the bases, the learned labels and the decoder."""

@@ -108,9 +108,9 @@ class Matching:
 
     def learn(self, keeper: Keeper | None = None, observe: Observe | None = None) -> None:
         """Perform the remaining steps, after which the set can be learned further: it is not finished or rounded."""
-        for beginning in self.beginnings:
-            beginning(self.synthetic, keeper.beside if keeper else None)
         state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
+        for beginning in () if state else self.beginnings:  # all of them change the set only, which is in the state
+            beginning(self.synthetic, keeper.beside if keeper else None)
         shown = progress("condensing") if observe is None else nullcontext(observe)
         with during(state.computing if state else self._mode()), shown as observe:
             for done, point in self._points(keeper, state):
@@ -220,7 +220,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class FromMatching:
-    """A beginning that runs another matching on the same synthetic set.
+    """A beginning that runs another matching on the same synthetic set, of which nothing stays frozen.
 
     Arguments:
         name: what it is called in messages and in names of files.
@@ -240,6 +240,7 @@ class FromMatching:
                 log.info(f"{self.name}: step {step.done}/{step.total}")
 
         self.matching.learn(aside and aside(self.name, self.name), tell)
+        synthetic.frozen.zero_()
 
     def rare(self, synthetic: SyntheticSet) -> None:
         """None: a plan estimates the cost of the matching as it does for a run of its own."""

@@ -208,8 +208,12 @@ class Whole(Sampler):
     Arguments:
         folder: the folder of the files, one per point; None: there are none.
         rows: takes only this many rows of each class, the same random ones in every step. None: all of them.
-        points: the targets at this many points stay in memory too, if `errors.bounded` allows it.
+        points: the targets at this many points stay in memory too.
         seed: seed of the draw of the rows.
+
+    Raises:
+        InputError: the targets at `points` points take more memory than `errors.bounded` allows, which is known as soon
+            as the first one has been computed.
 
     References:
         KFS section 3.2, "full batch training".
@@ -221,7 +225,7 @@ class Whole(Sampler):
         self.folder, self.rows, self.points, self.seed = folder, rows, points, seed
         self._point: Point | None = None
         self._key = ""
-        self._means: dict[str, dict[int, Sequence[Tensor]]] = {}
+        self._means: dict[str, dict[str, dict[int, Sequence[Tensor]]]] = {}
 
     def count(self, real: RealSet) -> float:
         return sum(len(self._rows(real, c)) for c in range(real.classes))
@@ -271,11 +275,12 @@ class Whole(Sampler):
             self._point, self._key = point, self._identity(objective, point, real)
             if point.network.plain_training:
                 self.folder = None
-            if self._key not in self._means:
-                self._means[self._key] = self._read(self._key, objective, point, real)
-            if len(self._means) > self.points:
-                del self._means[next(iter(self._means))]
-        known = self._means[self._key]
+        means = self._means.setdefault(objective.of_real, {})  # MDC computes more at some of the points
+        if self._key not in means:
+            means[self._key] = self._read(self._key, objective, point, real)
+            if len(means) > self.points:
+                del means[next(iter(means))]
+        known = means[self._key]
         for c in classes:
             if c not in known:
                 known[c] = self._made(objective, point, real, c, None)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from condensery.applications.candidates import Candidate
-from condensery.applications.engines import ENGINES, Engine, processes
+from condensery.applications.engines import ENGINES, Engine, check_ray, processes
 from condensery.applications.trials import Trials, trials_in
 from condensery.console import counted
 from condensery.data import Data
@@ -154,7 +154,8 @@ def architecture_search(
 
     Raises:
         InputError: no proxies, fewer than two networks, two equal networks, a network or a recipe that does not suit
-            the data, or a number out of range; or the folder has other files or is in use by another process.
+            the data, or a number out of range; the folder has other files or is in use by another process; or Ray is
+            not installed or not reachable.
         RunError: a process was killed.
 
     References:
@@ -168,6 +169,8 @@ def architecture_search(
         whole_number(argument, value, least)
     workers = processes(workers)
     spread = look_up(ENGINES, engine, "engine") if isinstance(engine, str) else engine
+    if engine == "ray":
+        check_ray()
     fold, out = data.validation(), None if folder is None else Path(folder)
     _check(proxies, data, fold, out)
     with nullcontext(Trials()) if out is None else trials_in(out) as trials:
@@ -255,6 +258,11 @@ def _check(
                 f"{name} was condensed from the whole training part, and so from the rows on which networks are "
                 "measured; condense data.validation().train in its place"
             )
+        if isinstance(proxy, Condensed):
+            if set(proxy.class_names) != set(fold.class_names):
+                raise InputError(f"the proxy {name!r} has other classes than {fold.name}; give a set of these data")
+            if (shape := proxy.synthetic.decoded_shape[1:]) != fold.shape:
+                raise InputError(f"the images of the proxy {name!r} are {shape}, those of {fold.name} {fold.shape}")
         if isinstance(proxy, Recipe):
             proxy.algorithm(fold.train)
             if folder is not None:

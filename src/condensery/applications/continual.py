@@ -9,9 +9,10 @@ import torch
 
 from condensery.algorithms.autoencoder import Autoencoder
 from condensery.algorithms.matching import Matching, updates
-from condensery.applications.rehearsal import Distillation, Stage, check_memory, distilling, grown
+from condensery.applications.rehearsal import Distillation, Stage, check_memory, distilling, grown, stage_folder
 from condensery.console import watched
 from condensery.data import Data, RealSet
+from condensery.decoders import Factorized
 from condensery.errors import InputError
 from condensery.evaluation import protocols
 from condensery.evaluation.evaluate import Accuracy, asked, evaluate
@@ -99,7 +100,10 @@ def class_incremental(
         if share_decoders and kept:
             kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
         else:
-            kept.append(made(memory, part, None if folder is None else Path(folder, f"stage-{stage + 1}"), progress))
+            kept.append(made(memory, part, stage_folder(folder, stage), progress))
+            kept[-1].synthetic.to(part.train.device)  # a set that was kept is on the CPU
+            if share_decoders:
+                _keep_encoder(kept[0].synthetic, memory, part.train)
         arrived = data.of_classes(range((stage + 1) * part.train.classes))
         together = _together(kept, arrived)
         given = net or (memory.net if together.net is None else None)
@@ -154,6 +158,24 @@ def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress:
     with watched(memory.name, None, progress) as told:
         synthetic = replace(usual, beginnings=beginnings).run(observe=told)
     return Condensed(synthetic, real.class_names, memory.record(), updates(usual), origin(real))
+
+
+def _keep_encoder(synthetic: SyntheticSet, memory: Recipe, real: RealSet) -> None:
+    """Give the decoders of the first stage the encoder that makes codes for them, if the set is from a file.
+
+    The encoder is not stored, so the autoencoder is trained again, with the same seed.
+    """
+    decoder = synthetic.decoder
+    assert isinstance(decoder, Factorized)
+    if decoder.encoder is None:
+        again = memory.algorithm(real)
+        assert isinstance(again, Matching)
+        assert isinstance(again.synthetic.decoder, Factorized)
+        for work in again.beginnings:
+            if isinstance(work, Autoencoder):
+                work(again.synthetic, None)
+        assert again.synthetic.decoder.encoder
+        decoder.with_encoder(again.synthetic.decoder.encoder)
 
 
 def _sizes(kept: list[Condensed]) -> tuple[int, int]:

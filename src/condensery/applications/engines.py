@@ -1,7 +1,10 @@
 """Engines, which spread independent jobs over processes of this machine, or over a Ray cluster."""
 
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -9,7 +12,7 @@ import torch
 from condensery.errors import InputError, RunError
 from condensery.fields import whole_number
 
-__all__ = ["ENGINES", "Engine", "local", "on_ray", "processes"]
+__all__ = ["ENGINES", "Engine", "check_ray", "local", "on_ray", "processes"]
 
 Shared = TypeVar("Shared")
 Job = TypeVar("Job")
@@ -70,10 +73,9 @@ def on_ray(
 
     A job whose process is killed is computed again, up to three times.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError("Ray is not installed; install condensery[ray], or choose the engine 'local'") from error
+    check_ray()
+    import ray
+
     ours = not ray.is_initialized()
     if ours:
         ray.init(**_beginning(processes(workers)))
@@ -91,6 +93,22 @@ def on_ray(
     finally:
         if ours:
             ray.shutdown()
+
+
+def check_ray() -> None:
+    """Check that Ray is installed, and that the cluster that RAY_ADDRESS names, if any, can be reached.
+
+    Raises:
+        InputError: one of these fails.
+    """
+    if find_spec("ray") is None:
+        raise InputError("Ray is not installed; install condensery[ray], or choose the engine 'local'")
+    address = os.environ.get("RAY_ADDRESS", "")
+    if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+        try:
+            socket.create_connection((place[1], int(place[2])), timeout=10).close()
+        except (OSError, OverflowError) as error:  # Ray itself would try for minutes
+            raise InputError(f"RAY_ADDRESS={address}: no Ray cluster can be reached there ({error})") from error
 
 
 ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}

@@ -29,7 +29,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.run import made
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["Distillation", "Stage", "check_memory", "distilling", "grown", "task_incremental"]
+__all__ = ["Distillation", "Stage", "check_memory", "distilling", "grown", "stage_folder", "task_incremental"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,11 @@ def distilling(before: Point | None, distillation: Distillation | None) -> Calla
     return regularizer
 
 
+def stage_folder(folder: str | Path | None, stage: int) -> Path | None:
+    """The folder of the run that condenses in a stage, counted from 0. None: nothing is kept."""
+    return None if folder is None else Path(folder, f"stage-{stage + 1}")
+
+
 REHEARSAL = replace(USUAL, batch_size=256)
 """How a network learns a new data set and the memory of earlier ones."""
 
@@ -191,7 +196,7 @@ def task_incremental(
     for stage, task in enumerate(tasks):
         names += [name for name in task.class_names if name not in names]
         ids = [torch.tensor([names.index(name) for name in each.class_names]) for each in tasks[: stage + 1]]
-        place = None if folder is None else Path(folder, f"stage-{stage + 1}")
+        place = stage_folder(folder, stage)
         condensed = ready[stage] if ready else made(cast(Recipe, memory), task, place, progress)
         start = time.perf_counter()
         sizes = [sizes[0] + condensed.floats, sizes[1] + condensed.bytes]

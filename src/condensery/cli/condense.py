@@ -281,14 +281,12 @@ def kept(
     Raises:
         KeyboardInterrupt: it was stopped, perhaps in the last step, whose set is written.
     """
-    from condensery.runs import sinks
     from condensery.runs.checkpoint import Interrupted
     from condensery.runs.run import run
 
-    sent = [sinks.named(each) for each in log_to]
     with stoppable() as stop, progress(name) as observe:
         try:
-            made = run(preset, data, out, checkpoint_seconds, stop, observe, False, started, sent)
+            made = run(preset, data, out, checkpoint_seconds, stop, observe, False, started, log_to)
         except Interrupted as stopped:
             raise KeyboardInterrupt(f"{stopped}; repeat the command to resume") from None
         if stop():  # in the last step, after which `run` does not ask

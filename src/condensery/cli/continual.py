@@ -1,7 +1,9 @@
 """The command `continual`."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from condensery.cli.measure import (
 from condensery.cli.names import RECIPES, chosen, folder, presets
 from condensery.cli.options import ContinualOptions
 from condensery.cli.parsing import parse
-from condensery.cli.sources import Source, applicable, read
+from condensery.cli.sources import Source, applied, read
 from condensery.cli.table import Table
 from condensery.errors import InputError
 from condensery.fields import byte_count
@@ -47,6 +49,8 @@ def continual_command(argv: list[str]) -> int:
     measuring = options.measuring
     if not options.memory:
         raise InputError(f"--memory is empty; give at least one of {', '.join(RECIPES)}")
+    if not options.then and any(word == "--then" for word in argv):
+        raise InputError("--then is empty; name the data sets that follow, or leave it out")
     if not 1 <= options.sets <= 1000:
         raise InputError(f"--sets must be at least 1 and at most 1000, got {options.sets}")
     if options.ipc is not None and options.budget is not None:
@@ -63,18 +67,19 @@ def continual_command(argv: list[str]) -> int:
         raise InputError("--share-decoders is for the classes of one data set; leave it out with --then")
     if options.steps and not options.then:
         raise InputError("--steps is for whole data sets, with --then; leave it out")
-    data = read(applicable(options.source) if options.then else options.source)
-    later = [read(applicable(replace(options.source, data=name)), "--then") for name in options.then]
-    warn_of_few(data)
-    tasks = [each.resized(32, 3) for each in (data, *later)] if later else [data]
-    stages = 5 if options.stages is None else options.stages
-    recipes = _fitting(recipes, options, tasks, stages)
-    how = {"then": options.then, "steps": options.steps or _STEPS} if later else {"stages": stages}
-    about = about_run(options.source, data, {
-        "recipes": [each.record() for each in recipes.values()], **how, "distill": options.distill,
+    options = replace(options, stages=5 if options.stages is None else options.stages, steps=options.steps or _STEPS)
+    first, *then = applied([replace(options.source, data=name) for name in (options.source.data, *options.then)])
+    tasks = [read(first), *(read(source, "--then") for source in then)]
+    for task in tasks:
+        warn_of_few(task)
+    names = [task.name for task in tasks]
+    tasks = [task.resized(32, 3) for task in tasks] if then else tasks
+    recipes = _fitting(recipes, options, tasks)
+    about = about_run(options.source, tasks[0], {
+        "recipes": [each.record() for each in recipes.values()], "tasks": names, "budget": options.budget,
+        **({"steps": options.steps} if then else {"stages": options.stages}), "distill": options.distill,
         "share_decoders": options.share_decoders, "repeats": measuring.repeats, "seed": measuring.seed,
-        "sets": options.sets,
-        "fingerprints": [each.train.fingerprint for each in (data, *later)],
+        "sets": options.sets, "dtype": measuring.dtype, "fingerprints": [task.train.fingerprint for task in tasks],
     })  # fmt: skip
     from condensery.applications import Stage
 
@@ -88,12 +93,9 @@ def continual_command(argv: list[str]) -> int:
                  "floats": stage.floats, "bytes": stage.bytes}
                 for i, stage in enumerate(found)
             ]  # fmt: skip
-            columns = [f"to {each.name}" for each in (data, *later)]
-            if not later:
-                columns = [f"{len(stage.classes)} classes" for stage in found]
+            columns = [f"to {name}" for name in names] if then else [f"{len(stage.classes)} classes" for stage in found]
             size = per_class(ipc) if options.budget is None else f"at most {options.budget}"
-            title = f"{', '.join(each.name for each in (data, *later))}, {size}"
-            title = f"{title}; {mean_of(measuring.repeats, options.sets)}, {described(options.net)}"
+            title = f"{', '.join(names)}, {size}; {mean_of(measuring.repeats, options.sets)}, {described(options.net)}"
             protocol_name = found[-1].accuracy.protocol
             table = Table(f"{title}, protocol {protocol_name}", ("memory", *columns, "bytes"), lines, records)
             table.write(measuring, about)  # after every row: a kill loses no figures
@@ -104,33 +106,56 @@ def continual_command(argv: list[str]) -> int:
     return 0
 
 
-def _fitting(
-    recipes: "dict[str, Recipe]", options: ContinualOptions, tasks: "list[Data]", stages: int
-) -> "dict[str, Recipe]":
+def _fitting(recipes: "dict[str, Recipe]", options: ContinualOptions, tasks: "list[Data]") -> "dict[str, Recipe]":
     """The recipes, with the images per class for which every stage has room, checked before the first one runs.
 
     Raises:
-        InputError: the share of a stage does not hold one image per class, or a recipe refuses the data of a stage.
+        InputError: the share of a stage does not hold one image per class, a recipe refuses the data of a stage, or a
+            folder contains another run.
     """
     from condensery.applications.continual import stages_of
-    from condensery.applications.rehearsal import check_memory
+    from condensery.applications.rehearsal import check_memory, stage_folder
+    from condensery.runs.run import check_folder
 
+    assert options.stages is not None
+    stages = options.stages
+
+    def parts() -> "Iterable[Data]":
+        return tasks if options.then else stages_of(tasks[0], stages)
+
+    count = len(tasks) if options.then else max(1, stages)
+    share = None if options.budget is None else byte_count(options.budget) // count
     found: dict[str, Recipe] = {}
-    count = len(tasks) if options.then else stages
-    for part in tasks if options.then else stages_of(tasks[0], stages):
-        for name, memory in recipes.items():
-            if options.budget is not None:
-                try:
-                    memory = memory.within(byte_count(options.budget) // count, part.train)
-                except InputError as error:
-                    raise InputError(f"--budget {options.budget}, of which a stage gets 1/{count}: {error}") from error
-            check_memory(memory, part.train, options.share_decoders)
-            if name not in found or memory.ipc < found[name].ipc:
-                found[name] = memory
-    if options.budget is not None:
+    for part, (name, memory) in product(parts(), recipes.items()):
+        if share is not None:
+            try:
+                memory = memory.within(share, part.train)
+            except InputError as error:
+                raise InputError(f"--budget {options.budget}, of which a stage gets 1/{count}: {error}") from error
+        check_memory(memory, part.train, options.share_decoders)
+        if name not in found or memory.ipc < found[name].ipc:
+            found[name] = memory
+    for stage, part in enumerate(parts() if options.out else ()):
+        for (name, memory), number in product(found.items(), range(options.sets)):
+            place = stage_folder(_place(options, name, memory, number), stage)
+            assert place
+            check_folder(_seeded(memory, options, number), part.train, place)
+    if share is not None:
         for name, memory in found.items():
             log.info(f"{name}, --budget {options.budget}: --ipc {memory.ipc}")
     return found
+
+
+def _seeded(memory: "Recipe", options: ContinualOptions, number: int) -> "Recipe":
+    """The recipe of a further memory, which has another seed."""
+    return memory.having(seed=options.measuring.seed + number)
+
+
+def _place(options: ContinualOptions, name: str, memory: "Recipe", number: int) -> Path | None:
+    """The folder of a memory; as in compare, those after the first have their seed in the name."""
+    plain = folder(name, memory)
+    seeded = f"{plain}-{options.measuring.seed + number}" if number else plain
+    return None if options.out is None else Path(options.out, seeded)
 
 
 def _stages(
@@ -144,20 +169,17 @@ def _stages(
     from condensery.applications import Distillation, class_incremental, task_incremental
     from condensery.applications.rehearsal import REHEARSAL
 
-    measuring = options.measuring
-    repeats, seed, distillation = measuring.repeats, measuring.seed + number, None
-    dtype, recipe = dtype_of(measuring), memory.having(seed=seed)
-    plain = folder(name, memory)  # as in compare, memories after the first have their seed in the name
-    out = None if options.out is None else Path(options.out, f"{plain}-{seed}" if number else plain)
-    if options.distill:
-        distillation = Distillation()
+    measuring, recipe = options.measuring, _seeded(memory, options, number)
+    repeats, seed, dtype = measuring.repeats, measuring.seed + number, dtype_of(measuring)
+    out, distillation = _place(options, name, memory, number), Distillation() if options.distill else None
+    assert options.stages is not None
+    assert options.steps is not None
     if options.then:
         return task_incremental(
-            tasks, recipe, options.net, distillation, replace(REHEARSAL, dtype=dtype), options.steps or _STEPS, repeats,
-            seed, folder=out,
+            tasks, recipe, options.net, distillation, replace(REHEARSAL, dtype=dtype), options.steps, repeats, seed,
+            folder=out,
         )  # fmt: skip
-    stages = 5 if options.stages is None else options.stages
     return class_incremental(
-        tasks[0], recipe, stages, options.net, protocol, repeats, seed, distillation=distillation,
+        tasks[0], recipe, options.stages, options.net, protocol, repeats, seed, distillation=distillation,
         share_decoders=options.share_decoders, folder=out, dtype=dtype,
     )  # fmt: skip

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from condensery.cli.measure import about_run, dtype_of, mean_of, per_class, protocol_of, say_written, warn_of_few
-from condensery.cli.names import RECIPES, chosen, folder, presets
+from condensery.cli.names import RECIPES, chosen, folder, presets, usual
 from condensery.cli.options import NasOptions
 from condensery.cli.parsing import parse
 from condensery.cli.sources import Source, read
@@ -43,6 +42,9 @@ def nas_command(argv: list[str]) -> int:
     fields = {"ipc": options.ipc, "net": options.net, "seed": measuring.seed}
     known = {_EARLY, *RECIPES}  # a name wins over a file that is called so
     files = [name for name in options.proxies if os.path.exists(name) and name not in known and name[-5:] != ".toml"]
+    for name in options.proxies:
+        if name.endswith(".safetensors") and name not in files:
+            raise InputError(f"--proxies {name}: no such file; check the path")
     methods = [name for name in options.proxies if name != _EARLY and name not in files]
     recipes = presets(methods, options.source.data, **fields)
     from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
@@ -59,13 +61,18 @@ def nas_command(argv: list[str]) -> int:
         candidates = settings(options.settings, options.net, seed=measuring.seed)
     data = read(options.source)
     warn_of_few(data)
-    names = {folder(name, made): name for name, made in recipes.items()}
-    proxies: dict[str, Recipe | Condensed | EarlyStopping] = {plain: recipes[name] for plain, name in names.items()}
-    for i, name in enumerate(dict.fromkeys(files)):
-        names[plain := f"{Path(name).name}-{i}"] = name
-        proxies[plain] = load(name)
-    if _EARLY in options.proxies:
-        proxies[_EARLY] = EarlyStopping()
+    names: dict[str, str] = {}
+    proxies: dict[str, Recipe | Condensed | EarlyStopping] = {}
+    for i, name in enumerate(dict.fromkeys(options.proxies)):
+        if name == _EARLY:
+            proxies[name] = EarlyStopping()
+        elif name in files:
+            names[plain := f"set-{i}"] = name
+            proxies[plain] = load(name)
+        else:
+            name = usual(name, options.source.data)
+            names[plain := folder(name, recipes[name])] = name
+            proxies[plain] = recipes[name]
     try:
         found = architecture_search(
             data, proxies, candidates, protocol, whole=options.whole, top=options.top,
@@ -76,7 +83,7 @@ def nas_command(argv: list[str]) -> int:
         left = "repeat the command to go on" if options.out else "nothing is kept without --out"
         raise KeyboardInterrupt(f"interrupted; {left}") from None
     found = [replace(row, proxy=names.get(row.proxy, row.proxy)) for row in found]
-    table = _table(found, options, data)
+    table = _table(found, options, data, bool(recipes))
     table.write(measuring, about_run(options.source, data, {
         "recipes": [made.record() for made in recipes.values()], "protocol": measuring.protocol or "fixed-steps",
         "top": options.top, "repeats": measuring.repeats, "seed": measuring.seed,
@@ -88,8 +95,12 @@ def nas_command(argv: list[str]) -> int:
     return 0
 
 
-def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
-    """The table of a search; it has rank correlations if all networks were trained on the whole training part."""
+def _table(found: "list[Ranking]", options: NasOptions, data: "Data", recipes: bool) -> Table:
+    """The table of a search; it has rank correlations if all networks were trained on the whole training part.
+
+    Arguments:
+        recipes: whether recipes are among the proxies, so that the images per class are known.
+    """
     head = ["proxy", "best settings" if options.settings is not None else "best network", "held-out %", "test %"]
     head += [f"rank correlation, best {options.top}", "all", "Kendall, all"] if options.whole else []
     lines, records = [], []
@@ -105,6 +116,7 @@ def _table(found: "list[Ranking]", options: NasOptions, data: "Data") -> Table:
             "Kendall": row.kendall, "floats": row.floats, "bytes": row.bytes,
         })  # fmt: skip
     each = mean_of(options.measuring.repeats).replace("mean ± std", "mean")
-    title = f"{data.name}, {per_class(options.ipc)}; {each} per proxy and architecture"
+    size = f", {per_class(options.ipc)}" if recipes else ""
+    title = f"{data.name}{size}; {each} per proxy and architecture"
     protocol = options.measuring.protocol or "fixed-steps"
     return Table(f"{title}, protocol {protocol}", (*head, "bytes"), lines, records)

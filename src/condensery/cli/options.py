@@ -276,7 +276,7 @@ class NasOptions:
     """Where networks are trained: in processes of this machine, or on Ray (extra condensery[ray]): on the cluster that
     RAY_ADDRESS names, or else on this machine."""
     workers: int | None = None
-    """Number of processes, each with one thread; by default one per core."""
+    """Number of processes, each with one thread; by default one per core. A cluster has its own number."""
     out: str | None = None
     """Folder for the condensed sets and the finished trials, from which the same command goes on; by default nothing is
     kept."""

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from condensery.data import Data
 
-__all__ = ["EMBEDDED", "FILES", "NAMED", "Source", "absolute", "merged", "read", "words_of"]
+__all__ = ["EMBEDDED", "FILES", "NAMED", "Source", "absolute", "applied", "merged", "read", "words_of"]
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "digits": ("1,797 handwritten digits, 8 x 8, gray", ()),
@@ -97,6 +97,13 @@ def applicable(source: Source) -> Source:
     plain = replace(source, config=None, image=None, label=None, test=None)
     sized = source.data.lower() in _PICTURES or (source.data.lower() not in NAMED and os.path.isdir(source.data))
     return plain if sized else replace(plain, size=None)
+
+
+def applied(sources: Sequence[Source]) -> list[Source]:
+    """The sources, each without the options that do not apply to it but to another one of them."""
+    plain = [applicable(source) for source in sources]
+    unused = {k: v for k, v in asdict(sources[0]).items() if all(getattr(each, k) != v for each in plain)}
+    return [replace(plain[0], **unused), *plain[1:]]  # `read` refuses what applies to none
 
 
 def words_of(source: Source) -> list[str]:

@@ -63,12 +63,17 @@ class Factorized(Decoder):
         layers = pairwise((*channels, shape[0]))
         self.layers = nn.ModuleList(_Layer(decoders, i, o, kernel) for i, o in layers)
         self.styles = nn.Parameter(torch.zeros(decoders, channels[0])) if styles else None
-        self._encoder: list[Encoder] = []
+        self._encoder: list[Encoder] = []  # a list, so that its weights are not registered in this module
 
     def with_encoder(self, encoder: "Encoder") -> "Factorized":
         """Set the encoder that `encode` uses, and return these decoders. The encoder is not stored."""
-        self._encoder = [encoder]  # in a list, so that its weights are not registered in this module
+        self._encoder[:] = [encoder]
         return self
+
+    @property
+    def encoder(self) -> "Encoder | None":
+        """The encoder that `encode` uses; None: there is none, as after these decoders have been read from a file."""
+        return self._encoder[0] if self._encoder else None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -91,9 +96,9 @@ class Factorized(Decoder):
         return self.code_shape
 
     def encode(self, rows: Tensor) -> Tensor:
-        if not self._encoder:
+        if self.encoder is None:
             raise InputError("these decoders have no encoder to make codes; train one with autoencoder.pretrained")
-        encoder = self._encoder[0].to(rows.device, rows.dtype)
+        encoder = self.encoder.to(rows.device, rows.dtype)
         with torch.no_grad():
             return torch.cat([encoder(part) for part in rows.flatten(0, 1).split(1024)]).unflatten(0, rows.shape[:2])
 

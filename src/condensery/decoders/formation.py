@@ -44,7 +44,7 @@ class Uniform(Decoder):
         down, across = (factor, factor) if isinstance(factor, int) else factor
         for f in (down, across):
             _check(f)
-        self.factor, self.pad = (down, across), pad
+        self.factor, self.pad = (down, across), float(pad)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class Learnable(Decoder):
     def __init__(self, factor: int, channels: int, width: int = 8, pad: float = 0.5):
         super().__init__()
         _check(factor)
-        self.factor, self.channels, self.width, self.pad = factor, channels, width, pad
+        self.factor, self.channels, self.width, self.pad = factor, channels, width, float(pad)
         narrow = max(width // 2, 1)
         self.network = nn.Sequential(
             nn.Conv2d(channels, width, 5, padding=2),
@@ -188,7 +188,7 @@ class Bound(Decoder):
         super().__init__()
         for factor in factors:
             _check(factor)
-        self.factors, self.pad = tuple(factors), pad
+        self.factors, self.pad = tuple(factors), float(pad)
 
     @property
     def arguments(self) -> dict[str, Any]:

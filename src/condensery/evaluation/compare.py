@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 
@@ -64,7 +65,8 @@ def compare(
         progress: whether to show how many networks are done.
 
     Raises:
-        InputError: a method has no sets, a set does not have one of the sizes, or `evaluate` refuses its arguments.
+        InputError: `sets` is something else, a method has no sets, a set does not have one of the sizes, or `evaluate`
+            refuses its arguments.
     """
     several = list(nets) if isinstance(nets, Sequence) and not isinstance(nets, str) else [nets]
     rows: list[Comparison] = []
@@ -74,11 +76,11 @@ def compare(
         observe(row)
 
     first: dict[tuple[int, int], Accuracy] = {}
+    if isinstance(sets, Condensed) or (isinstance(sets, list) and any(isinstance(each, Condensed) for each in sets)):
+        raise InputError("sets are compared by their names; give a dictionary such as {'dc': made}")
     named = ((name, given, 0.0) for name, given in sets.items()) if isinstance(sets, Mapping) else sets
     for name, given, seconds in named:
-        made = [given] if isinstance(given, Condensed) else list(given)
-        if not made:
-            raise InputError(f"{name}: no condensed set; give at least one")
+        made = _checked(name, given)
         for size in sizes or [made[0].bases_per_class]:
             parts = [condensed if size == condensed.bases_per_class else condensed.subset(size) for condensed in made]
             for i, net in enumerate(several):
@@ -93,3 +95,15 @@ def compare(
             reached = evaluate_whole(data, net, repeats=repeats, seed=seed, dtype=dtype, progress=progress)
             add(Comparison(reached.protocol, None, reached, values, len(data.train) * data.train.bytes_per_image, 0.0))
     return rows
+
+
+def _checked(name: str, given: Any) -> list[Condensed]:
+    """The sets of a method.
+
+    Raises:
+        InputError: there is none, or something else is among them.
+    """
+    made = list(given) if isinstance(given, list | tuple) else [given]
+    if not made or not all(isinstance(each, Condensed) for each in made):
+        raise InputError(f"{name}: give a result of condense, run or load, or a list of these, not {given!r}")
+    return made

@@ -156,8 +156,11 @@ class AdaptiveSubset(Statistic):
         class_wise: bool = False,
     ):
         classes, subsets, device = synthetic.classes, synthetic.bases_per_class - 1, synthetic.bases.device
-        with torch.no_grad():
-            self.ends = [0, *(synthetic(range(1), n).y.shape[1] for n in range(1, synthetic.bases_per_class + 1))]
+        bases, rows = synthetic.bases_per_class, synthetic.rows_per_class
+        if synthetic.decoder.even:
+            self.ends = list(range(0, rows + 1, rows // bases))
+        else:
+            self.ends = [0, *(synthetic.rows_of_first(n) for n in range(1, bases + 1))]
         self.base, self.synthetic, self.metric = base, synthetic, metric
         self.parts = base.divided(self.ends)
         self.period, self.first, self.window = period, first, window

@@ -89,6 +89,8 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         InputError: `bytes` does not hold a set of any candidate, `minutes` is not above 0, or the classes are too small
             to hold out a tenth.
     """
+    if not isinstance(data, Data):
+        raise InputError(f"auto takes a whole data set, not a {type(data).__name__}")
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
         raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
     if (most := byte_count(bytes)) < 1:

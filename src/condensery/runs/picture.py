@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from math import ceil, isqrt
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 from torch.nn import functional as F
 
 from condensery.decoders import Factorized
@@ -36,13 +38,10 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
     Raises:
         InputError: the images would take more memory than `errors.bounded` allows.
     """
-    crossed, needed = isinstance(synthetic.decoder, Factorized), min(most, synthetic.bases_per_class)
-    if synthetic.decoder.even and not crossed:
-        needed = min(needed, -(-most * synthetic.bases_per_class // synthetic.rows_per_class))
+    crossed = isinstance(synthetic.decoder, Factorized)
+    needed = min(most, synthetic.bases_per_class) if crossed else _enough(synthetic, most)
     shown = range(min(classes_shown(most), synthetic.classes))
-    pictures = synthetic.space.uint8(synthetic.decoded(shown, images=needed).x).cpu()
-    bases = needed if crossed else 1
-    pictures = pictures.unflatten(1, (bases, -1))[:, :, :most]
+    pictures = torch.cat([_pictures(synthetic, c, needed, crossed)[:, :, :most] for c in shown])
     pictures = pictures.transpose(1, 2) if crossed else pictures  # (classes, down, across, channels, height, width)
     room = isqrt(_PIXELS // (pictures.numel() // pictures.shape[3]))
     zoom = max(1, min(-(-least // min(pictures.shape[-2:])), room))
@@ -67,6 +66,18 @@ def grid(synthetic: SyntheticSet, names: Sequence[str] = (), least: int = 64, mo
         place, anchor = ((left + 8, top + _LINE), "ls") if crossed else ((side - 4, top + step[0] // 2), "rm")
         pen.text(place, _short(name), fill=0 if image.mode == "L" else (0, 0, 0), font=_font(), anchor=anchor)
     return canvas
+
+
+def _pictures(synthetic: SyntheticSet, c: int, bases: int, crossed: bool) -> Tensor:
+    """The pictures (1, blocks, rows, ...) of the first bases of a class: a block for each code, or one for all."""
+    decoded = synthetic.decoded(range(c, c + 1), images=bases).x  # class by class, which takes less memory
+    return synthetic.space.uint8(decoded).cpu().unflatten(1, (bases if crossed else 1, -1))
+
+
+def _enough(synthetic: SyntheticSet, most: int) -> int:
+    """The smallest number of leading bases that make at least `most` rows per class; all of them if there is none."""
+    bases = synthetic.bases_per_class
+    return next((n for n in range(1, bases) if synthetic.rows_of_first(n) >= most), bases)
 
 
 def classes_shown(most: int) -> int:

@@ -18,6 +18,7 @@ from condensery.data import RealSet
 from condensery.kernels.compiling import Mode, mode, seconds_spent
 from condensery.kernels.memory import peak
 from condensery.recipes.recipe import Recipe
+from condensery.runs.run import provenance
 from condensery.runs.storage import without_cache
 
 __all__ = ["Plan", "plan"]
@@ -87,10 +88,12 @@ def plan(recipe: Recipe, real: RealSet, progress: bool = True) -> Plan:
         progress: whether to log what is being timed.
 
     Raises:
-        InputError: the recipe refuses `real` or its own fields.
+        InputError: `recipe` is not a recipe, `real` is not a training set, or the recipe refuses it.
         RunError: the loss is not finite in the probe.
     """
-    return _plan(lambda: recipe.algorithm(real), real, log.info if progress else log.debug)
+    provenance(recipe, real)
+    with without_cache():  # also while the algorithm is made, which then gets no folder for what it keeps
+        return _plan(lambda: recipe.algorithm(real), real, log.info if progress else log.debug)
 
 
 def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], None]) -> Plan:
@@ -109,13 +112,12 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
             before = _plan(lambda: cast(Matching, made()).before[0], real, tell)
             fixed, apart = fixed + before.fixed, apart + before.seconds - before.fixed
     tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
-    with without_cache():
-        first = again = _probe(_steady(algorithm))
-        new = first.steps
-        if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
-            new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
-        if new < first.steps:
-            again = _probe(_steady(made(), one_network=True))
+    first = again = _probe(_steady(algorithm))
+    new = first.steps
+    if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
+        new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
+    if new < first.steps:
+        again = _probe(_steady(made(), one_network=True))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (first.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
     return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)

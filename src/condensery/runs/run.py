@@ -20,14 +20,14 @@ from condensery.recipes.recipe import Recipe
 from condensery.runs import artifact, storage
 from condensery.runs.checkpoint import Keeper, difference
 from condensery.runs.condensed import Condensed
-from condensery.runs.picture import grid, png
 from condensery.runs.session import Session, recorded
-from condensery.runs.sinks import Sink
+from condensery.runs.sinks import Sink, named
 
 __all__ = ["check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
 
 log = logging.getLogger("condensery")
 
+_CHECKPOINT = "checkpoint.safetensors"
 _RECORDS = r"run\.json|recipe\.toml|metrics\.jsonl|condensed\.safetensors"
 
 
@@ -44,6 +44,14 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
             f"a recipe condenses the training part of a data set (data.train), not a {type(real).__name__}"
         )
     return {"recipe": recipe.record(), "data": origin(real)}
+
+
+def _identity(recipe: Recipe, real: RealSet) -> dict[str, Any]:
+    """What tells a run in a folder from others, as JSON: the recipe, the data, and how the same images are read."""
+    facts = msgspec.json.decode(msgspec.json.encode(real.facts))
+    names, dtype = list(real.class_names), str(real.dtype)
+    read = {"space": real.space.fingerprint, "dtype": dtype, "facts": facts, "class_names": names}
+    return provenance(recipe, real) | {"read": read}
 
 
 def origin(real: RealSet) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def run(
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
     started: dict[str, Any] | None = None,
-    sinks: Sequence[Sink] = (),
+    sinks: Sequence[Sink | str] = (),
 ) -> Condensed:
     """Condense `data.train` with `recipe` into the folder `out`.
 
@@ -101,12 +109,14 @@ def run(
         recipe: the method and its fields.
         data: the data set, of which only the training part is read.
         out: the folder, which is created if necessary. It must be empty or belong to this run.
-        checkpoint_seconds: seconds between two checkpoints. A run that is killed loses at most this much work.
+        checkpoint_seconds: seconds between two checkpoints. A run that is killed loses at most this much work, and the
+            step during which it is killed, which can be long where a step trains networks (MDC's accuracies) or
+            clusters all images (DREAM).
         stop: called before every step; if it returns True, a checkpoint is written and `Interrupted` raised.
         observe: see `condense`.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
-        sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`).
+        sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`), or names such as "tensorboard".
 
     Returns:
         The condensed set, which is also in the folder.
@@ -122,9 +132,9 @@ def run(
     check_seconds(checkpoint_seconds)
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
-    out = Path(out)
-    identity, real = provenance(recipe, data.train), data.train
-    keeper = _keeper(out, identity, real, checkpoint_seconds, stop)
+    out, identity, real = Path(out), _identity(recipe, data.train), data.train
+    sent = [named(each) if isinstance(each, str) else each for each in sinks]
+    keeper = Keeper(out / _CHECKPOINT, identity, checkpoint_seconds, stop)
     if done := _finished(out, identity, real):
         log.info(
             f"{out}: this run has already finished, and its set is used; for a new run, remove the folder or choose "
@@ -134,12 +144,13 @@ def run(
             _tidy(out, keeper)
         return done
     algorithm = recipe.algorithm(real)  # refuses wrong input before anything is written
-    _check_place(out, create=True)
+    _check_place(out, identity, create=True)
     with storage.locked(out):
         if done := _finished(out, identity, real):  # another process may have finished it meanwhile
             return done
+        _check_own(out, identity)
         with console.watched(recipe.name, observe, progress) as told:
-            return _run(algorithm, real, out, identity, keeper, told, started, sinks)
+            return _run(algorithm, real, out, identity, keeper, told, started, sent)
 
 
 def made(recipe: Recipe, data: Data, out: Path | None, progress: bool = True) -> Condensed:
@@ -151,9 +162,9 @@ def check_seconds(checkpoint_seconds: float) -> None:
     """Check the seconds between two checkpoints.
 
     Raises:
-        InputError: they are negative or not finite.
+        InputError: they are no number, negative or not finite.
     """
-    if not 0 <= checkpoint_seconds < math.inf:
+    if not isinstance(checkpoint_seconds, int | float) or not 0 <= checkpoint_seconds < math.inf:
         raise InputError(f"`checkpoint_seconds` must be a number of at least 0, got {checkpoint_seconds!r}")
 
 
@@ -163,24 +174,10 @@ def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
     Raises:
         InputError: it contains another run, finished or not, or other files; or it cannot be written.
     """
-    identity = provenance(recipe, real)
+    identity = _identity(recipe, real)
     if not _finished(out, identity, real):
-        _check_place(out)
-        _keeper(out, identity, real).check()
-
-
-def _keeper(
-    out: Path,
-    identity: dict[str, Any],
-    real: RealSet,
-    seconds: float = 0.0,
-    stop: Callable[[], bool] = lambda: False,
-) -> Keeper:
-    """The keeper of the checkpoints of a run, which also tells apart how the same images are read."""
-    facts = msgspec.json.decode(msgspec.json.encode(real.facts))
-    names, dtype = list(real.class_names), str(real.dtype)
-    read = {"space": real.space.fingerprint, "dtype": dtype, "facts": facts, "class_names": names}
-    return Keeper(out / "checkpoint.safetensors", identity | {"read": read}, seconds, stop)
+        _check_place(out, identity)
+        Keeper(out / _CHECKPOINT, identity).check()
 
 
 def _run(
@@ -201,7 +198,7 @@ def _run(
     with session.told():
         synthetic = algorithm.run(keeper, session.step)
         condensed = Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
-        storage.write(out / "previews" / f"step-{algorithm.steps:06d}.png", png(grid(synthetic, real.class_names)))
+        session.preview(synthetic, algorithm.steps)
         session.close("done", condensed.floats, synthetic.bytes)
         try:
             artifact.save(condensed, out / artifact.NAME)
@@ -223,8 +220,9 @@ def _finished(out: Path, identity: dict[str, Any], real: RealSet) -> Condensed |
         there = artifact.load(out)
     except InputError as error:
         raise InputError(f"{error}, or choose another folder (`out`)") from error
-    if (before := {"recipe": there.recipe, "data": there.data}) != identity:
-        raise InputError(f"{out} contains another run ({difference(before, identity)}); choose another folder (`out`)")
+    _check_same(out, {"recipe": there.recipe, "data": there.data}, identity)
+    if known := recorded(out):
+        _check_same(out, {"read": known.read}, identity)
     if there.space.fingerprint != real.space.fingerprint or there.class_names != real.class_names:
         raise InputError(
             f"{out} contains another run (of the same images, normalized or whitened in another way, or with other "
@@ -233,17 +231,28 @@ def _finished(out: Path, identity: dict[str, Any], real: RealSet) -> Condensed |
     return there
 
 
-def _check_place(out: Path, create: bool = False) -> None:
-    """Check that the folder is new, empty or belongs to a run, and that it can be written.
+def _check_same(out: Path, before: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Check that what a folder tells about its run, which may be a part of what there is to tell, is of this run.
+
+    Raises:
+        InputError: it is not.
+    """
+    if before != (now := {key: identity[key] for key in before}):
+        raise InputError(f"{out} contains another run ({difference(before, now)}); choose another folder (`out`)")
+
+
+def _check_place(out: Path, identity: dict[str, Any], create: bool = False) -> None:
+    """Check that the folder is new, empty or belongs to this run, and that it can be written.
 
     Arguments:
+        identity: the recipe, the data and how they are read.
         create: whether to create the folder. Otherwise the folder in which it would be created is checked.
 
     Raises:
         InputError: one of these fails.
     """
     try:
-        _check_own(out)
+        _check_own(out, identity)
         if create:
             out.mkdir(parents=True, exist_ok=True)
         place = out.absolute()
@@ -253,18 +262,20 @@ def _check_place(out: Path, create: bool = False) -> None:
         raise InputError(f"`out={out}` cannot be written ({error.strerror or error}); choose another folder") from error
 
 
-def _check_own(out: Path) -> None:
-    """Check that the folder is new, empty or belongs to a run.
+def _check_own(out: Path, identity: dict[str, Any]) -> None:
+    """Check that the folder is new, empty or belongs to this run.
 
     Raises:
-        InputError: it is a file, or contains other files.
+        InputError: it is a file, or contains another run or other files.
     """
     if os.path.isfile(out):
         raise InputError(f"`out={out}` cannot be written: it is a file; choose another folder")
     present = out.iterdir() if out.is_dir() else ()
-    known = {".lock", *(path.name for path in _left(out))}
-    others = [path.name for path in present if path.name not in known]
-    if others and recorded(out) is None:
+    ours = {".lock", *(path.name for path in _left(out))}
+    others = [path.name for path in present if path.name not in ours]
+    if known := recorded(out):
+        _check_same(out, {"recipe": known.recipe, "data": known.data, "read": known.read}, identity)
+    elif others:
         raise InputError(
             f"`out={out}` is not empty and contains no run (but {min(others)}); choose a new or an empty folder"
         )

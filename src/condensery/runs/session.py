@@ -1,6 +1,7 @@
 """The records of a run in its folder: what it is, who started it, its losses and its pictures."""
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,11 @@ from condensery.runs import storage
 from condensery.runs.checkpoint import Clock, Interrupted, environment
 from condensery.runs.picture import grid, png
 from condensery.runs.sinks import Sink
+from condensery.synthetic import SyntheticSet
 
 __all__ = ["Session", "recorded", "seconds_of", "started_by"]
+
+log = logging.getLogger("condensery")
 
 PREVIEWS = 10  # number of preview pictures of a whole run
 
@@ -29,6 +33,7 @@ class Record(msgspec.Struct):
 
     recipe: dict[str, Any]
     data: dict[str, Any]
+    read: dict[str, Any]
     sessions: list[dict[str, Any]]
     seconds: float = 0.0
     started: dict[str, Any] | None = None
@@ -80,7 +85,7 @@ class Session:
     Arguments:
         out: the folder of the run.
         updates: updates of the set in the whole run, over all its parts.
-        identity: the recipe and the data, as JSON.
+        identity: the recipe, the data and how they are read, as JSON.
         device: where the run computes.
         observe: called after every step.
         started: the options from which the run was started; None: those of an earlier session, if there are any.
@@ -109,6 +114,7 @@ class Session:
         if started := started or (earlier.started if earlier else None):
             self.head["started"] = started
         self.head["sessions"] = earlier.sessions if earlier else []
+        self.head["seconds"] = earlier.seconds if earlier else 0.0
         self.now: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **environment(device)}
         self._write()  # first of all, because it marks the folder as that of a run
         storage.write(out / "recipe.toml", _toml(identity["recipe"]).encode(errors="surrogateescape"))
@@ -124,12 +130,19 @@ class Session:
         line = {"step": step.done, "loss": step.loss, "seconds": self._seconds(), **step.said}
         storage.append(self.metrics, json.dumps(line))
         if step.synthetic and step.done < step.total and step.done % -(-step.total // PREVIEWS) == 0:
-            storage.write(self.out / "previews" / f"step-{step.done:06d}.png", png(grid(step.synthetic, self.names)))
+            self.preview(step.synthetic, step.done)
         self.now |= {"to_step": step.done}
         self.observe(step)
         numbers = {name: value for name, value in line.items() if name != "step" and isinstance(value, int | float)}
         for sink in self.sinks:
             sink.log(step.done, numbers)
+
+    def preview(self, synthetic: SyntheticSet, done: int) -> None:
+        """Draw the set after `done` steps; a picture that would take too much memory is left out, with a warning."""
+        try:
+            storage.write(self.out / "previews" / f"step-{done:06d}.png", png(grid(synthetic, self.names)))
+        except InputError as error:
+            log.warning(f"no picture of step {done}: {error}")
 
     def _seconds(self) -> float:
         """Seconds of this session and of the work of earlier sessions that is not repeated."""
