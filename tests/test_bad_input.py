@@ -233,7 +233,7 @@ BAD_ARRAYS = {
 BAD_FOLDERS = {
     "a file in place of a folder": (
         lambda tmp: (tmp / "data").write_text("text"),
-        ["{tmp}/data", "a folder of pictures", ".npz"],
+        ["{tmp}/data", "not an .npz", "np.savez"],
     ),
     "no classes": (lambda tmp: picture(tmp / "data" / "0.png"), ["{tmp}/data", "no class folders"]),
     "an empty class": (pictures(then=lambda folder: (folder / "emu").mkdir()), ["data/emu", "no picture"]),
@@ -498,7 +498,6 @@ RUN = "run dc:quick --data digits --out {tmp}/out"
         ("plan auto --data digits", ["run", "auto", "plans by itself"]),
         ("data --size 8", ["--data"]),
         ("nas --data digits --proxies random --grid dc --networks mlp lenet", ["--grid", "give one of them"]),
-        ("continual --data digits --memory random --dtype bfloat16", ["--dtype"]),
         ("continual --data digits --memory random --steps 10", ["--steps", "expected two whole numbers, got '10'"]),
         ("nas --data digits --proxies random --settings 0", ["settings", "2"]),
         ("evaluate {good} --sizes a", ["--sizes", "cannot read 'a'"]),
@@ -538,7 +537,7 @@ def test_a_network_too_deep_for_the_images(command, refuse):
 @pytest.mark.parametrize("recipe", [f"dc:quick {SMALL}", "random", "herding", "k-center", "forgetting"])
 def test_more_real_images_than_a_class_has(recipe, tmp_path, refuse):
     arrays(x_train=X[:14], y_train=Y[:14])(tmp_path)
-    refuse(f"run {recipe} --data {{tmp}}/data.npz --ipc 4 --out {{tmp}}/out", "ipc 4", "class '1'", "3", "split")
+    refuse(f"run {recipe} --data {{tmp}}/data.npz --ipc 4 --out {{tmp}}/out", "ipc 4", "class '1'", "3")
 
 
 @pytest.mark.parametrize("methods", ["random", "herding", "k-center", "forgetting"])

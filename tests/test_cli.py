@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -445,6 +446,20 @@ def test_resume_finds_the_data_again_or_takes_others(tmp_path, capsys, monkeypat
     assert main(["resume", str(tmp_path / "r")]) == 2
     assert "--data-dir" in capsys.readouterr().err
     assert main(["resume", str(tmp_path / "r"), "--data-dir", str(tmp_path / "there"), "--device", "cpu"]) == 0
+
+
+def test_resume_goes_on_with_data_in_a_renamed_folder(tmp_path, capsys):
+    for c, number in product("ab", range(6)):
+        (tmp_path / "here" / c).mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((8, 8), 50).save(tmp_path / "here" / c / f"{number}.png")
+    run = str(tmp_path / "r")
+    assert main(["run", "random", "--data", str(tmp_path / "here"), "--ipc", "1", "--out", run]) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert main(["resume", run, "--data", str(tmp_path / "there")]) == 0
+    for number in range(6):
+        Image.effect_noise((8, 8), 40).save(tmp_path / "there" / "a" / f"{number}.png")
+    assert main(["resume", run, "--data", str(tmp_path / "there")]) == 2
+    assert "contains another run" in capsys.readouterr().err
 
 
 def test_a_recipe_may_be_a_file_or_stand_in_a_module_of_the_user(tmp_path, capsys, monkeypatch):

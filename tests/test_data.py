@@ -800,11 +800,20 @@ def test_npz_takes_gray_and_rgb_with_channels_first_or_last(tmp_path, dtype, cha
     save = {"x_train": arrange(images), "y_train": labels, "x_test": arrange(images[:4]), "y_test": labels[:4]}
     np.savez(tmp_path / "made.npz", **save)
     data = npz(tmp_path / "made.npz")
-    expected = torch.from_numpy(images if dtype == np.uint8 else images.astype(np.float32))
+    expected = torch.from_numpy(images if dtype == np.uint8 else np.rint(images * 255).astype(np.uint8))
     assert data.name == "made"
     assert data.shape == (channels, 5, 7)
     assert torch.equal(data.train.images, expected[torch.argsort(torch.from_numpy(labels), stable=True)])
     assert torch.equal(data.test.images, expected[:4])
+
+
+def test_floats_that_were_eight_bits_take_a_byte_again_and_others_stay():
+    images, labels = made()
+    assert from_arrays(images / 255, labels).train.bytes_per_image == images[0].size
+    assert torch.equal(from_arrays(images / 255, labels).train.images, from_arrays(images, labels).train.images)
+    between = images / 255
+    between[0, 0, 0] = 0.4 / 255
+    assert from_arrays(between, labels).train.images.dtype == torch.float32
 
 
 @pytest.mark.parametrize(

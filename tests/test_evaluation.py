@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -302,7 +303,7 @@ def test_the_protocol_says_in_which_format_networks_are_trained():
 def test_networks_are_trained_as_the_protocol_says(part, dtype, monkeypatch):
     d, seen = data(), []
 
-    def trained(point, rows, how, steps, seed, key, augment, mix, keeper):
+    def trained(point, rows, how, steps, seed, key, augment, mix, keeper, report):
         seen.append((len(rows), how, steps, augment, mix))
         return point
 
@@ -311,6 +312,17 @@ def test_networks_are_trained_as_the_protocol_says(part, dtype, monkeypatch):
     evaluate(chosen(d), d, TINY, lambda *given: rules, 1, dtype=dtype)
     how = rules.how if dtype is None else replace(rules.how, dtype=dtype)
     assert seen == [(6, how, rules.steps_for(6), rules.augment, rules.mix)]
+
+
+def test_progress_has_fractions_of_a_network_and_observers_have_none(monkeypatch):
+    d, told, shown = data(), [], []
+    monkeypatch.setattr("condensery.evaluation.evaluate.counted",
+                        lambda label: nullcontext(lambda done, total: shown.append((done, total))))  # fmt: skip
+    evaluate(chosen(d), d, TINY, short, 2, observe=lambda *given: told.append(given))
+    assert told == [(1, 2), (2, 2)]
+    steps = short(d).steps_for(6)
+    evaluate(chosen(d), d, TINY, short, 2, seed=1)
+    assert [done for done, _ in shown] == pytest.approx([i / steps for i in range(1, 2 * steps + 1)])
 
 
 def test_a_loaded_set_is_measured_with_the_network_it_was_condensed_with():

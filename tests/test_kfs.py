@@ -338,11 +338,13 @@ def test_rates_drop_when_they_should():
     assert steps[1] == pytest.approx(0.2 * steps[0].item(), rel=1e-6)
 
 
-def test_more_codes_than_rows_need_noise():
+def test_a_class_with_fewer_rows_than_codes_has_different_codes_all_the_same():
     real = blobs(sizes=(9, 3, 7))
-    with pytest.raises(InputError, match="`init=noise`"):
-        replace(SMALL, ipc=6).algorithm(real).run()
-    assert replace(SMALL, ipc=6, init="noise").algorithm(real).run().bases_per_class == 8
+    for init in ("real", "noise"):
+        codes = replace(SMALL, ipc=6, init=init).algorithm(real).run().bases.detach()[1].flatten(1)
+        assert len(codes) == 8
+        assert torch.cdist(codes, codes).add(torch.eye(8) * 9).min() > 0.01
+    assert KFS(net=TINY).within("1 MB", real).ipc > 9
 
 
 BAD = [

@@ -122,8 +122,6 @@ def test_a_method_that_cannot_work_is_refused_before_another_one_has_worked(caps
     monkeypatch.setattr("condensery.applications.privacy.condense", None)
     assert main(["privacy", "--data", "digits", "--methods", "random", "random+compact"]) == 2
     assert "compact cannot wrap random" in capsys.readouterr().err
-    assert main(["privacy", "--data", "digits", "--methods", "dm", "kfs", "--ipc", "13"]) == 2
-    assert "codes per class start from as many real images" in capsys.readouterr().err  # in a third
 
 
 def test_the_command_prints_all_attacks(capsys, tmp_path):

@@ -9,6 +9,7 @@ import shutil
 import struct
 import sys
 import zlib
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -353,6 +354,19 @@ def test_the_page_says_whether_the_set_is_better_than_random_images(mine, rival,
     for unknown in (both[:1], single, part):
         page = report([tmp_path / "small.safetensors"], None, {"f.json": unknown})
         assert not re.search("points (better|worse)|chance", page)
+
+
+def test_the_page_names_the_network_of_its_figures_in_the_table_and_in_the_command(tmp_path):
+    small = made("dm 2")
+    save(small, tmp_path / "small.safetensors")
+    own = figure(small, MINE)
+    other = copy(own)
+    other.network = {**own.network, "width": 7}
+    page = report([tmp_path / "small.safetensors"], None, {"f.json": [other]})
+    assert re.search(r"condensery evaluate \S+ .*--networks &#39;convnet width 7", page)
+    assert re.search(r"<td>convnet width 7", page)
+    page = report([tmp_path / "small.safetensors"], None, {"f.json": [own]})
+    assert "--networks" not in page
 
 
 def test_figures_are_shown_with_the_set_that_they_are_of(tmp_path):

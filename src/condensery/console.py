@@ -148,8 +148,11 @@ def watched(label: str, observe: "Callable[[Step], object] | None", show: bool) 
 
 
 @contextlib.contextmanager
-def counted(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show (done, total): a bar in a terminal or notebook, otherwise a line about every 10 s."""
+def counted(label: str) -> Iterator[Callable[[float, int], None]]:
+    """Show (done, total): a bar in a terminal or notebook, otherwise a line about every 10 s.
+
+    A fraction in `done` is of one that has begun.
+    """
     if _lively():
         from rich.console import Console
         from rich.progress import Progress
@@ -160,12 +163,12 @@ def counted(label: str) -> Iterator[Callable[[int, int], None]]:
         return
     start = last = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def tell(done: float, total: int) -> None:
         nonlocal last
         if done and (now := time.monotonic()) - last > 10:
             last = now
             left = (now - start) / done * (total - done)
-            log.info(f"{done} of {total} {label}" + (f", {duration(left)} left" if done < total else ""))
+            log.info(f"{int(done)} of {total} {label}" + (f", {duration(left)} left" if done < total else ""))
 
     yield tell
 

@@ -305,6 +305,6 @@ def check_ipc(real: RealSet, ipc: int) -> None:
     if ipc > smallest:
         name = real.class_names[real.sizes.index(smallest)]
         raise InputError(
-            f"`ipc={ipc}` is too large: class {name!r} has only {smallest} training images after the split; give at "
+            f"`ipc={ipc}` is too large: class {name!r} has only {smallest} training images; give at "
             f"most `ipc={smallest}`, or a method that can start from noise (dc with `init=noise`)"
         )

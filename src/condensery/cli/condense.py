@@ -76,7 +76,7 @@ def _run_auto(argv: list[str]) -> int:
     data = read(options.source)
     asked = {"budget": options.budget, "minutes": options.minutes}
     if (out / "run.json").is_file():
-        record, started = started_by(out)
+        record, _, started = started_by(out)
         begun = _options(out, started)
         # on another device or from another folder, the data are the same; `kept` compares their fingerprints
         there, here = (
@@ -206,7 +206,7 @@ def started_from(run: Path) -> Source | None:
 
     folder = run if run.is_dir() else run.parent
     try:
-        return _options(folder, started_by(folder)[1]).source
+        return _options(folder, started_by(folder)[2]).source
     except InputError:
         return None
 
@@ -216,7 +216,7 @@ def resume_command(argv: list[str]) -> int:
     out = Path(asked.folder)
     from condensery.runs.session import started_by
 
-    record, started = started_by(out)
+    record, there, started = started_by(out)
     options = _options(out, started)
     if options.own:  # importing a module because a file names it would run a stranger's code
         raise InputError(
@@ -225,7 +225,10 @@ def resume_command(argv: list[str]) -> int:
         )
     found, source = Recipe.of_record(record), merged(options.source, asked.source)
     name, every = options.name or found.name, options.checkpoint_seconds
-    kept(name, found, out, read(source), every, started | {"source": asdict(absolute(source))}, options.log)
+    data = read(source)
+    if data.train.fingerprint == there.get("fingerprint") and isinstance(there.get("name"), str):
+        data = replace(data, name=there["name"])  # the folder may have been renamed
+    kept(name, found, out, data, every, started | {"source": asdict(absolute(source))}, options.log)
     say_made(out)
     hint("evaluate", str(out))
     return 0

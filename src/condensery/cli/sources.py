@@ -152,7 +152,12 @@ def read(source: Source, option: str = "--data") -> "Data":
     else:
         near = difflib.get_close_matches(source.data.lower(), named, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        what = "a file, but not an .npz" if os.path.isfile(path) else "neither a name nor a path that exists"
+        if os.path.isfile(path):
+            raise InputError(
+                f"{option} {source.data}: a file, but not an .npz; write its images and labels with "
+                "np.savez(FILE, x_train=images, y_train=labels), or give them to condensery.from_arrays in Python"
+            )
+        what = "neither a name nor a path that exists"
         raise InputError(
             f"{option} {source.data}: {what}; {hint}give one of {', '.join(named)}, a folder of pictures or of clips, "
             "or an .npz file"

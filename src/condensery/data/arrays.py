@@ -64,7 +64,8 @@ def from_arrays(
     Arguments:
         x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
             with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
-            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Lists and
+            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Floats that
+            are all multiples of 1/255 of white are stored as 8-bit integers again. Lists and
             tensors on any device are copied. Arrays of uint8 that are mapped from a file with
             `np.load(..., mmap_mode="c")` stay in the file if their rows are in the order of the labels, and there is a
             test part.
@@ -274,7 +275,10 @@ def _scale(array: np.ndarray) -> float:
 
 
 def _images(array: np.ndarray, scale: float, where: str) -> Tensor:
-    """Images of shape (N, channels, height, width), as uint8 or as float32 in [0, 1]; `scale` is white."""
+    """Images of shape (N, channels, height, width), as uint8 or as float32 in [0, 1]; `scale` is white.
+
+    Floats that are multiples of 1/255 of white, as those of a picture file divided by 255 are, become uint8 again.
+    """
     if array.dtype.kind not in "uif" or array.ndim not in (3, 4) or not array.size:
         raise InputError(
             f"{where}: images must be numbers of shape (N, height, width[, channels]), got {array.dtype} {array.shape}"
@@ -300,8 +304,12 @@ def _images(array: np.ndarray, scale: float, where: str) -> Tensor:
             f"{where}: values range from {values.min():g} to {values.max():g}; give integers from 0 to 255, or floats "
             "between 0 and 1, or between 0 and 255 with some above 128; or divide them by the value of white"
         )
-    if array.dtype.kind in "ui" and scale == 255:
-        return torch.from_numpy(array.astype(np.uint8))
+    if scale < 65535:
+        levels = values * np.float32(255 / scale)
+        eight = np.rint(levels)
+        nearest = 0.07 if array.dtype == np.float16 else 1e-3  # half precision is that coarse near white
+        if np.abs(levels - eight, out=levels).max() < nearest:
+            return torch.from_numpy(eight.astype(np.uint8))
     return torch.from_numpy(values / np.float32(scale))
 
 

@@ -244,10 +244,12 @@ def _in_order(condensed: Condensed, data: Data) -> SyntheticSet:
     return SyntheticSet(bases, synthetic.space, synthetic.decoder, labels, synthetic.format, synthetic.grids)
 
 
-def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Observe]:
+def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Callable[[float, int], None]]:
+    """What is called with the number of networks done; in it, a fraction is of the one in training."""
     if observe is None and progress:
         return counted("networks measured")
-    return nullcontext(observe or (lambda done, total: None))
+    told = observe or (lambda done, total: None)
+    return nullcontext(lambda done, total: told(int(done), total) if done == int(done) else None)
 
 
 def evaluate_whole(
@@ -281,7 +283,7 @@ def _measure(
     first: Condensed | None,
     repeats: int,
     seed: int,
-    seen: AbstractContextManager[Observe],
+    seen: AbstractContextManager[Callable[[float, int], None]],
     dtype: torch.dtype | None = None,
 ) -> Accuracy:
     whole_number("repeats", repeats, 1)
@@ -313,14 +315,16 @@ def _measure(
                 start, key, keeper = time.perf_counter(), ("evaluation", s, r), kept.training(r, steps)
                 point = initial(network, rng(seed, "weights", *key))
                 with during(training_mode):
-                    fitted = _fitted(point, rows, rules, steps, seed, key, keeper)
+                    before, total = len(every) + r, repeats * len(sets)
+                    part = _fractions(observe, before, total)
+                    fitted = _fitted(point, rows, rules, steps, seed, key, keeper, part)
                 with during(testing_mode):
                     found = guesses(fitted, test)
                 counts = (test.labels * classes + found).bincount(minlength=classes**2).cpu()
                 seconds = time.perf_counter() - start + (keeper.clock.before if keeper else 0.0)
                 done.append(Measured(counts.view(classes, classes), seconds))
                 kept.write(done)
-                observe(len(every) + len(done), repeats * len(sets))
+                observe(before + 1, total)
             every += done
     runs = tuple(int(each.confusion.trace()) / int(each.confusion.sum()) for each in every)
     confusion = tuple(map(tuple, torch.stack([each.confusion for each in every]).sum(0).tolist()))
@@ -377,6 +381,17 @@ def _fitted(
     seed: int,
     key: tuple[str | int, ...],
     keeper: Keeper | None = None,
+    report: Callable[[int, int, float], None] | None = None,
 ) -> Point:
     """The point after some steps by a protocol."""
-    return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, keeper=keeper)
+    return fit(point, rows, rules.how, steps, seed, key, rules.augment, rules.mix, keeper=keeper, report=report)
+
+
+def _fractions(observe: Callable[[float, int], None], before: int, total: int) -> Callable[[int, int, float], None]:
+    """Tells, after every update but the last, how much of the network after the first `before` is trained."""
+
+    def report(done: int, steps: int, loss: float) -> None:
+        if done < steps:
+            observe(before + done / steps, total)
+
+    return report

@@ -14,7 +14,7 @@ from condensery.networks.net import Architecture
 from condensery.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import optim
+    from torch import Tensor, optim
 
     from condensery.algorithms.algorithm import Beginning
     from condensery.algorithms.matching import Matching
@@ -69,7 +69,8 @@ class KFS(Recipe):
     encoder_width: Count = 4
     """Hidden channels of the autoencoder's encoder, in multiples of the decoder's."""
     init: Literal["real", "noise"] = "real"
-    """Initial codes: encodings of random real images (real), or standard normal noise (noise)."""
+    """Initial codes: encodings of random real images (real; a class with fewer images repeats them, with noise), or
+    standard normal noise (noise)."""
     steps: Count = 20000
     """Updates of the codes and decoders."""
     codes_lr: Rate = 0.1
@@ -164,17 +165,12 @@ class KFS(Recipe):
         return count
 
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
-        """The recipe with the largest `ipc` that fits, with decoders that count against it.
+        """The recipe with the largest `ipc` that fits, with decoders that count against it."""
+        return replace(super().within(bytes, real, per_number, extra), strict=True)
 
-        If codes start from real images, `ipc` is smaller where a class has fewer images than there would be codes.
-        """
-        fitting, smallest = replace(super().within(bytes, real, per_number, extra), strict=True), min(real.sizes)
-        while self.init == "real" and fitting.ipc > 1:
-            codes = fitting.codes(fitting.decoder(real.shape, real.classes), real.classes)
-            if codes <= smallest:
-                break
-            fitting = fitting.having(ipc=max(1, fitting.ipc * smallest // codes))
-        return fitting
+    def possible(self, ipc: int, real: "RealSet") -> int:
+        """Any `ipc`, because the codes of a small class start from repeated images."""
+        return ipc
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""
@@ -214,11 +210,6 @@ class KFS(Recipe):
 
         decoder = self.decoder(real.shape, real.classes)
         codes = self.codes(decoder, real.classes)
-        if self.init == "real" and codes > min(real.sizes):
-            raise InputError(
-                f"{codes} codes per class start from as many real images, but a class has only {min(real.sizes)}; "
-                "give `init=noise`, or a smaller `ipc`"
-            )
         size = 4 * real.classes * codes * prod(decoder.code_shape)
         bounded(size, f"`ipc={self.ipc}`: the initial codes")
         draws = (rng(self.seed, "codes", c) for c in range(real.classes))
@@ -229,7 +220,6 @@ class KFS(Recipe):
         """The autoencoder that initializes the decoders, then the codes of real images if `init` is "real"."""
         from condensery.algorithms.algorithm import FromRows
         from condensery.algorithms.autoencoder import Autoencoder
-        from condensery.synthetic import random_real
 
         autoencoder = Autoencoder(
             real=real, steps=self.pretraining, seed=self.seed, diversity=self.diversity, amount=self.noise,
@@ -237,7 +227,23 @@ class KFS(Recipe):
         )  # fmt: skip
         if self.init == "noise":
             return (autoencoder,)
-        return autoencoder, FromRows(lambda: random_real(real, synthetic.bases_per_class, self.seed))
+        return autoencoder, FromRows(lambda: self._first_rows(real, synthetic.bases_per_class))
+
+    def _first_rows(self, real: "RealSet", count: int) -> "Tensor":
+        """Random real rows (C, count, channels, height, width), from which codes start.
+
+        A class with fewer rows repeats them with noise, because equal codes would stay equal.
+        """
+        import torch
+
+        from condensery.randomness import rng
+
+        bounded(4 * real.classes * count * prod(real.shape), f"`ipc={self.ipc}`: the initial images")
+        rows = real.sample(count, range(real.classes), lambda c: rng(self.seed, "random real", c)).x
+        for c, size in enumerate(real.sizes):
+            repeated = rows[c, size:]
+            repeated += 0.3 * torch.randn(repeated.shape, generator=rng(self.seed, "repeated", c)).to(rows)
+        return rows
 
     def _optimizer(self, synthetic: "SyntheticSet") -> "optim.Optimizer":
         """Adam on codes and decoders, each with its own learning rate."""

@@ -1,6 +1,7 @@
 """The base classes of recipes."""
 
 import dataclasses
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from condensery.objectives import Statistic
 
 __all__ = ["Recipe", "Wrapper"]
+
+log = logging.getLogger("condensery")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Recipe(ABC):
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> Self:
         """The recipe with the largest `ipc` whose set stores at most `bytes`.
 
-        If images start from real ones, `ipc` is at most the number of real images in the smallest class.
+        A warning says so if a class has too few real images for it (see `possible`).
 
         Arguments:
             bytes: a number, or text such as "40 KB" or "1.5 MB" (thousands and millions of bytes).
@@ -113,7 +116,20 @@ class Recipe(ABC):
                 "give more, or smaller images"
             )
         ipc = (room - extra) // image
-        return self.having(ipc=ipc if getattr(self, "init", "real") == "noise" else min(ipc, *real.sizes))
+        if (most := self.possible(ipc, real)) < ipc:
+            name, used = real.class_names[real.sizes.index(min(real.sizes))], most * image + extra
+            log.warning(
+                f"class {name!r} has only {most} images, so {self.name} stores no more of any class; this takes "
+                f"{used:,} of {room:,} bytes"
+            )
+        return self.having(ipc=most)
+
+    def possible(self, ipc: int, real: "RealSet") -> int:
+        """The largest number of images per class, up to `ipc`, that `real` allows.
+
+        If images start from real ones, it is at most the number of real images in the smallest class.
+        """
+        return ipc if getattr(self, "init", "real") == "noise" else min(ipc, *real.sizes)
 
     def per_image(self, real: "RealSet") -> int:
         """The number of floats that `ipc` counts as one image."""

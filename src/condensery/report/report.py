@@ -15,7 +15,8 @@ from condensery.errors import InputError
 from condensery.evaluation.figures import Figure
 from condensery.evaluation.protocols import PROTOCOLS
 from condensery.fields import as_options
-from condensery.networks.names import NETWORKS
+from condensery.networks.names import NETWORKS, recorded
+from condensery.networks.net import described, record
 from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
@@ -314,7 +315,7 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
         shown: list[dict[str, Any]] = [
             {
                 "name": f.method + (f", {f.size} per class" if f.size else ""),
-                "network": str(f.network.get("family", f.network.get("factory", "network"))),
+                "network": _network(f),
                 "accuracy": f"{100 * f.accuracy:.1f} ± {100 * f.std:.1f}",
                 "n": f.n, "floats": f"{f.floats:,}", "bytes": f"{f.bytes:,}", "protocol": f.protocol,
             }
@@ -334,6 +335,14 @@ def _accuracies(figures: Mapping[str, Sequence[Figure]]) -> list[dict[str, Any]]
     return made
 
 
+def _network(figure: Figure) -> str:
+    """The name of the network of a figure, with the fields that differ from their usual values."""
+    try:
+        return described(recorded(figure.network))
+    except InputError:  # a user's own
+        return str(figure.network.get("family", figure.network.get("factory", "network")))
+
+
 def _commands(
     source: _Source, started: object, given: Sequence[str], figures: Mapping[str, Sequence[Figure]]
 ) -> list[str]:
@@ -345,6 +354,9 @@ def _commands(
     shown = next((f for f in mine if f.protocol in PROTOCOLS), None)
     measured = ["--protocol", shown.protocol if shown else Recipe.protocol_of(source.condensed.recipe)]
     measured += ["--repeats", str(shown.n // shown.sets)] if shown else []
+    own = source.condensed.net
+    if shown and "family" in shown.network and (own is None or shown.network != record(own)):
+        measured += ["--networks", _network(shown)]
     made = [["condensery", "evaluate", str(source.path), *given, *measured]]
     if source.folder is not None:
         recipe = ["condensery", "run", "--recipe", str(source.folder / "recipe.toml")]

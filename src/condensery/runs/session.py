@@ -65,8 +65,8 @@ def seconds_of(out: Path) -> float:
     return earlier.seconds if earlier else 0.0
 
 
-def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The recipe of the run in a folder, and the options from which it was started.
+def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The recipe of the run in a folder, what it says about its data, and the options from which it was started.
 
     Raises:
         InputError: the folder holds no run, or one that a Python program started without recording its options.
@@ -76,7 +76,7 @@ def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"{out}: no run in it that can go on; give the folder of a run (`out`)")
     if earlier.started is None:
         raise InputError(f"{out}: this run was started by a Python program; run that again to resume it")
-    return earlier.recipe, earlier.started
+    return earlier.recipe, earlier.data, earlier.started
 
 
 class Session:
