@@ -201,3 +201,17 @@ def test_numbers_of_more_than_16_bits_are_refused(tmp_path):
     Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(tmp_path / "cat" / "0.tif")
     with pytest.raises(InputError, match="floating-point"):
         cd.image_folder(tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_all_damaged_pictures_are_named_at_once(count, tmp_path):
+    folder = drawn(tmp_path / "pictures", count=20)
+    paths = [folder / "cat" / f"{n:03}.png" for n in range(1, 1 + count)]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match="damaged or truncated") as refused:
+        cd.image_folder(folder)
+    told = str(refused.value)
+    assert sum(str(path) in told for path in paths) == min(count, 10)
+    assert ("12 pictures are not readable" in told and "and 2 others" in told) == (count == 12)
+    assert "\n" not in told

@@ -98,12 +98,24 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
     bounded(needed, f"{where}: {len(pictures)} pictures" + ("" if size is None else f" of `size={size}`"))
     reader.begin()
     images = np.empty((len(pictures), *sides), np.uint8)  # filled in place, since a list would take the memory twice
+    damaged: list[_Damaged] = []
     for n, picture in enumerate(pictures):
-        pixels = reader.read(picture)
+        try:
+            pixels = reader.read(picture)
+        except _Damaged as error:  # the others are read all the same, so that a user hears of all that are damaged
+            damaged.append(error)
+            continue
         if pixels.ndim == 3 and images.ndim == 3:  # the first picture in color
             gray, images = images[:n], np.empty((*images.shape, 3), np.uint8)
             images[:n] = gray[..., None]
         images[n] = pixels if pixels.ndim == images.ndim - 1 else pixels[..., None]
+    if len(damaged) == 1:
+        raise damaged[0]
+    if damaged:
+        some = ", ".join(str(each.picture.where) for each in damaged[:10])
+        more = f" and {len(damaged) - 10} others" if len(damaged) > 10 else ""
+        what = f"{len(damaged)} pictures are not readable, perhaps damaged or truncated"
+        raise InputError(f"{what}: {some}{more}; replace or remove them")
     return images
 
 
@@ -160,7 +172,15 @@ def _opened(picture: Encoded) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # the file is untrusted: decoders raise many kinds of errors
         words = f"not a readable picture, perhaps damaged or truncated ({type(error).__name__})"
-        raise InputError(f"{picture.where}: {words}; replace or remove it") from error
+        raise _Damaged(f"{picture.where}: {words}; replace or remove it", picture) from error
+
+
+class _Damaged(InputError):
+    """A picture is not readable."""
+
+    def __init__(self, words: str, picture: Encoded):
+        super().__init__(words)
+        self.picture = picture
 
 
 class _Reader:
