@@ -8,7 +8,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -89,7 +89,7 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
     if size is not None and size < 1:
         raise InputError(f"`size` must be at least 1 pixel, got {size}")
     reader = _Reader(where, size, len(pictures))
-    sides = reader.read(pictures[0]).shape[:2] if size is None else (size, size)
+    sides = reader.sides(pictures) if size is None else (size, size)
     needed = 3 * len(pictures) * prod(sides)
     cache = storage.cache("pictures")
     if memory_limit() < needed and 3 * prod(sides) < memory_limit() / _ROOM and cache is not None:
@@ -213,6 +213,13 @@ class _Reader:
             left = (now - self.start) / (self.count - self.before) * (self.total - self.count)
             log.info(f"{self.where}: {self.count} of {self.total} pictures read, about {left:.0f} s left")
         return pixels
+
+    def sides(self, pictures: Sequence[Encoded]) -> tuple[int, ...]:
+        """Height and width of the first picture that can be read."""
+        for picture in pictures[:-1]:
+            with suppress(_Damaged):
+                return self.read(picture).shape[:2]
+        return self.read(pictures[-1]).shape[:2]
 
     def gray(self, picture: Encoded) -> bool:
         """Whether a picture is gray, from its head alone."""
