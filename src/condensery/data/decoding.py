@@ -112,9 +112,9 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
     if len(damaged) == 1:
         raise damaged[0]
     if damaged:
-        some = ", ".join(str(each.picture.where) for each in damaged[:10])
+        some = ", ".join("/".join(Path(each.picture.where).parts[-2:]) for each in damaged[:10])
         more = f" and {len(damaged) - 10} others" if len(damaged) > 10 else ""
-        what = f"{len(damaged)} pictures are not readable, perhaps damaged or truncated"
+        what = f"{where}: {len(damaged)} pictures are not readable, perhaps damaged or truncated"
         raise InputError(f"{what}: {some}{more}; replace or remove them")
     return images
 
