@@ -216,10 +216,10 @@ class _Reader:
 
     def sides(self, pictures: Sequence[Encoded]) -> tuple[int, ...]:
         """Height and width of the first picture that can be read."""
-        for picture in pictures[:-1]:
+        for picture in pictures:
             with suppress(_Damaged):
                 return self.read(picture).shape[:2]
-        return self.read(pictures[-1]).shape[:2]
+        return self.read(pictures[0]).shape[:2]  # which is refused
 
     def gray(self, picture: Encoded) -> bool:
         """Whether a picture is gray, from its head alone."""
