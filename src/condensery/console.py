@@ -151,7 +151,7 @@ def watched(label: str, observe: "Callable[[Step], object] | None", show: bool) 
 def counted(label: str) -> Iterator[Callable[[float, int], None]]:
     """Show (done, total): a bar in a terminal or notebook, otherwise a line about every 10 s.
 
-    A fraction in `done` is of one that has begun.
+    `done` may have a fraction, for one that has begun.
     """
     if _lively():
         from rich.console import Console

@@ -109,7 +109,7 @@ class Matching:
     def learn(self, keeper: Keeper | None = None, observe: Observe | None = None) -> None:
         """Perform the remaining steps, after which the set can be learned further: it is not finished or rounded."""
         state = keeper.resume(self.synthetic, self.optimizer, self.schedule.network, self._more) if keeper else None
-        for beginning in () if state else self.beginnings:  # all of them change the set only, which is in the state
+        for beginning in () if state else self.beginnings:  # they change only the set, which the state contains
             beginning(self.synthetic, keeper.beside if keeper else None)
         shown = progress("condensing") if observe is None else nullcontext(observe)
         with during(state.computing if state else self._mode()), shown as observe:
@@ -220,7 +220,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class FromMatching:
-    """A beginning that runs another matching on the same synthetic set, of which nothing stays frozen.
+    """A beginning that runs another matching on the same synthetic set, and then unfreezes all of it.
 
     Arguments:
         name: what it is called in messages and in names of files.

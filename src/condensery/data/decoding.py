@@ -102,7 +102,7 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
     for n, picture in enumerate(pictures):
         try:
             pixels = reader.read(picture)
-        except _Damaged as error:  # the others are read all the same, so that a user hears of all that are damaged
+        except _Damaged as error:  # the rest is read, too, so that one message names all that are damaged
             damaged.append(error)
             continue
         if pixels.ndim == 3 and images.ndim == 3:  # the first picture in color

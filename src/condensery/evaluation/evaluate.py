@@ -245,7 +245,7 @@ def _in_order(condensed: Condensed, data: Data) -> SyntheticSet:
 
 
 def _seen(observe: Observe | None, progress: bool) -> AbstractContextManager[Callable[[float, int], None]]:
-    """What is called with the number of networks done; in it, a fraction is of the one in training."""
+    """The function that is told how many networks are done, with a fraction for the one in training."""
     if observe is None and progress:
         return counted("networks measured")
     told = observe or (lambda done, total: None)

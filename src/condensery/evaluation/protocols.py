@@ -133,7 +133,11 @@ class ProtocolFor(Interface):
 
 
 def check_dtype(dtype: "torch.dtype | None", data: Data) -> None:
-    """Check the number format of rows while networks are trained; see `Protocol.trained_in`."""
+    """Check the number format of rows while networks are trained; see `Protocol.trained_in`.
+
+    Raises:
+        InputError: it is not one of these formats.
+    """
     if dtype not in (None, data.train.dtype) and str(dtype) not in ("torch.bfloat16", "torch.float16"):
         raise InputError(f"`dtype` must be None, torch.bfloat16 or torch.float16, got {dtype!r}")
 
