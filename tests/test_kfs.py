@@ -1,6 +1,7 @@
 """Codes × decoders, full batches and what is said about them; the laws that all parts share are in the lists' tests."""
 
 import itertools
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -226,6 +227,22 @@ def test_a_kept_mean_is_the_mean_to_the_bit(tmp_path):
     assert torch.equal(none, miss)
     assert torch.equal(miss, hit)
     assert len(list((tmp_path / "means").iterdir())) == 2
+
+
+def test_the_means_that_were_used_longest_ago_are_removed(tmp_path, monkeypatch):
+    real, nets = blobs(), [replace(TINY, activation=name) for name in ("relu", "swish", "sigmoid")]
+    for net in nets[:2]:
+        matched(real, tmp_path, net=net)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    for file in tmp_path.iterdir():
+        os.utime(file, (1, 1))
+    assert matched(real, tmp_path, net=nets[0])[1] == 0  # used again
+    monkeypatch.setattr(Whole, "CACHED", size + 100)  # files contain the name of the activation
+    monkeypatch.setattr(Whole, "TRIM_EVERY", 1)
+    assert matched(real, tmp_path, net=nets[2])[1] == 6  # two more files, in place of the two of the second network
+    assert len(list(tmp_path.iterdir())) == 4
+    assert [matched(real, tmp_path, net=net)[1] for net in nets[::2]] == [0, 0]
+    assert matched(real, tmp_path, net=nets[1])[1] == 6
 
 
 def test_what_the_means_depend_on_misses_the_cache(tmp_path):

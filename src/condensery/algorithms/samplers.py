@@ -6,6 +6,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -204,6 +205,7 @@ class Whole(Sampler):
     The name of a file is a hash of everything that its bytes depend on: the rows and how they are read, the network and
     its weights, what is computed, and the machine. Nothing is kept for augmented rows, since no later step has the same
     augmentation, nor for networks that are not the library's, since nothing tells whether they have changed.
+    When the files take more than `CACHED` bytes, those that were used longest ago are removed.
 
     Arguments:
         folder: the folder of the files, one per point; None: there are none.
@@ -220,11 +222,13 @@ class Whole(Sampler):
     """
 
     CHUNK = 1024  # rows that are read at a time
+    CACHED = 4 * 2**30
+    TRIM_EVERY = 256  # files that are written between two looks at how much they take
 
     def __init__(self, folder: Path | None = None, rows: int | None = None, points: int = 1, seed: int = 0):
         self.folder, self.rows, self.points, self.seed = folder, rows, points, seed
         self._point: Point | None = None
-        self._key = ""
+        self._key, self._written = "", 0
         self._means: dict[str, dict[str, dict[int, Sequence[Tensor]]]] = {}
 
     def count(self, real: RealSet) -> float:
@@ -311,6 +315,8 @@ class Whole(Sampler):
         except (InputError, ValueError) as error:
             log.warning(f"{error}; it is computed again")
             return {}
+        with suppress(OSError):  # another user's file, or one that another process has removed
+            os.utime(path)
         return {c: [part[c : c + 1] for part in parts] for c in range(real.classes)}
 
     def _write(self, known: Mapping[int, Sequence[Tensor]]) -> None:
@@ -325,6 +331,9 @@ class Whole(Sampler):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             storage.write_tensors(path, tensors, {"targets": self._key})
+            if self._written % self.TRIM_EVERY == 0:
+                storage.trim(path.parent, self.CACHED)
+            self._written += 1
         except OSError as error:
             log.warning(
                 f"{self.folder} cannot be written ({error.strerror or error}); the means of real rows are not kept"

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from torch import Tensor
 from condensery.errors import InputError, bounded, quoted
 
 __all__ = [
-    "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file",
+    "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file", "trim",
     "without_cache", "write", "write_tensors",
 ]  # fmt: skip
 
@@ -73,6 +73,19 @@ def cache(name: str) -> Path | None:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "condensery" / name
     except RuntimeError:  # the user has no home folder
         return None
+
+
+def trim(folder: Path, most: int) -> None:
+    """Remove the files of a cache folder that were changed longest ago, until the others take at most `most` bytes."""
+    found = []
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process trims the folder too
+            found.append((file.stat(), file))
+    left = 0
+    for about, file in sorted(found, key=lambda each: each[0].st_mtime, reverse=True):
+        left += about.st_size
+        if left > most:
+            file.unlink(missing_ok=True)
 
 
 @contextmanager
