@@ -233,6 +233,21 @@ PROVENANCE: dict[str, Callable[[Row], object]] = {"commit": lambda row: row["com
 MEASURED: dict[str, Callable[[Row], object]] = {
     "accuracy": percent, "n": lambda row: row["n"], "protocol": lambda row: row["protocol"], **PROVENANCE,
 }  # fmt: skip
+
+
+def searched(name: str, best: str, more: Mapping[str, Callable[[Row], object]] = {}) -> Callable[[], str]:
+    """The table of a search on proxies."""
+    correlations = {"correlation, best 10": "top", "all": "spearman", "Kendall, all": "kendall"}
+    return partial(
+        listed, name,
+        {"proxy": lambda row: row["proxy"], best: lambda row: row["best"],
+         "its test accuracy": lambda row: f"{100 * row['performance']:.1f}",
+         **{head: partial(correlation, key) for head, key in correlations.items()}, **more,
+         "bytes": lambda row: f"{row['bytes']:,}", "training": lambda row: f"{row['seconds'] / 60:.0f} min",
+         **PROVENANCE},
+    )  # fmt: skip
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "dc_table1": partial(grid, "dc_table1", "dataset", "ipc", "method"),
     "dc_table2": partial(cross, "dc_table2", "label", across="measured_in"),
@@ -284,15 +299,8 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "color": partial(cross, "color", "dataset", "method", across="protocol_name"),
     "imagenette": partial(grid, "imagenette", "label", "ipc"),
-    "nas": partial(
-        listed, "nas",
-        {"proxy": lambda row: row["proxy"], "best network": lambda row: row["best"],
-         "its test accuracy": lambda row: f"{100 * row['performance']:.1f}",
-         **{name: partial(correlation, key) for name, key in
-            {"correlation, best 10": "top", "all": "spearman", "Kendall, all": "kendall"}.items()},
-         "paper, CIFAR-10": lambda row: row["paper"] or "-", "bytes": lambda row: f"{row['bytes']:,}",
-         "training": lambda row: f"{row['seconds'] / 60:.0f} min", **PROVENANCE},
-    ),
+    "nas": searched("nas", "best network", {"paper, CIFAR-10": lambda row: row["paper"] or "-"}),
+    "settings": searched("settings", "best settings"),
     "privacy": partial(
         listed, "privacy",
         {"method": lambda row: row["method"], "networks trained on": lambda row: row["trained_on"],

@@ -1,6 +1,6 @@
 """Data that grow: condensing them again, from the earlier set or anew; FashionMNIST.
 
-    python experiments/growing.py --data-dir DIR [--methods dm idc]
+    python experiments/growing.py --data-dir DIR [--methods dm idc] [--figures DIR]
 
 At first there is half of the rows, or eight of the ten classes. Then the rest arrives. The set of all data is condensed
 anew, anew in a third of the steps, and in a third of the steps from the set of the first data (`+warm`). 1 image per
@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import sets
 import torch
-from record import Table, compiled, evaluate, kept, options, parsed, program, read, small
+from record import Figures, Table, compiled, evaluate, kept, options, parsed, program, read, small, write_figures
 
 from condensery import ConvNet, Recipe
 from condensery.data import Data, fashion_mnist
+from condensery.evaluation import plots
 from condensery.evaluation.protocols import fixed_steps
 from condensery.recipes import Warm
 
@@ -35,8 +36,16 @@ def shorter(recipe: Recipe) -> Recipe:
     return replace(recipe, **{name: max(1, getattr(recipe, name) // 3)})
 
 
+def drawn(table: Table) -> Figures:
+    """Accuracy over the minutes of condensing, a point for every set, with a color for each way to condense."""
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for row in table.rows():
+        groups.setdefault(row["case"], []).append((row["condense_seconds"] / 60, 100 * row["accuracy"]))
+    return {"growing": plots.plot_points(groups, "minutes of condensing", "accuracy %")}
+
+
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, figures=True)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="only these methods")
     given = parsed(parser, methods=METHODS[:1])
     table = Table("growing", "Data that grow: FashionMNIST, 1 image per class, ConvNet-3 of width 64; test accuracy")
@@ -62,6 +71,8 @@ def main() -> None:
                         data, reached, made.condensed.recipe, made.seconds, made.commit, made.processor,
                         dataset="FashionMNIST", method=method, added=what, case=case, floats=made.condensed.floats,
                     )  # fmt: skip
+    if given.figures:
+        write_figures(drawn(table), given.figures)
 
 
 if __name__ == "__main__":

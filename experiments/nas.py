@@ -12,6 +12,7 @@ only the same code uses again.
 """
 
 from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +30,8 @@ from record import (
     write_figures,
 )
 
-from condensery import ConvNet, Recipe
-from condensery.applications import EarlyStopping, architecture_search, small_grid
+from condensery import ConvNet, Net, Recipe
+from condensery.applications import Candidate, EarlyStopping, architecture_search, small_grid
 from condensery.data import Data
 from condensery.evaluation import plots
 from condensery.evaluation.protocols import Protocol, fixed_steps, whole
@@ -55,8 +56,13 @@ def recipe_of(method: str) -> Recipe:
     return small(sets.recipe_of(DATASET, 1, method).having(ipc=IPC, net=NET))
 
 
-def drawn(table: Table) -> Figures:
-    """For every proxy, the accuracy of each network after training on it and on the whole part."""
+def of_norm(net: str) -> str:
+    """The group of a network in the plots."""
+    return "no norm" if "norm none" in net else "instance norm"
+
+
+def drawn(table: Table, group: Callable[[str], str]) -> Figures:
+    """For every proxy, the accuracy of each candidate after training on it and on the whole part, colored by group."""
     from matplotlib.figure import Figure
 
     found = {row["proxy"]: row["accuracies"] for row in table.rows()}
@@ -65,26 +71,32 @@ def drawn(table: Table) -> Figures:
     for panel in panels.flat[len(found) :]:
         panel.set_axis_off()
     for panel, (proxy, accuracies) in zip(panels.flat, found.items(), strict=False):
-        groups = {"instance norm": [net for net in whole if "norm none" not in net]}
-        groups["no norm"] = [net for net in whole if net not in groups["instance norm"]]
-        pairs = {name: [(accuracies[net], whole[net]) for net in nets] for name, nets in groups.items()}
+        pairs: dict[str, list[tuple[float, float]]] = {}
+        for name in sorted(whole, key=group):
+            pairs.setdefault(group(name), []).append((accuracies[name], whole[name]))
         plots.plot_points(pairs, "trained on the proxy, %", "on the whole part, %", 100, panel).set_title(proxy)
-    return {"nas": panels.flat[0]}
+    return {table.path.stem: panels.flat[0]}
+
+
+def options_of(description: str | None, proxies: Sequence[str]) -> Namespace:
+    """The options of a search on some proxies."""
+    parser = options(description, figures=True)
+    parser.add_argument("--proxies", nargs="+", choices=proxies, default=proxies, help="only these proxies")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where networks are trained")
+    parser.add_argument("--workers", type=int, help="number of processes; by default one per core")
+    return parsed(parser, proxies=["random", EARLY])
 
 
 def main() -> None:
-    parser = options(__doc__, figures=True)
-    parser.add_argument("--proxies", nargs="+", choices=PROXIES, default=PROXIES, help="only these proxies")
-    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where networks are trained")
-    parser.add_argument("--workers", type=int, help="number of processes; by default one per core")
-    given = parsed(parser, proxies=["random", EARLY])
-    table = Table("nas", ABOUT)
-    search(table, given)
+    given, table = options_of(__doc__, PROXIES), Table("nas", ABOUT)
+    search(table, given, small_grid()[:: 12 if smoke_run() else 1], PAPER)
     if given.figures:
-        write_figures(drawn(table), given.figures)
+        write_figures(drawn(table, of_norm), given.figures)
 
 
-def search(table: Table, given: Namespace) -> None:
+def search(
+    table: Table, given: Namespace, candidates: Sequence[Net | Candidate], paper: Mapping[str, str] = {}
+) -> None:
     """Fill in the rows of the proxies that the table does not contain."""
     todo = [name for name in given.proxies if not table.has(dataset=DATASET, proxy=name)]
     if not todo:
@@ -92,9 +104,8 @@ def search(table: Table, given: Namespace) -> None:
     data = read(sets.READERS[DATASET], given.data_dir)
     # early stopping takes as many steps as training on the first set
     recipes = {name: recipe_of(name) for name in (todo if todo != [EARLY] else ["random", EARLY]) if name != EARLY}
-    nets = small_grid()[:: 12 if smoke_run() else 1]
     found = architecture_search(
-        data, {**recipes, **({EARLY: EarlyStopping()} if EARLY in todo else {})}, nets, brief(fixed_steps),
+        data, {**recipes, **({EARLY: EarlyStopping()} if EARLY in todo else {})}, candidates, brief(fixed_steps),
         brief(reference), engine=given.engine, workers=given.workers, folder=table.runs, progress=False,
     )  # fmt: skip
     for row in found:
@@ -105,7 +116,7 @@ def search(table: Table, given: Namespace) -> None:
             recipe = recipes[row.proxy].record() if row.proxy in recipes else {}
             table.note(
                 data, numbers, recipe, dataset=DATASET, proxy=row.proxy, best=str(row.best),
-                floats=row.floats, bytes=row.bytes, paper=PAPER.get(row.proxy),
+                floats=row.floats, bytes=row.bytes, paper=paper.get(row.proxy),
                 accuracies={str(net): accuracy for net, accuracy in row.accuracies.items()},
             )  # fmt: skip
 

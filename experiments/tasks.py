@@ -1,6 +1,6 @@
 """Task-incremental learning: data sets one after another, DC's figure 4 at CPU scale.
 
-    python experiments/tasks.py --data-dir DIR [--memory random kfs ...] [--orders digits clothes]
+    python experiments/tasks.py --data-dir DIR [--memory random kfs ...] [--orders digits clothes] [--figures DIR]
 
 The paper: SVHN, MNIST, USPS as 32 x 32 RGB, 10 images per class in the memory, with and without distillation (weight
 1.0, temperature 2), 5000 and 500 iterations, mean accuracy over the tasks so far, 2000 test rows each. Here `digits` is
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import sets
 import torch
-from record import Table, few, kept, options, parsed, program, read, small, smoke_run
+from record import Figures, Table, few, kept, options, parsed, program, read, small, smoke_run, write_figures
 
 from condensery import ConvNet
 from condensery.applications import Distillation, task_incremental
 from condensery.data import Data, TestSet
+from condensery.evaluation import plots
 from condensery.evaluation.training import Training
 from condensery.randomness import rng
 
@@ -40,8 +41,22 @@ def task(name: str, folder: Path | None) -> Data:
     return fewer(read(sets.READERS[name], folder).resized(8 if smoke_run() else 32, 3))
 
 
+def drawn(table: Table) -> Figures:
+    """Accuracy over the number of tasks so far, a plot for each order."""
+    pictures = {}
+    for order in ORDERS:
+        lines: dict[str, dict[int, list[float]]] = {}
+        for row in table.rows():
+            if row["order"] == order:
+                name = f"{row['memory']}{', distilled' if row['distilled'] else ''}"
+                lines.setdefault(name, {})[row["tasks"]] = row["runs"]
+        if lines:
+            pictures[f"tasks-{order}"] = plots.plot_curves(lines, "tasks so far", "mean accuracy %", scale=100)
+    return pictures
+
+
 def main() -> None:
-    parser = options(__doc__)
+    parser = options(__doc__, figures=True)
     parser.add_argument("--memory", nargs="+", choices=MEMORIES, default=MEMORIES, help="only these memories")
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS), help="only these orders")
     given = parsed(parser, memory=["random"], orders=["digits"])
@@ -53,6 +68,8 @@ def main() -> None:
                 if not table.has(order=order, memory=memory, distilled=distilled):
                     tasks = tasks or [task(name, given.data_dir) for name in ORDERS[order]]
                     measure(table, order, memory, distilled, tasks)
+    if given.figures:
+        write_figures(drawn(table), given.figures)
 
 
 def measure(table: Table, order: str, memory: str, distilled: bool, tasks: list[Data]) -> None:
