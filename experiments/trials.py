@@ -103,11 +103,12 @@ UNROLLED: dict[str, tuple[str, Recipe]] = {
     "unrolled, 15 updates, in float32": ("anchor", replace(rounds_of(15), unrolled_dtype=None)),
     "unrolled, half of the networks augmented": ("anchor", replace(ROUNDS, augmented=0.5)),
     "unrolled, all networks augmented": ("anchor", replace(ROUNDS, augmented=1.0)),
+    "unrolled, 155 rounds": ("anchor", replace(ROUNDS, rounds=155)),
     "unrolled, half augmented, 155 rounds": ("anchor", replace(ROUNDS, augmented=0.5, rounds=155)),
 }
 """The trial from whose set a trial starts, and the recipe that does so."""
 SHORT = ["unrolled:3min", "unrolled:3min, eight networks", "unrolled:3min, 22 rounds of 40 updates"]
-TWICE = ["unrolled", *SHORT, *(name for name in (*PRESETS, *UNROLLED) if "augmented" in name)]
+TWICE = ["unrolled", "unrolled, 155 rounds", *SHORT, *(name for name in (*PRESETS, *UNROLLED) if "augmented" in name)]
 """Trials that are measured under `idc2022`, too."""
 
 
