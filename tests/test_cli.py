@@ -57,7 +57,11 @@ def test_run_evaluate_show(tmp_path, capsys, brief):
     assert record["results"][0]["network"]["family"] == "mlp"
     assert record["results"][0]["n"] == 2
     assert 0 < record["results"][0]["accuracy"] < 1
-    assert "fixed-steps" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "fixed-steps" in said.out
+    confusion = record["results"][0]["confusion"]
+    least, digit = min((row[c] / sum(row), c) for c, row in enumerate(confusion))
+    assert f"hardest classes: {digit} ({100 * least:.0f} %), " in said.err
     words = ["--data", "digits", "--repeats", "1", "--protocol", "fixed-steps", "--sizes", "1", "2"]
     assert main(["evaluate", str(out), *words]) == 0
     said = capsys.readouterr().out

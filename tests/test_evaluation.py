@@ -533,6 +533,8 @@ def test_no_network_is_trained_twice_by_the_same_code(rows, same_code, monkeypat
     assert one.runs == first.runs[:1]
     assert np.sum(one.confusion) == len(d.test)
     assert np.trace(one.confusion) == round(one.mean * len(d.test))
+    sizes = np.bincount(d.test.labels.numpy())
+    assert np.dot(one.of_classes, sizes) == pytest.approx(one.mean * len(d.test))
     assert evaluate([chosen(d), chosen(d, seed=1)], d, TINY, short, 1).runs[:1] == first.runs[:1]
     with pytest.raises(InputError, match="evaluate them one by one"):
         evaluate([chosen(d), chosen(d).subset(1)], d, TINY, short, 1)

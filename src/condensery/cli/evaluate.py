@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -96,7 +97,8 @@ def _evaluate(argv: list[str]) -> int:
         for net in nets or [None]:
             reached = evaluate(parts, data, net, protocol, measuring.repeats, measuring.seed, dtype=dtype_of(measuring))
             name = described(reached.net)
-            log.info(f"{counted}: {size}, {name}: {reached} ({reached.seconds:.0f} s)")
+            hardest = _hardest(reached, data.class_names)
+            log.info(f"{counted}: {size}, {name}: {reached} ({reached.seconds:.0f} s){hardest}")
             curves.setdefault(name, {})[size] = reached
             about_it = (reached.protocol, f"{reached.seconds:.0f}")
             lines.append((first.method, name, str(size), *accuracy_words(reached), f"{parts[0].bytes:,}", *about_it))
@@ -180,6 +182,15 @@ def _rivals(options: EvaluateOptions, condensed: "Condensed", data: "Data") -> d
     except InputError as error:
         log.info(f"no random images of as many bytes are measured: {error}")
         return {}
+
+
+def _hardest(reached: "Accuracy", class_names: Sequence[str]) -> str:
+    """Words about the three classes of the lowest accuracy; none if there are hardly more, or if it is unknown."""
+    if reached.of_classes is None or len(class_names) < 5:
+        return ""
+    found = sorted((value, name) for value, name in zip(reached.of_classes, class_names, strict=True) if value < 1)
+    words = ", ".join(f"{name} ({100 * value:.0f} %)" for value, name in found[:3])
+    return f"; hardest classes: {words}" if words else ""
 
 
 def _alike(files: tuple[str, ...], sets: "list[Condensed]") -> None:

@@ -98,6 +98,16 @@ class Accuracy:
         )
 
     @property
+    def of_classes(self) -> tuple[float, ...] | None:
+        """The accuracy on the test rows of each class, in [0, 1], over all networks; nan for a class without any.
+
+        None: unknown.
+        """
+        if self.confusion is None:
+            return None
+        return tuple(row[c] / sum(row) if sum(row) else float("nan") for c, row in enumerate(self.confusion))
+
+    @property
     def independent(self) -> tuple[float, ...]:
         """The values that are independent: the accuracies of networks of one set, or the mean of each of several."""
         if self.sets == 1:
