@@ -372,7 +372,7 @@ def test_the_command_tells_what_it_found(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    ("--proxies a.safetensors", "a.safetensors: no such file"),
+    ("--proxies a.safetensors", "a.safetensors: no such file"), ("--proxies runs/a", "runs/a: no such file or folder"),
     ("--proxies", "proxies"), ("--proxies nothing", "nothing"), ("--proxies early-stopping", "recipe or a set"),
     ("--proxies random --networks mlp", "at least two"), ("--proxies random --top 1", "--top"),
     ("--proxies random --settings 1", "--settings"), ("--proxies random --workers 0", "--workers"),

@@ -148,7 +148,15 @@ def test_run_auto_condenses_and_goes_on(quick, tmp_path, capsys):
     for other in (["--budget", "2000"], ["--minutes", "0.06"], ["--zca"]):
         assert main([*words, *other]) == 2
         assert "contains another run" in capsys.readouterr().err
+    for wrong, said in ((["--budget", "4XB"], "no number of bytes"), (["--minutes", "0"], "above 0")):
+        assert main([*words, *wrong]) == 2
+        assert said in capsys.readouterr().err
     assert (out / "condensed.safetensors").read_bytes() == made
+
+
+def test_too_few_bytes_are_refused_with_the_reason_of_every_candidate(quick):
+    with pytest.raises(InputError, match=r"and 100 bytes: random is left out: .*; herding is left out: .* takes 640"):
+        auto(digits(), 100, minutes=0.05, net=TINY)
 
 
 def test_a_folder_with_other_files_is_refused_before_the_trial(monkeypatch, tmp_path, capsys):

@@ -16,8 +16,9 @@ from PIL import Image
 
 from condensery.cli import RECIPES, main
 from condensery.cli.evaluate import as_condensed
+from condensery.cli.measure import warn_of_few
 from condensery.cli.sources import Source, absolute
-from condensery.data import digits
+from condensery.data import TestSet, digits
 from condensery.networks.names import NETWORKS
 from condensery.networks.resnet import ResNet
 from condensery.runs.artifact import NAME, load
@@ -510,7 +511,7 @@ def test_a_budget_is_filled_but_not_exceeded(name, ipc, tmp_path, capsys):
     assert made.bytes <= 3 * image + 99
     capsys.readouterr()
     for more, complaint in ((["--ipc", "1"], "give one of them"), ([], "give more")):
-        assert main(["run", name, *words, *more, "--budget", "1KB", "--out", str(tmp_path / "b")]) == 2
+        assert main(["run", name, *words, *more, "--budget", "500", "--out", str(tmp_path / "b")]) == 2
         assert complaint in capsys.readouterr().err
 
 
@@ -526,8 +527,8 @@ def test_compare_keeps_within_a_budget(tmp_path, capsys, brief, monkeypatch):
     capsys.readouterr()
     assert main([*words, "--sets", "2", "--sizes", "3"]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert [line for line in said if "--ipc 9" in line] == [
-        f"condensery: {name}, --budget 6KB: --ipc 9" for name in ("random", "herding")
+    assert [line for line in said if "9 images" in line] == [
+        f"condensery: {name}, --budget 6KB: 9 images per class, 5,760 bytes" for name in ("random", "herding")
     ]
     assert main([*words, "--sizes", "3"]) == 2  # the set of ld has two images per class
     assert main([*words, "--sizes", "1", "--methods", "kfs"]) == 2
@@ -782,3 +783,20 @@ def test_data_are_described(tmp_path, capsys):
     assert len(described["classes"]) == 10
     assert sum(row["test"] for row in described["classes"]) == described["test"] == 359
     assert sum(row["training"] for row in described["classes"]) == described["training"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (1, "has only 1 test row, so accuracies are coarse"),
+        (0, "has no test rows, so accuracies say nothing"),
+    ],
+)
+def test_classes_that_are_hardly_tested_are_named(kept, said, caplog):
+    data = digits()
+    chosen = (data.test.labels != 3).nonzero().flatten().tolist() + (data.test.labels == 3).nonzero()[:kept, 0].tolist()
+    test = TestSet(
+        data.test.images[chosen], data.test.labels[chosen], data.test.space, data.test.dtype, data.test.device
+    )
+    warn_of_few(replace(data, test=test))
+    assert f"class '3' {said}" in caplog.text

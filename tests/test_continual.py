@@ -15,12 +15,14 @@ from condensery.algorithms.schedules import Fresh
 from condensery.applications import Distillation, class_incremental
 from condensery.applications.continual import _with_decoders_of
 from condensery.cli import main
+from condensery.cli.names import RECIPES
 from condensery.data import TestSet, digits
 from condensery.errors import InputError
 from condensery.evaluation.evaluate import evaluate
 from condensery.evaluation.protocols import kfs2022
 from condensery.networks.convnet import ConvNet
 from condensery.recipes import DC, DM, IDC, KFS, Random, Unrolled
+from condensery.runs.artifact import load, save
 from condensery.runs.condensed import Condensed
 from condensery.runs.run import condense
 from condensery.synthetic import random_real
@@ -55,8 +57,9 @@ def test_codes_are_learned_for_decoders_that_stay():
     data = digits()
     first, part = condense(CODES, data.of_classes(range(5)).train, progress=False), data.of_classes(range(5, 10)).train
     before = [value.clone() for value in first.synthetic.decoder.parameters()]
-    alone = _with_decoders_of(first, replace(CODES, steps=1, codes_lr=1e-9), part, False)
-    made = _with_decoders_of(first, replace(CODES, steps=5), part, False)
+    change = _with_decoders_of(first, CODES, data.of_classes(range(5)).train)
+    alone = condense(replace(CODES, steps=1, codes_lr=1e-9), part, progress=False, change=change)
+    made = condense(replace(CODES, steps=5), part, progress=False, change=change)
     assert made.synthetic.decoder is first.synthetic.decoder
     assert all(torch.equal(*pair) for pair in zip(before, first.synthetic.decoder.parameters(), strict=True))
     assert not torch.allclose(made.synthetic.bases, alone.synthetic.bases, atol=1e-3)
@@ -112,6 +115,20 @@ def test_the_command_goes_on_from_what_is_condensed(how, tmp_path, monkeypatch, 
     assert "contains another run" in capsys.readouterr().err
 
 
+def test_memories_without_decoders_may_stand_beside_those_that_share_theirs(tmp_path, monkeypatch):
+    shared = {}
+
+    def stages(data, memory, *arguments, share_decoders, **more):
+        shared[memory.name] = share_decoders
+        return class_incremental(data, memory, *arguments[:2], brief, 1, share_decoders=share_decoders, progress=False)
+
+    monkeypatch.setattr("condensery.applications.class_incremental", stages)
+    words = "continual --data digits --memory kfs random --ipc 3 --stages 2 --share-decoders --net.width 2 --repeats 1"
+    monkeypatch.setitem(RECIPES, "kfs:digits", replace(KFS.digits(), pretraining=2, steps=2))
+    assert main([*words.split(), "--out", str(tmp_path)]) == 0
+    assert shared == {"kfs": True, "random": False}
+
+
 def test_a_memory_fits_into_a_budget_and_several_have_seeds_of_their_own(tmp_path, capsys):
     words = "continual --data digits --memory random --budget 5KB --sets 2 --stages 2 --protocol kfs2022"
     assert main([*words.split(), "--repeats", "1", "--net.width", "2", "--json", str(tmp_path / "found.json")]) == 0
@@ -129,14 +146,25 @@ def test_a_memory_fits_into_a_budget_and_several_have_seeds_of_their_own(tmp_pat
 
 
 def test_shared_decoders_make_the_same_codes_when_the_first_set_is_from_a_file(tmp_path):
-    tables = [
-        class_incremental(digits(), CODES, 2, protocol=brief, repeats=1, share_decoders=True, folder=folder,
-                          progress=False)
-        for folder in (None, tmp_path, tmp_path)
-    ]  # fmt: skip
-    assert [[stage.accuracy.runs for stage in table] for table in tables] == 3 * [
-        [stage.accuracy.runs for stage in tables[0]]
-    ]
+    def learned(folder):
+        return [
+            replace(stage, accuracy=stage.accuracy.runs)
+            for stage in class_incremental(
+                digits(), CODES, 2, protocol=brief, repeats=1, share_decoders=True, folder=folder, progress=False
+            )
+        ]
+
+    alone, first = learned(None), learned(tmp_path)
+    made = [(tmp_path / stage / "condensed.safetensors").read_bytes() for stage in ("stage-1", "stage-2")]
+    (tmp_path / "stage-2" / "condensed.safetensors").unlink()  # codes are learned again, with a new encoder
+    assert alone == first == learned(tmp_path) == learned(tmp_path)
+    assert (tmp_path / "stage-2" / "condensed.safetensors").read_bytes() == made[1]
+    other = load(tmp_path / "stage-1")
+    with torch.no_grad():
+        next(other.synthetic.decoder.parameters()).mul_(2)
+    save(other, tmp_path / "stage-1" / "condensed.safetensors")
+    with pytest.raises(InputError, match="stage-2: its codes are for other decoders"):
+        learned(tmp_path)
 
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_condensed(tmp_path, monkeypatch, capsys):
@@ -286,7 +314,8 @@ def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
 @pytest.mark.parametrize(("words", "said"), [
     ("--memory", "memory"), ("--memory nothing", "nothing"), ("--memory random --stages 3", "divide"),
     ("--memory random --ipc 0", "ipc"), ("--memory random --protocol none", "none"),
-    ("--memory kfs random --share-decoders", "no decoders to share"), ("--memory random ld", "soft labels"),
+    ("--memory random --share-decoders", "none of the memories has decoders"),
+    ("--memory dm+warm", "only run and plan can take"), ("--memory random ld", "soft labels"),
     ("--memory random ld --then digits", "soft labels"), ("--memory random kfs --ipc 1", "does not hold one code"),
 ])  # fmt: skip
 def test_wrong_options_are_one_line_before_anything_is_condensed(capsys, monkeypatch, words, said):

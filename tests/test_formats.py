@@ -1,5 +1,6 @@
 """Sets that are stored in fewer bits."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -109,6 +110,16 @@ def test_a_budget_in_bytes_holds_four_times_as_many_images():
 def test_a_set_stores_at_most_the_bytes_of_its_budget(part):
     real = DIGITS.train
     assert part.within(9000, real).algorithm(real).synthetic.bytes <= 9000
+
+
+@pytest.mark.parametrize("budget", [1200, 1500, 4000, 4700, 9000])
+@pytest.mark.parametrize("part", [KFS.digits(), Compact(KFS.digits()), KFS.quick()], ids=["one", "two", "three"])
+def test_codes_leave_no_room_for_another_one(part, budget):
+    real = DIGITS.train
+    made = part.within(budget, real).algorithm(real).synthetic
+    another = made.bytes // made.floats * real.classes * math.prod(made.decoder.code_shape)
+    grids = 128 if isinstance(part, Compact) else 0  # room for as many as a set can have
+    assert budget - another - grids < made.bytes <= budget
 
 
 def test_a_small_class_limits_real_images_which_is_said_but_not_codes(caplog):

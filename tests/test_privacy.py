@@ -19,7 +19,7 @@ from condensery.networks.convnet import ConvNet
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.recipes import DC, DM, Compact, Random
+from condensery.recipes import DC, DM, Compact, Random, Unrolled
 
 NET = ConvNet(width=8, depth=2)
 SMALL = DM(ipc=2, steps=3, real_rows=8, net=NET)
@@ -75,7 +75,8 @@ def test_the_interval_contains_the_deviation_of_the_images():
 
 @pytest.mark.parametrize(("recipe", "attacks"), [
     (Random(ipc=2, net=NET), 3), (DC(ipc=2, outer_steps=1, network_epochs=0, real_rows=4, init="noise", net=NET), 2),
-    (Compact(SMALL), 4), (DC(ipc=2, outer_steps=1, network_epochs=1, real_rows=4, net=NET, learn="both"), 2),
+    (Compact(SMALL), 4), (Unrolled(SMALL, rounds=1, unrolled_updates=1), 4),
+    (DC(ipc=2, outer_steps=1, network_epochs=1, real_rows=4, net=NET, learn="both"), 2),
 ])  # fmt: skip
 def test_initial_images_are_attacked_where_there_are_any(recipe, attacks):
     assert len(probed(recipe, repeats=1, shadows=2)) == attacks

@@ -57,7 +57,7 @@ class Ranking:
         top: rank correlation (Spearman's) between accuracies by the proxy and by the whole training part, over the
             networks that the proxy ranks highest. None: it is not defined, or the other networks were not trained.
         spearman, kendall: the same over all networks, by Spearman and by Kendall.
-        floats, bytes: what the proxy stores; for early stopping, the whole training part.
+        floats, bytes: what the proxy stores; for early stopping, the training part without the tenth that is held out.
         seconds: of training and testing all networks on the proxy, by one thread.
     """
 
@@ -248,7 +248,8 @@ def _check(
     for name, proxy in proxies.items():
         if not isinstance(proxy, Recipe | Condensed | EarlyStopping):
             raise InputError(f"the proxy {name!r} is neither a recipe nor a condensed set nor EarlyStopping()")
-        if folder is not None and (not name or Path(name).name != name or name.startswith(".")):
+        in_folder = folder is not None and isinstance(proxy, Recipe)
+        if in_folder and (not name or Path(name).name != name or name.startswith(".")):
             raise InputError(f"the proxy's name {name!r} cannot be that of a folder; give a plain name")
     if all(isinstance(proxy, EarlyStopping) for proxy in proxies.values()):
         raise InputError("early stopping takes as many steps as training on a set; give a recipe or a set, too")
@@ -256,13 +257,13 @@ def _check(
         if isinstance(proxy, Condensed) and proxy.data["fingerprint"] == whole.train.fingerprint:
             log.warning(
                 f"{name} was condensed from the whole training part, and so from the rows on which networks are "
-                "measured; condense data.validation().train in its place"
+                "measured; condense the training part without these rows in its place (`data.validation().train`)"
             )
         if isinstance(proxy, Condensed):
             if set(proxy.class_names) != set(fold.class_names):
-                raise InputError(f"the proxy {name!r} has other classes than {fold.name}; give a set of these data")
+                raise InputError(f"the proxy {name!r} has other classes than {whole.name}; give a set of these data")
             if (shape := proxy.synthetic.decoded_shape[1:]) != fold.shape:
-                raise InputError(f"the images of the proxy {name!r} are {shape}, those of {fold.name} {fold.shape}")
+                raise InputError(f"the images of the proxy {name!r} are {shape}, those of {whole.name} {fold.shape}")
         if isinstance(proxy, Recipe):
             proxy.algorithm(fold.train)
             if folder is not None:

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from condensery.algorithms.algorithm import Algorithm, Aside
 from condensery.algorithms.autoencoder import Autoencoder
-from condensery.algorithms.matching import Matching, updates
+from condensery.algorithms.matching import Matching
 from condensery.applications.rehearsal import Distillation, Stage, check_memory, distilling, grown, stage_folder
-from condensery.console import watched
 from condensery.data import Data, RealSet
 from condensery.decoders import Factorized
 from condensery.errors import InputError
@@ -25,10 +25,10 @@ from condensery.networks.network import Point
 from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import made, origin
+from condensery.runs.run import Change, made
 from condensery.synthetic import SyntheticSet
 
-__all__ = ["class_incremental", "stages_of"]
+__all__ = ["SHARED", "class_incremental", "stages_of"]
 
 
 def class_incremental(
@@ -65,8 +65,8 @@ def class_incremental(
             stage trains networks from scratch.
         share_decoders: whether decoders are learned in the first stage only; later stages learn codes for them, and the
             memory holds them once.
-        folder: the folder of the runs that condense, one for each stage, from which the same call goes on. Sets for
-            decoders that are shared are not kept there. None: nothing is kept.
+        folder: the folder of the runs that condense, one for each stage, from which the same call goes on. None:
+            nothing is kept.
         dtype: number format of the rows while the networks are trained; see `evaluate`.
         progress: whether to show what is being done.
 
@@ -88,6 +88,7 @@ def class_incremental(
     protocols.check_dtype(dtype, data)
     for part in stages_of(data, stages):
         check_memory(memory, part.train, share_decoders)
+    begun = next(stages_of(data, stages)).train
     kind = protocols.named(protocol)
 
     def of_stored(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:
@@ -97,13 +98,11 @@ def class_incremental(
         kind(data, None, net).steps_for(1)  # refuses what trains for a time, before anything is condensed
     kept, found = list[Condensed](), []
     for stage, part in enumerate(stages_of(data, stages)):
-        if share_decoders and kept:
-            kept.append(_with_decoders_of(kept[0], memory, part.train, progress))
-        else:
-            kept.append(made(memory, part, stage_folder(folder, stage), progress))
-            kept[-1].synthetic.to(part.train.device)  # a set that was kept is on the CPU
-            if share_decoders:
-                _keep_encoder(kept[0].synthetic, memory, part.train)
+        change = _with_decoders_of(kept[0], memory, begun) if share_decoders and kept else None
+        kept.append(made(memory, part, stage_folder(folder, stage), progress, change))
+        kept[-1].synthetic.to(part.train.device)  # a set that was kept is on the CPU
+        if change:
+            kept[-1] = _sharing(kept[-1], kept[0], stage_folder(folder, stage))
         arrived = data.of_classes(range((stage + 1) * part.train.classes))
         together = _together(kept, arrived)
         given = net or (memory.net if together.net is None else None)
@@ -143,39 +142,78 @@ def stages_of(data: Data, stages: int) -> Iterator[Data]:
     return (data.of_classes(range(first, first + each)) for first in range(0, classes, each))
 
 
-def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet, progress: bool) -> Condensed:
-    """The set of a later stage: codes for the decoders of the first one, which are not learned any further.
+SHARED = "codes for the decoders of the first stage"
+"""What is changed in the later stages of a memory whose decoders are shared."""
+
+
+def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet) -> Change:
+    """A later stage learns codes for the decoders of the first one, which are not learned any further.
 
     A strict budget leaves room for decoders all the same, so that all classes have equally many codes.
+
+    Arguments:
+        first: the set of the first stage.
+        memory: the recipe that made it.
+        real: the rows from which it was made.
 
     References:
         KFS section 4: decoders are learned on the first classes.
     """
-    usual = memory.algorithm(real)
-    assert isinstance(usual, Matching)
-    usual.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
-    beginnings = [work for work in usual.beginnings if not isinstance(work, Autoencoder)]
-    with watched(memory.name, None, progress) as told:
-        synthetic = replace(usual, beginnings=beginnings).run(observe=told)
-    return Condensed(synthetic, real.class_names, memory.record(), updates(usual), origin(real))
+
+    def of(usual: Algorithm) -> Matching:
+        assert isinstance(usual, Matching)
+        usual.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
+        encoder = _FirstEncoder(memory, real)
+        beginnings = [encoder if isinstance(work, Autoencoder) else work for work in usual.beginnings]
+        return replace(usual, beginnings=beginnings)
+
+    return Change(SHARED, of)
 
 
-def _keep_encoder(synthetic: SyntheticSet, memory: Recipe, real: RealSet) -> None:
-    """Give the decoders of the first stage the encoder that makes codes for them, if the set is from a file.
+@dataclass(frozen=True)
+class _FirstEncoder:
+    """A beginning that gives the decoders of the first stage the encoder that makes codes for them.
 
-    The encoder is not stored, so the autoencoder is trained again, with the same seed.
+    An encoder is not stored, so if the decoders are from a file, it is trained again, with the same seed.
+
+    Arguments:
+        memory, real: see `_with_decoders_of`.
     """
-    decoder = synthetic.decoder
-    assert isinstance(decoder, Factorized)
-    if decoder.encoder is None:
-        again = memory.algorithm(real)
-        assert isinstance(again, Matching)
-        assert isinstance(again.synthetic.decoder, Factorized)
-        for work in again.beginnings:
-            if isinstance(work, Autoencoder):
-                work(again.synthetic, None)
-        assert again.synthetic.decoder.encoder
-        decoder.with_encoder(again.synthetic.decoder.encoder)
+
+    memory: Recipe
+    real: RealSet
+
+    def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
+        decoder = synthetic.decoder
+        assert isinstance(decoder, Factorized)
+        if decoder.encoder is None:
+            again = self.memory.algorithm(self.real)
+            assert isinstance(again, Matching)
+            assert isinstance(again.synthetic.decoder, Factorized)
+            for work in again.beginnings:
+                if isinstance(work, Autoencoder):
+                    work(again.synthetic, aside)
+            assert again.synthetic.decoder.encoder
+            decoder.with_encoder(again.synthetic.decoder.encoder)
+
+    def rare(self, synthetic: SyntheticSet) -> None:
+        """None: the work is no part of a plan."""
+
+    def steady(self) -> "_FirstEncoder":
+        return self
+
+
+def _sharing(later: Condensed, first: Condensed, folder: Path | None) -> Condensed:
+    """The set of a later stage, which has the very decoders of the first one, also if both are from files.
+
+    Raises:
+        InputError: its codes are for other decoders.
+    """
+    theirs, ours = first.synthetic.decoder.state_dict(), later.synthetic.decoder.state_dict()
+    if not all(value.equal(ours[name]) for name, value in theirs.items()):
+        raise InputError(f"{folder}: its codes are for other decoders than those of the first stage; remove the folder")
+    later.synthetic.decoder = first.synthetic.decoder
+    return later
 
 
 def _sizes(kept: list[Condensed]) -> tuple[int, int]:

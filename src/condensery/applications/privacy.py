@@ -209,7 +209,8 @@ def _initial(recipe: Recipe, real: RealSet) -> _Images | None:
     algorithm = recipe.algorithm(real)
     if not isinstance(algorithm, Matching):
         return None
-    start, beginnings = algorithm.synthetic, algorithm.beginnings
+    first = algorithm.parts[0]  # what is learned before the rounds of Unrolled
+    start, beginnings = first.synthetic, first.beginnings
     if told := [work.rows() for work in beginnings if isinstance(work, FromRows)]:
         rows = told[-1]
     elif beginnings:  # an autoencoder whose codes are noise, or an earlier set

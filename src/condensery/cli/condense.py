@@ -67,12 +67,13 @@ def run_command(argv: list[str]) -> int:
 def _run_auto(argv: list[str]) -> int:
     options = parse(AutoOptions, argv, "run auto")
     out = Path(options.out)
-    from condensery.runs.auto import auto
+    from condensery.runs.auto import auto, check_limits
     from condensery.runs.checkpoint import difference
     from condensery.runs.run import check_folder, check_seconds
     from condensery.runs.session import started_by
 
     check_seconds(options.checkpoint_seconds)  # before the trial, and not after it
+    check_limits(options.budget, options.minutes)
     data = read(options.source)
     asked = {"budget": options.budget, "minutes": options.minutes}
     if (out / "run.json").is_file():
@@ -235,18 +236,29 @@ def resume_command(argv: list[str]) -> int:
 
 
 def within(name: str, recipe: Recipe, budget: str | None, real: "RealSet", argv: list[str]) -> Recipe:
-    """The recipe with a name, with the largest ipc that the option --budget allows, if it is given.
+    """The recipe with a name, with the largest set that the option --budget allows, if it is given.
 
     Raises:
-        InputError: --ipc is given too, or the budget does not hold one image per class.
+        InputError: --ipc or --floats is given too, or the budget does not hold one image (or code) per class.
     """
     if budget is None:
         return recipe
-    if any(word == "--ipc" or word.startswith("--ipc=") for word in argv):
-        raise InputError("--budget and --ipc both say how much is stored; give one of them")
+    for other in ("--ipc", "--floats"):
+        if any(word == other or word.startswith(f"{other}=") for word in argv):
+            raise InputError(f"--budget and {other} both say how much is stored; give one of them")
     chosen = recipe.within(budget, real)
-    log.info(f"{name}, --budget {budget}: --ipc {chosen.ipc}")
+    log.info(f"{name}, --budget {budget}: {stored(chosen, real)}")
     return chosen
+
+
+def stored(recipe: Recipe, real: "RealSet") -> str:
+    """What the set of a recipe stores, in words."""
+    from condensery.decoders import Factorized
+
+    made = recipe.algorithm(real).synthetic
+    what = "code" if isinstance(made.decoder, Factorized) else "image"
+    count = made.bases_per_class
+    return f"{count} {what}{'s' if count > 1 else ''} per class, {made.bytes:,} bytes"
 
 
 def say_made(*folders: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from condensery.cli.condense import stored
 from condensery.cli.measure import (
     about_run,
     dtype_of,
@@ -113,7 +114,7 @@ def _fitting(recipes: "dict[str, Recipe]", options: ContinualOptions, tasks: "li
         InputError: the share of a stage does not hold one image per class, a recipe refuses the data of a stage, or a
             folder contains another run.
     """
-    from condensery.applications.continual import stages_of
+    from condensery.applications.continual import SHARED, stages_of
     from condensery.applications.rehearsal import check_memory, stage_folder
     from condensery.runs.run import check_folder
 
@@ -126,24 +127,35 @@ def _fitting(recipes: "dict[str, Recipe]", options: ContinualOptions, tasks: "li
     count = len(tasks) if options.then else max(1, stages)
     share = None if options.budget is None else byte_count(options.budget) // count
     found: dict[str, Recipe] = {}
+    if options.share_decoders and not any(_shares(options, memory, next(iter(parts()))) for memory in recipes.values()):
+        raise InputError("--share-decoders: none of the memories has decoders to share; leave it out, or add kfs")
     for part, (name, memory) in product(parts(), recipes.items()):
         if share is not None:
             try:
                 memory = memory.within(share, part.train)
             except InputError as error:
                 raise InputError(f"--budget {options.budget}, of which a stage gets 1/{count}: {error}") from error
-        check_memory(memory, part.train, options.share_decoders)
+        check_memory(memory, part.train, _shares(options, memory, part))
         if name not in found or memory.ipc < found[name].ipc:
             found[name] = memory
     for stage, part in enumerate(parts() if options.out else ()):
         for (name, memory), number in product(found.items(), range(options.sets)):
             place = stage_folder(_place(options, name, memory, number), stage)
             assert place
-            check_folder(_seeded(memory, options, number), part.train, place)
+            changed = SHARED if stage and _shares(options, memory, part) else None
+            check_folder(_seeded(memory, options, number), part.train, place, changed)
     if share is not None:
+        first = next(iter(parts())).train
         for name, memory in found.items():
-            log.info(f"{name}, --budget {options.budget}: --ipc {memory.ipc}")
+            log.info(f"{name}, --budget {options.budget}, first stage: {stored(memory, first)}")
     return found
+
+
+def _shares(options: ContinualOptions, memory: "Recipe", data: "Data") -> bool:
+    """Whether the stages of a memory share decoders: it has some, and that is wanted."""
+    from condensery.decoders import Factorized
+
+    return options.share_decoders and isinstance(memory.algorithm(data.train).synthetic.decoder, Factorized)
 
 
 def _seeded(memory: "Recipe", options: ContinualOptions, number: int) -> "Recipe":
@@ -181,5 +193,5 @@ def _stages(
         )  # fmt: skip
     return class_incremental(
         tasks[0], recipe, options.stages, options.net, protocol, repeats, seed, distillation=distillation,
-        share_decoders=options.share_decoders, folder=out, dtype=dtype,
+        share_decoders=_shares(options, memory, tasks[0]), folder=out, dtype=dtype,
     )  # fmt: skip

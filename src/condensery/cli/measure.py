@@ -50,9 +50,11 @@ def warn_of_few(data: "Data") -> None:
     counts = data.test.labels.bincount(minlength=data.train.classes)
     if (least := int(counts.min())) < 20:
         largest, total = int(counts.max()), len(data.test)
+        few = f"class {data.class_names[int(counts.argmin())]!r} has only {least} test row{'' if least == 1 else 's'}"
         log.warning(
-            f"{data.name}: a class has only {least} test rows, so accuracies are coarse; always predicting the largest "
-            f"class scores {100 * largest / total:.0f} %"
+            f"{data.name}: {few if least else few.replace('only 0', 'no')}, so accuracies "
+            f"{'are coarse' if least else 'say nothing about it'}; always predicting the largest class scores "
+            f"{100 * largest / total:.0f} %"
         )
 
 

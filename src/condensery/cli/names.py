@@ -18,7 +18,7 @@ from condensery.errors import InputError, look_up
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
 from condensery.networks.net import Factory, Net, described
-from condensery.recipes import Recipe, Wrapper
+from condensery.recipes import Recipe, Warm, Wrapper
 
 __all__ = [
     "ADDED", "PROTOCOLS", "RECIPES", "chosen", "flags", "folder", "having", "meaning", "own", "presets", "recipe",
@@ -100,8 +100,18 @@ def usual(name: str, data: str) -> str:
 
 
 def presets(names: Sequence[str], data: str, **fields: Any) -> dict[str, Recipe]:
-    """The usual presets of recipes, each once, with values for some of their fields."""
-    return {name: having(name, **fields) for name in dict.fromkeys(usual(name, data) for name in names)}
+    """The usual presets of recipes, each once, with values for some of their fields.
+
+    Raises:
+        InputError: a recipe is unknown, or needs an earlier set, which its name does not tell.
+    """
+    found = {name: having(name, **fields) for name in dict.fromkeys(usual(name, data) for name in names)}
+    for name, made in found.items():
+        while isinstance(made, Wrapper):
+            if isinstance(made, Warm) and not made.start:
+                raise InputError(f"{name}: warm needs an earlier set, which only run and plan can take (--start)")
+            made = made.base
+    return found
 
 
 def having(name: str, **fields: Any) -> Recipe:

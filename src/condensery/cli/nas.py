@@ -43,8 +43,9 @@ def nas_command(argv: list[str]) -> int:
     known = {_EARLY, *RECIPES}  # a name wins over a file that is called so
     files = [name for name in options.proxies if os.path.exists(name) and name not in known and name[-5:] != ".toml"]
     for name in options.proxies:
-        if name.endswith(".safetensors") and name not in files:
-            raise InputError(f"--proxies {name}: no such file; check the path")
+        path = name.endswith(".safetensors") or (os.sep in name and name[-5:] != ".toml")
+        if path and name not in files:
+            raise InputError(f"--proxies {name}: no such file or folder; check the path")
     methods = [name for name in options.proxies if name != _EARLY and name not in files]
     recipes = presets(methods, options.source.data, **fields)
     from condensery.applications import EarlyStopping, architecture_search, dc_grid, settings, small_grid
@@ -63,12 +64,11 @@ def nas_command(argv: list[str]) -> int:
     warn_of_few(data)
     names: dict[str, str] = {}
     proxies: dict[str, Recipe | Condensed | EarlyStopping] = {}
-    for i, name in enumerate(dict.fromkeys(options.proxies)):
+    for name in dict.fromkeys(options.proxies):
         if name == _EARLY:
             proxies[name] = EarlyStopping()
         elif name in files:
-            names[plain := f"set-{i}"] = name
-            proxies[plain] = load(name)
+            proxies[name] = load(name)
         else:
             name = usual(name, options.source.data)
             names[plain := folder(name, recipes[name])] = name

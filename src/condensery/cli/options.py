@@ -41,8 +41,8 @@ _SEARCHED = f"Networks to search in place of a grid: {_NAMES}. {_FIELDS}"
 NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)]
 
 _BUDGET = (
-    "The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB; it sets --ipc (and --strict "
-    "for kfs). The file is one or two kilobytes larger."
+    "The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB; it sets --ipc (for kfs, "
+    "--floats and --strict). The file is one or two kilobytes larger."
 )
 _MEMORY = (
     "The most bytes that the numbers of the whole memory may take at the end, such as 80KB, in place of --ipc; "
@@ -233,7 +233,7 @@ class ContinualOptions:
     """With --then, the updates of a stage: on the new images and the memory, then on the memory alone; by default 5000
     and 500."""
     share_decoders: bool = False
-    """Whether decoders (kfs) are learned in the first stage only, and later stages learn codes for them."""
+    """Whether memories with decoders (kfs) learn them in the first stage only, and codes for them in later ones."""
     out: str | None = None
     """Folder for the runs that condense, from which the same command goes on; by default nothing is kept."""
     distill: bool = False
@@ -256,8 +256,8 @@ class NasOptions:
 
     source: Annotated[Source, tyro.conf.arg(name="")]
     proxies: tuple[str, ...]
-    """Recipes; early-stopping: the whole training part, for as many steps as on the first set; or condensed sets (files
-    or folders of runs), which should not contain the tenth that is held out."""
+    """Recipes; early-stopping: the training part itself, for as many steps as on the first set; or condensed sets
+    (files or folders of runs), which should not contain the tenth that is held out."""
     ipc: int = 10
     """Stored images per class of every set."""
     grid: Literal["small", "dc"] = "small"

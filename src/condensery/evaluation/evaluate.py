@@ -26,7 +26,7 @@ from condensery.fields import whole_number
 from condensery.kernels.compiling import Mode, during
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import named
-from condensery.networks.net import Architecture, Factory, Net, build, record
+from condensery.networks.net import Architecture, Factory, Net, build, described, record
 from condensery.networks.network import Network, Point, initial
 from condensery.networks.packages import Packaged
 from condensery.randomness import rng
@@ -318,7 +318,8 @@ def _measure(
             kept = Kept(about and [*about, *modes, s, _contents(rows, test)], classes, len(test))
             done = kept.read()[:repeats]
             if done and first is not None:
-                log.info(f"{len(done)} of {repeats} networks were measured before")
+                known = f"{described(net)}: {len(done)} of {repeats} networks were trained before"
+                log.info(f"{known}, and their accuracies are taken from the cache (CONDENSERY_CACHE)")
             with during(training_mode):
                 steps = _steps(network, rows, rules, seed)
             for r in range(len(done), repeats):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from condensery.errors import InputError, bounded
-from condensery.fields import Amount, Count, Diversity, Precision, Rate, Seed
+from condensery.fields import Amount, Count, Diversity, Precision, Rate, Seed, byte_count
 from condensery.networks.convnet import ConvNet
 from condensery.networks.names import NETWORKS
 from condensery.networks.net import Architecture
@@ -44,6 +44,8 @@ class KFS(Recipe):
 
     ipc: Count = 1
     """The budget per class: the number of floats in this many images. The number of codes follows from it."""
+    floats: Count | None = None
+    """The budget as a number of floats for the whole set, in place of `ipc`; None: that of `ipc` images per class."""
     strict: bool = False
     """Whether the decoders count against the budget as the codes do. In the paper only codes count."""
     seed: Seed = 0
@@ -144,7 +146,7 @@ class KFS(Recipe):
             with global_rng(rng(self.seed, "decoder")):
                 return Factorized(shape, self.channels or chosen, decoders, self.kernel, self.activation, styles)
 
-        quarter = classes * self.ipc * prod(shape) // (4 * made(1).floats)
+        quarter = self._budget(shape, classes) // (4 * made(1).floats)
         return made(self.decoders or (max(1, min(8, quarter)) if self.strict else 8))
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
@@ -153,24 +155,38 @@ class KFS(Recipe):
         Raises:
             InputError: the budget does not hold one code per class.
         """
-        whole = classes * self.ipc * prod(decoder.shape)
+        whole = self._budget(decoder.shape, classes)
         left = whole - (decoder.floats if self.strict else 0)
         count = left // (classes * prod(decoder.code_shape))
         if count < 1:
+            name = "floats" if self.floats else "ipc"
             raise InputError(
-                f"a budget of {whole} floats (`ipc={self.ipc}`) does not hold one code of "
+                f"a budget of {whole} floats (`{name}={getattr(self, name)}`) does not hold one code of "
                 f"{'x'.join(map(str, decoder.code_shape))} per class (the decoders take {decoder.floats} floats); "
-                "give a larger `ipc`, fewer `decoders` or fewer `channels`"
+                f"give a larger `{name}`, fewer `decoders` or fewer `channels`"
             )
         return count
 
-    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
-        """The recipe with the largest `ipc` that fits, with decoders that count against it."""
-        return replace(super().within(bytes, real, per_number, extra), strict=True)
+    def _budget(self, shape: tuple[int, ...], classes: int) -> int:
+        """The budget in floats."""
+        return self.floats or classes * self.ipc * prod(shape)
 
-    def possible(self, ipc: int, real: "RealSet") -> int:
-        """Any `ipc`, because the codes of a small class start from repeated images."""
-        return ipc
+    def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
+        """The recipe with as many codes as fit, also where the bytes hold less than one image per class.
+
+        Decoders count against the budget.
+        """
+        room, number = byte_count(bytes), per_number or real.dtype.itemsize
+        strict = replace(self, strict=True, floats=max(1, (room - extra) // number))
+        decoder = strict.decoder(real.shape, real.classes)
+        least = number * (decoder.floats + real.classes * prod(decoder.code_shape)) + extra
+        if room < least:
+            raise InputError(
+                f"{room:,} bytes are too few: one code for each of the {real.classes} classes of {real.name} and "
+                f"the decoders take {least:,} bytes; give more, or smaller images"
+            )
+        assert strict.floats
+        return replace(strict, ipc=max(1, strict.floats // (real.classes * self.per_image(real))))
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: an autoencoder, then distribution matching of codes and decoders (there is no algorithm box)."""

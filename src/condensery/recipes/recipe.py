@@ -112,8 +112,8 @@ class Recipe(ABC):
         extra += self.shared(real) * number
         if room < image + extra:
             raise InputError(
-                f"{room:,} bytes are too few: one image for each class of {real.name} takes {image + extra:,} bytes; "
-                "give more, or smaller images"
+                f"{room:,} bytes are too few: one image for each of the {real.classes} classes of {real.name} takes "
+                f"{image + extra:,} bytes; give more, or smaller images"
             )
         ipc = (room - extra) // image
         if (most := self.possible(ipc, real)) < ipc:

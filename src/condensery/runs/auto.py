@@ -23,7 +23,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.planning import Plan, plan
 from condensery.runs.run import condense
 
-__all__ = ["Choice", "Trial", "auto", "candidates", "fitted", "lengthened"]
+__all__ = ["Choice", "Trial", "auto", "candidates", "check_limits", "fitted", "lengthened"]
 
 log = logging.getLogger("condensery")
 
@@ -91,10 +91,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     """
     if not isinstance(data, Data):
         raise InputError(f"auto takes a whole data set, not a {type(data).__name__}")
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
-        raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
-    if (most := byte_count(bytes)) < 1:
-        raise InputError(f"{bytes} holds less than one byte; give more")
+    most = check_limits(bytes, minutes)
     start, part = time.perf_counter(), data.validation()
     if (rows := int(part.test.labels.bincount(minlength=data.train.classes).min())) < FEW:
         log.warning(f"{data.name}: the trial has as few as {rows} held-out rows in a class, so its choice may be wrong")
@@ -121,7 +118,7 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
         trials.append(Trial(name, reached.mean, reached.std, share))
         log.info(f"{name}: {reached} on a tenth of the training part")
     if not trials:
-        raise InputError(f"no candidate suits {data.name} and {most:,} bytes; {refused[-1]}")
+        raise InputError(f"no candidate suits {data.name} and {most:,} bytes: {'; '.join(refused)}")
     for words in refused:
         log.info(words)
     trials.sort(key=lambda trial: -trial.accuracy)
@@ -130,6 +127,19 @@ def auto(data: Data, bytes: int | str = "32KB", minutes: float = 10, net: Archit
     if name in plans:
         recipe = fitted(recipe, plans[name], left, trials[0].share)
     return Choice(name, recipe, tuple(trials), _reason(trials))
+
+
+def check_limits(bytes: int | str, minutes: float) -> int:
+    """The number of bytes that `bytes` stands for.
+
+    Raises:
+        InputError: it is below 1 or no number of bytes, or `minutes` is no number above 0.
+    """
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
+        raise InputError(f"`minutes` must be a number above 0, got {minutes!r}")
+    if (most := byte_count(bytes)) < 1:
+        raise InputError(f"{bytes} holds less than one byte; give more")
+    return most
 
 
 def _brief(data: Data, condensed: Condensed | None = None, net: Architecture | None = None) -> Protocol:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.session import Session, recorded
 from condensery.runs.sinks import Sink, named
 
-__all__ = ["check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
+__all__ = ["Change", "check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
 
 log = logging.getLogger("condensery")
 
@@ -46,11 +47,12 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
     return {"recipe": recipe.record(), "data": origin(real)}
 
 
-def _identity(recipe: Recipe, real: RealSet) -> dict[str, Any]:
+def _identity(recipe: Recipe, real: RealSet, changed: str | None = None) -> dict[str, Any]:
     """What tells a run in a folder from others, as JSON: the recipe, the data, and how the same images are read."""
     facts = msgspec.json.decode(msgspec.json.encode(real.facts))
     names, dtype = list(real.class_names), str(real.dtype)
     read = {"space": real.space.fingerprint, "dtype": dtype, "facts": facts, "class_names": names}
+    read |= {} if changed is None else {"changed": changed}
     return provenance(recipe, real) | {"read": read}
 
 
@@ -62,8 +64,25 @@ def origin(real: RealSet) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change in the algorithm of a recipe, by which a program chains two algorithms.
+
+    Arguments:
+        name: what it is called in the records of a run.
+        of: returns the changed algorithm.
+    """
+
+    name: str
+    of: Callable[[Algorithm], Algorithm]
+
+
 def condense(
-    recipe: Recipe, real: RealSet, observe: Callable[[Step], Any] | None = None, progress: bool = True
+    recipe: Recipe,
+    real: RealSet,
+    observe: Callable[[Step], Any] | None = None,
+    progress: bool = True,
+    change: Change | None = None,
 ) -> Condensed:
     """Condense `real` with `recipe`, in memory; `run` does the same in a folder, from which it can resume.
 
@@ -72,6 +91,7 @@ def condense(
         real: the real training set, the `train` of a data set.
         observe: called after every step; of a recipe that `Unrolled` runs first, steps are only logged.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
+        change: what is changed in the recipe's algorithm before it runs. None: nothing.
 
     Returns:
         The condensed set, which is stored nowhere; `save` writes it to a file.
@@ -80,10 +100,15 @@ def condense(
         InputError: the recipe refuses `real` or its own fields.
         RunError: the loss or a learned number is not finite.
     """
-    identity, algorithm = provenance(recipe, real), recipe.algorithm(real)
+    identity, algorithm = provenance(recipe, real), _algorithm(recipe, real, change)
     with console.watched(recipe.name, observe, progress) as told:
         synthetic = algorithm.run(observe=told)
     return Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
+
+
+def _algorithm(recipe: Recipe, real: RealSet, change: Change | None) -> Algorithm:
+    usual = recipe.algorithm(real)
+    return usual if change is None else change.of(usual)
 
 
 def run(
@@ -96,6 +121,7 @@ def run(
     progress: bool = True,
     started: dict[str, Any] | None = None,
     sinks: Sequence[Sink | str] = (),
+    change: Change | None = None,
 ) -> Condensed:
     """Condense `data.train` with `recipe` into the folder `out`.
 
@@ -117,6 +143,7 @@ def run(
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
         sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`), or names such as "tensorboard".
+        change: see `condense`; its name tells the run from that of the recipe alone.
 
     Returns:
         The condensed set, which is also in the folder.
@@ -132,7 +159,7 @@ def run(
     check_seconds(checkpoint_seconds)
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
-    out, identity, real = Path(out), _identity(recipe, data.train), data.train
+    out, identity, real = Path(out), _identity(recipe, data.train, None if change is None else change.name), data.train
     sent = [named(each) if isinstance(each, str) else each for each in sinks]
     keeper = Keeper(out / _CHECKPOINT, identity, checkpoint_seconds, stop)
     if done := _finished(out, identity, real):
@@ -143,7 +170,7 @@ def run(
         with suppress(InputError), storage.locked(out):  # if another process holds the lock, it cleans up
             _tidy(out, keeper)
         return done
-    algorithm = recipe.algorithm(real)  # refuses wrong input before anything is written
+    algorithm = _algorithm(recipe, real, change)  # refuses wrong input before anything is written
     _check_place(out, identity, create=True)
     with storage.locked(out):
         if done := _finished(out, identity, real):  # another process may have finished it meanwhile
@@ -153,9 +180,13 @@ def run(
             return _run(algorithm, real, out, identity, keeper, told, started, sent)
 
 
-def made(recipe: Recipe, data: Data, out: Path | None, progress: bool = True) -> Condensed:
+def made(
+    recipe: Recipe, data: Data, out: Path | None, progress: bool = True, change: Change | None = None
+) -> Condensed:
     """The condensed set of `data.train`: by `run` in the folder `out`, or by `condense` if there is none."""
-    return condense(recipe, data.train, progress=progress) if out is None else run(recipe, data, out, progress=progress)
+    if out is None:
+        return condense(recipe, data.train, progress=progress, change=change)
+    return run(recipe, data, out, progress=progress, change=change)
 
 
 def check_seconds(checkpoint_seconds: float) -> None:
@@ -168,13 +199,16 @@ def check_seconds(checkpoint_seconds: float) -> None:
         raise InputError(f"`checkpoint_seconds` must be a number of at least 0, got {checkpoint_seconds!r}")
 
 
-def check_folder(recipe: Recipe, real: RealSet, out: Path) -> None:
+def check_folder(recipe: Recipe, real: RealSet, out: Path, changed: str | None = None) -> None:
     """Check, before other work begins, that `run` would not refuse a folder.
+
+    Arguments:
+        changed: the name of the change in the recipe's algorithm. None: there is none.
 
     Raises:
         InputError: it contains another run, finished or not, or other files; or it cannot be written.
     """
-    identity = _identity(recipe, real)
+    identity = _identity(recipe, real, changed)
     if not _finished(out, identity, real):
         _check_place(out, identity)
         Keeper(out / _CHECKPOINT, identity).check()
