@@ -464,7 +464,8 @@ def methods() -> str:
     rows = {
         (r["dataset"], r["method"]): percent(r) + " (bf16)" * bool(r.get("half"))
         for name in ("dc_table1", "idc_table10", "best") for r in results(name)
-        if r["ipc"] == 1 and not r.get("variant") and (r["paper"] or (r["method"].startswith(UNPUBLISHED) and r["protocol_name"] == "dc2021"))
+        if r["ipc"] == 1 and not r.get("variant")
+        and (r["paper"] or (r["method"].startswith(UNPUBLISHED) and r["protocol_name"] == "dc2021"))
     }  # fmt: skip
     kinds = {name: type(recipe) for name, recipe in RECIPES.items()}
     tables = [importlib.import_module(name) for name in ("dc_table1", "idc_table10")]

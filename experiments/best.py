@@ -58,8 +58,10 @@ def own(dataset: str, preset: str, protocol: str, augmented: bool = True) -> Cel
         assert isinstance(usual, Unrolled)
         return replace(usual, augmented=0.0)
 
-    variant = () if augmented else (plain, "no network augmented")
-    return Cell(dataset, 1, f"unrolled:{preset}", protocol, WIDE, *variant, half=True)
+    name = f"unrolled:{preset}"
+    if augmented:
+        return Cell(dataset, 1, name, protocol, WIDE, half=True)
+    return Cell(dataset, 1, name, protocol, WIDE, plain, "no network augmented", half=True)
 
 
 TABLES = {
