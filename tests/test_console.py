@@ -37,6 +37,13 @@ def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(tmp_path):
         assert word in said
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_process_may_be_started_without_an_output(closed, tmp_path):
+    words = f"{sys.executable} -m condensery data {closed} >>{tmp_path}/said 2>>{tmp_path}/said {closed}"
+    assert subprocess.run(["sh", "-c", words], check=False).returncode == 0
+    assert "Traceback" not in (tmp_path / "said").read_text()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
 def test_output_that_cannot_be_written_is_one_line():
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -143,6 +143,9 @@ def _command(argv: list[str]) -> int:
 
 def program() -> None:
     """Run the command line as a process of its own and exit."""
+    for name in ("stdout", "stderr"):  # None if the process was started without it
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it stays open until the process ends)
     status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C while the interpreter exits would print a traceback
     try:
