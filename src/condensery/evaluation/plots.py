@@ -83,6 +83,9 @@ def plot_curves(
         InputError: matplotlib is not installed.
     """
     axes = axes or _new()
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for name, values in lines.items():
         places = sorted(values)
         means, spreads = ([scale * of(values[place]) for place in places] for of in (fmean, pstdev))
