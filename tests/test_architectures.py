@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from condensery.applications import (
     small_grid,
 )
 from condensery.cli import main
+from condensery.cli.names import RECIPES
 from condensery.data import TestSet, digits
 from condensery.errors import InputError, RunError
 from condensery.evaluation.evaluate import evaluate, evaluate_whole
@@ -29,7 +31,7 @@ from condensery.evaluation.protocols import Protocol
 from condensery.evaluation.training import Training
 from condensery.networks.convnet import ConvNet
 from condensery.networks.mlp import MLP
-from condensery.recipes import Random
+from condensery.recipes import DM, Random
 from condensery.runs import storage
 from condensery.runs.run import condense
 
@@ -369,6 +371,16 @@ def test_the_command_tells_what_it_found(capsys, tmp_path, monkeypatch):
     settings = ["nas", "--data", "digits", "--proxies", "random", "--ipc", "1", "--net.width", "2", "--settings", "2"]
     assert main([*settings, "--protocol", "kfs2022", "--no-whole"]) == 0
     assert "best settings" in capsys.readouterr().out
+
+
+def test_a_set_may_be_called_as_the_folder_of_a_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(RECIPES, "dm:digits", DM(ipc=1, steps=1, real_rows=4))
+    cd.save(cd.condense(Random(ipc=1), digits().validation().train, progress=False), "dm-digits")
+    words = "nas --data digits --proxies dm-digits dm --ipc 1 --networks mlp convnet --net.width 2 --protocol kfs2022"
+    assert main([*words.split(), "--no-whole", "--json", "found.json"]) == 0
+    rows = json.loads(Path("found.json").read_text())["results"]
+    assert [(row["proxy"], row["bytes"]) for row in rows] == [("dm-digits", 640), ("dm:digits", 2560)]
 
 
 @pytest.mark.parametrize(("words", "said"), [

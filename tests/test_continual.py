@@ -57,9 +57,9 @@ def test_codes_are_learned_for_decoders_that_stay():
     data = digits()
     first, part = condense(CODES, data.of_classes(range(5)).train, progress=False), data.of_classes(range(5, 10)).train
     before = [value.clone() for value in first.synthetic.decoder.parameters()]
-    change = _with_decoders_of(first, CODES, data.of_classes(range(5)).train)
-    alone = condense(replace(CODES, steps=1, codes_lr=1e-9), part, progress=False, change=change)
-    made = condense(replace(CODES, steps=5), part, progress=False, change=change)
+    alteration = _with_decoders_of(first, CODES, data.of_classes(range(5)).train)
+    alone = condense(replace(CODES, steps=1, codes_lr=1e-9), part, progress=False, alteration=alteration)
+    made = condense(replace(CODES, steps=5), part, progress=False, alteration=alteration)
     assert made.synthetic.decoder is first.synthetic.decoder
     assert all(torch.equal(*pair) for pair in zip(before, first.synthetic.decoder.parameters(), strict=True))
     assert not torch.allclose(made.synthetic.bases, alone.synthetic.bases, atol=1e-3)

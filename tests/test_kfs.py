@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -353,6 +354,19 @@ def test_rates_drop_when_they_should():
     assert same == [True, True, False, False]
     steps = [(moved[name][2] - moved[name][1]).abs().mean() for name in ("never", "twice")]
     assert steps[1] == pytest.approx(0.2 * steps[0].item(), rel=1e-6)
+
+
+def test_decoders_leave_room_for_a_code_per_class():
+    real = blobs(sizes=(4,) * 60)
+    with pytest.raises(InputError, match=r"decoders take ([\d,]+) bytes") as refused:
+        KFS(net=TINY).within(1, real)
+    least = int(re.search(r"take ([\d,]+) bytes", str(refused.value))[1].replace(",", ""))
+    for more in (0, 1000, 3000, 9000):
+        made = KFS(net=TINY).within(least + more, real).algorithm(real).synthetic
+        assert made.bases_per_class >= 1
+        assert made.bytes <= least + more
+    with pytest.raises(InputError, match="too few"):
+        KFS(net=TINY).within(least - 1, real)
 
 
 def test_a_class_with_fewer_rows_than_codes_has_different_codes_all_the_same():

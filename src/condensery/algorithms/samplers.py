@@ -222,7 +222,7 @@ class Whole(Sampler):
     """
 
     CHUNK = 1024  # rows that are read at a time
-    CACHED = 4 * 2**30
+    CACHED = 4 * 2**30  # bytes that all files together may take
     TRIM_EVERY = 256  # files that are written between two looks at how much they take
 
     def __init__(self, folder: Path | None = None, rows: int | None = None, points: int = 1, seed: int = 0):

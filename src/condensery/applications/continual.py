@@ -25,7 +25,7 @@ from condensery.networks.network import Point
 from condensery.randomness import rng
 from condensery.recipes import Recipe
 from condensery.runs.condensed import Condensed
-from condensery.runs.run import Change, made
+from condensery.runs.run import Alteration, made
 from condensery.synthetic import SyntheticSet
 
 __all__ = ["SHARED", "class_incremental", "stages_of"]
@@ -98,10 +98,10 @@ def class_incremental(
         kind(data, None, net).steps_for(1)  # refuses what trains for a time, before anything is condensed
     kept, found = list[Condensed](), []
     for stage, part in enumerate(stages_of(data, stages)):
-        change = _with_decoders_of(kept[0], memory, begun) if share_decoders and kept else None
-        kept.append(made(memory, part, stage_folder(folder, stage), progress, change))
+        alteration = _with_decoders_of(kept[0], memory, begun) if share_decoders and kept else None
+        kept.append(made(memory, part, stage_folder(folder, stage), progress, alteration))
         kept[-1].synthetic.to(part.train.device)  # a set that was kept is on the CPU
-        if change:
+        if alteration:
             kept[-1] = _sharing(kept[-1], kept[0], stage_folder(folder, stage))
         arrived = data.of_classes(range((stage + 1) * part.train.classes))
         together = _together(kept, arrived)
@@ -146,7 +146,7 @@ SHARED = "codes for the decoders of the first stage"
 """What is changed in the later stages of a memory whose decoders are shared."""
 
 
-def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet) -> Change:
+def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet) -> Alteration:
     """A later stage learns codes for the decoders of the first one, which are not learned any further.
 
     A strict budget leaves room for decoders all the same, so that all classes have equally many codes.
@@ -167,7 +167,7 @@ def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet) -> Change
         beginnings = [encoder if isinstance(work, Autoencoder) else work for work in usual.beginnings]
         return replace(usual, beginnings=beginnings)
 
-    return Change(SHARED, of)
+    return Alteration(SHARED, of)
 
 
 @dataclass(frozen=True)

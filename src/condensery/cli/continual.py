@@ -142,8 +142,8 @@ def _fitting(recipes: "dict[str, Recipe]", options: ContinualOptions, tasks: "li
         for (name, memory), number in product(found.items(), range(options.sets)):
             place = stage_folder(_place(options, name, memory, number), stage)
             assert place
-            changed = SHARED if stage and _shares(options, memory, part) else None
-            check_folder(_seeded(memory, options, number), part.train, place, changed)
+            altered = SHARED if stage and _shares(options, memory, part) else None
+            check_folder(_seeded(memory, options, number), part.train, place, altered)
     if share is not None:
         first = next(iter(parts())).train
         for name, memory in found.items():

@@ -68,7 +68,8 @@ def nas_command(argv: list[str]) -> int:
         if name == _EARLY:
             proxies[name] = EarlyStopping()
         elif name in files:
-            proxies[name] = load(name)
+            names[path := os.path.join(".", name)] = name  # so that no recipe's folder is called the same
+            proxies[path] = load(name)
         else:
             name = usual(name, options.source.data)
             names[plain := folder(name, recipes[name])] = name

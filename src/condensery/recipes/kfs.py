@@ -55,7 +55,7 @@ class KFS(Recipe):
     images."""
     decoders: Count | None = None
     """Number of decoders, each of which decodes every code; None: 8, or with a strict budget as many (1 to 8) as a
-    quarter of it holds."""
+    quarter of it holds, if at least one code per class fits beside them."""
     kernel: Literal[2, 4] = 2
     """Kernel size of the decoders' transposed convolutions."""
     activation: Literal["none", "relu", "leaky_relu"] = "none"
@@ -146,8 +146,10 @@ class KFS(Recipe):
             with global_rng(rng(self.seed, "decoder")):
                 return Factorized(shape, self.channels or chosen, decoders, self.kernel, self.activation, styles)
 
-        quarter = self._budget(shape, classes) // (4 * made(1).floats)
-        return made(self.decoders or (max(1, min(8, quarter)) if self.strict else 8))
+        one, whole = made(1), self._budget(shape, classes)
+        beside = whole - classes * prod(one.code_shape)  # room beside one code per class
+        most = max(1, min(8, whole // (4 * one.floats), beside // one.floats))
+        return made(self.decoders or (most if self.strict else 8))
 
     def codes(self, decoder: "Factorized", classes: int) -> int:
         """The number of codes per class that the budget holds.

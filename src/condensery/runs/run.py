@@ -24,7 +24,7 @@ from condensery.runs.condensed import Condensed
 from condensery.runs.session import Session, recorded
 from condensery.runs.sinks import Sink, named
 
-__all__ = ["Change", "check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
+__all__ = ["Alteration", "check_folder", "check_seconds", "condense", "made", "origin", "provenance", "run"]
 
 log = logging.getLogger("condensery")
 
@@ -47,12 +47,12 @@ def provenance(recipe: Recipe, real: RealSet) -> dict[str, Any]:
     return {"recipe": recipe.record(), "data": origin(real)}
 
 
-def _identity(recipe: Recipe, real: RealSet, changed: str | None = None) -> dict[str, Any]:
+def _identity(recipe: Recipe, real: RealSet, altered: str | None = None) -> dict[str, Any]:
     """What tells a run in a folder from others, as JSON: the recipe, the data, and how the same images are read."""
     facts = msgspec.json.decode(msgspec.json.encode(real.facts))
     names, dtype = list(real.class_names), str(real.dtype)
     read = {"space": real.space.fingerprint, "dtype": dtype, "facts": facts, "class_names": names}
-    read |= {} if changed is None else {"changed": changed}
+    read |= {} if altered is None else {"altered": altered}
     return provenance(recipe, real) | {"read": read}
 
 
@@ -65,7 +65,7 @@ def origin(real: RealSet) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Change:
+class Alteration:
     """A change in the algorithm of a recipe, by which a program chains two algorithms.
 
     Arguments:
@@ -82,7 +82,7 @@ def condense(
     real: RealSet,
     observe: Callable[[Step], Any] | None = None,
     progress: bool = True,
-    change: Change | None = None,
+    alteration: Alteration | None = None,
 ) -> Condensed:
     """Condense `real` with `recipe`, in memory; `run` does the same in a folder, from which it can resume.
 
@@ -91,7 +91,7 @@ def condense(
         real: the real training set, the `train` of a data set.
         observe: called after every step; of a recipe that `Unrolled` runs first, steps are only logged.
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
-        change: what is changed in the recipe's algorithm before it runs. None: nothing.
+        alteration: what is changed in the recipe's algorithm before it runs. None: nothing.
 
     Returns:
         The condensed set, which is stored nowhere; `save` writes it to a file.
@@ -100,15 +100,15 @@ def condense(
         InputError: the recipe refuses `real` or its own fields.
         RunError: the loss or a learned number is not finite.
     """
-    identity, algorithm = provenance(recipe, real), _algorithm(recipe, real, change)
+    identity, algorithm = provenance(recipe, real), _algorithm(recipe, real, alteration)
     with console.watched(recipe.name, observe, progress) as told:
         synthetic = algorithm.run(observe=told)
     return Condensed(synthetic, real.class_names, identity["recipe"], updates(algorithm), identity["data"])
 
 
-def _algorithm(recipe: Recipe, real: RealSet, change: Change | None) -> Algorithm:
+def _algorithm(recipe: Recipe, real: RealSet, alteration: Alteration | None) -> Algorithm:
     usual = recipe.algorithm(real)
-    return usual if change is None else change.of(usual)
+    return usual if alteration is None else alteration.of(usual)
 
 
 def run(
@@ -121,7 +121,7 @@ def run(
     progress: bool = True,
     started: dict[str, Any] | None = None,
     sinks: Sequence[Sink | str] = (),
-    change: Change | None = None,
+    alteration: Alteration | None = None,
 ) -> Condensed:
     """Condense `data.train` with `recipe` into the folder `out`.
 
@@ -143,7 +143,7 @@ def run(
         progress: whether to show progress: a bar in a terminal or a notebook, otherwise a line every 10 seconds.
         started: from what options the run was started, to be recorded in `run.json` as JSON.
         sinks: where the numbers of `metrics.jsonl` are sent too (see `runs.sinks`), or names such as "tensorboard".
-        change: see `condense`; its name tells the run from that of the recipe alone.
+        alteration: see `condense`; its name tells the run from that of the recipe alone.
 
     Returns:
         The condensed set, which is also in the folder.
@@ -159,7 +159,8 @@ def run(
     check_seconds(checkpoint_seconds)
     if not str(out).strip():
         raise InputError("`out` is empty; name a folder")
-    out, identity, real = Path(out), _identity(recipe, data.train, None if change is None else change.name), data.train
+    out, real, altered = Path(out), data.train, None if alteration is None else alteration.name
+    identity = _identity(recipe, real, altered)
     sent = [named(each) if isinstance(each, str) else each for each in sinks]
     keeper = Keeper(out / _CHECKPOINT, identity, checkpoint_seconds, stop)
     if done := _finished(out, identity, real):
@@ -170,7 +171,7 @@ def run(
         with suppress(InputError), storage.locked(out):  # if another process holds the lock, it cleans up
             _tidy(out, keeper)
         return done
-    algorithm = _algorithm(recipe, real, change)  # refuses wrong input before anything is written
+    algorithm = _algorithm(recipe, real, alteration)  # refuses wrong input before anything is written
     _check_place(out, identity, create=True)
     with storage.locked(out):
         if done := _finished(out, identity, real):  # another process may have finished it meanwhile
@@ -181,12 +182,12 @@ def run(
 
 
 def made(
-    recipe: Recipe, data: Data, out: Path | None, progress: bool = True, change: Change | None = None
+    recipe: Recipe, data: Data, out: Path | None, progress: bool = True, alteration: Alteration | None = None
 ) -> Condensed:
     """The condensed set of `data.train`: by `run` in the folder `out`, or by `condense` if there is none."""
     if out is None:
-        return condense(recipe, data.train, progress=progress, change=change)
-    return run(recipe, data, out, progress=progress, change=change)
+        return condense(recipe, data.train, progress=progress, alteration=alteration)
+    return run(recipe, data, out, progress=progress, alteration=alteration)
 
 
 def check_seconds(checkpoint_seconds: float) -> None:
@@ -199,16 +200,16 @@ def check_seconds(checkpoint_seconds: float) -> None:
         raise InputError(f"`checkpoint_seconds` must be a number of at least 0, got {checkpoint_seconds!r}")
 
 
-def check_folder(recipe: Recipe, real: RealSet, out: Path, changed: str | None = None) -> None:
+def check_folder(recipe: Recipe, real: RealSet, out: Path, altered: str | None = None) -> None:
     """Check, before other work begins, that `run` would not refuse a folder.
 
     Arguments:
-        changed: the name of the change in the recipe's algorithm. None: there is none.
+        altered: the name of what is changed in the recipe's algorithm. None: nothing.
 
     Raises:
         InputError: it contains another run, finished or not, or other files; or it cannot be written.
     """
-    identity = _identity(recipe, real, changed)
+    identity = _identity(recipe, real, altered)
     if not _finished(out, identity, real):
         _check_place(out, identity)
         Keeper(out / _CHECKPOINT, identity).check()
