@@ -13,6 +13,7 @@ Cost at `cpu` scale on 2 cores: 1 to 5 minutes for a cell of the digits, 5 to 30
 """
 
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import sets
@@ -79,11 +80,8 @@ def drawn(table: Table) -> Figures:
     """A plot for each data set, with a curve for each method."""
     pictures = {}
     for dataset in BUDGETS:
-        lines: dict[str, dict[int, list[float]]] = {method: {} for method in METHODS}
-        for row in table.rows():
-            if row["dataset"] == dataset:
-                lines[row["method"]][row["bytes"]] = row["runs"]
-        if lines := {method: line for method, line in lines.items() if line}:
+        found = table.curves(itemgetter("method"), "bytes", dataset=dataset)
+        if lines := {method: found[method] for method in METHODS if method in found}:
             pictures[f"bytes-{dataset}"] = plots.plot_curves(lines, "bytes", "accuracy %", log=True, scale=100)
     return pictures
 

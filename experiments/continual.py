@@ -14,6 +14,7 @@ are skipped; memories are kept in `runs/continual`, for each commit.
 """
 
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 
 import sets
@@ -79,11 +80,7 @@ def drawn(table: Table) -> Figures:
     """Accuracy over the number of classes so far, a plot for each table and data set."""
     pictures = {}
     for part, dataset in product(TABLES, DATASETS):
-        lines: dict[str, dict[int, list[float]]] = {}
-        for row in table.rows():
-            if (row["table"], row["dataset"]) == (part, dataset):
-                lines.setdefault(row["memory"], {})[row["classes"]] = row["runs"]
-        if lines:
+        if lines := table.curves(itemgetter("memory"), "classes", table=part, dataset=dataset):
             curves = plots.plot_curves(lines, "classes so far", "accuracy %", scale=100)
             pictures[f"continual-{part}-{dataset}"] = curves
     return pictures

@@ -8,6 +8,8 @@ idc_table10.py. A budget in steps is `kfs2022` of that length (batches of at mos
 hours, most of it the longest budgets. 1 set x 3 networks. Cells that are in the results file are skipped.
 """
 
+from operator import itemgetter
+
 from grid import Cell, fill
 from record import Figures, Table, program
 
@@ -28,10 +30,7 @@ def drawn(table: Table) -> Figures:
     """A plot for each unit of the budget, with a curve for each method."""
     pictures = {}
     for unit in BUDGETS:
-        lines: dict[str, dict[int, list[float]]] = {}
-        for row in table.rows():
-            if row["unit"] == unit:
-                lines.setdefault(row["method"], {})[row["budget"]] = row["runs"]
+        lines = table.curves(itemgetter("method"), "budget", unit=unit)
         pictures[f"kfs-figure-2-{unit}"] = plots.plot_curves(lines, unit, "accuracy %", log=True, scale=100)
     return pictures
 

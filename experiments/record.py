@@ -313,6 +313,14 @@ class Table:
     def rows(self) -> list[dict[str, Any]]:
         return json.loads(self.path.read_text())["rows"] if self.path.exists() else []
 
+    def curves(self, name: Callable[[dict[str, Any]], str], x: str, **cell: Any) -> dict[str, dict[int, list[float]]]:
+        """The accuracies of the rows of a cell, by the name of their curve and by the number `x` of each row."""
+        lines: dict[str, dict[int, list[float]]] = {}
+        for row in self.rows():
+            if all(row.get(k) == v for k, v in cell.items()):
+                lines.setdefault(name(row), {})[round(row[x])] = row["runs"]
+        return lines
+
     def has(self, **cell: Any) -> bool:
         """Whether the file contains a cell, with a message if so; with `--again` the cell is removed."""
         found = [row for row in self.rows() if all(row.get(k) == v for k, v in cell.items())]

@@ -11,6 +11,7 @@ to 20 minutes for each line. Sets are kept in `runs/tasks`; rows that are in the
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import sets
 import torch
@@ -43,14 +44,13 @@ def task(name: str, folder: Path | None) -> Data:
 
 def drawn(table: Table) -> Figures:
     """Accuracy over the number of tasks so far, a plot for each order."""
+
+    def name(row: dict[str, Any]) -> str:
+        return f"{row['memory']}{', distilled' if row['distilled'] else ''}"
+
     pictures = {}
     for order in ORDERS:
-        lines: dict[str, dict[int, list[float]]] = {}
-        for row in table.rows():
-            if row["order"] == order:
-                name = f"{row['memory']}{', distilled' if row['distilled'] else ''}"
-                lines.setdefault(name, {})[row["tasks"]] = row["runs"]
-        if lines:
+        if lines := table.curves(name, "tasks", order=order):
             pictures[f"tasks-{order}"] = plots.plot_curves(lines, "tasks so far", "mean accuracy %", scale=100)
     return pictures
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -70,9 +71,7 @@ Moments = dict[int, tuple[float, SyntheticSet]]
 
 def drawn(table: Table) -> Figures:
     """Accuracy over seconds, a curve for each method."""
-    lines: dict[str, dict[int, list[float]]] = {}
-    for row in table.rows():
-        lines.setdefault(row["method"], {})[round(row["seconds"])] = row["runs"]
+    lines = table.curves(itemgetter("method"), "seconds")
     return {"time-to-accuracy": plots.plot_curves(lines, "seconds", "accuracy %", log=True, scale=100)}
 
 
