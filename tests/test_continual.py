@@ -311,6 +311,17 @@ def test_the_command_prints_a_row_for_every_memory(capsys, tmp_path):
     assert (about["stages"], about["distill"], about["repeats"]) == (2, False, 1)
 
 
+@pytest.mark.parametrize(("out", "said"), [([], "no memory is kept without --out"), (["--out", "memory"], "repeat")])
+def test_an_interruption_says_what_is_kept(out, said, tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("condensery.cli.continual._stages", interrupted)
+    assert main(["continual", "--data", "digits", "--memory", "random", *out]) == 130
+    assert f"interrupted; {said}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("words", "said"), [
     ("--memory", "memory"), ("--memory nothing", "nothing"), ("--memory random --stages 3", "divide"),
     ("--memory random --ipc 0", "ipc"), ("--memory random --protocol none", "none"),

@@ -100,6 +100,9 @@ def continual_command(argv: list[str]) -> int:
             protocol_name = found[-1].accuracy.protocol
             table = Table(f"{title}, protocol {protocol_name}", ("memory", *columns, "bytes"), lines, records)
             table.write(measuring, about)  # after every row: a kill loses no figures
+    except KeyboardInterrupt:
+        left = "repeat the command to go on" if options.out else "no memory is kept without --out"
+        raise KeyboardInterrupt(f"interrupted; {left}") from None
     finally:
         if lines:
             table.show()
