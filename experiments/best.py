@@ -52,7 +52,7 @@ def compared(dataset: str, method: str, net: Net | str) -> Cell:
 
 
 def own(dataset: str, preset: str, protocol: str, augmented: bool = True) -> Cell:
-    """A preset of our own recipe, which trains on the set under a protocol of a paper; also without augmentation."""
+    """The cell of one of our presets under a protocol, with or without augmented networks."""
 
     def plain(usual: Recipe) -> Recipe:
         assert isinstance(usual, Unrolled)
