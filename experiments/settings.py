@@ -5,8 +5,8 @@
 
 24 settings of learning rate, momentum, weight decay and batch size, drawn at random by Optuna, for a ConvNet-3 of width
 32 on FashionMNIST. Proxies, protocols and the part by which settings are chosen are those of `nas.py`. No published
-figures. Estimated cost at `cpu` scale on 2 cores: 5 minutes for each proxy, and half an hour for the whole training part. Sets
-are kept in `runs/settings/`, and so are trials, which only the same code uses again.
+figures. Estimated cost at `cpu` scale on 2 cores: 5 minutes for each proxy, and half an hour for the whole training
+part. Sets are kept in `runs/settings/`, and so are trials, which only the same code uses again.
 """
 
 from nas import EARLY, NET, drawn, options_of, search
