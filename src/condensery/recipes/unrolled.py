@@ -68,7 +68,7 @@ class Unrolled(Wrapper[R]):
         """Unrolled around Anchor and KFS, and in networks of width 64 for 3, 10 (quick) and 30 minutes of two cores.
 
         The minutes are meant for ten classes of gray images of 28 pixels, and for processors that compute in bfloat16.
-        Half of the networks are trained on augmented rows. For the embedded digits, it is around KFS alone.
+        For the embedded digits, it is around KFS alone.
         """
         from condensery.networks.convnet import ConvNet
         from condensery.recipes.anchor import Anchor
@@ -77,10 +77,10 @@ class Unrolled(Wrapper[R]):
         whole, quick = Anchor.named()["anchor"], Anchor.named()["anchor:quick"].having(net=ConvNet(width=64))
         short = replace(quick.having(steps=100), trained_networks=1, points=8, mean_rows=256)  # type: ignore[call-arg]
         return {
-            "unrolled": cls(whole, rounds=1150, augmented=0.5),  # type: ignore[arg-type]
-            "unrolled:3min": cls(short, rounds=25, network_pool=2, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:quick": replace(cls.quick(quick), augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
-            "unrolled:30min": cls(quick, augmented=0.5, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled": cls(whole, rounds=1150),  # type: ignore[arg-type]
+            "unrolled:3min": cls(short, rounds=25, network_pool=2, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:quick": replace(cls.quick(quick), unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
+            "unrolled:30min": cls(quick, unrolled_dtype="bfloat16"),  # type: ignore[arg-type]
             "unrolled:digits": cls(KFS.digits(), rounds=15, unrolled_updates=40),  # type: ignore[arg-type]
         }
 
