@@ -226,8 +226,6 @@ def area(name: str, row: Row) -> str:
     return f"{100 * row[name]:.1f} ± {100 * row[f'{name} half width']:.1f}"
 
 
-PHOTOS = {"idc": "`idc:photos`", "kfs": "`kfs:quick`", "dm": "`dm:quick`"}
-"""The presets of photos.py by the names of their methods."""
 NETWORK, CASE = ("dataset", "ipc", "measured_in"), ("dataset", "ipc", "label")
 PROVENANCE: dict[str, Callable[[Row], object]] = {"commit": lambda row: row["commit"][:7]}
 MEASURED: dict[str, Callable[[Row], object]] = {
@@ -333,12 +331,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "best at equal time": partial(
         cross, "best", "dataset", "method", across="measured_in", part="time", timed=True
     ),
-    "photos": partial(
-        listed, "photos",
-        {"images": lambda row: PHOTOS.get(row["method"], row["method"]), "width": lambda row: row["width"] or "-",
-         "per class": lambda row: row["ipc"], "floats": lambda row: f"{row['floats']:,}",
-         "condensing": lambda row: condensing(row, "min") if row["width"] else "-", **MEASURED},
-    ),
+    "photos": partial(cross, "photos", "label", "ipc", across="protocol_name", timed=True),
     "precision": partial(
         listed, "precision",
         {"method": lambda row: row["method"], "condensed in": lambda row: row["condensed"],

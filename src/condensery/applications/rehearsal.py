@@ -139,8 +139,7 @@ def task_incremental(
 
     In every stage, the network goes on learning on all rows of the new task and on the memory. From the second stage
     on, it then learns, with a tenth of the learning rate, on the memory of all tasks alone, in which every class has as
-    many rows. Outputs belong to
-    names of classes: tasks that share them share the outputs, and others add theirs.
+    many rows. Outputs belong to names of classes: tasks that share them share the outputs, and others add theirs.
 
     Arguments:
         tasks: the data sets, whose rows have the same shape; each is normalized by its own mean and std.
@@ -218,8 +217,7 @@ def task_incremental(
             fmean(_accuracy(point, each.test, places) for each, places in zip(tasks, ids, strict=False))
             for point in points if point
         ]  # fmt: skip
-        words = f"rehearsal{', distilled' if distillation else ''} ({steps[0]} + {steps[1]} steps)"
-        words += "" if how.dtype is None else f", trained in {str(how.dtype).removeprefix('torch.')}"
+        words = f"rehearsal{', distilled' if distillation else ''} ({steps[0]} + {steps[1]} steps){how.number_format}"
         found.append(Stage(tuple(names), Accuracy(tuple(runs), words, chosen, time.perf_counter() - start), *sizes))
         observe(found[-1])
     return found

@@ -114,8 +114,8 @@ class Protocol:
         check_dtype(dtype, data)
         if dtype in (None, data.train.dtype):
             return self
-        name = f"{self.name}, trained in {str(dtype).removeprefix('torch.')}"
-        return replace(self, name=name, how=replace(self.how, dtype=dtype))
+        how = replace(self.how, dtype=dtype)
+        return replace(self, name=self.name + how.number_format, how=how)
 
 
 class ProtocolFor(Interface):

@@ -106,6 +106,11 @@ class Training:
     restart_at: tuple[float, ...] = ()
     dtype: torch.dtype | None = None
 
+    @property
+    def number_format(self) -> str:
+        """What the name of a protocol says of `dtype`, such as ", trained in bfloat16"; nothing if it is None."""
+        return "" if self.dtype is None else f", trained in {str(self.dtype).removeprefix('torch.')}"
+
     def steps(self, epochs: int, rows: int) -> int:
         """Updates in `epochs` passes over `rows` rows."""
         return epochs * -(-rows // self.batch_size)
