@@ -21,7 +21,7 @@ __all__ = ["completion_command", "data_command", "demo_command"]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """List the data sets that have a name, which are ready, and what the others need; or with --data describe one."""
+    """List the data sets that have a name, and say which are ready and what others need; with --data, describe one."""
 
     source: Annotated[Source, tyro.conf.arg(name="")] = Source("auto")
     json: str | None = None

@@ -85,7 +85,7 @@ class PlanOptions(Generic[R]):
 class AutoOptions:
     """Choose a recipe, its number format and its steps by a trial on a tenth of the training part, and condense.
 
-    Real images of as many bytes are candidates, too: what is chosen, and why, is said before the run begins.
+    Real images of as many bytes are candidates, too. Before the run begins, the command says what it chose, and why.
     """
 
     source: Annotated[Source, tyro.conf.arg(name="")]
@@ -391,8 +391,8 @@ class ReportOptions:
     figures: tuple[str, ...] = ()
     """Files that evaluate --json or compare --json wrote; their accuracies are shown."""
     measure: bool = False
-    """Whether to train networks on the sets, on random and herding images of the same size and on the whole real set,
-    and to show their accuracies."""
+    """Whether to train networks on the sets, on random and herding images of as many bytes as the first set, and on the
+    whole real set, and to show their accuracies."""
     protocol: str | None = None
     """With --measure, how networks are trained: dc2021, dsa2021, idc2022, fixed-steps, ...; by default as in the paper
     of the first set's recipe."""

@@ -56,7 +56,8 @@ class Unrolled(Wrapper[R]):
     unrolled_dtype: Precision = None
     """Number format of the rows in the networks that are trained on the set; None: float32."""
     lr_factor: Rate = 0.3
-    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 and 9/10 of the rounds."""
+    """Factor on the learning rates of the wrapped recipe; they drop to a fifth after 7/10 of the rounds, and to a fifth
+    of that after 9/10."""
 
     @classmethod
     def quick(cls, base: R) -> "Unrolled[R]":
