@@ -168,6 +168,16 @@ def test_a_search_goes_on_from_its_trials(tmp_path):
     assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 3 * len(NETS)
 
 
+def test_trials_of_networks_that_may_have_changed_are_not_kept(tmp_path):
+    def own(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+    for _ in range(2):
+        search(digits(), nets=[TINY, own], folder=tmp_path)
+        kept = [json.loads(line)["key"]["net"] for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+        assert [net.get("family") for net in kept] == ["convnet"] * 3
+
+
 @pytest.mark.parametrize(
     "line",
     [

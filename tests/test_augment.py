@@ -277,6 +277,16 @@ def test_a_resized_crop_shows_a_part_within_the_image():
     assert ((maps[:, :2, 2].abs() + shares) <= 1 + 1e-6).all()
 
 
+def test_a_resized_crop_is_nearly_square_in_pixels():
+    operation = ResizedCrop(0.5)
+    omega = operation.drawn(torch.rand(500, 4, generator=rng(0)), (3, 12, 16))
+    across, down = (omega.maps.diagonal(dim1=1, dim2=2)[:, :2] * torch.tensor([16, 12])).T
+    inside = (across < 16) & (down < 12)
+    assert inside.sum() > 50
+    ratio = (across / down)[inside]
+    assert 3 / 4 - 1e-6 <= ratio.min() < ratio.max() <= 4 / 3 + 1e-6
+
+
 def test_cutmix_puts_another_rows_box_and_weighs_labels_by_area():
     x, y = pictures(6, shape=(1, 8, 8)), torch.arange(6)
     shares = []

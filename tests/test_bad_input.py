@@ -208,6 +208,7 @@ BAD_ARRAYS = {
         ["y_train", "integers or texts", "(20, 2)"],
     ),
     "too few labels": (arrays(y_train=Y[:7]), ["y_train", "7 labels for 20 images"]),
+    "two places of channels": (arrays(x_train=np.zeros((20, 3, 28, 1), np.uint8)), ["(20, 3, 28, 1)", "channels"]),
     "a flat image": (arrays(x_train=X.reshape(20, 64)), ["x_train", "(20, 64)"]),
     "five channels": (arrays(x_train=np.zeros((20, 8, 8, 5), np.uint8)), ["x_train", "(20, 8, 8, 5)", "channels"]),
     "no pixels": (arrays(x_train=np.zeros((20, 0, 8))), ["x_train", "(20, 0, 8)"]),

@@ -56,6 +56,16 @@ def test_what_is_decoded_while_learning_is_what_is_stored(part, format):
     assert all(torch.equal(a, b) for a, b in zip(once, synthetic.parameters(), strict=True))
 
 
+def test_what_is_not_learned_is_rounded_once():
+    for seed in range(600):  # a new grid would change a few of these
+        numbers = torch.randn(1, 1, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
+        synthetic = SyntheticSet(numbers, PixelSpace((0.5,), (0.5,), "unit"), format="uint8")
+        synthetic.requires_grad_(False).quantize()
+        once = synthetic.bases.clone()
+        synthetic.quantize()
+        assert torch.equal(synthetic.bases, once)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_gradient_passes_through_the_rounding(format):
     synthetic, _ = made(DECODERS["codes x decoders"], format)
@@ -120,6 +130,12 @@ def test_codes_leave_no_room_for_another_one(part, budget):
     another = made.bytes // made.floats * real.classes * math.prod(made.decoder.code_shape)
     grids = 128 if isinstance(part, Compact) else 0  # room for as many as a set can have
     assert budget - another - grids < made.bytes <= budget
+
+
+def test_images_per_class_take_the_place_of_a_budget_in_floats():
+    given = KFS.digits().within("2KB", DIGITS.train)
+    assert given.having(steps=1).floats == given.floats
+    assert given.having(ipc=10) == replace(KFS.digits(), ipc=10)
 
 
 def test_a_small_class_limits_real_images_which_is_said_but_not_codes(caplog):

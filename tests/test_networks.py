@@ -10,6 +10,7 @@ from torch import nn
 
 import condensery as cd
 from condensery.errors import InputError
+from condensery.evaluation.evaluate import asked
 from condensery.networks.convnet import ConvNet, default_depth
 from condensery.networks.names import NETWORKS, named, recorded
 from condensery.networks.net import Net, build, described, record
@@ -78,6 +79,12 @@ def test_the_statistics_of_batch_norm_do_not_depend_on_dropout():
 @pytest.mark.parametrize(("side", "depth"), [(8, 2), (16, 2), (28, 3), (32, 3), (64, 4), (128, 5)])
 def test_default_depth_follows_the_field(side, depth):
     assert default_depth(side, side) == depth
+
+
+@pytest.mark.parametrize("side", range(9, 140))
+def test_four_pixels_are_left_by_the_default_depth(side):
+    depth = max(default_depth(side, side + 3), 2)
+    assert side >> depth <= 4 < (side >> (depth - 1) if depth > 2 else 5)
 
 
 CIFAR, MNIST, IMAGENET = ((3, 32, 32), 10), ((1, 28, 28), 10), ((3, 224, 224), 1000)
@@ -198,6 +205,10 @@ def test_networks_of_other_packages_have_names(package, packages):
         assert network.module[0].weight.shape == (4, shape[0], 3, 3)
     assert described(named(name)) == name
     assert record(named(name))["factory"] == name
+    recipe = cd.DM(ipc=1, steps=1, net=name)
+    assert cd.Recipe.of_record(json.loads(json.dumps(recipe.record()))).record() == recipe.record()
+    made = cd.condense(recipe, cd.digits().train, progress=False)
+    assert described(asked(None, made, cd.digits(), "dc2021")) == name
     with pytest.raises(InputError, match=f"{package} has no classifier 'large'"):
         named(f"{package}:large")
 

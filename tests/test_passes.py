@@ -294,7 +294,7 @@ def test_families_that_compiling_does_not_speed_up_stay_plain(monkeypatch):
     for net in (ConvNet(width=4, depth=2), LeNet(), ResNet(depth=10, width=2)):
         algorithm = DC(ipc=1, outer_steps=1, real_rows=2, net=net).algorithm(digits().train)
         network = algorithm.schedule.network
-        modes[net.family] = {algorithm._mode(), *(f(network, (1, 8, 8), 10**9) for f in (computing, classifying))}
+        modes[net.family] = {algorithm.computing, *(f(network, (1, 8, 8), 10**9) for f in (computing, classifying))}
     assert modes == {"convnet": {"compiled"}, "lenet": {"plain"}, "resnet": {"plain"}}
 
 

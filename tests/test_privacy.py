@@ -1,6 +1,7 @@
 """Membership inference against networks trained on condensed sets."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from lists import TINY
 from condensery.applications import Exposure, membership
 from condensery.applications.privacy import _margins, _thirds
 from condensery.cli import main
-from condensery.data import digits
+from condensery.data import digits, from_arrays
 from condensery.errors import InputError
 from condensery.evaluation.protocols import Protocol
 from condensery.evaluation.statistics import area_half_width
@@ -19,7 +20,7 @@ from condensery.networks.convnet import ConvNet
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.randomness import rng
-from condensery.recipes import DC, DM, Compact, Random, Unrolled
+from condensery.recipes import DC, DM, IDC, Compact, Random, Unrolled
 
 NET = ConvNet(width=8, depth=2)
 SMALL = DM(ipc=2, steps=3, real_rows=8, net=NET)
@@ -80,6 +81,16 @@ def test_the_interval_contains_the_deviation_of_the_images():
 ])  # fmt: skip
 def test_initial_images_are_attacked_where_there_are_any(recipe, attacks):
     assert len(probed(recipe, repeats=1, shadows=2)) == attacks
+
+
+def test_images_are_attacked_as_the_set_is_normalized():
+    rows = [(digits().train.images * 255).byte().expand(-1, 3, -1, -1), digits().train.labels]
+    data = from_arrays(*rows, *rows)
+    idc = IDC(ipc=2, outer_steps=1, inner_steps=1, real_rows=4, network_rows=8, net=NET)
+    found = membership(data, replace(idc, constants="CIFAR10"), None, long, 2, 3, progress=False)
+    assert len(found) == 4
+    alone = next(each for each in found if each.trained_on == each.members == "its initial images")
+    assert min(alone.loss) > 0.8
 
 
 def test_the_images_of_a_coreset_are_told_from_others():

@@ -209,6 +209,14 @@ def test_the_same_images_read_in_another_way_are_another_run(tmp_path):
     assert torch.equal(*ends)
 
 
+def test_a_finished_run_is_found_again_where_the_recipe_has_other_statistics(tmp_path):
+    x, y = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8), torch.arange(12) % 2
+    data, recipe = from_arrays(x, y, x, y), replace(LEARNED["idc 2"], constants="CIFAR10")
+    made = run(recipe, data, tmp_path / "a", progress=False)
+    assert made.space.mean != data.train.space.mean
+    assert torch.equal(run(recipe, data, tmp_path / "a", progress=False).synthetic.bases, made.synthetic.bases)
+
+
 def test_two_processes_do_not_run_in_one_folder(tmp_path):
     data, recipe = digits(), RECIPES["dc 1"]
     refused = []

@@ -1,7 +1,8 @@
 import torch
 from conftest import blobs
-from lists import SCHEDULES, TINY, over
+from lists import LEARNED, SCHEDULES, TINY, WRAPPED, over
 
+from condensery.algorithms import schedules
 from condensery.algorithms.schedules import Fresh, KeptPoints, TrainedOnReal, TrainedOnSynthetic, walk
 from condensery.augment import Augmentation, Color, Crop, CutMix
 from condensery.evaluation.training import Training, fit
@@ -128,6 +129,22 @@ def test_the_networks_that_restarts_begin_with_are_counted():
     assert [on_real(12, pool=pool).different for pool in (0, 2, 20)] == [12, 2, 12]
     kept = KeptPoints(network, 12, networks=2, points=5, updates=6, how=Training(), seed=0)
     assert (kept.different, kept.rare(blobs()).count) == (5, 2 * 6)
+
+
+@over({name: part for name, part in (LEARNED | WRAPPED).items() if name != "idc pool"})  # which draws its networks
+def test_the_rows_on_which_networks_are_trained_are_counted(part, monkeypatch):
+    seen = []
+
+    def counting(point, rows, how, steps, *arguments, **more):
+        seen.append(steps * min(how.batch_size, len(rows)))
+        return fit(point, rows, how, steps, *arguments, **more)
+
+    monkeypatch.setattr(schedules, "fit", counting)
+    for alone in part.algorithm(blobs()).parts:
+        seen.clear()
+        alone.run(observe=lambda step: None)
+        rows = alone.real.classes * alone.synthetic.rows_per_class
+        assert sum(seen) == alone.schedule.trained_rows(alone.real, rows)
 
 
 def test_what_is_rare_is_augmented_and_mixed_as_in_the_run(monkeypatch):

@@ -336,6 +336,10 @@ def test_a_frozen_row_is_not_projected_either():
             "candidates=10` is below `real_rows=64`",
         ),
         (lambda: DREAM(KFS(channels=(3,), net=TINY)).algorithm(blobs()), "kfs matches the same ones"),
+        (
+            lambda: DREAM(KFS(ipc=40, channels=(3,), real_rows=4, net=TINY)).algorithm(blobs()),
+            "of a class from as many clusters",
+        ),
     ],
 )
 def test_bad_fields_are_refused(wrong, words):

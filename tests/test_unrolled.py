@@ -52,6 +52,14 @@ def test_an_epoch_has_every_row_once():
     assert torch.equal(labels.flatten(0, 1), torch.eye(10)[order])
 
 
+def test_what_the_first_recipe_kept_for_its_steps_is_released():
+    algorithm = WRAPPED["unrolled of anchor of kfs"].algorithm(blobs())
+    algorithm.run(observe=lambda step: None)
+    (before,) = algorithm.before
+    assert not before.sampler._means
+    assert not before.schedule._trained
+
+
 @pytest.mark.parametrize("networks", [1, 2, 3, 4])
 def test_the_first_of_the_networks_are_augmented(networks):
     real, changed = blobs(), []

@@ -11,7 +11,7 @@ import condensery as cd
 from condensery.cli import main
 from condensery.data import RealSet
 from condensery.errors import InputError
-from condensery.recipes import DC, DM, DREAM, IDC, KFS, MDC, Compact, Random, Recipe, Warm
+from condensery.recipes import DC, DM, DREAM, IDC, KFS, MDC, Compact, Random, Recipe, Unrolled, Warm
 from condensery.runs.checkpoint import Interrupted
 
 DM2 = DM(ipc=2, steps=4, real_rows=4, net=TINY)
@@ -93,6 +93,16 @@ def test_more_images_per_class_begin_with_the_earlier_ones(real, tmp_path):
     assert torch.equal(stored.bases[:, 2], begun(more, real).bases[:, 2])
 
 
+@pytest.mark.parametrize("around", [lambda base: Unrolled(base, rounds=1), lambda base: DREAM(base, cluster_every=1)])
+def test_more_images_per_class_start_as_the_recipe_says(around, real, tmp_path):
+    earlier, file = kept(around(DM2), real, tmp_path)
+    more = around(replace(DM2, ipc=3))
+    stored, alone = begun(Warm(more, file), real), begun(more, real)
+    torch.testing.assert_close(stored.bases[:, :2], earlier.synthetic.bases, rtol=0, atol=1e-6)
+    assert torch.equal(stored.bases[:, 2], alone.bases[:, 2])
+    assert not torch.equal(stored.bases[:, 2], begun(replace(DM2, ipc=3), real).bases[:, 2])
+
+
 @over({name: RECIPES[name] for name in ("dm 2", "kfs whole", "dc soft labels", "unrolled of kfs")})
 def test_a_run_that_was_stopped_goes_on_and_its_set_is_loaded_as_it_was_saved(part, real, tmp_path):
     data = with_test_part(real.images, real.labels)
@@ -170,6 +180,17 @@ def test_there_must_be_a_set(real, tmp_path):
         Warm(DM2).algorithm(real)
     with pytest.raises(InputError, match="no such file"):
         Warm(DM2, str(tmp_path / "absent.safetensors")).algorithm(real)
+    with pytest.raises(InputError, match=r"absent.*cannot be read.*`start`"):
+        Warm(DM2, str(tmp_path / "absent")).record()
+
+
+def test_a_record_is_read_in_any_folder(real, tmp_path, monkeypatch):
+    kept(DM2, real, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    record = Warm(DM2, "earlier.safetensors").record()
+    monkeypatch.chdir("/")
+    assert Recipe.of_record(record).record() == record
+    assert Recipe.of_record(record).algorithm(real).steps == DM2.steps
 
 
 def test_a_set_that_was_condensed_again_is_another_start(real, tmp_path):

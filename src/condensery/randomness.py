@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["PerClass", "global_rng", "rng"]
+__all__ = ["PerClass", "global_rng", "repeated", "rng"]
 
 PerClass = Callable[[int], torch.Generator]
 """A function from a class to its own generator, for example `partial(rng, seed, "real", outer, inner)`."""
@@ -21,6 +21,12 @@ def rng(seed: int, *key: str | int) -> torch.Generator:
     """A CPU generator seeded by a hash of `seed` and `key` (purpose, outer, inner, class, ...)."""
     digest = hashlib.blake2b(repr((seed, *key)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def repeated(size: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """The first `count` numbers (count,) of random permutations of 0 to `size` - 1, one permutation after another."""
+    rounds = [torch.randperm(size, generator=generator) for _ in range(-(-count // size))]
+    return torch.cat(rounds)[:count]
 
 
 @contextmanager

@@ -164,7 +164,7 @@ class SyntheticSet(nn.Module):
         """From now on, decode rows from rounded numbers; with uint8, on the grids of the present parameters."""
         self.fake_quantized = True
         if self.format == "uint8":
-            self.grids = {name: Grid.of(parameter) for name, parameter in self.named_parameters()}
+            self.grids = {name: self._grid(name, parameter) for name, parameter in self.named_parameters()}
 
     @torch.no_grad()
     def quantize(self, grids: Mapping[str, Grid] | None = None) -> None:
@@ -178,9 +178,17 @@ class SyntheticSet(nn.Module):
             return
         for name, parameter in self.named_parameters():
             if self.format == "uint8":
-                self.grids[name] = (grids or {}).get(name) or Grid.of(parameter)
+                self.grids[name] = (grids or {}).get(name) or self._grid(name, parameter)
             parameter.copy_(rounded(parameter, self.format, self.grids.get(name)))
         self.fake_quantized = False
+
+    def _grid(self, name: str, parameter: Tensor) -> Grid:
+        """The grid from the smallest to the largest number of a parameter.
+
+        One that is not learned keeps its grid: a second one, of rounded numbers, might round them differently.
+        """
+        kept = None if parameter.requires_grad else self.grids.get(name)
+        return kept or Grid.of(parameter)
 
     @torch.no_grad()
     def clamp(self) -> None:

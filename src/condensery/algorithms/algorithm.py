@@ -126,6 +126,10 @@ class FromSet:
     earlier: SyntheticSet
     places: Sequence[int | None]
 
+    def covers(self, synthetic: SyntheticSet) -> bool:
+        """Whether it replaces all bases of `synthetic`, so that no other start shows."""
+        return None not in self.places and self.earlier.bases_per_class == synthetic.bases_per_class
+
     @torch.no_grad()
     def __call__(self, synthetic: SyntheticSet, aside: Aside | None) -> None:
         bases, labels = self.earlier.bases.detach(), self.earlier.labels

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from condensery.errors import RunError
+from condensery.randomness import repeated
 
 __all__ = ["representatives"]
 
@@ -20,8 +21,7 @@ def representatives(x: Tensor, count: int, generator: torch.Generator) -> Tensor
         DREAM section 3.2: k-means (here with minibatches), and one row per cluster.
     """
     if len(x) <= count:
-        rounds = [torch.randperm(len(x), generator=generator) for _ in range(-(-count // len(x)))]
-        return torch.cat(rounds)[:count]
+        return repeated(len(x), count, generator)
     if not torch.isfinite(x).all():
         raise RunError("embeddings of real images are not finite; a lower learning rate of the network may help")
     from sklearn.cluster import MiniBatchKMeans

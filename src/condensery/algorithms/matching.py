@@ -112,7 +112,7 @@ class Matching:
         for beginning in () if state else self.beginnings:  # they change only the set, which the state contains
             beginning(self.synthetic, keeper.beside if keeper else None)
         shown = progress("condensing") if observe is None else nullcontext(observe)
-        with during(state.computing if state else self._mode()), shown as observe:
+        with during(state.computing if state else self.computing), shown as observe:
             for done, point in self._points(keeper, state):
                 loss, gradient = self._step(point, done)
                 said = {"gradient": gradient, **self.objective.after()}
@@ -207,15 +207,17 @@ class Matching:
         changing = {"objective": self.objective.state, "sampler": self.sampler.state}
         return {f"{part}.{name}": tensor for part, state in changing.items() for name, tensor in state.items()}
 
-    def _mode(self) -> Mode:
+    @property
+    def computing(self) -> Mode:
         """The fastest way to compute the steps, chosen by the network and the amount of work."""
         network = self.schedule.network
         if not network.compiled:
             return mode()
         with torch.no_grad():
             rows = self.real.classes * self.synthetic(range(1)).y.numel()
-        a_step = self.objective.forwards(self.sampler.count(self.real), rows) * operations(network, self.real.shape)
-        return worthwhile("matching", self.steps * a_step, self.real.device)
+        matched = self.steps * self.objective.forwards(self.sampler.count(self.real), rows)
+        trained = 3 * self.schedule.trained_rows(self.real, rows)  # forward and backward
+        return worthwhile("matching", (matched + trained) * operations(network, self.real.shape), self.real.device)
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,8 @@ class FromMatching:
                 log.info(f"{self.name}: step {step.done}/{step.total}")
 
         self.matching.learn(aside and aside(self.name, self.name), tell)
+        self.matching.sampler.forget()  # perhaps gigabytes, which the steps that follow do not need
+        self.matching.schedule.forget()
         synthetic.frozen.zero_()
 
     def rare(self, synthetic: SyntheticSet) -> None:

@@ -22,7 +22,7 @@ from condensery.errors import InputError, bounded
 from condensery.kernels.compiling import during, mode
 from condensery.networks.network import Point, initial, rows_at_once
 from condensery.objectives import Objective
-from condensery.randomness import PerClass, rng
+from condensery.randomness import PerClass, repeated, rng
 from condensery.runs import storage
 from condensery.runs.checkpoint import environment
 
@@ -47,6 +47,10 @@ class Sampler(ABC):
     def steady(self) -> "Sampler":
         """The same sampler without its `rare` work."""
         return self
+
+    def forget(self) -> None:
+        """Release what was kept in memory for later steps."""
+        return
 
     @abstractmethod
     def count(self, real: RealSet) -> float:
@@ -132,8 +136,8 @@ class Epochwise(Some):
             size = real.sizes[c]
             epoch, place = divmod(step, max(size // self.rows, 1))
             generator = rng(self.seed, "real epoch", c, epoch)
-            rounds = [torch.randperm(size, generator=generator) for _ in range(-(-self.rows // size))]
-            picks.append(torch.cat(rounds)[place * self.rows :][: self.rows] + real.rows(c).start)
+            order = repeated(size, max(size, self.rows), generator)
+            picks.append(order[place * self.rows :][: self.rows] + real.rows(c).start)
         return real.at(torch.stack(picks))
 
 
@@ -230,6 +234,9 @@ class Whole(Sampler):
         self._point: Point | None = None
         self._key, self._written = "", 0
         self._means: dict[str, dict[str, dict[int, Sequence[Tensor]]]] = {}
+
+    def forget(self) -> None:
+        self._means, self._point = {}, None
 
     def count(self, real: RealSet) -> float:
         return sum(len(self._rows(real, c)) for c in range(real.classes))

@@ -10,8 +10,7 @@ import torch
 from condensery.algorithms.algorithm import Aside, Rare
 from condensery.augment import Augmentation, CutMix
 from condensery.data import RealSet
-from condensery.evaluation.training import TensorRows, Training, computing, fit
-from condensery.kernels.compiling import during
+from condensery.evaluation.training import TensorRows, Training, fit
 from condensery.networks.network import Network, Point, initial
 from condensery.randomness import rng
 from condensery.synthetic import SyntheticSet
@@ -50,6 +49,18 @@ class Schedule(Interface):
 
     def steady(self) -> "Schedule":
         """The same schedule without its `rare` work."""
+        ...
+
+    def trained_rows(self, real: RealSet, synthetic: int) -> int:
+        """Rows on which weights are trained in a whole run, each counted as often as it is used.
+
+        Arguments:
+            synthetic: the number of decoded rows of the whole synthetic set.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Release what was kept in memory for later points."""
         ...
 
 
@@ -110,6 +121,12 @@ class Fresh:
     def steady(self) -> Schedule:
         return self
 
+    def trained_rows(self, real: RealSet, synthetic: int) -> int:
+        return 0
+
+    def forget(self) -> None:
+        return
+
 
 class TrainedOnSynthetic(Fresh):
     """Weights that start at random `outer` times and are trained on the synthetic set between matches.
@@ -139,6 +156,9 @@ class TrainedOnSynthetic(Fresh):
     ):
         super().__init__(network, outer, seed)
         self.inner, self.epochs, self.how, self.augment = inner, epochs, how, augment
+
+    def trained_rows(self, real: RealSet, synthetic: int) -> int:
+        return self.outer * (self.inner - 1) * self.epochs * synthetic
 
     def advance(self, point: Point, synthetic: SyntheticSet, real: RealSet) -> Point:
         with torch.no_grad():
@@ -220,13 +240,20 @@ class TrainedOnReal(Fresh):
         """The updates of the early phases."""
         if not self._early_steps(real):
             return None
-        updates = self._trainings * self._early_steps(real)
 
         def some(count: int) -> None:
-            with during(computing(self.network, real.shape, updates * self.how.batch_size)):
-                fit(initial(self.network, rng(0)), real, self.how, count, 0, (), self.augment, self.mix)
+            fit(initial(self.network, rng(0)), real, self.how, count, 0, (), self.augment, self.mix)
 
+        updates = self._trainings * self._early_steps(real)
         return Rare("updates of the networks before the first match", updates, some)
+
+    def trained_rows(self, real: RealSet, synthetic: int) -> int:
+        between = self.outer * (self.inner - 1) * self.how.steps(1, min(self.rows, len(real)))
+        updates = self._trainings * self._early_steps(real) + between
+        return updates * min(self.how.batch_size, len(real))
+
+    def forget(self) -> None:
+        self._trained.clear()
 
     def steady(self) -> Schedule:
         return TrainedOnReal(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from math import ceil, prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +21,12 @@ from condensery.console import counted
 from condensery.data import Data
 from condensery.errors import InputError, look_up
 from condensery.evaluation import protocols
-from condensery.evaluation.evaluate import evaluate, evaluate_whole
+from condensery.evaluation.evaluate import evaluate, evaluate_whole, from_library
 from condensery.evaluation.protocols import Protocol, ProtocolFor
 from condensery.fields import whole_number
 from condensery.networks.names import named
 from condensery.networks.net import Architecture, Factory, Net, build, record
+from condensery.networks.packages import Packaged
 from condensery.recipes import Recipe
 from condensery.runs.checkpoint import environment
 from condensery.runs.condensed import Condensed
@@ -145,7 +147,8 @@ def architecture_search(
         seed: seed of weights and of the order of rows.
         engine: "local" (processes of this machine), "ray" (extra `condensery[ray]`), or an `Engine`.
         workers: number of processes. None: one per core.
-        folder: folder in which sets and finished trials are kept; the same call again goes on from there.
+        folder: folder in which sets and finished trials are kept; the same call again goes on from there. Trials of
+            networks that are not the library's are not kept, since nothing tells whether they have changed.
         dtype: number format of the rows while networks are trained; see `evaluate`.
         progress: whether to show progress.
 
@@ -184,10 +187,11 @@ def architecture_search(
 
         def measure(jobs: list[_Job], where: str) -> dict[_Job, dict[str, float]]:
             keys = {job: _key(job, identities, shared) for job in jobs}
+            lasting = {job for job in jobs if from_library(job.net, _rules(job, shared))}
             left = [job for job in jobs if keys[job] not in trials]
             with counted(f"trials on {where} done") if progress else nullcontext(lambda done, total: None) as tell:
                 for done, (job, result) in enumerate(spread(_measured, shared, left, workers) if left else (), 1):
-                    trials.add(keys[job], result)
+                    trials.add(keys[job], result, job in lasting)
                     tell(len(jobs) - len(left) + done, len(jobs))
             return {job: trials[key] for job, key in keys.items()}
 
@@ -285,8 +289,9 @@ def _key(job: _Job, identities: Mapping[str, str], shared: _Shared) -> dict[str,
     rules = _rules(job, shared)
     train, test = shared.data.train, shared.data.test
     about = {
-        "net": record(job.net), "protocol": rules.record(), "repeats": shared.repeats, "seed": shared.seed,
-        "dtype": str(shared.dtype), "data": [train.fingerprint, train.space.fingerprint, test.fingerprint],
+        "net": record(job.net), "package": version(job.net.package) if isinstance(job.net, Packaged) else None,
+        "protocol": rules.record(), "repeats": shared.repeats, "seed": shared.seed, "dtype": str(shared.dtype),
+        "data": [train.fingerprint, train.space.fingerprint, str(train.dtype), test.fingerprint, *train.class_names],
         "code": code(),
         "environment": {k: v for k, v in environment(train.device).items() if k != "threads"},  # jobs have one each
     }  # fmt: skip

@@ -163,6 +163,7 @@ def _with_decoders_of(first: Condensed, memory: Recipe, real: RealSet) -> Altera
     def of(usual: Algorithm) -> Matching:
         assert isinstance(usual, Matching)
         usual.synthetic.decoder = first.synthetic.decoder.requires_grad_(False)
+        usual.synthetic.grids = {k: grid for k, grid in first.synthetic.grids.items() if k.startswith("decoder.")}
         encoder = _FirstEncoder(memory, real)
         beginnings = [encoder if isinstance(work, Autoencoder) else work for work in usual.beginnings]
         return replace(usual, beginnings=beginnings)

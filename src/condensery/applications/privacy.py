@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import hypot
 from statistics import fmean
@@ -113,6 +113,8 @@ def membership(
     rules_of(protocol, data, None, chosen).steps_for(1)  # refuses what trains for a time, before anything is condensed
     inside, outside, other = _thirds(data.train, seed)
     made = condense(recipe, inside, progress=progress)
+    space = replace(made.space, stored="normalized")  # a recipe may have other statistics than the data
+    inside, outside, other = (part.normalized_by(space) for part in (inside, outside, other))
     beginning, count = _initial(recipe, inside), min(made.rows_per_class, *inside.sizes, *other.sizes)
     with torch.no_grad():
         stored = _Images.of(made.synthetic())
@@ -216,7 +218,7 @@ def _initial(recipe: Recipe, real: RealSet) -> _Images | None:
     elif beginnings:  # an autoencoder whose codes are noise, or an earlier set
         return None
     else:
-        rows = random_real(real, recipe.ipc, recipe.seed, start.decoder)
+        rows = random_real(first.real, recipe.ipc, recipe.seed, start.decoder)
         if not torch.equal(start.decoder.encode(start.space.encode(rows)), start.bases):
             return None
     labels = torch.arange(real.classes, device=rows.device)[:, None].expand(rows.shape[:2])

@@ -45,10 +45,10 @@ class Trials:
         if cut:  # a kill has cut the last line
             storage.write(path, "".join(f"{line}\n" for line in lines).encode())
 
-    def add(self, key: dict[str, Any], result: dict[str, float]) -> None:
-        """Keep a result."""
+    def add(self, key: dict[str, Any], result: dict[str, float], lasting: bool = True) -> None:
+        """Keep a result; in the file too if it is `lasting`, that is, if its key tells all that determines it."""
         self.found[_words(key)] = result
-        if self.path is not None:
+        if self.path is not None and lasting:
             storage.append(self.path, json.dumps({"key": key, "result": result}))
 
     def __contains__(self, key: dict[str, Any]) -> bool:

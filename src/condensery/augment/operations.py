@@ -206,6 +206,7 @@ class ResizedCrop:
     def drawn(self, u: Tensor, shape: Shape) -> Omega:
         maps = _identities(len(u))
         area, ratio = _between(u[:, 0], self.least, 1), _between(u[:, 1], log(3 / 4), log(4 / 3)).exp()
+        ratio = ratio * shape[1] / shape[2]  # of shares of the sides
         for axis, share in ((0, (area * ratio).sqrt()), (1, (area / ratio).sqrt())):
             share = share.clamp(max=1)
             maps[:, axis, axis] = share

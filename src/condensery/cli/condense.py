@@ -133,7 +133,14 @@ def _recipe(command: str, more: str, argv: list[str]) -> tuple[str, Recipe, list
     if name == "auto":
         raise InputError("there is no plan for auto, which plans by itself; use condensery run auto")
     found, net = recipe(name), chosen(rest)
+    if _given("--ipc", rest) and not _given("--floats", rest):
+        found = found.having(ipc=found.ipc)  # a file may have a budget in floats, which `having` drops
     return name, found if net is None else found.having(net=net), rest
+
+
+def _given(option: str, argv: Sequence[str]) -> bool:
+    """Whether an option is among the arguments."""
+    return any(word == option or word.startswith(f"{option}=") for word in argv)
 
 
 def plan_command(argv: list[str]) -> int:
@@ -244,7 +251,7 @@ def within(name: str, recipe: Recipe, budget: str | None, real: "RealSet", argv:
     if budget is None:
         return recipe
     for other in ("--ipc", "--floats"):
-        if any(word == other or word.startswith(f"{other}=") for word in argv):
+        if _given(other, argv):
             raise InputError(f"--budget and {other} both say how much is stored; give one of them")
     chosen = recipe.within(budget, real)
     log.info(f"{name}, --budget {budget}: {stored(chosen, real)}")

@@ -42,7 +42,7 @@ NetName = Annotated[str, tyro.conf.arg(name="net", metavar="NAME", help=_CHOSEN)
 
 _BUDGET = (
     "The most bytes that the numbers of the condensed set may take, such as 50KB or 1.5MB; it sets --ipc (for kfs, "
-    "--floats and --strict). The file is one or two kilobytes larger."
+    "--floats and --strict). The file is one or two kilobytes larger, and with --zca also by the whitening matrix."
 )
 _MEMORY = (
     "The most bytes that the numbers of the whole memory may take at the end, such as 80KB, in place of --ipc; "

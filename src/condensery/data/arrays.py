@@ -63,10 +63,10 @@ def from_arrays(
 
     Arguments:
         x_train, x_test: images; shape (N, height, width), (N, height, width, channels) or (N, channels, height, width)
-            with 1 or 3 channels. Integers from 0 to 255, 16-bit integers (uint16), floats in [0, 1], or floats from 0
-            to 255 (if the largest training value is above 128); the same in both, unless x_test is uint8. Floats that
-            are all multiples of 1/255 of white are stored as 8-bit integers again. Lists and
-            tensors on any device are copied. Arrays of uint8 that are mapped from a file with
+            with 1 or 3 channels, on one of these axes only. Integers from 0 to 255, 16-bit integers (uint16), floats in
+            [0, 1], or floats from 0 to 255 (if the largest training value is above 128); the same in both, unless
+            x_test is uint8. Floats that are all multiples of 1/255 of white are stored as 8-bit integers again. Lists
+            and tensors on any device are copied. Arrays of uint8 that are mapped from a file with
             `np.load(..., mmap_mode="c")` stay in the file if their rows are in the order of the labels, and there is a
             test part.
         y_train, y_test: labels, integers or text, shape (N,). Any integers or texts are allowed; in increasing order,
@@ -80,9 +80,10 @@ def from_arrays(
     seed, and a log message reports it.
 
     Raises:
-        InputError: the images differ in size, contain NaN or values of another range, x_test has another range than
-            x_train, the numbers of images and labels differ, a test label does not occur in the training labels, there
-            is only one class, all images are the same flat color, or a class name is not printable text.
+        InputError: the images differ in size, may have channels on either of two axes, contain NaN or values of another
+            range, x_test has another range than x_train, the numbers of images and labels differ, a test label does not
+            occur in the training labels, there is only one class, all images are the same flat color, or a class name
+            is not printable text.
     """
     where = str(source or name)
     x_train, y_train = _as_array(x_train, f"{where}: x_train"), _as_array(y_train, f"{where}: y_train")
@@ -285,6 +286,11 @@ def _images(array: np.ndarray, scale: float, where: str) -> Tensor:
         )
     if array.ndim == 3:
         array = array[:, None]
+    elif array.shape[1] in (1, 3) and array.shape[-1] in (1, 3):
+        raise InputError(
+            f"{where}: shape {array.shape} may have its channels on the second or on the last axis; give images of "
+            "other sides, or gray ones as (N, height, width)"
+        )
     elif array.shape[-1] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
     elif array.shape[1] not in (1, 3):

@@ -111,7 +111,7 @@ class PixelSpace:
         assert facts.std
         return replace(self, mean=facts.mean, std=facts.std, whitening=None)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of the statistics and the whitening; spaces with the same hash normalize rows in the same way."""
         digest = hashlib.blake2b(repr((self.mean, self.std)).encode(), digest_size=16)

@@ -15,7 +15,7 @@ from torch import Tensor
 from condensery.data.facts import Facts
 from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError, bounded
-from condensery.randomness import PerClass, rng
+from condensery.randomness import PerClass, repeated, rng
 
 __all__ = ["Batch", "RealSet", "TestSet", "stratified"]
 
@@ -287,10 +287,7 @@ class RealSet(_Rows):
         """
         picks = []
         for c in classes:
-            generator = draw(c)
-            size = self.sizes[c]
-            rounds = [torch.randperm(size, generator=generator) for _ in range(-(-n // size))]
-            picks.append(torch.cat(rounds)[:n] + self._starts[c])
+            picks.append(repeated(self.sizes[c], n, draw(c)) + self._starts[c])
         return self.at(torch.stack(picks))
 
     def minibatches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

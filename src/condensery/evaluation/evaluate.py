@@ -205,6 +205,8 @@ def asked(net: Architecture | None, condensed: Condensed, data: Data, protocol: 
         return named(net) if isinstance(net, str) else net
     if (own := condensed.net) is None:
         raise InputError("the set was condensed in a custom network, which no file stores; give `net`")
+    if not isinstance(own, Net):
+        return own
     instance = own.with_instance_norm()
     return own if rules_of(protocol, data, condensed, instance).batch_norm else instance
 
@@ -303,7 +305,7 @@ def _measure(
     rules = rules_of(protocol, data, first, net).trained_in(dtype, data)
     network = build(net, data.shape, data.train.classes).to(data.train.device, data.train.dtype)
     classes, about = data.train.classes, None
-    if rules.seconds is None and _from_library(net, rules):
+    if rules.seconds is None and from_library(net, rules):
         about = [
             __version__, None if first is None else code(),  # networks on the whole set serve later code too
             version(net.package) if isinstance(net, Packaged) else None,
@@ -342,7 +344,7 @@ def _measure(
     return Accuracy(runs, rules.name, net, sum(each.seconds for each in every), len(sets), confusion)
 
 
-def _from_library(net: Net | Factory, rules: Protocol) -> bool:
+def from_library(net: Net | Factory, rules: Protocol) -> bool:
     """Whether a network and its training are this library's code, or that of packages that have a version."""
     augment, mix = rules.augment or Augmentation(), rules.mix or CutMix()
     parts = [rules.how.schedule, *map(type, (net, augment, *augment.always, *augment.one_of, mix))]

@@ -20,7 +20,7 @@ def default_depth(height: int, width: int) -> int:
     """The number of blocks until 4 px are left, at least 2: 2 for 8 px, 3 for 28 and 32, 4 for 64, 5 for 128."""
     depth, side = 0, min(height, width)
     while side > 4:
-        side, depth = (side + 1) // 2, depth + 1
+        side, depth = side // 2, depth + 1
     return max(depth, 2)
 
 

@@ -19,7 +19,7 @@ from condensery.networks.packages import PACKAGES, Packaged
 from condensery.networks.resnet import ResNet
 from condensery.networks.vgg import VGG
 
-__all__ = ["FAMILIES", "NETWORKS", "named", "recorded"]
+__all__ = ["FAMILIES", "NETWORKS", "named", "packaged", "recorded"]
 
 NETWORKS: dict[str, Net] = {
     "convnet": ConvNet(),
@@ -71,6 +71,16 @@ def _value(word: str) -> Any:
     with suppress(ValueError, SyntaxError):
         return ast.literal_eval(word)
     return word
+
+
+def packaged(record: Mapping[str, Any]) -> Factory | None:
+    """The network of another package that `net.record` described; None: it is a user-defined one.
+
+    Raises:
+        InputError: the package is not installed, or has no such network.
+    """
+    package, colon, model = str(record.get("factory")).partition(":")
+    return Packaged(package, model) if colon and package in PACKAGES else None
 
 
 def recorded(record: Mapping[str, Any]) -> Net:

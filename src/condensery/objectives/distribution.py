@@ -78,8 +78,7 @@ class DistributionMatching(Statistic):
         classes, n = batch.y.shape
         weight = batch.x.new_full((classes, n), 1 / n) if weight is None else weight
         part = min(self.part or n, n) if batch.x.requires_grad else 0
-        sizes = None if mode() == "plain" else self.chunks_of(n, passes(point.network, dtype).rows)
-        embed = partial(embeddings, point, dtype=dtype, chunk=self.chunk, sizes=sizes)
+        embed = partial(embeddings, point, dtype=dtype, chunk=self.chunk)
         by_class = []
         for x, y, w in zip(batch.x, batch.y, weight, strict=True):
             index = _order(point, int(y[0]), n, part)
@@ -87,7 +86,9 @@ class DistributionMatching(Statistic):
             for carry, some in ((True, slice(0, part)), (False, slice(part, None))):
                 if not len(w[some]):
                     continue
-                found = embed(x[some] if carry else x[some].detach())
+                rows = part if carry else n
+                sizes = None if mode() == "plain" else self.chunks_of(rows, passes(point.network, dtype).rows)
+                found = embed(x[some] if carry else x[some].detach(), sizes=sizes)
                 mean = self.mean(point, found, y[some], w[some])
                 if carry:  # the same value, and the gradient through all rows in expectation
                     mean = mean.detach() + (mean - mean.detach()) * (n / part)

@@ -17,7 +17,7 @@ from condensery.kernels.compiling import mode
 from condensery.kernels.passes import Passes, Residuals, chunked, evenly, passes
 from condensery.networks.network import Network, Point, outputs
 from condensery.objectives.objective import Objective
-from condensery.randomness import rng
+from condensery.randomness import repeated, rng
 
 __all__ = ["Unrolling"]
 
@@ -153,9 +153,7 @@ class Unrolling(Objective):
     def _minibatches(self, point: Point, x: Tensor, targets: Tensor) -> Minibatches:
         """The rows of every minibatch: all in random order, again and again; augmented for some of the networks."""
         size = min(self.how.batch_size, len(x))
-        draw = rng(self.seed, "window", point.outer)
-        rounds = [torch.randperm(len(x), generator=draw) for _ in range(-(-self.window * size // len(x)))]
-        order = torch.cat(rounds)[: self.window * size].to(x.device)
+        order = repeated(len(x), self.window * size, rng(self.seed, "window", point.outer)).to(x.device)
         rows, labels = (each.index_select(0, order).unflatten(0, (self.window, size)) for each in (x, targets))
         if point.outer % self.networks >= self.augmented:
             return rows, labels

@@ -11,6 +11,7 @@ from condensery.recipes.recipe import R, Recipe, Wrapper
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from condensery.algorithms.algorithm import Beginning
     from condensery.algorithms.matching import Matching
     from condensery.data import RealSet
 
@@ -57,7 +58,6 @@ class DREAM(Wrapper[R]):
 
     def algorithm(self, real: "RealSet") -> "Matching":
         """Section 3: the algorithm of `base`, with representative real images."""
-        from condensery.algorithms.algorithm import FromRows, FromSet
         from condensery.algorithms.samplers import Epochwise, Representative, Uniform
 
         made = self.matching(real)
@@ -70,25 +70,37 @@ class DREAM(Wrapper[R]):
         rows = made.sampler.rows
         if self.candidates and self.candidates < rows:
             raise InputError(f"`candidates={self.candidates}` is below `real_rows={rows}`; give at least {rows}")
-        # an earlier set replaces the rows from which its classes would start otherwise
+        sampler = Representative(rows, self.cluster_every, self.candidates, made.real.classes)
+        return replace(made, sampler=sampler, beginnings=self._beginnings(made))
+
+    def _beginnings(self, made: "Matching") -> "tuple[Beginning, ...]":
+        """Those of the wrapped recipe, then rows that represent clusters, of which an earlier set may replace some.
+
+        Raises:
+            InputError: a class has fewer rows than clusters.
+        """
+        from condensery.algorithms.algorithm import FromRows, FromSet
+
         earlier = [each for each in made.beginnings if isinstance(each, FromSet)]
-        before, whole = len(made.beginnings) - len(earlier), any(None not in each.places for each in earlier)
-        initial = [FromRows(partial(self._initial, made))] if self.cluster_init and not whole else []
-        return replace(
-            made,
-            sampler=Representative(rows, self.cluster_every, self.candidates, made.real.classes),
-            beginnings=(*made.beginnings[:before], *initial, *made.beginnings[before:]),
-        )
+        usual = [each for each in made.beginnings if not isinstance(each, FromSet)]
+        if not self.cluster_init or any(each.covers(made.synthetic) for each in earlier):
+            return tuple(made.beginnings)
+        real, stored = made.real, made.synthetic.bases_per_class
+        if (smallest := min(real.sizes)) < stored:
+            raise InputError(
+                f"dream starts the {stored} images or codes of a class from as many clusters, and class "
+                f"{real.class_names[real.sizes.index(smallest)]!r} has {smallest} training images; give a smaller "
+                "`ipc`, or `cluster_init=False` (--no-cluster-init)"
+            )
+        return (*usual, FromRows(partial(self._initial, made)), *earlier)
 
     def _initial(self, made: "Matching") -> "Tensor":
         """Initial rows that represent clusters in the embedding of a random network."""
         from condensery.algorithms.samplers import clustered
         from condensery.networks.network import initial
         from condensery.randomness import rng
-        from condensery.synthetic import check_ipc
 
         real, synthetic = made.real, made.synthetic
-        check_ipc(real, synthetic.bases_per_class)
         point = initial(made.schedule.network, rng(self.seed, "weights", "first images"))
         rows = synthetic.decoder.initial_rows(synthetic.bases_per_class)
         index = clustered(

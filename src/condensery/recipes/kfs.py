@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -172,6 +172,10 @@ class KFS(Recipe):
     def _budget(self, shape: tuple[int, ...], classes: int) -> int:
         """The budget in floats."""
         return self.floats or classes * self.ipc * prod(shape)
+
+    def having(self, **fields: Any) -> "KFS":
+        """A copy with other values of some fields; with `ipc` alone, the budget is no longer that of `floats`."""
+        return replace(self, **({"floats": None} if "ipc" in fields else {}) | fields)
 
     def within(self, bytes: int | str, real: "RealSet", per_number: int | None = None, extra: int = 0) -> "KFS":
         """The recipe with as many codes as fit, also where the bytes hold less than one image per class.

@@ -12,7 +12,7 @@ import msgspec
 
 from condensery.errors import InputError, look_up
 from condensery.fields import byte_count, check, shallow, with_fields_in_help
-from condensery.networks.names import named, recorded
+from condensery.networks.names import named, packaged, recorded
 from condensery.networks.net import Architecture, Factory, Net, record, refuse_class
 
 if TYPE_CHECKING:
@@ -198,7 +198,9 @@ def _from_plain(value: Any) -> Any:
     """The inverse of `_plain`; the recipe that is made checks the value."""
     match value:
         case {"factory": name}:
-            raise InputError(f"only the name of the network {name} is recorded; write the recipe in Python")
+            if (found := packaged(value)) is None:
+                raise InputError(f"only the name of the network {name} is recorded; write the recipe in Python")
+            return found
         case {"family": _}:
             return recorded(value)
         case {"name": _}:

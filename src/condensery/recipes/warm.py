@@ -1,6 +1,7 @@
 """Warm: condense data that have grown, starting from the set of the earlier data. This wrapper is not from a paper."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +24,11 @@ class Warm(Wrapper[R]):
     """Warm: start from a set that was condensed from earlier data, when rows or classes have been added.
 
     It wraps any recipe that matches: `Warm(DM(ipc=10, steps=100), start="runs/last")`. The classes of the earlier set
-    start from its images (or codes), and decoders from its decoders; new classes start as the wrapped recipe says. So
-    fewer steps are needed than in the first run; their number is that of the wrapped recipe. Around
-    `Unrolled`, the earlier set replaces the one from which the rounds would start, and only the rounds are performed.
-    If there are new classes, the wrapped recipe runs first, and they start from its result.
+    start from its images (or codes), and decoders from its decoders; new classes, and images beyond the earlier `ipc`,
+    start as the wrapped recipe says. So fewer steps are needed than in the first run; their number is that of the
+    wrapped recipe. Around `Unrolled`, the earlier set replaces the one from which the rounds would start, and only the
+    rounds are performed. If something is new, the recipe in `Unrolled` runs first, and what is new starts from its
+    result.
     """
 
     name: ClassVar[str] = "warm"
@@ -48,18 +50,33 @@ class Warm(Wrapper[R]):
         return {}
 
     def record(self) -> dict[str, Any]:
-        """The name and all fields; the hash is that of the earlier set as it is now, if the recipe has none."""
-        return {**super().record(), "start_hash": self.start_hash or self._hash()}
+        """The name and all fields, from which the recipe can be made in any folder.
+
+        The path is absolute. The hash is that of the earlier set as it is now, if the recipe has none.
+
+        Raises:
+            InputError: the earlier set cannot be read.
+        """
+        if not self.start:
+            return super().record()
+        return super().record() | {"start": os.path.abspath(self.start), "start_hash": self.start_hash or self._hash()}
 
     def _hash(self) -> str:
-        """The hash of the earlier set's file; empty if it cannot be read, which `algorithm` refuses."""
+        """The hash of the earlier set's file.
+
+        Raises:
+            InputError: it cannot be read.
+        """
         from condensery.runs.artifact import NAME
 
         path = Path(self.start)
         try:
             content = (path / NAME if path.is_dir() else path).read_bytes()
-        except OSError:
-            return ""
+        except OSError as error:
+            raise InputError(
+                f"{self.start}, from which warm starts, cannot be read ({error.strerror or error}); say where the "
+                "earlier set is now (`start`)"
+            ) from error
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
     def algorithm(self, real: "RealSet") -> "Matching":
@@ -79,8 +96,8 @@ class Warm(Wrapper[R]):
         names = earlier.class_names
         places = [names.index(name) if name in names else None for name in real.class_names]
         self._check(earlier, made.finish(made.synthetic), places)
-        usual = made.beginnings if None in places else ()  # otherwise all of the set is replaced
-        return replace(made, beginnings=(*usual, FromSet(earlier.synthetic, places)))
+        start = FromSet(earlier.synthetic, places)
+        return replace(made, beginnings=(*(() if start.covers(made.synthetic) else made.beginnings), start))
 
     def _check(self, earlier: "Condensed", synthetic: "SyntheticSet", places: Sequence[int | None]) -> None:
         """Check that a set can start from an earlier one.

@@ -16,7 +16,8 @@ from condensery.evaluation.figures import Figure
 from condensery.evaluation.protocols import PROTOCOLS
 from condensery.fields import as_options
 from condensery.networks.names import NETWORKS, recorded
-from condensery.networks.net import described, record
+from condensery.networks.net import Net, described, record
+from condensery.networks.packages import Packaged
 from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
@@ -374,7 +375,9 @@ def _fields(condensed: Condensed) -> list[str]:
     for fields in condensed.layers:
         words += as_options({k: v for k, v in fields.items() if k != "name" and not isinstance(v, dict)})
     described, net = condensed.layers[0].get("net"), condensed.net
-    if described and net is not None:
+    if isinstance(net, Packaged):
+        words += ["--net", net.name]
+    elif described and isinstance(net, Net):
         name = next(name for name, known in NETWORKS.items() if known.family == net.family)
         words += ["--net", name, *as_options({f"net.{k}": v for k, v in described.items() if k != "family"})]
     return words

@@ -1,6 +1,7 @@
 """What `condense`, `run` and `load` return: a condensed set, and how to use it."""
 
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
@@ -14,8 +15,8 @@ from condensery.data.pixels import PixelSpace
 from condensery.errors import InputError
 from condensery.fields import byte_count
 from condensery.formats import itemsize
-from condensery.networks.names import recorded
-from condensery.networks.net import Net
+from condensery.networks.names import packaged, recorded
+from condensery.networks.net import Factory, Net
 from condensery.runs.picture import grid, png
 from condensery.synthetic import SyntheticSet
 
@@ -74,10 +75,17 @@ class Condensed:
         return self.synthetic.space
 
     @property
-    def net(self) -> Net | None:
-        """The network with which it was condensed; None: a user-defined network, of which only the name is stored."""
+    def net(self) -> Net | Factory | None:
+        """The network with which it was condensed.
+
+        None: a user-defined network, of which only the name is stored, or one of a package that is not installed.
+        """
         described = self.layers[0].get("net") or {"family": "convnet"}
-        return None if "factory" in described else recorded(described)
+        if "factory" not in described:
+            return recorded(described)
+        with suppress(InputError):
+            return packaged(described)
+        return None
 
     @property
     def layers(self) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from condensery.algorithms.matching import Matching, updates
 from condensery.algorithms.samplers import Whole
 from condensery.algorithms.schedules import Fresh
 from condensery.data import RealSet
-from condensery.kernels.compiling import Mode, mode, seconds_spent
+from condensery.kernels.compiling import Mode, during, mode, seconds_spent
 from condensery.kernels.memory import peak
 from condensery.recipes.recipe import Recipe
 from condensery.runs.run import provenance
@@ -105,19 +105,21 @@ def _plan(made: Callable[[], Algorithm], real: RealSet, tell: Callable[[str], No
         for rare in filter(None, [beginning.rare(algorithm.synthetic) for beginning in algorithm.beginnings]):
             tell(f"timing {rare.what}")
             fixed += rare.count * _seconds(rare)
-        for rare in filter(None, [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]):
-            tell(f"timing {rare.what}")
-            apart += rare.count * _seconds(rare)
         if algorithm.before:
             before = _plan(lambda: cast(Matching, made()).before[0], real, tell)
             fixed, apart = fixed + before.fixed, apart + before.seconds - before.fixed
-    tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
-    first = again = _probe(_steady(algorithm))
-    new = first.steps
-    if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
-        new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
-    if new < first.steps:
-        again = _probe(_steady(made(), one_network=True))
+    with during(algorithm.computing if isinstance(algorithm, Matching) else mode()):  # as in the whole run
+        if isinstance(algorithm, Matching):
+            for rare in filter(None, [algorithm.schedule.rare(real), algorithm.sampler.rare(algorithm.schedule, real)]):
+                tell(f"timing {rare.what}")
+                apart += rare.count * _seconds(rare)
+        tell(f"timing the first steps, at least {STEPS + 1} of them and for at least {SECONDS:.0f} s")
+        first = again = _probe(_steady(algorithm))
+        new = first.steps
+        if isinstance(algorithm, Matching) and isinstance(algorithm.sampler, Whole):
+            new -= algorithm.schedule.outer - algorithm.schedule.different  # restarts from a network that was there
+        if new < first.steps:
+            again = _probe(_steady(made(), one_network=True))
     seconds = first.start + first.each * max(new - 1, 0) + again.each * (first.steps - new)
     memory = peak() if sys.platform.startswith("linux") else None
     return Plan(updates(algorithm), floats, stored, seconds + apart + fixed, fixed, memory, first.computing)

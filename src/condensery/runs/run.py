@@ -256,9 +256,11 @@ def _finished(out: Path, identity: dict[str, Any], real: RealSet) -> Condensed |
     except InputError as error:
         raise InputError(f"{error}, or choose another folder (`out`)") from error
     _check_same(out, {"recipe": there.recipe, "data": there.data}, identity)
-    if known := recorded(out):
+    known = recorded(out)  # it tells how images are normalized; the set may have the constants of a recipe instead
+    if known:
         _check_same(out, {"read": known.read}, identity)
-    if there.space.fingerprint != real.space.fingerprint or there.class_names != real.class_names:
+    normalized = known is not None or there.space.fingerprint == real.space.fingerprint
+    if not normalized or there.class_names != real.class_names:
         raise InputError(
             f"{out} contains another run (of the same images, normalized or whitened in another way, or with other "
             "class names); choose another folder (`out`)"

@@ -75,7 +75,10 @@ def started_by(out: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     if earlier is None:
         raise InputError(f"{out}: no run in it that can go on; give the folder of a run (`out`)")
     if earlier.started is None:
-        raise InputError(f"{out}: this run was started by a Python program; run that again to resume it")
+        raise InputError(
+            f"{out}: this run was started by a Python program, or by a command that makes several sets, such as "
+            "continual; repeat that to resume it"
+        )
     return earlier.recipe, earlier.data, earlier.started
 
 
