@@ -80,4 +80,4 @@ TABLES = {
 CELLS = [cell for table in TABLES.values() for cell in table]
 
 if __name__ == "__main__":
-    program(lambda: fill("best", ABOUT, CELLS, __doc__))
+    program(lambda: fill("best", ABOUT, CELLS, __doc__, papers=False))

@@ -80,7 +80,7 @@ class Cell:
             "scale": "gpu" if at_gpu() and self.method in sets.LEARNED else None,
             "dataset": self.dataset, "ipc": self.ipc, "method": self.method, "protocol_name": self.protocol,
             "measured_in": None if self.net is None else described(self.net), "variant": self.variant,
-            "half": self.half or None, **self.more,
+            "half": self.half or None, "change": self.change and self.change.__name__, **self.more,
         }  # fmt: skip
 
     def made(self, data: Data, seed: int) -> Kept:
@@ -127,7 +127,13 @@ Draw = Callable[[Table], Figures]
 
 
 def fill(
-    name: str, about: str, cells: Sequence[Cell], description: str | None, draw: Draw | None = None, **smoke: Any
+    name: str,
+    about: str,
+    cells: Sequence[Cell],
+    description: str | None,
+    draw: Draw | None = None,
+    papers: bool = True,
+    **smoke: Any,
 ) -> None:
     """Measure all cells of a table that its results file does not contain; parses the command line first.
 
@@ -139,13 +145,14 @@ def fill(
         cells: the cells, in the order in which they are measured.
         description: the help of the program.
         draw: makes pictures of the measured table, which are written only if `--figures` is given.
+        papers: whether the cells have the papers' own settings at `gpu` scale.
         smoke: see `record.parsed`.
     """
     parser = options(description, figures=draw is not None)
     parser.add_argument("--data", nargs="+", metavar="NAME", help="only cells of these data sets")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only cells of these methods")
     parser.add_argument("--ipc", nargs="+", type=int, metavar="N", help="only cells of these sizes")
-    given = parsed(parser, papers=True, **smoke)
+    given = parsed(parser, papers, **smoke)
     table = Table(name, about)
     _measure(table, _some(cells, given), given.data_dir)
     if draw and given.figures:

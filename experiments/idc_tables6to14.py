@@ -104,8 +104,7 @@ NO_CUTMIX: dict[str, Any] = {"recipe": having(cutmix=0.0), "variant": "no CutMix
 TABLES = {
     "6": [
         *case("IDC", "idc", {CIFAR: ("74.5", "72.4")}),
-        *case("IDC-I, shrunk after condensing", "idc-i", {CIFAR: ("68.8", "63.1")}, **LARGER, change=shrunk,
-              more={"change": "shrunk"}),
+        *case("IDC-I, shrunk after condensing", "idc-i", {CIFAR: ("68.8", "63.1")}, **LARGER, change=shrunk),
         *case("IDC-I, four times the floats", "idc-i", {CIFAR: ("76.6", "74.9")}, **LARGER),
     ],
     "7": [cell for f in TABLE7 for cell in factor(f)],

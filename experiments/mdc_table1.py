@@ -79,7 +79,7 @@ VARIANTS: dict[str, Recipe] = {
 
 
 def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, Recipe, float, str]]:
-    """For every size: the set, its recipe, and the seconds and the (last) commit of condensing."""
+    """For every size: the set, its (first) recipe, and the seconds and the commits of condensing."""
     if method == "A":
         for size in SIZES:
             recipe = replace(BASE, ipc=size)
@@ -91,10 +91,10 @@ def sets(method: str, data: Data, runs: Path) -> Iterator[tuple[int, Condensed, 
         ]
         seconds = sum(one.seconds for one in ones)
         bases = torch.cat([one.condensed.synthetic.bases.detach().cpu() for one in ones], 1)
-        first = ones[0].condensed
+        first, each = ones[0].condensed, " ".join(dict.fromkeys(one.commit for one in ones))
         for size in SIZES:
             side_by_side = SyntheticSet(bases[:, :size], first.space, first.synthetic.decoder)
-            yield size, replace(first, synthetic=side_by_side), replace(BASE, ipc=1), seconds, ones[-1].commit
+            yield size, replace(first, synthetic=side_by_side), replace(BASE, ipc=1), seconds, each
     elif method == "LFS":
         made = kept(BASE, data, runs / "C")
         for size in SIZES:

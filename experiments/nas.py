@@ -11,10 +11,12 @@ minutes for each proxy, and an hour for the whole training part. Sets are kept i
 only the same code uses again.
 """
 
+import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import sets
 from record import (
@@ -102,12 +104,14 @@ def search(
     if not todo:
         return
     data = read(sets.READERS[DATASET], given.data_dir)
-    # early stopping takes as many steps as training on the first set
-    recipes = {name: recipe_of(name) for name in (todo if todo != [EARLY] else ["random", EARLY]) if name != EARLY}
-    found = architecture_search(
-        data, {**recipes, **({EARLY: EarlyStopping()} if EARLY in todo else {})}, candidates, brief(fixed_steps),
-        brief(reference), engine=given.engine, workers=given.workers, folder=table.runs, progress=False,
-    )  # fmt: skip
+    # early stopping takes as many steps and rows as training on the first set, which is always the random one
+    first = ["random"] if EARLY in todo else []
+    recipes = {name: recipe_of(name) for name in dict.fromkeys([*first, *todo]) if name != EARLY}
+    with patch.dict(os.environ, CONDENSERY_CACHE=""):  # whole sets on which earlier code trained would be there
+        found = architecture_search(
+            data, {**recipes, **({EARLY: EarlyStopping()} if EARLY in todo else {})}, candidates, brief(fixed_steps),
+            brief(reference), engine=given.engine, workers=given.workers, folder=table.runs, progress=False,
+        )  # fmt: skip
     for row in found:
         if row.proxy in todo or (row.proxy == "whole" and not table.has(dataset=DATASET, proxy="whole")):
             numbers = {"performance": row.performance, "seconds": round(row.seconds, 1)}

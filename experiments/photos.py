@@ -61,4 +61,4 @@ def pixels(protocol: str) -> list[Cell]:
 CELLS = [*pixels("fixed-steps"), preset("kfs:quick+compact", "fixed-steps"), *pixels("idc2022")]
 
 if __name__ == "__main__":
-    program(lambda: fill("photos", ABOUT, CELLS, __doc__))
+    program(lambda: fill("photos", ABOUT, CELLS, __doc__, papers=False))

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -192,12 +193,17 @@ def evaluate(
 
 
 def evaluate_whole(data: Data, net: Net = ConvNet(), repeats: int = 5) -> Accuracy:
-    """`condensery.evaluate_whole`, with a tiny network in a smoke run."""
-    return cd.evaluate_whole(data, TINY if _smoke else net, brief(cd.whole), few(repeats))
+    """`condensery.evaluate_whole` by the present code, with a tiny network in a smoke run."""
+    with storage.without_cache():  # networks that earlier code trained would be there
+        return cd.evaluate_whole(data, TINY if _smoke else net, brief(cd.whole), few(repeats))
 
 
+@cache
 def commit() -> str:
-    """The commit of the code; refuses a working tree that differs from it, except in a smoke run."""
+    """The commit of the code when the program first asks.
+
+    A working tree that differs from it is refused, except in a smoke run.
+    """
     if _smoke:
         return "smoke"
     if not Path(cd.__file__).is_relative_to(ROOT):

@@ -256,7 +256,7 @@ REGRESSION = "regression"
 def regression(made: Matching, real: RealSet, steps: int) -> None:
     """Kernel ridge regression of real rows by synthetic ones, in networks trained on the synthetic set (FRePo).
 
-    Five networks take turns. After each step, one of them is trained for one more update, and starts anew after 100.
+    Five networks take turns. Before each step, one of them is trained for one more update; it starts anew after 20.
     """
     synthetic, pool = made.synthetic, 5
     network = build(NET, real.shape, real.classes)

@@ -115,6 +115,17 @@ def test_counting_is_silent_where_it_is_short(monkeypatch):
     assert heard == ["2 of 3 networks measured, 6 s left"]
 
 
+def test_what_was_done_before_does_not_shorten_the_time_left(monkeypatch):
+    heard: list[str] = []
+    monkeypatch.setattr(logging.getLogger("condensery"), "info", heard.append)
+    times = iter([0.0, 1.0, 21.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    with counted("networks measured") as observe:
+        for done in (4.25, 4.5):
+            observe(done, 5)
+    assert heard == ["4 of 5 networks measured, 40 s left"]
+
+
 def shell(line, **environment):
     line = line.format(condensery=f"{sys.executable} -m condensery")
     return subprocess.run(["bash", "-c", line], capture_output=True, env={**os.environ, **environment}, timeout=120)

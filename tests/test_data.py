@@ -21,7 +21,7 @@ import torch
 from conftest import blobs
 from elsewhere import ELSEWHERE, Pretending
 from layouts import CIFAR, SVHN, VERSIONS, pickled, python2, write_cifar, write_svhn
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -921,14 +921,33 @@ def test_class_names_differ_and_are_short(names):
         from_arrays(images, labels, class_names=names)
 
 
-def test_a_photo_s_orientation_is_obeyed(tmp_path):
+@pytest.mark.parametrize("place", range(1, 9))
+def test_a_photo_s_orientation_is_obeyed(place, tmp_path):
     draw_folder(tmp_path, count=3, size=(8, 8))
-    turned = Image.open(tmp_path / "cat" / "0.png").transpose(Image.Transpose.ROTATE_90)
-    before = image_folder(tmp_path)
+    first = Image.open(tmp_path / "cat" / "0.png").copy()
     tag = Image.Exif()
-    tag[0x0112] = 6  # "turn me a quarter clockwise to see me as I was"
-    turned.save(tmp_path / "cat" / "0.png", exif=tag)
-    assert same(before, image_folder(tmp_path))
+    tag[0x0112] = place
+    first.save(tmp_path / "cat" / "0.png", exif=tag)
+    shown = ImageOps.exif_transpose(Image.open(tmp_path / "cat" / "0.png"))
+    found = image_folder(tmp_path)
+    shown.save(tmp_path / "cat" / "0.png")
+    assert same(found, image_folder(tmp_path))
+
+
+def test_another_tag_that_cannot_be_written_again_harms_no_photo(tmp_path):
+    draw_folder(tmp_path, count=3, size=(8, 8))
+    first, tag = Image.open(tmp_path / "cat" / "0.png").copy(), Image.Exif()
+    tag[0x0112], tag[0x0128] = 6, 2
+    content = tag.tobytes()
+    # the unit of the resolution as text, as some cameras write it
+    entry = content.index(struct.pack(">H", 0x0128))
+    broken = content[:entry] + struct.pack(">HHI4s", 0x0128, 2, 4, b"in\0\0") + content[entry + 12 :]
+    first.save(tmp_path / "cat" / "0.png", exif=broken)
+    with pytest.raises(Exception, match="required argument is not"), Image.open(tmp_path / "cat" / "0.png") as picture:
+        ImageOps.exif_transpose(picture)
+    found = image_folder(tmp_path)
+    first.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "cat" / "0.png")
+    assert same(found, image_folder(tmp_path))
 
 
 @counted
@@ -1079,6 +1098,15 @@ def test_a_dataset_of_pil_pictures_brings_its_class_names(shape, heard):
     assert data.shape == ((shape[2:] or (1,))[0], 8, 6)
     assert same(data, from_arrays(images, labels, class_names=("cat", "dog", "emu")))
     assert "no test part" in heard()[0]
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "LA", "RGBA", "CMYK"])
+def test_a_dataset_of_pil_pictures_gives_the_pixels_that_are_seen(mode):
+    images, labels = made((5, 5, 5), (8, 6, 3))
+    pictures = [Image.fromarray(x).convert(mode) for x in images]
+    seen = [np.asarray(picture.convert("L" if mode in ("1", "LA") else "RGB")) for picture in pictures]
+    data = from_dataset(list(zip(pictures, labels, strict=True)))
+    assert same(data, from_arrays(np.stack(seen), labels))
 
 
 def test_given_class_names_win():

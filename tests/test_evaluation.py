@@ -552,6 +552,26 @@ class _OwnCrop(Crop):
     """A user's operation."""
 
 
+@pytest.mark.parametrize("other", ["protocol", "test labels", "environment", "seed", "net"])
+def test_a_network_that_anything_else_determines_is_trained(same_code, monkeypatch, other):
+    d, counted = data(), updates(monkeypatch)
+    evaluate_whole(d, TINY, short, 1)
+    evaluate_whole(d, TINY, short, 1)
+    assert len(counted) == (before := len(counted)) > 0
+    given = {"data": d, "net": TINY, "protocol": short, "repeats": 1}
+    if other == "protocol":
+        given["protocol"] = lambda *of: replace(short(*of), how=replace(short(*of).how, lr=0.06))
+    elif other == "test labels":
+        test = TestSet(d.test.images, d.test.labels.flip(0), d.test.space, d.test.dtype, d.test.device)
+        given["data"] = replace(d, test=test)
+    elif other == "environment":
+        monkeypatch.setattr(measuring, "environment", lambda device: {"processor": "another"})
+    else:
+        given |= {"seed": 1} if other == "seed" else {"net": replace(TINY, width=5)}
+    evaluate_whole(**given)
+    assert len(counted) == 2 * before
+
+
 @pytest.mark.parametrize("own", ["network", "schedule", "always", "one of"])
 def test_nothing_is_kept_of_code_that_may_have_changed(same_code, monkeypatch, own):
     d, counted = data(), updates(monkeypatch)

@@ -269,6 +269,10 @@ def test_figures_must_be_of_this_set_and_of_its_data(tmp_path):
     write("dc", "another", recipe=condensed.recipe)
     with pytest.raises(InputError, match="other data"):
         measured(condensed, file)
+    result["sets"] = 2
+    write("dc", recipe=condensed.recipe)
+    with pytest.raises(InputError, match="several sets"):
+        measured(condensed, file)
     result["sets"] = 3
     write("dc", recipe=condensed.recipe)
     with pytest.raises(InputError, match="2 runs of 3 sets"):

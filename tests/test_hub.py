@@ -74,6 +74,17 @@ def test_plain_integers_are_classes_if_their_column_is_named(tmp_path):
         cd.hub(path, image="picture", label="kind")
 
 
+def test_several_labels_in_a_row_are_one_clear_line(tmp_path):
+    kinds = {"image": datasets.Image(), "labels": datasets.Sequence(datasets.Value("int64"))}
+    made = datasets.Dataset.from_dict(
+        {"image": pictures(4), "labels": [[0], [0, 1], [1], [2]]}, datasets.Features(kinds)
+    )
+    (tmp_path / "set").mkdir()
+    made.to_parquet(tmp_path / "set" / "train-00000-of-00001.parquet")
+    with pytest.raises(InputError, match="one label per row"):
+        cd.hub(str(tmp_path / "set"))
+
+
 def test_what_is_not_there_is_one_clear_line(tmp_path):
     with pytest.raises(InputError, match="no folder and no owner/name"):
         cd.hub("nowhere")

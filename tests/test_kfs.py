@@ -11,6 +11,7 @@ import torch
 from conftest import blobs
 from lists import TINY, factorized, seeded
 
+from condensery.algorithms import samplers
 from condensery.algorithms.autoencoder import pretrained
 from condensery.algorithms.matching import Matching
 from condensery.algorithms.samplers import Whole
@@ -21,6 +22,7 @@ from condensery.data import Batch, Data, digits
 from condensery.data.pixels import PixelSpace
 from condensery.decoders import Bound, Factorized
 from condensery.errors import InputError
+from condensery.kernels.compiling import during
 from condensery.networks.net import build
 from condensery.networks.network import initial
 from condensery.objectives import DistributionMatching, GradientMatching
@@ -246,7 +248,7 @@ def test_the_means_that_were_used_longest_ago_are_removed(tmp_path, monkeypatch)
     assert matched(real, tmp_path, net=nets[1])[1] == 6
 
 
-def test_what_the_means_depend_on_misses_the_cache(tmp_path):
+def test_what_the_means_depend_on_misses_the_cache(tmp_path, monkeypatch):
     real = blobs()
     matched(real, tmp_path)
     images = real.images.clone()
@@ -263,6 +265,12 @@ def test_what_the_means_depend_on_misses_the_cache(tmp_path):
     ):
         assert matched(real, tmp_path, objective=objective)[1] == 6
     assert matched(real, tmp_path, net=replace(TINY, activation="swish"))[1] == 6
+    with during("passes"):
+        assert matched(real, tmp_path)[1] == 6
+    for module, name in ((samplers.storage, "code"), (samplers, "environment")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, lambda *given: {"another": "one"})
+            assert matched(real, tmp_path)[1] == 6
     assert matched(real, tmp_path)[1] == 0
 
 

@@ -31,7 +31,7 @@ from condensery.networks.resnet import ResNet
 from condensery.objectives import DistributionMatching, GradientMatching, Unrolling
 from condensery.objectives.means import LastLayer, MeanEmbedding
 from condensery.randomness import rng
-from condensery.recipes import DC, KFS, MDC, Forgetting, Herding, Random
+from condensery.recipes import DC, DM, KFS, MDC, Forgetting, Herding, Random, Unrolled
 from condensery.runs.checkpoint import Interrupted, Keeper
 
 
@@ -91,6 +91,7 @@ def test_the_way_back_through_training_is_the_oracle(part, shape):
         plain, passes = (gradient(objective, begun, real, mode) for mode in ("plain", "passes"))
         assert apart(plain[0], passes[0]) < 1e-9
         assert apart(plain[1], passes[1]) < 1e-9
+        assert torch.equal(plain[1], passes[1]) == point.network.plain_training  # the passes were taken
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64)], ids=str)
@@ -206,16 +207,22 @@ def test_passes_do_not_keep_their_network():
 compiles = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
 RECIPE = DC(ipc=2, outer_steps=3, network_epochs=2, real_rows=6, init="real", net=ConvNet(width=8, depth=2))
 MULTISIZE = MDC(replace(RECIPE, ipc=4, inner_steps=1, outer_steps=4), period=1, window=1)
+ROUNDS = Unrolled(
+    DM(ipc=2, steps=1, real_rows=6, net=ConvNet(width=8, depth=2)), rounds=5, unrolled_updates=2, network_pool=1,
+    outer_rows=6,
+)  # fmt: skip
+HALF = replace(ROUNDS, unrolled_dtype="bfloat16")
 EMBEDDING = KFS(channels=(3,), decoders=2, pretraining=5, steps=5, real_rows=6, net=ConvNet(width=8, depth=2))
 
 
 @compiles
 @pytest.mark.parametrize(
-    ("recipe", "most"),
-    [(RECIPE, 4), (EMBEDDING, 4), (MULTISIZE, 7)],  # MDC: also its features, and synthetic rows in two sizes
-    ids=["gradient", "distribution", "multisize"],
+    ("recipe", "most", "near"),
+    # MDC: also its features, and synthetic rows in two sizes
+    [(RECIPE, 4, 1e-3), (EMBEDDING, 4, 1e-3), (MULTISIZE, 7, 1e-3), (ROUNDS, 6, 1e-3), (HALF, 6, 2.0)],
+    ids=["gradient", "distribution", "multisize", "unrolled", "unrolled in bfloat16"],
 )
-def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, most, tmp_path, monkeypatch, caplog):
+def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, most, near, tmp_path, monkeypatch, caplog):
     real = digits().train
     with during("plain"):
         plain = recipe.algorithm(real).run().bases
@@ -223,7 +230,9 @@ def test_compiled_is_the_same_step_and_a_kill_changes_nothing(recipe, most, tmp_
         whole = recipe.algorithm(real).run().bases
     assert 2 <= sum("compiling" in record.message for record in caplog.records) <= most  # each once, whatever the steps
     assert not any("without" in record.message for record in caplog.records)
-    assert torch.allclose(plain, whole, atol=1e-3)
+    assert torch.allclose(plain, whole, atol=near)
+    start = recipe.algorithm(real).synthetic.bases
+    assert F.cosine_similarity((plain - start).flatten(), (whole - start).flatten(), 0) > 0.95
     assert not torch.equal(plain, whole)
     steps = iter([False] * (8 if recipe is EMBEDDING else 3) + [True])
     with during("compiled"), pytest.raises(Interrupted):

@@ -1,9 +1,12 @@
 """Every program of experiments/ and benchmarks/ runs to its end, at a tiny scale."""
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,23 @@ def test_every_method_of_the_digits_has_its_own_recipe(monkeypatch):
 
     recipes = [sets.recipe_of("digits", 1, method) for method in sets.LEARNED if ":" not in method]
     assert len({repr(recipe) for recipe in recipes}) == len(recipes)
+
+
+def test_no_cell_of_a_table_takes_the_row_of_another(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    from grid import Cell
+
+    found = 0
+    for path in ROOT.glob("experiments/*.py"):
+        if "CELLS = " not in path.read_text():
+            continue
+        cells = [cell for cell in importlib.import_module(path.stem).CELLS if isinstance(cell, Cell)]
+        found += len(cells)
+        for cell, other in permutations(cells, 2):
+            fits = all(other.keys.get(key) == value for key, value in cell.keys.items())
+            same = replace(cell, label="", paper=None) == replace(other, label="", paper=None, recipe=cell.recipe)
+            assert same or not fits, (path.name, cell.keys)
+    assert found > 100
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -8,7 +8,7 @@ import torch
 from conftest import blobs
 from lists import CHOSEN, LEARNED, RECIPES, TINY, WRAPPED, over
 
-from condensery.augment import CutMix, Cutout
+from condensery.augment import CutMix, Cutout, dsa_strategy
 from condensery.data import digits
 from condensery.data.facts import FACTS
 from condensery.data.pixels import PixelSpace, Whitening
@@ -193,6 +193,18 @@ def test_idc_cuts_no_boxes_out_of_the_cells_of_mnist(data, factor, cuts):
     assert made.schedule.mix == CutMix(0.5 if cuts else 0.0)
     chosen = IDC(ipc=1, factor=factor, net=TINY, augment="none", cutmix=1.0).algorithm(blobs().with_facts(FACTS[data]))
     assert (chosen.augment.always, chosen.schedule.mix) == ((), CutMix(1.0))
+
+
+def test_rows_are_augmented_as_the_papers_say():
+    real = blobs(shape=(3, 8, 8)).with_facts(FACTS["CIFAR10"])
+    dsa, dm = DSA(ipc=1, net=TINY).algorithm(real), DM(ipc=1, net=TINY).algorithm(real)
+    strategy = dsa_strategy(FACTS["CIFAR10"])
+    assert dsa.augment == dsa.schedule.augment == dm.augment == strategy
+    assert {type(each).__name__ for each in strategy.one_of} == {"Color", "Crop", "Cutout", "Flip", "Scale", "Rotate"}
+    assert [group["momentum"] for group in (*dsa.optimizer.param_groups, *dm.optimizer.param_groups)] == [0.5, 0.5]
+    idc = IDC(ipc=1, net=TINY).algorithm(real)
+    assert {type(each).__name__ for each in idc.augment.always} == {"Color", "Crop", "Cutout"}
+    assert {type(each).__name__ for each in idc.schedule.augment.always} == {"Color", "Crop"}
 
 
 def test_idc_normalizes_cifar100_with_the_constants_of_cifar10():

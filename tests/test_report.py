@@ -329,11 +329,12 @@ MINE = [0.78, 0.80, 0.82]
 @pytest.mark.parametrize(
     ("mine", "rival", "sets", "words"),
     [
-        (MINE, [0.48, 0.50, 0.52], 1, "30.0 points better than"),
-        (MINE, [0.88, 0.90, 0.92], 1, "10.0 points worse than"),
+        (MINE, [0.48, 0.50, 0.521], 1, "30.0 points better than"),
+        (MINE, [0.88, 0.90, 0.921], 1, "10.0 points worse than"),
         (MINE, [0.77, 0.79, 0.81, 0.79], 1, "too close to rule out chance"),
         # more than two standard errors apart, but so few values tell less: `compare` has ~ here
         (MINE, [0.75, 0.76, 0.80, 0.76], 1, "too close to rule out chance"),
+        (MINE, [0.75, 0.77, 0.79], 1, "too close to rule out chance"),  # always by as much
         # networks that were trained on the same set are not independent
         ([0.77, 0.77, 0.75, 0.75], [0.71, 0.71, 0.71, 0.71], 2, "too close to rule out chance"),
     ],
@@ -348,7 +349,8 @@ def test_the_page_says_whether_the_set_is_better_than_random_images(mine, rival,
     page = report([tmp_path / "small.safetensors"], None, {"f.json": [*part, *both]})
     assert words in page
     assert ("rule out chance" in page) == ("chance" in words)
-    assert f"--protocol dc2021 --repeats {len(mine) // sets}" in page
+    assert (f"--protocol dc2021 --repeats {len(mine)}" in page) == (sets == 1)
+    assert ("trained on 2 sets of its recipe" in page) == (sets == 2)
     assert re.search(rf"{small.bytes:,} bytes( of random| \()", page)
     single = [figure(small, [0.8]), figure(small, [0.5], "random")]
     for unknown in (both[:1], single, part):
@@ -415,6 +417,17 @@ def unmeasured(monkeypatch):
         monkeypatch.setattr(f"{module}.evaluate", measured)
         monkeypatch.setattr(f"{module}.evaluate_whole", whole)
     return asked
+
+
+def test_options_of_the_data_hold_for_the_data_of_the_run(tmp_path, unmeasured):
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    words = ["--data", str(tmp_path / "mine.npz"), "--ipc", "1", "--out", str(tmp_path / "run")]
+    assert main(["run", "random", *words]) == 0
+    for more, flip in (([], True), (["--flip", "no"], False)):
+        unmeasured.clear()
+        assert main(["report", str(tmp_path / "run"), "--measure", *more, "-o", str(tmp_path / "page.html")]) == 0
+        assert {data.facts.flip for _, data, _ in unmeasured} == {flip}
 
 
 def test_every_set_is_shown_and_measured_with_its_own_data(tmp_path, unmeasured, capsys):

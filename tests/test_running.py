@@ -11,6 +11,7 @@ import time
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from lists import LEARNED, RECIPES, TINY, over
@@ -26,7 +27,7 @@ from condensery.runs.artifact import load
 from condensery.runs.checkpoint import Interrupted, difference
 from condensery.runs.planning import plan
 from condensery.runs.run import condense, run
-from condensery.runs.session import _toml, seconds_of
+from condensery.runs.session import _toml, recorded, seconds_of
 
 COMMAND = [
     sys.executable, "-m", "condensery", "run", "dc:quick", "--data", "digits", "--ipc", "2", "--outer-steps", "40",
@@ -215,6 +216,22 @@ def test_a_finished_run_is_found_again_where_the_recipe_has_other_statistics(tmp
     made = run(recipe, data, tmp_path / "a", progress=False)
     assert made.space.mean != data.train.space.mean
     assert torch.equal(run(recipe, data, tmp_path / "a", progress=False).synthetic.bases, made.synthetic.bases)
+
+
+def test_a_run_goes_on_from_data_whose_name_is_not_utf8(tmp_path):
+    data, out = os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9.npz"), tmp_path / "run"
+    x, y = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8), np.arange(20) % 2
+    np.savez(data, x_train=x, y_train=y)
+    words = ["run", "random", "--data", data, "--ipc", "1", "--out", str(out)]
+    assert main(words) == 0
+    (out / "condensed.safetensors").unlink()
+    assert main(["resume", str(out)]) == 0
+    assert main([*words[:-1], os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9")]) == 2
+
+
+def test_a_stranger_s_record_without_end_is_none(tmp_path):
+    (tmp_path / "run.json").symlink_to("/dev/zero")
+    assert recorded(tmp_path) is None
 
 
 def test_two_processes_do_not_run_in_one_folder(tmp_path):

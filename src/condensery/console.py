@@ -162,12 +162,16 @@ def counted(label: str) -> Iterator[Callable[[float, int], None]]:
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
     start = last = time.monotonic()
+    before: float | None = None
 
     def tell(done: float, total: int) -> None:
-        nonlocal last
-        if done and (now := time.monotonic()) - last > 10:
+        nonlocal start, last, before
+        now = time.monotonic()
+        if before is None:  # more than one at once was there, and says nothing about the rest
+            before, start = (done, now) if done > 1 else (0.0, start)
+        if done > before and now - last > 10:
             last = now
-            left = (now - start) / done * (total - done)
+            left = (now - start) / (done - before) * (total - done)
             log.info(f"{int(done)} of {total} {label}" + (f", {duration(left)} left" if done < total else ""))
 
     yield tell

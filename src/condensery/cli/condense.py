@@ -214,9 +214,12 @@ def started_from(run: Path) -> Source | None:
 
     folder = run if run.is_dir() else run.parent
     try:
-        return _options(folder, started_by(folder)[2]).source
+        source = _options(folder, started_by(folder)[2]).source
     except InputError:
         return None
+    if source.data.startswith("hub:"):
+        log.info(f"{folder}: its run was started with --data {source.data}, which is read now")
+    return source
 
 
 def resume_command(argv: list[str]) -> int:

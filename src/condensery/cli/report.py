@@ -12,7 +12,7 @@ from condensery.cli.evaluate import as_condensed
 from condensery.cli.measure import protocol_of
 from condensery.cli.options import Measuring, ReportOptions
 from condensery.cli.parsing import parse, writable
-from condensery.cli.sources import read, words_of
+from condensery.cli.sources import merged, read, words_of
 from condensery.console import say
 from condensery.errors import InputError
 
@@ -40,9 +40,9 @@ def report_command(argv: list[str]) -> int:
     if options.measure:
         report(options.runs, data, figures)  # what cannot be shown is refused before hours of training
         figures |= _measured(options, sets, data)
-    page = report(options.runs, data, figures)
-    storage.write(Path(options.out), page.encode())
-    say(f"written: {options.out} ({len(page.encode()) / 1e6:.1f} MB); open it in a browser")
+    page = report(options.runs, data, figures).encode(errors="backslashreplace")  # names of files may be no UTF-8
+    storage.write(Path(options.out), page)
+    say(f"written: {options.out} ({len(page) / 1e6:.1f} MB); open it in a browser")
     if not figures:
         say("note: it shows no accuracies; give --figures FILE (of evaluate --json or compare --json), or --measure")
     return 0
@@ -51,9 +51,10 @@ def report_command(argv: list[str]) -> int:
 def _data(options: ReportOptions, sets: "Mapping[str, Condensed]") -> "dict[str, Data]":
     """The data of the options, or else all data that runs were started from, by the options that name them."""
     given = options.source.data != "auto"
-    sources = [options.source] if given else [started_from(Path(run)) for run in sets]
+    begun = [] if given else [source for run in sets if (source := started_from(Path(run)))]
+    sources = [options.source] if given else [merged(source, options.source) for source in begun]
     found: dict[str, Data] = {}
-    for source in dict.fromkeys(source for source in sources if source is not None):
+    for source in dict.fromkeys(sources):
         try:
             data = read(replace(source, zca=False))
         except InputError as error:

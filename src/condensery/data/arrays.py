@@ -197,12 +197,16 @@ def from_dataset(
             raise InputError(f"{name}: the dataset is empty ({part}); give one with images")
         try:
             images, labels = zip(
-                *((_as_array(image, f"{name}: an image"), index(label)) for image, label in pairs), strict=True
+                *((_as_array(_picture(image), f"{name}: an image"), index(label)) for image, label in pairs),
+                strict=True,
             )
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{name}: {part} must give pairs of an image and an integer label ({error})") from error
         if len({image.shape for image in images}) > 1:
-            raise InputError(f"{name}: images differ in size ({part}); resize them in the dataset's transform")
+            raise InputError(
+                f"{name}: images differ in size or in channels ({part}); resize or convert them in the dataset's "
+                "transform"
+            )
         return np.stack(images), np.asarray(labels)
 
     parts = gather(train, "train") + (gather(test, "test") if test is not None else (None, None))
@@ -246,6 +250,17 @@ def _names(names: Sequence[str], where: str) -> tuple[str, ...]:
 def _size(images: Tensor) -> str:
     channels, height, width = images.shape[1:]
     return f"{channels}x{height}x{width}"
+
+
+def _picture(x: Any) -> Any:
+    """Something to make an array of: a PIL image whose pixels are places in a palette, for example, in gray or RGB."""
+    from PIL import Image
+
+    if not isinstance(x, Image.Image) or x.mode in ("L", "RGB", "F") or x.mode.startswith("I"):
+        return x
+    if "transparency" in x.info:
+        x = x.convert("RGBA")
+    return x.convert("L" if x.mode in ("1", "LA") else "RGB")
 
 
 def _as_array(x: Any, where: str) -> np.ndarray:

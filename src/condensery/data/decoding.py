@@ -14,7 +14,8 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL import __version__ as pillow
 
 from condensery.errors import InputError, bounded, memory_limit
 from condensery.runs import storage
@@ -30,6 +31,15 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _PIXELS = 2**26  # the most pixels of one picture; reading takes up to 13 bytes per pixel
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # modes of gray with 16 bits per pixel, which Pillow would clip
 _GRAY = ("1", "L", "LA", *_DEEP)
+_ORIENTATION, _BITS, _PHOTOMETRIC = 274, 258, 262  # tags of EXIF and of TIFF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What turns a picture upright, by its orientation tag."""
+_VERSION = 2
+"""Raised when pictures are decoded to other pixels than before; kept pictures are then decoded again."""
 _ROOM = 100  # this many pictures of a set that is larger than memory must fit, for minibatches
 _SECONDS = 5.0  # between two progress messages
 _SAVED = 30.0  # seconds between two times that the decoded part of a large set is written to disk
@@ -54,7 +64,10 @@ class Encoded:
             InputError: it has too many pixels, or they are floating-point numbers.
             Exception: the content is damaged; decoders raise many kinds of errors.
         """
-        picture = Image.open(io.BytesIO(self.content()) if self.content else self.where, formats=_FORMATS)
+        try:
+            picture = Image.open(io.BytesIO(self.content()) if self.content else self.where, formats=_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise InputError(f"{self.where}: too many pixels ({error}); make it smaller or remove it") from error
         wrong = None
         if picture.width * picture.height > _PIXELS:
             size = f"{picture.width} x {picture.height} pixels"
@@ -93,7 +106,8 @@ def decoded(pictures: Sequence[Encoded], size: int | None, where: str, fingerpri
     needed = 3 * len(pictures) * prod(sides)
     cache = storage.cache("pictures")
     if memory_limit() < needed and 3 * prod(sides) < memory_limit() / _ROOM and cache is not None:
-        key = hashlib.blake2b(f"{fingerprint()}, {len(pictures)} at {size}".encode(), digest_size=16).hexdigest()
+        about = f"{fingerprint()}, {len(pictures)} at {size}, {_VERSION}, {pillow}"
+        key = hashlib.blake2b(os.fsencode(about), digest_size=16).hexdigest()
         return _mapped(pictures, cache / key, sides, reader)
     bounded(needed, f"{where}: {len(pictures)} pictures" + ("" if size is None else f" of `size={size}`"))
     reader.begin()
@@ -233,18 +247,23 @@ class _Reader:
             opened = opened.convert("RGBA")
         mode = "L" if opened.mode in _GRAY else "RGB"
         image = opened if opened.mode == mode else opened.convert(mode)
-        ImageOps.exif_transpose(image, in_place=True)
+        image = _upright(image)
         return np.asarray(image if self.size is None else _middle(image, self.size))
 
     def _eight_bits(self, opened: Image.Image, picture: Encoded) -> Image.Image:
         """A gray picture of 16 bits with 8 bits, so that 65535 becomes 255."""
-        values = np.asarray(opened)
-        if values.min() < 0 or values.max() > 65535:
-            raise InputError(f"{picture.where}: more than 16 bits per pixel; convert it to 8 or 16 bits")
+        values, tags = np.asarray(opened), getattr(opened, "tag_v2", {})
+        (bits,) = tags.get(_BITS, (16,))  # of a TIFF, in which a pixel may have 12
+        white = 2 ** min(bits, 16) - 1
+        if values.min() < 0 or values.max() > white:
+            raise InputError(
+                f"{picture.where}: has pixels below 0 or above {white}; convert it to 8 bits, or to 16 without a sign"
+            )
         if not self.deep:
             self.deep = True
-            log.info(f"{self.where}: gray pictures of 16 bits are reduced to 8 bits (65535 becomes 255)")
-        reduced = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+            log.info(f"{self.where}: gray pictures of {bits} bits are reduced to 8 bits ({white} becomes 255)")
+        shades = (values.astype(np.uint32) * 255 + white // 2) // white
+        reduced = Image.fromarray((255 - shades if tags.get(_PHOTOMETRIC) == 0 else shades).astype(np.uint8))
         reduced.info = opened.info
         return reduced
 
@@ -255,6 +274,18 @@ class _Reader:
             f"pictures differ in size ({first} is {width}x{height}, {other.where} {other_width}x{other_height}); "
             "give one size for all pictures, for example `size=32`"
         )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The picture, turned as its orientation tag says.
+
+    `ImageOps.exif_transpose` also writes the other tags again, and fails if one of them is not as it should be.
+    """
+    try:
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # tags that cannot be read turn nothing
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _middle(picture: Image.Image, size: int) -> Image.Image:

@@ -79,7 +79,8 @@ def read_parts(
 
     def fingerprint() -> str:
         facts = ((file.stat(), file.relative_to(path)) for file in every)
-        return "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for stat, name in facts)
+        lines = [str(path.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for stat, name in facts)]
+        return "\n".join(lines)
 
     pictures, n = decoded([Encoded(file) for file in every], size, str(path), fingerprint), len(files)
     test = (pictures[n:], np.array(test_labels)) if test_files else (None, None)

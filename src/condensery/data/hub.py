@@ -219,6 +219,10 @@ class _Ids:
         labels = rows[self.column][:]
         if None in labels:
             raise InputError(f"{self.place}, row {labels.index(None)} has no {self.column}; leave it out")
+        if not all(isinstance(label, int | str) for label in labels):
+            raise InputError(
+                f"{self.place}: {self.column} has something else than one label per row; name another column"
+            )
         return np.array(labels) if self.ids is None else self.ids[labels]
 
     def chosen(self, rows: Any) -> Any:

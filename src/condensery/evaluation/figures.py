@@ -1,5 +1,6 @@
 """The JSON files that `condensery evaluate` and `condensery compare` write, read again."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from condensery.errors import InputError
 from condensery.evaluation.evaluate import Accuracy
 from condensery.evaluation.statistics import Difference
 from condensery.networks.convnet import ConvNet
+from condensery.runs import storage
 from condensery.runs.condensed import Condensed
 
 __all__ = ["Figure", "figures_in"]
@@ -91,7 +93,7 @@ def figures_in(path: str | Path) -> list[Figure]:
         InputError: the file does not exist or is not such a file.
     """
     try:
-        table = msgspec.json.decode(Path(path).read_bytes(), type=_Table)
+        table = msgspec.convert(json.loads(storage.read(Path(path))), _Table)  # msgspec reads UTF-8 only
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except (ValueError, RecursionError) as error:

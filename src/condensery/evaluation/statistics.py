@@ -9,17 +9,19 @@ import numpy as np
 __all__ = ["Difference", "area_half_width", "difference", "half_width"]
 
 CONFIDENCE = 0.95
+_EQUAL = 1e-9  # a smaller deviation is that of rounding
 
 
 def half_width(values: Sequence[float]) -> float | None:
     """Half the width of the 95 % confidence interval of the mean of independent values, by Student's t distribution.
 
-    None: there are fewer than two values.
+    None: there are fewer than two values, or they are all equal, which accuracies on few rows often are, and which
+    does not show that others would be.
     """
     n = len(values)
-    if n < 2:
+    if n < 2 or (spread := float(np.std(values, ddof=1))) < _EQUAL:
         return None
-    return _quantile(n - 1) * float(np.std(values, ddof=1)) / sqrt(n)
+    return _quantile(n - 1) * spread / sqrt(n)
 
 
 def _quantile(freedom: float) -> float:
@@ -49,7 +51,8 @@ class Difference:
 
     Arguments:
         mean: the difference, as a fraction.
-        half_width: half the width of its 95 % confidence interval. None: it cannot be computed from one value.
+        half_width: half the width of its 95 % confidence interval. None: there are too few values, or all are
+            equal.
     """
 
     mean: float
@@ -80,7 +83,7 @@ def difference(ours: Sequence[float], theirs: Sequence[float], paired: bool) -> 
     if min(len(ours), len(theirs)) < 2:
         return Difference(mean, None)
     a, b = (float(np.var(values, ddof=1)) / len(values) for values in (ours, theirs))
-    if not a + b:
-        return Difference(mean, 0.0)
+    if a + b < _EQUAL**2:
+        return Difference(mean, None)
     freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
     return Difference(mean, _quantile(freedom) * sqrt(a + b))

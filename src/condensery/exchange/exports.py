@@ -166,11 +166,13 @@ def measured(condensed: Condensed, path: str | Path) -> list[dict[str, Any]]:
         InputError: the file does not exist, is not such a file, or has no figure of this set on its own data.
     """
     found = [each for each in figures_in(path) if each.shows(condensed)]
+    if found and not any(each.sets == 1 for each in found):
+        raise InputError(f"{path}: its figures are means over several sets; measure this one alone")
     if not found:
         raise InputError(
             f"{path}: has the figures of another recipe or of other data; measure this set with evaluate --json"
         )
-    own = [each for each in found if each.floats == condensed.floats]
+    own = [each for each in found if each.floats == condensed.floats and each.sets == 1]
     if not own:
         raise InputError(f"{path}: has no figure of a set of {condensed.floats:,} floats; measure this one")
     kept = ("accuracy", "std", "n", "protocol", "network", "date")

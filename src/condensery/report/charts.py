@@ -11,6 +11,7 @@ from math import ceil, floor, log10
 __all__ = ["Bar", "bars", "lines"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 640, 260, 62, 44
+_LETTER = 7  # the usual width of a letter of a name
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def bars(title: str, of: Sequence[Bar], unit: str, most: float | None = None) ->
         unit: label of the axis.
         most: the largest possible value, at which intervals end, as they do at 0. None: there is none.
     """
-    left, row = 190, 34
+    left, row = min(max([190, *(8 + _LETTER * len(bar.name) for bar in of)]), _WIDTH // 2), 34
     height = row * len(of) + _BOTTOM
     limit = float("inf") if most is None else most
     ends = [min(bar.value + (bar.half_width or 0), limit) for bar in of]

@@ -21,6 +21,7 @@ from condensery.networks.packages import Packaged
 from condensery.recipes import Forgetting, Herding, KCenter, Random, Recipe
 from condensery.report.charts import Bar, bars, lines
 from condensery.report.pictures import nearest, preview, uri
+from condensery.runs import storage
 from condensery.runs.artifact import load
 from condensery.runs.condensed import Condensed
 
@@ -95,12 +96,12 @@ def _source(path: Path) -> _Source:
     record: dict[str, Any] = {}
     metrics: list[dict[str, Any]] = []
     try:
-        found = json.loads((folder / "run.json").read_text())
+        found = json.loads(storage.read(folder / "run.json"))
         record = found if isinstance(found, dict) and found.get("recipe") == condensed.recipe else {}
     except (OSError, ValueError, RecursionError):
         pass
     if record and (folder / "metrics.jsonl").is_file():
-        for line in (folder / "metrics.jsonl").read_bytes().splitlines():
+        for line in storage.read(folder / "metrics.jsonl").splitlines():
             try:
                 metrics.append(dict(json.loads(line)))
             except (TypeError, ValueError, RecursionError):  # a line cut by a kill, or no line of a run
@@ -186,15 +187,16 @@ def _verdict(condensed: Condensed, figures: Mapping[str, Sequence[Figure]]) -> s
                 continue
             rival = max(rivals, key=lambda f: f.bytes)
             gain = mine.minus(rival)
-            if gain.significant is None:
+            if min(len(mine.runs), len(rival.runs)) < 2:
                 continue
             words = "better than" if gain.mean > 0 else "worse than"
             chance = "" if gain.significant else (
                 " These figures are too few or too close to rule out chance: the 95 % confidence interval of the "
-                "difference includes 0."
+                "difference includes 0, or is not known, because all differences are equal."
             )  # fmt: skip
+            what = "it" if mine.sets == 1 else f"{mine.sets} sets of its recipe"
             return (
-                f"Networks trained on it reach {100 * mine.accuracy:.1f} % on real test images: "
+                f"Networks trained on {what} reach {100 * mine.accuracy:.1f} % on real test images: "
                 f"{100 * abs(gain.mean):.1f} points {words} networks trained on random real images of "
                 f"{_counted(rival.bytes, 'byte')} ({100 * rival.accuracy:.1f} %).{chance}"
             )
@@ -351,7 +353,7 @@ def _commands(
     if not given and isinstance(started, dict) and isinstance(started.get("source"), dict):
         given = as_options({k: v for k, v in started["source"].items() if v != "auto" and k != "zca"})
     given = given or ["--data", source.condensed.data["name"]]
-    mine = (f for f in _of(source.condensed, figures) if f.floats == source.condensed.floats)
+    mine = (f for f in _of(source.condensed, figures) if f.floats == source.condensed.floats and f.sets == 1)
     shown = next((f for f in mine if f.protocol in PROTOCOLS), None)
     measured = ["--protocol", shown.protocol if shown else Recipe.protocol_of(source.condensed.recipe)]
     measured += ["--repeats", str(shown.n // shown.sets)] if shown else []

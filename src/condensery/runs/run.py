@@ -289,6 +289,10 @@ def _check_place(out: Path, identity: dict[str, Any], create: bool = False) -> N
         InputError: one of these fails.
     """
     try:
+        str(out.absolute()).encode()
+    except UnicodeEncodeError as error:  # safetensors could not open a file in it
+        raise InputError(f"`out={out}` is not valid UTF-8; choose another folder") from error
+    try:
         _check_own(out, identity)
         if create:
             out.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ def _line(words: bytes) -> _Line:
 def recorded(out: Path) -> Record | None:
     """The `run.json` of a folder; None: there is none, or it is not of a run."""
     try:
-        return msgspec.json.decode((out / "run.json").read_bytes(), type=Record)
+        return msgspec.convert(json.loads(storage.read(out / "run.json")), Record)  # msgspec reads UTF-8 only
     except (OSError, ValueError, RecursionError):
         return None
 

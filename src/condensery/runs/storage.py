@@ -1,5 +1,6 @@
 """Files that are replaced in one step, and tensors in them with a checksum and without pickle."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -21,7 +22,7 @@ from torch import Tensor
 from condensery.errors import InputError, bounded, quoted
 
 __all__ = [
-    "append", "cache", "checked", "code", "locked", "parts", "read_head", "read_tensors", "tensor_file", "trim",
+    "append", "cache", "checked", "code", "locked", "parts", "read", "read_head", "read_tensors", "tensor_file", "trim",
     "without_cache", "write", "write_tensors",
 ]  # fmt: skip
 
@@ -213,6 +214,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if sealed.checksum != _checksum(bytes(sealed.head), tensors):
         raise InputError(f"{path}: damaged, its content does not match its checksum; create or copy it again")
     return head, tensors
+
+
+def read(path: Path) -> bytes:
+    """The content of a small file, perhaps a stranger's.
+
+    Raises:
+        InputError: it would take more memory than `errors.bounded` allows.
+        OSError: it is no regular file, or cannot be read.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    bounded(about.st_size, f"{path}: its content")
+    return path.read_bytes()
 
 
 def read_head(path: Path) -> dict[str, Any]:
