@@ -314,9 +314,9 @@ TABLES: dict[str, Callable[[], str]] = {
     **{
         f"continual {part}": partial(
             numbered, "continual", "dataset", "memory", across="classes", unit="classes", only={"table": part},
-            bytes=lambda rows: f"{rows[-1]['bytes']:,}",
+            bytes=lambda rows: f"{rows[-1]['bytes']:,}", **more,
         )
-        for part in ("values", "bytes")
+        for part, more in {"values": {}, "bytes": {"condensing": lambda rows: condensing(rows[-1])}}.items()
     },
     **{
         f"bytes {dataset}": partial(
