@@ -77,6 +77,8 @@ def drawn(table: Table, group: Callable[[str], str]) -> Figures:
         for name in sorted(whole, key=group):
             pairs.setdefault(group(name), []).append((accuracies[name], whole[name]))
         plots.plot_points(pairs, "trained on the proxy, %", "on the whole part, %", 100, panel).set_title(proxy)
+        panel.get_legend().remove()  # one for all panels
+    panels.flat[0].figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return {table.path.stem: panels.flat[0]}
 
 
