@@ -167,7 +167,7 @@ def counted(label: str) -> Iterator[Callable[[float, int], None]]:
     def tell(done: float, total: int) -> None:
         nonlocal start, last, before
         now = time.monotonic()
-        if before is None:  # more than one at once was there, and says nothing about the rest
+        if before is None:  # if more than one, they were done before, in no time
             before, start = (done, now) if done > 1 else (0.0, start)
         if done > before and now - last > 10:
             last = now

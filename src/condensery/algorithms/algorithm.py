@@ -127,7 +127,7 @@ class FromSet:
     places: Sequence[int | None]
 
     def covers(self, synthetic: SyntheticSet) -> bool:
-        """Whether it replaces all bases of `synthetic`, so that no other start shows."""
+        """Whether it replaces all bases of `synthetic`, so that earlier beginnings have no effect."""
         return None not in self.places and self.earlier.bases_per_class == synthetic.bases_per_class
 
     @torch.no_grad()

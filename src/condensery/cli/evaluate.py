@@ -71,7 +71,7 @@ def _evaluate(argv: list[str]) -> int:
     nets: list[Architecture | None] = [named(name) for name in options.networks]
     if not nets and first.net is None:
         raise InputError(
-            f"{where} was condensed in a network that is user-defined or of a package that is not installed; give "
+            f"{where} was condensed in a user-defined network, or in one of a package that is not installed; give "
             "--networks NAME, for example --networks convnet"
         )
     if options.scores and len(nets) > 1:

@@ -40,7 +40,7 @@ def report_command(argv: list[str]) -> int:
     if options.measure:
         report(options.runs, data, figures)  # what cannot be shown is refused before hours of training
         figures |= _measured(options, sets, data)
-    page = report(options.runs, data, figures).encode(errors="backslashreplace")  # names of files may be no UTF-8
+    page = report(options.runs, data, figures).encode(errors="backslashreplace")  # file names may not be UTF-8
     storage.write(Path(options.out), page)
     say(f"written: {options.out} ({len(page) / 1e6:.1f} MB); open it in a browser")
     if not figures:

@@ -253,7 +253,7 @@ def _size(images: Tensor) -> str:
 
 
 def _picture(x: Any) -> Any:
-    """Something to make an array of: a PIL image whose pixels are places in a palette, for example, in gray or RGB."""
+    """A PIL image in gray or RGB, if its pixels are places in a palette, for example; anything else as it is."""
     from PIL import Image
 
     if not isinstance(x, Image.Image) or x.mode in ("L", "RGB", "F") or x.mode.startswith("I"):

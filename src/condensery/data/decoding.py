@@ -39,7 +39,7 @@ _TURNS = {
 }  # fmt: skip
 """What turns a picture upright, by its orientation tag."""
 _VERSION = 2
-"""Raised when pictures are decoded to other pixels than before; kept pictures are then decoded again."""
+"""To be increased whenever pictures are decoded to other pixels than before; kept ones are then decoded again."""
 _ROOM = 100  # this many pictures of a set that is larger than memory must fit, for minibatches
 _SECONDS = 5.0  # between two progress messages
 _SAVED = 30.0  # seconds between two times that the decoded part of a large set is written to disk
@@ -253,8 +253,8 @@ class _Reader:
     def _eight_bits(self, opened: Image.Image, picture: Encoded) -> Image.Image:
         """A gray picture of 16 bits with 8 bits, so that 65535 becomes 255."""
         values, tags = np.asarray(opened), getattr(opened, "tag_v2", {})
-        (bits,) = tags.get(_BITS, (16,))  # of a TIFF, in which a pixel may have 12
-        white = 2 ** min(bits, 16) - 1
+        bits = min(16, *tags.get(_BITS, (16,)))  # in a TIFF, a pixel may have 12
+        white = 2**bits - 1
         if values.min() < 0 or values.max() > white:
             raise InputError(
                 f"{picture.where}: has pixels below 0 or above {white}; convert it to 8 bits, or to 16 without a sign"

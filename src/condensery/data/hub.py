@@ -220,9 +220,7 @@ class _Ids:
         if None in labels:
             raise InputError(f"{self.place}, row {labels.index(None)} has no {self.column}; leave it out")
         if not all(isinstance(label, int | str) for label in labels):
-            raise InputError(
-                f"{self.place}: {self.column} has something else than one label per row; name another column"
-            )
+            raise InputError(f"{self.place}: {self.column} does not have one label per row; name another column")
         return np.array(labels) if self.ids is None else self.ids[labels]
 
     def chosen(self, rows: Any) -> Any:

@@ -15,8 +15,8 @@ _EQUAL = 1e-9  # a smaller deviation is that of rounding
 def half_width(values: Sequence[float]) -> float | None:
     """Half the width of the 95 % confidence interval of the mean of independent values, by Student's t distribution.
 
-    None: there are fewer than two values, or they are all equal, which accuracies on few rows often are, and which
-    does not show that others would be.
+    None: there are fewer than two values, or all are equal, as accuracies on few rows often are; more values might
+    differ.
     """
     n = len(values)
     if n < 2 or (spread := float(np.std(values, ddof=1))) < _EQUAL:
@@ -51,8 +51,8 @@ class Difference:
 
     Arguments:
         mean: the difference, as a fraction.
-        half_width: half the width of its 95 % confidence interval. None: there are too few values, or all are
-            equal.
+        half_width: half the width of its 95 % confidence interval. None: there are fewer than two values, or
+            all are equal.
     """
 
     mean: float
